@@ -1,0 +1,1 @@
+"""Quality and speed, measured the same way every time; see README.md for the method."""

@@ -1,0 +1,99 @@
+"""Weights on disk: fp16 safetensors named by their hash, with a JSON specification beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import nn
+
+from fewshot_heads.errors import BadInput, WeightsMismatch
+from fewshot_heads.models import build
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Networks ready to run, and who they are.
+
+    networks: ModuleDict with "embedder" and "generator", in eval mode, float32.
+    name: of the preset; sha256: of the weights file; about: the whole JSON beside it.
+    """
+
+    networks: nn.ModuleDict
+    name: str
+    sha256: str
+    about: dict[str, Any]
+
+
+def save_checkpoint(networks: nn.ModuleDict, folder: str | Path, name: str, about: dict[str, Any]) -> Path:
+    """Writes `<name>-<first 8 of sha256>.safetensors` and `.json` into folder; returns the former.
+
+    about: must hold "spec" (see `models.build`); training data, licence and the like go along.
+    """
+    tensors = {key: value.detach().cpu().half().contiguous() for key, value in networks.state_dict().items()}
+    data = save(tensors)
+    digest = hashlib.sha256(data).hexdigest()
+    path = Path(folder) / f"{name}-{digest[:8]}.safetensors"
+    path.write_bytes(data)
+    about = {"name": name, "sha256": digest, **about}
+    path.with_suffix(".json").write_text(json.dumps(about, indent=2) + "\n")
+    return path
+
+
+def load_checkpoint(name_or_path: str | Path = "realtime") -> Checkpoint:
+    """A preset that ships with the package, or a path to a `.safetensors` with its `.json` beside it.
+
+    Raises BadInput for an unknown name, WeightsMismatch when file and specification disagree.
+    """
+    path = _find(name_or_path)
+    about_path = path.with_suffix(".json")
+    try:
+        about = json.loads(about_path.read_text())
+        name, expected, spec = about["name"], about["sha256"], about["spec"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{about_path}: no readable specification of the weights; it lies beside them") from error
+    data = path.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != expected:
+        raise WeightsMismatch(
+            f"{path}: sha256 is {digest[:12]}..., {about_path.name} says {expected[:12]}...; fetch the file again"
+        )
+    try:
+        networks = build(spec)
+        networks.load_state_dict({key: value.float() for key, value in load(data).items()})
+    except (SafetensorError, RuntimeError, KeyError, TypeError) as error:
+        raise WeightsMismatch(f"{path}: does not fit the networks in {about_path.name}; fetch both again") from error
+    return Checkpoint(networks.eval().requires_grad_(False), name, digest, about)
+
+
+def _find(name_or_path: str | Path) -> Path:
+    path = Path(name_or_path)
+    if path.suffix == ".safetensors":
+        if path.is_file():
+            return path
+        raise BadInput(f"{path}: no such weights file")
+    shipped = sorted(WEIGHTS.glob(f"{name_or_path}-*.safetensors"))
+    if len(shipped) == 1:
+        return shipped[0]
+    names = sorted(p.stem.rsplit("-", 1)[0] for p in WEIGHTS.glob("*.safetensors"))
+    raise BadInput(f"no weights named {name_or_path!r}; shipped are {', '.join(names) or 'none'}, or give a path")
+
+
+def pick_device(device: str = "auto") -> torch.device:
+    """"auto" takes CUDA, then Apple's MPS, then the CPU."""
+    if device != "auto":
+        try:
+            return torch.empty(0, device=device).device
+        except (RuntimeError, AssertionError) as error:
+            raise BadInput(f"device={device} is not there; use device=auto or device=cpu") from error
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

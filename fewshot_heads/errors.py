@@ -1,0 +1,27 @@
+"""Every error a user can cause, as one line that names the thing and the remedy."""
+
+from __future__ import annotations
+
+
+class FewshotHeadsError(ValueError):
+    """Base of this library's errors; the command lines print it as one line and exit with 1."""
+
+
+class BadInput(FewshotHeadsError):
+    """A picture, video, head or option that cannot be used as given."""
+
+
+class UsageError(BadInput):
+    """A command line or configuration that cannot be understood; exit code 2."""
+
+
+class NoFaceFound(FewshotHeadsError):
+    """No face where one is needed."""
+
+
+class OutputError(FewshotHeadsError):
+    """The result cannot be written: it exists, the folder refuses, the disk is full."""
+
+
+class WeightsMismatch(FewshotHeadsError):
+    """Weights that do not match their hash or specification, or a head of another generator."""

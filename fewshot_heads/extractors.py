@@ -1,0 +1,222 @@
+"""Frozen feature extractors for losses and metrics; each loads its weights from a file the user names."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from pickle import UnpicklingError
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fewshot_heads.errors import BadInput
+
+BGR_MEAN = (103.939, 116.779, 123.68)  # the mean colour of ImageNet in caffe's order and range
+ARCFACE_POINTS = ((38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20))
+
+
+def _arrays(path: str | Path, names: list[str]) -> dict[str, Tensor]:
+    """The named arrays of an .npz as float32 tensors. Raises BadInput when the file or one of them is missing."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: torch.from_numpy(file[name].astype(np.float32)) for name in names}
+    except (OSError, ValueError, KeyError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise BadInput(f"{path}: not an .npz with the arrays {names[0]} ... {names[-1]} ({error})") from error
+
+
+def _caffe(images: Tensor, mean: Tensor) -> Tensor:
+    """RGB [-1,1] [B,3,H,W] -> BGR 0-255 minus the mean, the form caffe-trained networks expect."""
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise BadInput(f"images of shape {tuple(images.shape)}, expected [B,3,H,W] in [-1,1]")
+    return (images.flip(1) + 1) * 127.5 - mean
+
+
+class VGG19Features(nn.Module):
+    """ImageNet VGG-19 up to relu3_1: RGB images [-1,1] [B,3,H,W] -> features at relu1_1, relu2_1, relu3_1.
+
+    `npz_path` holds convB_N.weight [out,in,3,3] and convB_N.bias [out] of the caffe model (BGR, 0-255 minus
+    mean). Frozen, but gradients reach the images. `.to(memory_format=torch.channels_last)` is supported.
+    """
+
+    layers = ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1")
+    taps = ("conv1_1", "conv2_1", "conv3_1")
+    pooled = ("conv1_2", "conv2_2")
+    mean: Tensor
+
+    def __init__(self, npz_path: str | Path) -> None:
+        super().__init__()
+        arrays = _arrays(npz_path, [f"{layer}.{kind}" for layer in self.layers for kind in ("weight", "bias")])
+        self.convs = nn.ModuleDict()
+        for layer in self.layers:
+            out_channels, in_channels = arrays[f"{layer}.weight"].shape[:2]
+            conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+            conv.load_state_dict({"weight": arrays[f"{layer}.weight"], "bias": arrays[f"{layer}.bias"]})
+            self.convs[layer] = conv
+        self.register_buffer("mean", torch.tensor(BGR_MEAN).view(1, 3, 1, 1))
+        self.eval().requires_grad_(False)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Features at relu1_1 [B,64,H,W], relu2_1 [B,128,H/2,W/2] and relu3_1 [B,256,H/4,W/4]."""
+        x, features = _caffe(images, self.mean), []
+        for layer in self.layers:
+            x = F.relu(self.convs[layer](x))
+            if layer in self.taps:
+                features.append(x)
+            if layer in self.pooled:
+                x = F.max_pool2d(x, 2)
+        return features
+
+
+class FaceFeatures(nn.Module):
+    """MobileNet-v1 body trained for identity (faceres): RGB images [-1,1] [B,3,224,224] -> (taps, embedding).
+
+    `npz_path` holds conv1.{weight,bias} and, for i = 1 ... 13, conv_dw_i.{weight,scale,bias} and
+    conv_pw_i.{weight,bias}. Frozen, but gradients reach the images. The pictures should show the face with
+    some margin, about 1.2 x its box.
+    """
+
+    taps = (1, 3, 5, 11, 13)
+    strided = (2, 4, 6, 12)
+    mean: Tensor
+
+    def __init__(self, npz_path: str | Path) -> None:
+        super().__init__()
+        names = ["conv1.weight", "conv1.bias"]
+        for i in range(1, 14):
+            names += [f"conv_dw_{i}.{kind}" for kind in ("weight", "scale", "bias")]
+            names += [f"conv_pw_{i}.{kind}" for kind in ("weight", "bias")]
+        for name, array in _arrays(npz_path, names).items():
+            self.register_buffer(name.replace(".", "_"), array)
+        self.register_buffer("mean", torch.tensor(BGR_MEAN).view(1, 3, 1, 1))
+        self.eval()
+
+    def _conv(self, x: Tensor, name: str, stride: int, groups: int = 1, scale: Tensor | None = None) -> Tensor:
+        weight, bias = self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")
+        if scale is not None:
+            weight = weight * scale.view(-1, 1, 1, 1)
+        if weight.shape[-1] == 3:  # TensorFlow "SAME": a strided layer pads at the bottom and at the right only
+            x = F.pad(x, (0, 1, 0, 1) if stride == 2 else (1, 1, 1, 1))
+        return F.conv2d(x, weight, bias, stride=stride, groups=groups).clamp(0, 6)
+
+    def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Features at conv_pw_1, 3, 5, 11, 13 (112, 56, 28, 14, 7 px a side) and the pooled embedding [B,1024]."""
+        if images.shape[-2:] != (224, 224):
+            raise BadInput(f"images of {tuple(images.shape[-2:])} px, expected 224x224")
+        x, features = self._conv(_caffe(images, self.mean), "conv1", stride=2), []
+        for i in range(1, 14):
+            scale = self.get_buffer(f"conv_dw_{i}_scale")
+            x = self._conv(x, f"conv_dw_{i}", 2 if i in self.strided else 1, groups=x.shape[1], scale=scale)
+            x = self._conv(x, f"conv_pw_{i}", stride=1)
+            if i in self.taps:
+                features.append(x)
+        return features, x.mean((2, 3))
+
+
+def _conv_bn(channels: int, out: int, size: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    conv = nn.Conv2d(channels, out, size, stride, (size - 1) // 2, groups=groups, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out), nn.ReLU6())
+
+
+class _InvertedResidual(nn.Module):
+    def __init__(self, channels: int, out: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        wide = channels * expansion
+        self.residual = stride == 1 and channels == out
+        self.conv = nn.Sequential(
+            _conv_bn(channels, wide, 1),
+            _conv_bn(wide, wide, 3, stride, groups=wide),
+            nn.Conv2d(wide, out, 1, bias=False),
+            nn.BatchNorm2d(out),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(x) if self.residual else self.conv(x)
+
+
+class _Depthwise(nn.Module):
+    """Depthwise conv + BN; with `separable`, the ReLU and the pointwise half too. Named as the state dict is."""
+
+    def __init__(self, channels: int, size: int, padding: int, separable: bool) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, size, padding=padding, groups=channels, bias=False)
+        if separable:
+            self.bn1, self.bn2 = nn.BatchNorm2d(channels), nn.BatchNorm2d(channels)
+            self.pointwise = nn.Conv2d(channels, channels, 1, bias=False)
+        else:
+            self.bn = nn.BatchNorm2d(channels)
+        self.separable = separable
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.depthwise(x)
+        if not self.separable:
+            return self.bn(x)
+        return F.relu(self.bn2(self.pointwise(F.relu(self.bn1(x)))))
+
+
+class MobileFaceNet(nn.Module):
+    """128-d identity embedding (ArcFace training): RGB faces [-1,1] [B,3,112,112] from `align_face` -> [B,128].
+
+    The layout is that of foamliu/MobileFaceNet. Compare embeddings by cosine (`metrics.csim`). `state_dict_path`
+    is a plain state dict; without it the weights stay random.
+    """
+
+    inverted = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))  # t, c, n, s
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, state_dict_path: str | Path | None = None) -> None:
+        super().__init__()
+        self.conv1 = _conv_bn(3, 64, 3, stride=2)
+        self.dw_conv = _Depthwise(64, 3, 1, separable=True)
+        blocks, channels = [], 64
+        for expansion, out, repeats, stride in self.inverted:
+            for i in range(repeats):
+                blocks.append(_InvertedResidual(channels, out, stride if i == 0 else 1, expansion))
+                channels = out
+        self.features = nn.Sequential(*blocks)
+        self.conv2 = _conv_bn(128, 512, 1)
+        self.gdconv = _Depthwise(512, 7, 0, separable=False)
+        self.conv3 = nn.Conv2d(512, 128, 1)
+        self.bn = nn.BatchNorm2d(128)
+        if state_dict_path is not None:
+            try:
+                self.load_state_dict(torch.load(state_dict_path, map_location="cpu", weights_only=True))
+            except (OSError, RuntimeError, UnpicklingError, EOFError, AttributeError, TypeError) as error:
+                reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+                raise BadInput(f"{state_dict_path}: not a state dict of MobileFaceNet ({reason})") from error
+        self.register_buffer("mean", torch.tensor((0.485, 0.456, 0.406)).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor((0.229, 0.224, 0.225)).view(1, 3, 1, 1), persistent=False)
+        self.eval().requires_grad_(False)
+
+    def forward(self, faces: Tensor) -> Tensor:
+        if faces.shape[-3:] != (3, 112, 112):
+            raise BadInput(f"faces of shape {tuple(faces.shape)}, expected [B,3,112,112] in [-1,1]")
+        x = self.dw_conv(self.conv1(((faces + 1) / 2 - self.mean) / self.std))
+        x = self.conv3(self.gdconv(self.conv2(self.features(x))))
+        return self.bn(x).flatten(1)
+
+
+def align_face(image: Tensor, landmarks: np.ndarray) -> Tensor:
+    """The face of an image [3,H,W], turned and scaled onto ArcFace's five points -> [3,112,112].
+
+    `landmarks` [68 or 70,2] are iBUG points in pixels, pixel edges at integers as detectors have them. The five points
+    are the eye centres, the nose tip and the mouth corners; the similarity transform is their least-squares one.
+    """
+    points = np.asarray(landmarks, dtype=np.float64)
+    if points.ndim != 2 or points.shape[0] < 68 or points.shape[1] != 2 or not np.isfinite(points).all():
+        raise BadInput(f"landmarks of shape {points.shape}, expected [68 or 70,2] finite pixels")
+    five = np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
+    here, there = five @ (1, 1j), np.array(ARCFACE_POINTS) @ (1, 1j)  # a similarity is one complex factor and a shift
+    centred = here - here.mean()
+    factor = (centred.conj() @ (there - there.mean())) / max((centred.conj() @ centred).real, 1e-12)
+    if abs(factor) < 1e-6:
+        raise BadInput("landmarks of a face without extent: the five points fall together")
+    # two samples a pixel each way, then averaged: crops are often twice as large as 112 px, and would alias
+    axis = (np.arange(224) + 0.5) / 2 - 0.5
+    sample = (axis[None, :] + 1j * axis[:, None] - there.mean()) / factor + here.mean()
+    height, width = image.shape[-2:]
+    grid = np.stack([2 * sample.real / width - 1, 2 * sample.imag / height - 1], -1)
+    field = torch.from_numpy(grid).to(image)[None]
+    return F.avg_pool2d(F.grid_sample(image[None], field, align_corners=False), 2)[0]

@@ -1,0 +1,95 @@
+"""A person, ready to be animated: what is saved, loaded, morphed and passed around."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from fewshot_heads.errors import BadInput
+from fewshot_heads.images import refused, whole_file
+from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks.geometry import Crop
+
+_FORMAT = "fewshot_heads.head.1"
+
+
+@dataclass(frozen=True)
+class Head:
+    """One person (K pictures) as the generator sees them. Immutable; made by `Reenactor.embed`.
+
+    e_hat: float32 [E], the identity embedding, mean over the K pictures.
+    style: float32 [P], every AdaIN scale and shift.
+    textures: uint8 [K, R, R, 3], the crops, at their own resolution R (a multiple of 32).
+    landmarks: K faces in pixels of the generator's crop (size x size, not R x R).
+    picture: uint8 [H, W, 3], the first picture whole, into which the moving head is pasted back.
+    crop: where in `picture` the first texture lies.
+    generator: sha256 of the weights that made it; only those can animate it.
+    """
+
+    e_hat: Tensor
+    style: Tensor
+    textures: np.ndarray
+    landmarks: list[Landmarks]
+    picture: np.ndarray
+    crop: Crop
+    generator: str
+
+    def save(self, path: str | Path, overwrite: bool = False) -> None:
+        """Writes one `.safetensors` file; pictures inside it are lossless PNG. Raises OutputError."""
+        path = Path(path)
+        points = np.array([np.column_stack([f.points, _depth_or_nan(f)]) for f in self.landmarks], np.float32)
+        tensors = {"e_hat": self.e_hat, "style": self.style, "landmarks": torch.from_numpy(points)}
+        tensors["confidence"] = torch.tensor([face.confidence for face in self.landmarks])
+        tensors["crop"] = torch.tensor([self.crop.left, self.crop.top, self.crop.side, self.crop.size])
+        tensors["picture"] = _to_png(self.picture)
+        for i, texture in enumerate(self.textures):
+            tensors[f"texture_{i}"] = _to_png(texture)
+        about = {"format": _FORMAT, "generator": self.generator}
+        with whole_file(path, (".safetensors",), overwrite) as part:
+            try:
+                save_file({key: value.cpu().contiguous() for key, value in tensors.items()}, part, about)
+            except (OSError, SafetensorError) as error:
+                raise refused(path, error) from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> Head:
+        """Reads what `save` wrote. Raises BadInput for anything else."""
+        path = Path(path)
+        if not path.is_file():
+            raise BadInput(f"{path}: no such file")
+        try:
+            with safe_open(path, "pt") as file:
+                about = file.metadata() or {}
+                tensors = {key: file.get_tensor(key) for key in file.keys()}
+            if about.get("format") != _FORMAT:
+                raise KeyError("format")
+            points, confidence = tensors["landmarks"].numpy(), tensors["confidence"].tolist()
+            faces = [
+                Landmarks(p[:, :2], None if np.isnan(p).any() else p[:, 2], sure)
+                for p, sure in zip(points, confidence, strict=True)
+            ]
+            left, top, side, size = tensors["crop"].tolist()
+            textures = np.stack([_from_png(tensors[f"texture_{i}"]) for i in range(len(faces))])
+            picture, crop = _from_png(tensors["picture"]), Crop(left, top, side, int(size))
+            return cls(tensors["e_hat"], tensors["style"], textures, faces, picture, crop, about["generator"])
+        except (SafetensorError, KeyError, ValueError, cv2.error) as error:
+            raise BadInput(f"{path}: not a head saved by fewshot_heads; make one with Head.save") from error
+
+
+def _depth_or_nan(face: Landmarks) -> np.ndarray:
+    return np.full(len(face.points), np.nan, np.float32) if face.depth is None else face.depth
+
+
+def _to_png(image: np.ndarray) -> Tensor:
+    return torch.from_numpy(cv2.imencode(".png", image[..., ::-1])[1].ravel())
+
+
+def _from_png(data: Tensor) -> np.ndarray:
+    return np.ascontiguousarray(cv2.imdecode(data.numpy(), cv2.IMREAD_COLOR)[..., ::-1])

@@ -1,0 +1,165 @@
+"""Where the head is: rigid pose, anchors that move with it, and the square it is seen through.
+
+Frames of reference: *picture* (pixels), *crop* (pixels of the square the networks see) and *head*
+(the mean head's frame: outer eye corners 1 apart, x right, y down, z away from the viewer).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fewshot_heads.landmarks import JAW, Landmarks
+
+_mean_head = json.loads((Path(__file__).parent / "mean_head.json").read_text())
+MEAN_HEAD = np.array(_mean_head["landmarks"], np.float32)  # [70, 3]
+HEAD_ANCHORS = np.array(_mean_head["anchors"], np.float32)  # [A, 3], forehead and crown
+RIGID = np.array([0, 1, 15, 16, *range(27, 36), 36, 39, 42, 45])  # temples, nose, eye corners: no expression
+
+CROP_FACTOR = 2.2  # side of the crop over the larger side of the face box
+CROP_RISE = 0.08  # the crop's centre lies this share of the face box above the box's centre
+
+
+@dataclass(frozen=True)
+class Pose:
+    """A similarity from head to pixels: x_pixels = scale * rotation @ x_head + translation.
+
+    rotation: float64 [3, 3]; translation: float64 [3], pixels; scale: pixels per head unit.
+    """
+
+    rotation: np.ndarray
+    translation: np.ndarray
+    scale: float
+
+    def apply(self, points: np.ndarray) -> np.ndarray:
+        """Head [N, 3] to pixels [N, 3]."""
+        return self.scale * points @ self.rotation.T + self.translation
+
+    def undo(self, points: np.ndarray) -> np.ndarray:
+        """Pixels [N, 3] to head [N, 3]."""
+        return (points - self.translation) @ self.rotation / self.scale
+
+
+def fit_pose(landmarks: Landmarks) -> Pose:
+    """The similarity that carries the mean head's rigid points onto the face (Umeyama, PAMI 1991, eq. 40-42).
+
+    Without depth, the rotation comes from the affine map of the same points to the picture.
+    """
+    model = MEAN_HEAD[RIGID].astype(np.float64)
+    centre = model.mean(0)
+    model = model - centre
+    if landmarks.depth is None:
+        rotation, scale = _pose_from_flat(model, landmarks.points[RIGID].astype(np.float64))
+        middle = np.append(landmarks.points[RIGID].mean(0), 0.0)
+    else:
+        seen = spatial(landmarks)[RIGID]
+        middle = seen.mean(0)
+        u, singular, vt = np.linalg.svd((seen - middle).T @ model)
+        flip = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+        rotation = (u * flip) @ vt
+        scale = float((singular * flip).sum() / (model**2).sum())
+    return Pose(rotation, middle - scale * rotation @ centre, scale)
+
+
+def _pose_from_flat(model: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, float]:
+    """Scaled orthography: the best 2x3 affine map, its rows made orthogonal and equally long."""
+    affine = np.linalg.lstsq(model, seen - seen.mean(0), rcond=None)[0].T
+    u, singular, vt = np.linalg.svd(affine, full_matrices=False)
+    rows = u @ vt
+    return np.vstack([rows, np.cross(rows[0], rows[1])]), float(singular.mean())
+
+
+def spatial(landmarks: Landmarks, pose: Pose | None = None) -> np.ndarray:
+    """Landmarks as float64 [70, 3] pixels; a missing depth is that of the mean head in `pose`."""
+    if landmarks.depth is not None:
+        depth = landmarks.depth
+    else:
+        depth = (pose or fit_pose(landmarks)).apply(MEAN_HEAD)[:, 2]
+    return np.column_stack([landmarks.points, depth]).astype(np.float64)
+
+
+def control_points(landmarks: Landmarks, pose: Pose | None = None) -> np.ndarray:
+    """What carries the picture: the 70 landmarks, then the anchors that move rigidly with the head.
+
+    Returns float32 [70 + A, 2], pixels. The anchors hold forehead and hair, where no detector has points.
+    """
+    anchors = (pose or fit_pose(landmarks)).apply(HEAD_ANCHORS)[:, :2]
+    return np.vstack([landmarks.points, anchors]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square of the picture, seen at `size` x `size` pixels.
+
+    left, top, side: pixels of the picture; the square may reach beyond its edges.
+    """
+
+    left: float
+    top: float
+    side: float
+    size: int
+
+    @classmethod
+    def around(cls, faces: list[Landmarks], size: int) -> Crop:
+        """One square for a whole shot, around the median face box and wide enough that no face leaves it."""
+        boxes = np.array([face.box for face in faces])
+        box = np.median(boxes, axis=0)
+        face = float((box[2:] - box[:2]).max())
+        centre = (box[:2] + box[2:]) / 2 - [0, CROP_RISE * face]
+        reach = np.abs(np.concatenate([boxes[:, :2] - centre, boxes[:, 2:] - centre])).max()
+        side = max(CROP_FACTOR * face, min(2.1 * reach, 1.6 * CROP_FACTOR * face))
+        return cls(*(centre - side / 2), side, size)
+
+    @classmethod
+    def full(cls, height: int, width: int, size: int) -> Crop:
+        """The picture itself as the crop: its largest centred square."""
+        side = min(height, width)
+        return cls((width - side) / 2, (height - side) / 2, side, size)
+
+    @property
+    def scale(self) -> float:
+        """Crop pixels per picture pixel."""
+        return self.size / self.side
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """[2, 3] affine map from picture to crop coordinates (pixel centres at integers, as OpenCV has them)."""
+        k = self.scale
+        shift = 0.5 * k - 0.5
+        return np.array([[k, 0, shift - k * self.left], [0, k, shift - k * self.top]])
+
+    def cut(self, image: np.ndarray) -> np.ndarray:
+        """uint8 [H, W, 3] picture to uint8 [size, size, 3]; beyond the edges the picture is mirrored."""
+        interpolation = cv2.INTER_LINEAR if self.scale >= 0.5 else cv2.INTER_AREA
+        if interpolation == cv2.INTER_AREA:
+            # warpAffine cannot average: shrink first to about twice the final size, then place.
+            factor = 2 * self.scale
+            small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+            return Crop(self.left * factor, self.top * factor, self.side * factor, self.size).cut(small)
+        if self.scale > 1:
+            interpolation = cv2.INTER_CUBIC
+        return cv2.warpAffine(
+            image, self.matrix, (self.size, self.size), flags=interpolation, borderMode=cv2.BORDER_REFLECT_101
+        )
+
+    def to_crop(self, landmarks: Landmarks) -> Landmarks:
+        """Landmarks of the picture, in pixels of the crop (pixel edges at integers, as detectors have them)."""
+        return landmarks.moved(np.float32([self.left, self.top]), self.scale)
+
+
+def pose_distance(a: Landmarks, b: Landmarks) -> float:
+    """How differently two faces look at the camera and move: RMS over the normalised, centred points.
+
+    0 for the same pose and expression at any place and size; about 0.1 for 20 degrees of turn.
+    """
+    return float(np.sqrt(((_normalised(a) - _normalised(b)) ** 2).sum(1).mean()))
+
+
+def _normalised(landmarks: Landmarks) -> np.ndarray:
+    points = landmarks.points - landmarks.points[RIGID].mean(0)
+    jaw = points[JAW]
+    return points / np.sqrt(((jaw - jaw.mean(0)) ** 2).sum(1).mean())

@@ -1,0 +1,128 @@
+"""Retargeting: the driver's motion on the source's own face.
+
+A face is split as  pixels = scale * R @ (shape + expression) + translation  (see `geometry.Pose`). Relative
+motion moves the source's pose and expression by what changed in the driver since a reference frame, so the
+driver's shape never enters. All landmarks here are in pixels of their crops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, LEFT_IRIS, OUTER_LIPS, RIGHT_EYE, RIGHT_IRIS, Landmarks
+from fewshot_heads.landmarks.geometry import Pose, fit_pose, spatial
+
+_EYES = ((RIGHT_EYE, RIGHT_IRIS), (LEFT_EYE, LEFT_IRIS))
+_LIPS = slice(OUTER_LIPS.start, INNER_LIPS.stop)
+_UPPER_INNER, _LOWER_INNER = np.array([61, 62, 63]), np.array([67, 66, 65])
+_SCALE_LIMITS = (0.5, 2.0)  # a part of the source moves at most twice, at least half as far as the driver's
+
+
+@dataclass(frozen=True)
+class Face:
+    """Landmarks split into rigid pose and local shape [70, 3] in the head's frame."""
+
+    pose: Pose
+    local: np.ndarray
+
+    @classmethod
+    def of(cls, landmarks: Landmarks) -> Face:
+        pose = fit_pose(landmarks)
+        return cls(pose, pose.undo(spatial(landmarks, pose)))
+
+    def eye_opening(self, eye: slice) -> float:
+        """Height of the eye over its width: about 0.3 open, under 0.1 closed."""
+        p = self.local[eye, :2]
+        height = np.linalg.norm(p[1] - p[5]) + np.linalg.norm(p[2] - p[4])
+        return float(height / (2 * np.linalg.norm(p[0] - p[3])))
+
+    def mouth_width(self) -> float:
+        return float(np.linalg.norm(self.local[48] - self.local[54]))
+
+    def mouth_opening(self) -> float:
+        """Gap of the inner lips over the mouth's width."""
+        gap = np.linalg.norm(self.local[_LOWER_INNER, :2] - self.local[_UPPER_INNER, :2], axis=1).mean()
+        return float(gap / self.mouth_width())
+
+
+def choose_reference(source: Face, driver: Sequence[Face]) -> int:
+    """Index of the driver frame whose pose and expression are nearest to the source's."""
+
+    def distance(face: Face) -> float:
+        turn = np.linalg.norm(cv2.Rodrigues(face.pose.rotation @ source.pose.rotation.T)[0])
+        eyes = sum(abs(face.eye_opening(eye) - source.eye_opening(eye)) for eye, _ in _EYES)
+        mouth = abs(face.mouth_opening() - source.mouth_opening())
+        return float(turn + 2 * eyes + 4 * mouth)
+
+    return int(np.argmin([distance(face) for face in driver]))
+
+
+def retarget(
+    source: Landmarks,
+    driver: Sequence[Landmarks],
+    motion: str = "relative",
+    pose: float = 1.0,
+    expression: float = 1.0,
+    reference: int | None = None,
+) -> list[Landmarks]:
+    """The source's landmarks, moved as the driver moves.
+
+    motion: "relative" keeps the source's face shape and starting pose; "absolute" takes the driver's landmarks
+        as they are, shape included (the 2019 paper's protocol; right when source and driver are one person).
+    pose, expression: strength of the head's motion and of the face's, 1 as in the driver; with "absolute" they
+        do not apply.
+    reference: driver frame at which the source looks as in its picture; None chooses the nearest.
+    """
+    if motion == "absolute":
+        return list(driver)
+    faces = [Face.of(landmarks) for landmarks in driver]
+    own = Face.of(source)
+    start = faces[choose_reference(own, faces) if reference is None else reference]
+    gains = _part_gains(own, start)
+    return [_move(own, start, now, gains, pose, expression, source.confidence) for now in faces]
+
+
+def _part_gains(own: Face, start: Face) -> np.ndarray:
+    """[70, 1]: how far each point of the source moves for the driver's unit, by the size of its part.
+
+    Lids are scaled by eye opening, so a driver's closed eye closes the source's, wide or narrow.
+    """
+    gains = np.ones((70, 1))
+    for eye, iris in _EYES:
+        gains[eye] = own.eye_opening(eye) * _width(own, eye) / max(start.eye_opening(eye) * _width(start, eye), 1e-6)
+        gains[iris] = _width(own, eye) / _width(start, eye)
+    gains[_LIPS] = own.mouth_width() / start.mouth_width()
+    return np.clip(gains, *_SCALE_LIMITS)
+
+
+def _width(face: Face, eye: slice) -> float:
+    corners = face.local[eye][[0, 3]]
+    return float(np.linalg.norm(corners[0] - corners[1]))
+
+
+def _move(
+    own: Face, start: Face, now: Face, gains: np.ndarray, pose: float, expression: float, confidence: float
+) -> Landmarks:
+    local = own.local + expression * gains * (now.local - start.local)
+    local = _closed_at_most(local)
+    turn, _ = cv2.Rodrigues(now.pose.rotation @ start.pose.rotation.T)
+    rotation = cv2.Rodrigues(pose * turn)[0] @ own.pose.rotation
+    growth = (now.pose.scale / start.pose.scale) ** pose
+    travel = pose * (now.pose.translation - start.pose.translation) * own.pose.scale / start.pose.scale
+    moved = Pose(rotation, own.pose.translation + travel, own.pose.scale * growth).apply(local)
+    return Landmarks(moved[:, :2].astype(np.float32), moved[:, 2].astype(np.float32), confidence)
+
+
+def _closed_at_most(local: np.ndarray) -> np.ndarray:
+    """Lips and lids meet but never cross: where lower lies above upper, both take the middle."""
+    upper = np.concatenate([_UPPER_INNER, [37, 38, 43, 44]])
+    lower = np.concatenate([_LOWER_INNER, [41, 40, 47, 46]])
+    crossed = local[lower, 1] < local[upper, 1]
+    middle = (local[upper, 1] + local[lower, 1]) / 2
+    local[upper, 1] = np.where(crossed, middle, local[upper, 1])
+    local[lower, 1] = np.where(crossed, middle, local[lower, 1])
+    return local

@@ -1,0 +1,172 @@
+"""Landmarks over a whole video: follow one face, bridge its losses, split at cuts, smooth without lag."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from math import pi
+
+import numpy as np
+
+from fewshot_heads.errors import NoFaceFound
+from fewshot_heads.landmarks import Detector, Landmarks
+from fewshot_heads.landmarks.geometry import Crop
+
+_WINDOW = 1.9  # side of the window a face is looked for in, over the face's size
+_JUMP = 0.5  # of the face's size between two frames: a cut
+
+
+@dataclass(frozen=True)
+class Motion:
+    """What a driving video contributes: one set of landmarks a frame, in pixels of its pictures.
+
+    lost: frames in which no face was found; they hold the nearest earlier face (later, at the start).
+    shots: (first, end) frame ranges between cuts. frame_size: (height, width), pixels.
+    """
+
+    landmarks: list[Landmarks]
+    lost: list[int]
+    shots: list[tuple[int, int]]
+    frame_size: tuple[int, int]
+    name: str = "the driver"
+
+    def __len__(self) -> int:
+        return len(self.landmarks)
+
+    def cropped(self, size: int, full: bool = False) -> list[Landmarks]:
+        """Landmarks in pixels of a size x size crop: one box for each shot, or the full picture."""
+        result: list[Landmarks] = []
+        for first, end in self.shots:
+            faces = self.landmarks[first:end]
+            crop = Crop.full(*self.frame_size, size) if full else Crop.around(faces, size)
+            result += [crop.to_crop(face) for face in faces]
+        return result
+
+    def describe_lost(self) -> str:
+        """'12-40, 57': the lost frames, for a message."""
+        runs: list[list[int]] = []
+        for frame in self.lost:
+            if runs and frame == runs[-1][-1] + 1:
+                runs[-1][1:] = [frame]
+            else:
+                runs.append([frame])
+        return ", ".join("-".join(map(str, run)) for run in runs)
+
+
+def track(
+    frames: Iterable[np.ndarray], detectors: list[Detector], face: int = 0, smooth: float = 1.0, rate: float = 25.0,
+    name: str = "the driver",
+) -> Motion:  # fmt: skip
+    """Follows one face through frames (uint8 [H, W, 3]), which are read once and not kept.
+
+    detectors: as many frames are looked at in parallel as there are detectors.
+    face: which face of the first frame that shows one; 0 is the largest.
+    smooth: strength of the One-Euro filter, 0 switches it off. rate: frames per second.
+    Raises NoFaceFound if no frame shows a face.
+    """
+    found: list[Landmarks | None] = []
+    size = (0, 0)
+    last: Landmarks | None = None
+    with ThreadPoolExecutor(len(detectors)) as pool:
+        for group in _groups(frames, len(detectors)):
+            size = group[0].shape[:2]
+            if last is None:
+                for frame in group:  # a search; from its result on the face is followed
+                    last = _follow(detectors[0], frame, last) if last else _find(detectors[0], frame, face)
+                    found.append(last)
+                last = next((seen for seen in reversed(found[-len(group) :]) if seen), None)
+                continue
+            seen = list(pool.map(_follow, detectors, group, [last] * len(group)))
+            found += seen
+            last = next((landmarks for landmarks in reversed(seen) if landmarks), None) or last
+    lost = [i for i, landmarks in enumerate(found) if landmarks is None]
+    if not found or len(lost) == len(found):
+        raise NoFaceFound(f"{name}: no face in any of {len(found)} frames; use a clip that shows a face, or landmarks=face_alignment")
+    held = _hold(found)
+    shots = _shots(held)
+    landmarks = [each for first, end in shots for each in smoothed(held[first:end], smooth, rate)]
+    return Motion(landmarks, lost, shots, size, name)
+
+
+def _groups(frames: Iterable[np.ndarray], count: int) -> Iterator[list[np.ndarray]]:
+    iterator = iter(frames)
+    while group := list(islice(iterator, count)):
+        yield group
+
+
+def _find(detector: Detector, frame: np.ndarray, face: int) -> Landmarks | None:
+    faces = detector.detect(frame)
+    return faces[face] if face < len(faces) else None
+
+
+def _follow(detector: Detector, frame: np.ndarray, last: Landmarks) -> Landmarks | None:
+    """The face nearest to where it last was; a full search when the window around that place is empty."""
+    centre = (last.box[:2] + last.box[2:]) / 2
+    half = _WINDOW * last.size / 2
+    height, width = frame.shape[:2]
+    left, top = np.clip(centre - half, 0, [width, height]).astype(int)
+    right, bottom = np.clip(centre + half, 0, [width, height]).astype(int)
+    window = frame[top:bottom, left:right]
+    if min(window.shape[:2]) >= 32:
+        seen = detector.track(window)
+        if seen is not None:
+            return seen.moved(np.float32([-left, -top]))
+    faces = detector.detect(frame)
+    return min(faces, key=lambda face: float(np.linalg.norm(face.box - last.box)), default=None)
+
+
+def _hold(found: list[Landmarks | None]) -> list[Landmarks]:
+    last = next(landmarks for landmarks in found if landmarks)
+    held = []
+    for landmarks in found:
+        last = landmarks or last
+        held.append(last)
+    return held
+
+
+def _shots(faces: list[Landmarks]) -> list[tuple[int, int]]:
+    cuts = [0]
+    for i, (before, after) in enumerate(zip(faces, faces[1:], strict=False), start=1):
+        jump = np.linalg.norm(before.points.mean(0) - after.points.mean(0))
+        growth = abs(np.log(after.size / before.size))
+        if jump > _JUMP * before.size or growth > _JUMP:
+            cuts.append(i)
+    return list(zip(cuts, [*cuts[1:], len(faces)], strict=True))
+
+
+def smoothed(faces: list[Landmarks], strength: float = 1.0, rate: float = 25.0) -> list[Landmarks]:
+    """One-Euro filter (Casiez et al., CHI 2012), run forwards and backwards and averaged: it adds no lag.
+
+    The cut-off rises with the speed of each point, measured in face sizes a second: still points are held
+    quiet, quick ones (a blink) pass. strength 1 has a cut-off of 2 Hz at rest; 0 returns the input.
+    """
+    if strength <= 0 or len(faces) < 3:
+        return faces
+    size = float(np.median([face.size for face in faces]))
+    tracks = np.array([face.points for face in faces], np.float64)
+    if all(face.depth is not None for face in faces):
+        tracks = np.concatenate([tracks, np.array([face.depth for face in faces])[..., None]], -1)
+    ahead = _one_euro(tracks / size, strength, rate)
+    back = _one_euro(tracks[::-1] / size, strength, rate)[::-1]
+    tracks = ((ahead + back) / 2 * size).astype(np.float32)
+    return [
+        replace(face, points=t[:, :2], depth=t[:, 2] if t.shape[1] == 3 else face.depth)
+        for face, t in zip(faces, tracks, strict=True)
+    ]
+
+
+def _one_euro(x: np.ndarray, strength: float, rate: float) -> np.ndarray:
+    """x [T, N, D] in face sizes; see `smoothed`."""
+    at_rest, per_speed, speed_cutoff = 2.0 / strength, 30.0 / strength, 2.0
+
+    def weight(cutoff):
+        return 1 / (1 + rate / (2 * pi * cutoff))
+
+    result, speed = [x[0]], np.zeros(x.shape[1:])
+    for now, before in zip(x[1:], x, strict=False):
+        speed = speed + weight(speed_cutoff) * ((now - before) * rate - speed)
+        cutoff = at_rest + per_speed * np.linalg.norm(speed, axis=-1, keepdims=True)
+        result.append(result[-1] + weight(cutoff) * (now - result[-1]))
+    return np.array(result)

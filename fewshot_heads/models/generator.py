@@ -1,0 +1,151 @@
+"""The realtime generator: what the warp cannot do.
+
+Three layers make a frame: the source as it stands (the background), the source carried by the landmarks
+(the person), and new paint (an opening mouth, eyelids, a cheek the turn uncovers). The network sees all it
+needs to judge, and answers with a correction of the flow, the paint, and how much of each layer shows where.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fewshot_heads.models import texture as warp
+from fewshot_heads.models.blocks import AdaResBlock, Down, conv
+
+_MAX_CORRECTION = 0.1  # of the flow, in units of half the picture
+
+
+class Texture(NamedTuple):
+    """The source pixels a frame is made from.
+
+    images [B, T, 3, S, S] in [-1, 1]: the source pictures in use for this frame;
+    flows [B, T, s, s, 2]: where each comes from (`warp.tps_flow`);
+    weights [B, T], rows sum to 1: how much each counts;
+    still [B, 3, S, S]: the first picture, whose background is kept.
+    """
+
+    images: Tensor
+    flows: Tensor
+    weights: Tensor
+    still: Tensor
+
+    def carried(self, flows: Tensor) -> Tensor:
+        """The weighted pictures along flows [B, T, h, w, 2]: [B, 3, h, w]."""
+        batch, count = flows.shape[:2]
+        carried = warp.sample(self.images.flatten(0, 1), flows.flatten(0, 1))
+        return (carried.unflatten(0, (batch, count)) * self.weights[:, :, None, None, None]).sum(1)
+
+    def resized_flows(self, size: int) -> Tensor:
+        batch, count = self.flows.shape[:2]
+        return warp.resize_flow(self.flows.flatten(0, 1), size).unflatten(0, (batch, count))
+
+
+class Layers(NamedTuple):
+    """A frame before it is put together: what the network decided, at any resolution.
+
+    paint [B, 3, S, S] in [-1, 1]; mask [B, 3, S, S]: logits of the shares of the still source, the carried
+    source and the paint; flows [B, T, S, S, 2]: the corrected flow of each picture in use.
+    """
+
+    paint: Tensor
+    mask: Tensor
+    flows: Tensor
+
+    def compose(self, texture: Texture) -> Tensor:
+        """The frame [B, 3, R, R] for a texture whose pictures are R x R, S or any other size.
+
+        Kept and carried pixels come from the pictures as they are, so a large source stays sharp.
+        """
+        size = texture.still.shape[-1]
+        paint, mask, flows = self.paint, self.mask, self.flows
+        if size != paint.shape[-1]:
+            both = F.interpolate(torch.cat([paint, mask], 1), size=(size, size), mode="bilinear", align_corners=False)
+            paint, mask = both[:, :3], both[:, 3:]
+            flows = warp.resize_flow(flows.flatten(0, 1), size).unflatten(0, flows.shape[:2])
+        still, carried, painted = mask.softmax(1).split(1, 1)
+        return still * texture.still + carried * texture.carried(flows) + painted * paint
+
+
+class Generator(nn.Module):
+    """AdaIN U-Net over the carried texture; 256 x 256 at 3.3 GFLOP a frame.
+
+    channels: at 1/2, 1/4, 1/8 and 1/16 of the picture; embedding: length of e_hat.
+    """
+
+    def __init__(self, channels: tuple[int, ...] = (16, 48, 96, 160), embedding: int = 256, size: int = 256):
+        super().__init__()
+        self.size = size
+        inputs = 3 * 3 * 4 + 3  # still, carried and stickman at half size, flow and its stretch
+        self.stem = conv(inputs, channels[0])
+        self.down = nn.ModuleList(Down(a, b) for a, b in zip(channels, channels[1:], strict=False))
+        self.bottom = nn.ModuleList(AdaResBlock(channels[-1], channels[-1]) for _ in range(2))
+        coarse_to_fine = list(zip(channels[:0:-1], channels[-2::-1], strict=True))
+        self.narrow = nn.ModuleList(conv(a, b, 1) for a, b in coarse_to_fine)
+        self.up = nn.ModuleList(AdaResBlock(2 * b, b) for _, b in coarse_to_fine)
+        self.head = conv(channels[0], 4 * (3 + 3) + 2)
+        self.project = nn.Linear(embedding, sum(block.style_size for block in self._styled))
+        self._start_as_the_bare_warp()
+
+    @property
+    def _styled(self) -> list[AdaResBlock]:
+        return [*self.bottom, *self.up]  # type: ignore[list-item]
+
+    def _start_as_the_bare_warp(self) -> None:
+        nn.init.normal_(self.project.weight, std=0.01)
+        with torch.no_grad():
+            scale_shift = []
+            for block in self._styled:
+                for width in block.channels:
+                    scale_shift += [torch.ones(width), torch.zeros(width)]
+            self.project.bias.copy_(torch.cat(scale_shift))
+            self.head.weight.mul_(0.1)
+            self.head.bias.zero_()
+            self.head.bias[12:24] = torch.tensor([0.0, 2.0, -1.0]).repeat_interleave(4)
+
+    def forward(self, stickman: Tensor, style: Tensor, texture: Texture | None) -> Tensor:
+        """stickman [B, 3, S, S], style [B, P] from `project(e_hat)`; returns the frame [B, 3, S, S] in [-1, 1].
+
+        Without a texture the whole frame is painted from the style.
+        """
+        if texture is not None:
+            return self.layers(stickman, style, texture).compose(texture)
+        nothing = stickman.new_zeros(stickman.shape[0], 6, self.size, self.size)
+        hint = stickman.new_zeros(stickman.shape[0], 3, self.size // 2, self.size // 2)
+        return torch.tanh(self._decide(torch.cat([nothing, stickman], 1), hint, style)[0][:, :3])
+
+    def layers(self, stickman: Tensor, style: Tensor, texture: Texture) -> Layers:
+        """What the frame is made of; `compose` puts it together."""
+        flows = texture.resized_flows(self.size)
+        pictures = torch.cat([texture.still, texture.carried(flows), stickman], 1)
+        detail, correction = self._decide(pictures, self._hint(texture), style)
+        return Layers(torch.tanh(detail[:, :3]), detail[:, 3:], flows + correction[:, None])
+
+    def _hint(self, texture: Texture) -> Tensor:
+        """[B, 3, S/2, S/2]: displacement and stretch of the heaviest picture's flow."""
+        first = texture.weights.argmax(1)
+        flow = texture.flows[torch.arange(len(first), device=first.device), first]
+        displacement = (flow - warp.identity_grid(flow.shape[1], flow)).permute(0, 3, 1, 2)
+        hint = torch.cat([10 * displacement, warp.stretch(flow)], 1)
+        return F.interpolate(hint, size=(self.size // 2, self.size // 2), mode="bilinear", align_corners=False)
+
+    def _decide(self, pictures: Tensor, hint: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+        """Paint and mask logits [B, 6, S, S]; flow correction [B, S, S, 2]."""
+        x = self.stem(torch.cat([F.pixel_unshuffle(pictures, 2), hint], 1))
+        skips = []
+        for down in self.down:
+            skips.append(x)
+            x = down(x)
+        styles = iter(style.split([block.style_size for block in self._styled], dim=1))
+        for block in self.bottom:
+            x = block(x, next(styles))
+        for narrow, up in zip(self.narrow, self.up, strict=True):
+            x = F.interpolate(narrow(x), scale_factor=2, mode="bilinear", align_corners=False)
+            x = up(torch.cat([x, skips.pop()], 1), next(styles))
+        x = self.head(F.relu(x))
+        correction = _MAX_CORRECTION * torch.tanh(x[:, 24:])
+        correction = F.interpolate(correction, size=(self.size, self.size), mode="bilinear", align_corners=False)
+        return F.pixel_shuffle(x[:, :24], 2), correction.permute(0, 2, 3, 1)

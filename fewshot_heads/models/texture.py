@@ -1,0 +1,100 @@
+"""The texture branch's geometry: thin-plate-spline flow from landmarks, and sampling along it.
+
+Bookstein, "Principal Warps", PAMI 1989. Coordinates here are [-1, 1] over the crop, x then y,
+as `torch.nn.functional.grid_sample(align_corners=False)` has them.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BORDER = 12  # fixed points on the crop's border, which hold the background still
+_STIFFNESS = 1e-3  # regularisation: landmarks that nearly coincide (closed lips) must not fold the plane
+FLOW_SIZE = 64  # the spline is smooth: it is evaluated on this grid and interpolated
+
+
+def normalise(points: Tensor, size: int) -> Tensor:
+    """Pixels of a size x size crop to [-1, 1]."""
+    return points * (2.0 / size) - 1.0
+
+
+def border_points(like: Tensor) -> Tensor:
+    """[BORDER, 2] points around the square [-1, 1]."""
+    t = torch.linspace(-1, 1, BORDER // 4 + 1, dtype=like.dtype, device=like.device)[:-1]
+    one = torch.ones_like(t)
+    sides = [(t, -one), (one, t), (-t, one), (-one, -t)]
+    return torch.cat([torch.stack(side, -1) for side in sides])
+
+
+def _kernel(a: Tensor, b: Tensor) -> Tensor:
+    """U(r) = r^2 log r^2 between [B, N, 2] and [B, M, 2]: [B, N, M]."""
+    squared = (a[:, :, None] - b[:, None]).square().sum(-1)
+    return squared * torch.log(squared.clamp_min(1e-9))
+
+
+def tps_flow(source: Tensor, driver: Tensor, size: int = FLOW_SIZE) -> Tensor:
+    """Where in the source each place of the result comes from.
+
+    source, driver: control points [B, N, 2] in [-1, 1]; border points are added here.
+    Returns absolute sampling positions [B, size, size, 2] in [-1, 1], the spline f with
+    f(driver_i) ~ source_i (Bookstein, eq. 10-12, with ridge `_STIFFNESS` on the bending part).
+    """
+    batch = driver.shape[0]
+    border = border_points(driver).expand(batch, -1, -1)
+    centres, values = torch.cat([driver, border], 1), torch.cat([source, border], 1)
+    n = centres.shape[1]
+    affine = torch.cat([torch.ones_like(centres[..., :1]), centres], -1)
+    system = centres.new_zeros(batch, n + 3, n + 3)
+    system[:, :n, :n] = _kernel(centres, centres) + _STIFFNESS * torch.eye(n, device=centres.device)
+    system[:, :n, n:] = affine
+    system[:, n:, :n] = affine.transpose(1, 2)
+    # Solved for the displacement rather than the position: zero motion then gives exactly zero flow.
+    target = torch.cat([values - centres, centres.new_zeros(batch, 3, 2)], 1)
+    weights = torch.linalg.solve(system, target)
+    grid = identity_grid(size, driver).expand(batch, -1, -1, -1)
+    places = grid.reshape(batch, -1, 2)
+    bending = _kernel(places, centres) @ weights[:, :n]
+    shift = bending + weights[:, n : n + 1] + places @ weights[:, n + 1 :]
+    return grid + shift.view(batch, size, size, 2)
+
+
+def identity_grid(size: int, like: Tensor) -> Tensor:
+    """[1, size, size, 2] positions of pixel centres in [-1, 1]."""
+    line = (torch.arange(size, dtype=like.dtype, device=like.device) + 0.5) * (2.0 / size) - 1.0
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    return torch.stack([x, y], -1)[None]
+
+
+def resize_flow(flow: Tensor, size: int) -> Tensor:
+    """[B, s, s, 2] positions to [B, size, size, 2]; the displacement is interpolated, not the position."""
+    if flow.shape[1] == size:
+        return flow
+    shift = (flow - identity_grid(flow.shape[1], flow)).permute(0, 3, 1, 2)
+    shift = F.interpolate(shift, size=(size, size), mode="bilinear", align_corners=False)
+    return identity_grid(size, flow) + shift.permute(0, 2, 3, 1)
+
+
+def sample(image: Tensor, flow: Tensor) -> Tensor:
+    """image [B, C, H, W] at positions flow [B, h, w, 2]: [B, C, h, w]."""
+    return F.grid_sample(image, flow, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def stretch(flow: Tensor) -> Tensor:
+    """log2 of how much source area lies behind each place: [B, 1, h, w], 0 where nothing moves.
+
+    Very negative where a small patch was pulled apart (a closed mouth that opens): there the carried
+    pixels cannot be trusted, and the generator must paint.
+    """
+    dx = torch.gradient(flow, dim=2)[0] * (flow.shape[2] / 2)
+    dy = torch.gradient(flow, dim=1)[0] * (flow.shape[1] / 2)
+    area = dx[..., 0] * dy[..., 1] - dx[..., 1] * dy[..., 0]
+    return torch.log2(area.clamp(2**-4, 2**4))[:, None]
+
+
+def tps_warp(image: Tensor, source_points: Tensor, driver_points: Tensor) -> Tensor:
+    """The bare warp: image [B, 3, S, S] carried from source to driver control points [B, N, 2] (pixels)."""
+    size = image.shape[-1]
+    flow = tps_flow(normalise(source_points, size), normalise(driver_points, size))
+    return sample(image, resize_flow(flow, size))

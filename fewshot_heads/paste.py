@@ -1,0 +1,70 @@
+"""The moving head back in the whole picture: a feathered seam, its colours matched to the surroundings."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from fewshot_heads.landmarks.geometry import Crop
+
+_FEATHER = 0.10  # width of the seam, as a share of the crop's side
+_MATCH_SIZE = 32  # colour differences are measured and spread at this resolution
+_MATCH_LIMIT = 12.0  # 8-bit levels; more than that is a head that moved, not a colour that drifted
+
+
+class Paster:
+    """Pastes frames of one crop into one picture; all that depends on the two alone is computed once."""
+
+    def __init__(self, picture: np.ndarray, crop: Crop):
+        """picture: uint8 [H, W, 3]; crop: where the frames belong, possibly beyond the picture's edges."""
+        self.picture = picture
+        height, width = picture.shape[:2]
+        left, top = round(crop.left), round(crop.top)
+        right, bottom = round(crop.left + crop.side), round(crop.top + crop.side)
+        self._size = (right - left, bottom - top)
+        outer = (max(left, 0), max(top, 0), min(right, width), min(bottom, height))
+        self._place = np.s_[outer[1] : outer[3], outer[0] : outer[2]]
+        self._part = np.s_[outer[1] - top : outer[3] - top, outer[0] - left : outer[2] - left]
+        self._original = crop.cut(picture).astype(np.float32)
+        # An edge of the crop that is also the picture's edge has nothing to be blended into.
+        open_sides = (left > 0, top > 0, right < width, bottom < height)
+        self._alpha = _feather(self._size, open_sides)[self._part][..., None]
+        seam = 1 - _feather((_MATCH_SIZE, _MATCH_SIZE), open_sides, wide=1.5)
+        self._seam = (seam * (1 - seam) * 4)[..., None] if seam.any() else None
+
+    def paste(self, frame: np.ndarray) -> np.ndarray:
+        """frame uint8 [R, R, 3], the crop's new content; returns a new picture uint8 [H, W, 3]."""
+        matched = self._match(frame)
+        resized = cv2.resize(matched, self._size, interpolation=cv2.INTER_CUBIC)[self._part]
+        result = self.picture.copy()
+        under = result[self._place]
+        result[self._place] = np.clip(under + self._alpha * (resized - under) + 0.5, 0, 255)
+        return result
+
+    def _match(self, frame: np.ndarray) -> np.ndarray:
+        """Takes out the slow colour difference along the seam (a membrane, at low resolution)."""
+        result = frame.astype(np.float32)
+        if self._seam is None:
+            return result
+        original = _small(self._original)
+        difference = np.clip(original - _small(result), -_MATCH_LIMIT, _MATCH_LIMIT)
+        spread = cv2.GaussianBlur(difference * self._seam, (0, 0), 3)
+        share = cv2.GaussianBlur(self._seam, (0, 0), 3)[..., None] + 1e-3
+        correction = spread / share * np.minimum(share * 4, 1)
+        return result + cv2.resize(correction, result.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _small(image: np.ndarray) -> np.ndarray:
+    return cv2.resize(image, (_MATCH_SIZE, _MATCH_SIZE), interpolation=cv2.INTER_AREA)
+
+
+def _feather(size: tuple[int, int], open_sides: tuple[bool, bool, bool, bool], wide: float = 1.0) -> np.ndarray:
+    """float32 [h, w]: 1 inside, smoothly to 0 at the open sides (left, top, right, bottom)."""
+    ramps = []
+    for length, first, last in ((size[0], open_sides[0], open_sides[2]), (size[1], open_sides[1], open_sides[3])):
+        place = (np.arange(length) + 0.5) / length
+        from_first = np.clip(place / (_FEATHER * wide), 0, 1) if first else np.ones(length)
+        from_last = np.clip((1 - place) / (_FEATHER * wide), 0, 1) if last else np.ones(length)
+        ramps.append(from_first * from_last)
+    alpha = np.outer(ramps[1], ramps[0])
+    return (alpha * alpha * (3 - 2 * alpha)).astype(np.float32)

@@ -1,0 +1,201 @@
+"""The library's front door: pictures to a `Head`, a `Head` and a driver to frames."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fewshot_heads.checkpoint import Checkpoint, load_checkpoint, pick_device
+from fewshot_heads.errors import BadInput, NoFaceFound, WeightsMismatch
+from fewshot_heads.head import Head
+from fewshot_heads.images import read_image, to_tensor, to_uint8
+from fewshot_heads.landmarks import Detector, Landmarks, detector
+from fewshot_heads.landmarks.geometry import Crop, control_points, pose_distance
+from fewshot_heads.landmarks.retarget import retarget
+from fewshot_heads.landmarks.stickman import draw_stickman
+from fewshot_heads.landmarks.tracking import Motion, track
+from fewshot_heads.models.generator import Texture
+from fewshot_heads.models.texture import normalise, tps_flow
+from fewshot_heads.paste import Paster
+from fewshot_heads.provenance import Provenance
+
+logger = logging.getLogger(__name__)
+
+_BLEND_SHARPNESS = 0.02  # pose distance over which one of several pictures gives way to another
+_IN_USE = 2  # pictures blended in one frame, at most
+_TEXTURE_SIZES = (256, 768)  # pixels; crops are kept at their own resolution between these
+
+
+class Reenactor:
+    """Animates heads. Holds the networks and the landmark detector; heads and motions are plain values.
+
+    checkpoint: the networks; make one with `from_pretrained`.
+    device: "auto", "cpu", "cuda", "mps" ...
+    detectors: of landmarks; two look at two frames of a driver at once.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: str = "auto", detectors: Sequence[Detector] | None = None):
+        self.device = pick_device(device)
+        self.checkpoint = checkpoint
+        self.networks = checkpoint.networks.to(self.device, memory_format=torch.channels_last)
+        self.detectors = list(detectors or (detector("mediapipe"), detector("mediapipe")))
+        self.size: int = checkpoint.about["spec"]["size"]
+
+    @classmethod
+    def from_pretrained(cls, model: str | Path = "realtime", device: str = "auto", landmarks: str = "mediapipe"):
+        """model: a shipped preset or a path to a `.safetensors`; landmarks: the detector's backend."""
+        detectors = [detector(landmarks) for _ in range(2 if landmarks == "mediapipe" else 1)]
+        return cls(load_checkpoint(model), device, detectors)
+
+    def provenance(self, composite: bool = True) -> Provenance:
+        """The mark for a `VideoWriter`; composite: the head is pasted back into the real picture."""
+        return Provenance(self.checkpoint.name, self.checkpoint.sha256, composite)
+
+    @torch.inference_mode()
+    def embed(self, pictures: Sequence[str | Path | np.ndarray], face: int = 0, crop: str = "auto") -> Head:
+        """One person from K pictures (paths, or uint8 [H, W, 3]).
+
+        The first picture is the one that moves: its background stays. The others add views of the face.
+        face: which face of each picture, 0 is the largest. crop: "auto" frames the head; "full" takes each
+        picture as already framed. Raises NoFaceFound, naming the picture.
+        """
+        if not pictures:
+            raise BadInput("embed needs at least one picture")
+        shots = [self._shot(picture, i, face, crop) for i, picture in enumerate(pictures)]
+        side = max(min(crop.side, _TEXTURE_SIZES[1]) for _, _, crop in shots)
+        resolution = max(int(np.ceil(side / 32)) * 32, _TEXTURE_SIZES[0])
+        textures = np.stack([_at(crop, resolution).cut(image) for image, _, crop in shots])
+        frames = to_tensor(np.stack([crop.cut(image) for image, _, crop in shots])).to(self.device)
+        landmarks = [crop.to_crop(landmarks) for _, landmarks, crop in shots]
+        stickmen = self._stickmen(landmarks)
+        e_hat = self.networks["embedder"](frames[None], stickmen[None]).mean(1)
+        style = self.networks["generator"].project(e_hat)
+        image, _, crop_box = shots[0]
+        return Head(e_hat[0].cpu(), style[0].cpu(), textures, landmarks, image, crop_box, self.checkpoint.sha256)
+
+    def _shot(self, picture: str | Path | np.ndarray, index: int, face: int, crop: str):
+        image = picture if isinstance(picture, np.ndarray) else read_image(picture)
+        name = f"picture {index}" if isinstance(picture, np.ndarray) else str(picture)
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise BadInput(f"{name}: got {image.dtype} {list(image.shape)}, expected uint8 [H, W, 3]")
+        faces = self.detectors[0].detect(image)
+        if not faces:
+            raise NoFaceFound(f"{name}: no face found; use a picture with a larger face, or landmarks=face_alignment")
+        if face >= len(faces):
+            raise NoFaceFound(f"{name}: face={face} asked for, {len(faces)} found; use face=0 to {len(faces) - 1}")
+        chosen = faces[face]
+        height, width = image.shape[:2]
+        if crop == "full":
+            return image, chosen, Crop.full(height, width, self.size)
+        return image, chosen, Crop.around([chosen], self.size)
+
+    def track(
+        self,
+        driver: Iterable[np.ndarray],
+        face: int = 0,
+        smooth: float = 1.0,
+        rate: Fraction | float | None = None,
+        name: str | None = None,
+    ) -> Motion:
+        """The driver's motion: frames uint8 [H, W, 3], read once. Frames that lose the face hold the last one.
+
+        smooth: strength of the landmark filter. rate (frames per second) and name (for messages): a `Video` knows
+        its own; anything else has 25 and "the driver".
+        Raises NoFaceFound if no frame shows a face.
+        """
+        name = name or str(getattr(driver, "path", "the driver"))
+        rate = rate or getattr(driver, "rate", 25)
+        motion = track(driver, self.detectors, face, smooth, float(rate), name)
+        if motion.lost:
+            logger.warning("%s: no face in frames %s; the last one is held there", name, motion.describe_lost())
+        return motion
+
+    def animate(
+        self,
+        head: Head,
+        driver: Motion | Iterable[np.ndarray],
+        motion: str = "relative",
+        pose: float = 1.0,
+        expression: float = 1.0,
+        reference: int | None = None,
+        paste_back: bool = True,
+        crop: str = "auto",
+        batch: int = 4,
+    ) -> Iterator[np.ndarray]:
+        """Frames of `head` moving as the driver does, lazily; uint8, the picture's size, or the crop's
+        (`paste_back=False`: [size, size, 3]).
+
+        driver: frames uint8 [H, W, 3], or their `Motion` from `track`.
+        motion, pose, expression, reference: see `landmarks.retarget.retarget`.
+        crop: "auto" frames the driver's head, one box a shot; "full" takes its pictures as already framed.
+        batch: frames per call of the generator. Raises WeightsMismatch for a head of another generator.
+        """
+        if head.generator != self.checkpoint.sha256:
+            raise WeightsMismatch("this head was made by another generator; embed the pictures again with this one")
+        if not isinstance(driver, Motion):
+            driver = self.track(driver)
+        if reference is not None and not 0 <= reference < len(driver):
+            raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}")
+        faces = retarget(
+            head.landmarks[0], driver.cropped(self.size, crop == "full"), motion, pose, expression, reference
+        )
+        return self._frames(head, faces, paste_back, batch)
+
+    def _frames(self, head: Head, faces: list[Landmarks], paste_back: bool, batch: int) -> Iterator[np.ndarray]:
+        shown = _Shown(head, self.size, self.device)
+        paster = Paster(head.picture, head.crop) if paste_back else None
+        for first in range(0, len(faces), batch):
+            for frame in self._generate(shown, faces[first : first + batch], large=paste_back):
+                yield paster.paste(frame) if paster else frame
+
+    @torch.inference_mode()
+    def _generate(self, shown: _Shown, faces: list[Landmarks], large: bool) -> np.ndarray:
+        """uint8 [B, R, R, 3] at the textures' resolution, or the generator's."""
+        generator = self.networks["generator"]
+        texture, place = shown.texture(faces)
+        layers = generator.layers(self._stickmen(faces), shown.style.expand(len(faces), -1), texture)
+        if large:
+            texture = texture._replace(images=shown.large[place], still=shown.large[:1].expand(len(faces), -1, -1, -1))
+        return to_uint8(layers.compose(texture))
+
+    def _stickmen(self, faces: list[Landmarks]) -> Tensor:
+        drawn = np.stack([draw_stickman(face.points, self.size) for face in faces])
+        return to_tensor(drawn).to(self.device)
+
+
+class _Shown:
+    """A head on the device: everything that depends on the source alone, computed once."""
+
+    def __init__(self, head: Head, size: int, device: torch.device):
+        self.landmarks, self.size = head.landmarks, size
+        self.style = head.style.to(device)[None]
+        self.large = to_tensor(head.textures).to(device)
+        shrink = {"size": (size, size), "mode": "bilinear", "antialias": True, "align_corners": False}
+        same = self.large.shape[-1] == size
+        self.images = self.large if same else torch.nn.functional.interpolate(self.large, **shrink)
+        self.points = torch.from_numpy(np.stack([control_points(face) for face in head.landmarks])).to(device)
+
+    def texture(self, faces: list[Landmarks]) -> tuple[Texture, Tensor]:
+        """For each face the pictures nearest to it in pose and expression, and their indices [B, T]."""
+        count = len(faces)
+        away = torch.tensor([[pose_distance(own, face) for own in self.landmarks] for face in faces])
+        nearest, place = away.topk(min(_IN_USE, len(self.landmarks)), largest=False)
+        weights = torch.softmax(-nearest / _BLEND_SHARPNESS, 1).to(self.style.device)
+        driver = torch.from_numpy(np.stack([control_points(face) for face in faces])).to(self.style.device)
+        source = self.points[place]
+        used = place.shape[1]
+        driver = driver[:, None].expand(-1, used, -1, -1)
+        flows = tps_flow(normalise(source, self.size).flatten(0, 1), normalise(driver, self.size).flatten(0, 1))
+        still = self.images[:1].expand(count, -1, -1, -1)
+        return Texture(self.images[place], flows.unflatten(0, (count, used)), weights, still), place
+
+
+def _at(crop: Crop, resolution: int) -> Crop:
+    """The same square of the picture, seen at another resolution."""
+    return Crop(crop.left, crop.top, crop.side, resolution)

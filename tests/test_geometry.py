@@ -1,0 +1,64 @@
+import cv2
+import numpy as np
+import pytest
+
+from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks.geometry import HEAD_ANCHORS, Crop, control_points, fit_pose, pose_distance
+from tests.faces import face
+
+TURN = (0.1, 0.4, -0.2)
+
+
+@pytest.mark.parametrize("depth", [True, False])
+def test_the_pose_of_a_turned_head_is_found_again(depth):
+    pose = fit_pose(face(TURN, scale=50, centre=(100, 90), depth=depth))
+    np.testing.assert_allclose(cv2.Rodrigues(pose.rotation)[0].ravel(), TURN, atol=2e-3)
+    assert pose.scale == pytest.approx(50, rel=1e-2)
+    np.testing.assert_allclose(pose.translation[:2], [100, 90], atol=0.5)
+
+
+def test_a_pose_undoes_what_it_applies():
+    pose = fit_pose(face(TURN))
+    np.testing.assert_allclose(pose.undo(pose.apply(HEAD_ANCHORS)), HEAD_ANCHORS, atol=1e-9)
+
+
+def test_the_head_anchors_move_with_the_head_and_not_with_the_mouth():
+    calm, talking, turned = face(), face(mouth=0.3), face((0, 0.3, 0))
+    np.testing.assert_allclose(control_points(calm)[70:], control_points(talking)[70:], atol=1e-3)
+    assert np.abs(control_points(calm)[70:] - control_points(turned)[70:]).max() > 5
+
+
+def test_the_pose_distance_ignores_place_and_size_but_not_turn_and_mouth():
+    reference = face()
+    assert pose_distance(reference, face(scale=120, centre=(300, 40))) < 1e-4
+    assert pose_distance(reference, face((0, 0.35, 0))) > pose_distance(reference, face((0, 0.1, 0))) > 0.01
+    assert pose_distance(reference, face(mouth=0.3)) > 0.01
+
+
+def test_one_crop_holds_every_face_of_a_shot():
+    faces = [face(centre=(x, 200), scale=60) for x in (150, 200, 260)]
+    crop = Crop.around(faces, 256)
+    for each in faces:
+        seen = crop.to_crop(each).points
+        assert seen.min() > 0 and seen.max() < 256
+
+
+def test_landmarks_and_pixels_land_on_the_same_place_of_a_crop():
+    image = np.zeros((300, 400, 3), np.uint8)
+    cv2.circle(image, (210, 130), 6, (255, 255, 255), -1)
+    for side in (100.0, 201.0, 340.0):  # enlarged, and shrunk by averaging
+        crop = Crop(150, 60, side, 128)
+        rows, columns = np.nonzero(crop.cut(image)[..., 0] > 127)
+        # The circle's middle is the centre of pixel (210, 130): half a pixel on in edge coordinates.
+        wanted = (np.array([210.5, 130.5]) - [150, 60]) * 128 / side
+        np.testing.assert_allclose([columns.mean() + 0.5, rows.mean() + 0.5], wanted, atol=0.5)
+
+
+def test_a_crop_beyond_the_picture_mirrors_it_and_has_no_black():
+    image = np.full((80, 80, 3), 200, np.uint8)
+    assert Crop(-40, -40, 160, 64).cut(image).min() == 200
+
+
+def test_landmarks_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"got points of shape \(68, 2\)"):
+        Landmarks(np.zeros((68, 2), np.float32))

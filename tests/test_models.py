@@ -1,0 +1,127 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from fewshot_heads.landmarks.geometry import control_points
+from fewshot_heads.models import build
+from fewshot_heads.models.blocks import adain
+from fewshot_heads.models.discriminator import Discriminator
+from fewshot_heads.models.generator import Layers, Texture
+from fewshot_heads.models.texture import (
+    identity_grid, normalise, resize_flow, sample, stretch, tps_flow, tps_warp,
+)  # fmt: skip
+from tests.faces import face
+
+TINY = {
+    "size": 64, "embedding": 8, "embedder": {"channels": [4, 8]}, "generator": {"channels": [4, 4, 8]},
+}  # fmt: skip
+REALTIME = {
+    "size": 256, "embedding": 256, "embedder": {"channels": [32, 64, 128, 192]},
+    "generator": {"channels": [16, 48, 96, 160]},
+}  # fmt: skip
+
+
+def texture(size, pictures=1, batch=2):
+    images = torch.rand(batch, pictures, 3, size, size) * 2 - 1
+    flows = identity_grid(64, images).expand(batch, pictures, -1, -1, -1)
+    return Texture(images, flows, torch.full((batch, pictures), 1 / pictures), images[:, 0])
+
+
+def test_adain_sets_mean_and_deviation_of_every_channel():
+    scale, shift = torch.rand(2, 5) + 0.5, torch.randn(2, 5)
+    out = adain(torch.randn(2, 5, 16, 16) * 3 + 1, scale, shift)
+    torch.testing.assert_close(out.mean((2, 3)), shift, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(out.std((2, 3), correction=0), scale, atol=1e-3, rtol=1e-3)
+
+
+def test_adain_agrees_with_instance_norm():
+    x = torch.randn(2, 3, 8, 8)
+    torch.testing.assert_close(adain(x, torch.ones(2, 3), torch.zeros(2, 3)), F.instance_norm(x), atol=1e-4, rtol=1e-4)
+
+
+def test_e_hat_does_not_care_for_the_order_of_the_pictures():
+    torch.manual_seed(0)
+    embedder = build(TINY)["embedder"]
+    frames, stickmen = torch.randn(1, 4, 3, 64, 64), torch.randn(1, 4, 3, 64, 64)
+    order = torch.tensor([2, 0, 3, 1])
+    one, other = embedder(frames, stickmen).mean(1), embedder(frames[:, order], stickmen[:, order]).mean(1)
+    torch.testing.assert_close(one, other)
+
+
+def test_the_realtime_preset_keeps_its_budget():
+    networks = build(REALTIME).eval().requires_grad_(False)
+    assert sum(p.numel() for p in networks.parameters()) <= 15e6
+    generator = networks["generator"]
+    style = generator.project(torch.zeros(1, 256))
+    with FlopCounterMode(display=False) as counter:  # counts 2 for a multiply-add
+        generator(torch.zeros(1, 3, 256, 256), style, texture(256, batch=1))
+    assert counter.get_total_flops() <= 4e9
+
+
+def test_the_generator_paints_without_a_texture():
+    generator = build(TINY)["generator"]
+    frame = generator(torch.rand(2, 3, 64, 64), generator.project(torch.randn(2, 8)), None)
+    assert frame.shape == (2, 3, 64, 64) and frame.abs().max() <= 1
+
+
+@pytest.mark.parametrize("share, wanted", [(0, "still"), (1, "carried"), (2, "paint")])
+def test_a_frame_is_made_of_the_layer_its_mask_names(share, wanted):
+    shown = texture(64, pictures=2)
+    logits = torch.full((2, 3, 64, 64), -40.0)
+    logits[:, share] = 40
+    paint = torch.rand(2, 3, 64, 64)
+    flows = shown.resized_flows(64)
+    layers = {"still": shown.still, "carried": shown.carried(flows), "paint": paint}
+    torch.testing.assert_close(Layers(paint, logits, flows).compose(shown), layers[wanted], atol=1e-4, rtol=0)
+
+
+def test_a_large_texture_keeps_its_resolution():
+    generator = build(TINY)["generator"].requires_grad_(False)
+    small = texture(64)
+    large = small._replace(images=torch.rand(2, 1, 3, 160, 160), still=torch.rand(2, 3, 160, 160))
+    layers = generator.layers(torch.rand(2, 3, 64, 64), generator.project(torch.zeros(2, 8)), small)
+    assert layers.compose(large).shape == (2, 3, 160, 160)
+
+
+def test_the_spline_takes_every_driver_point_to_its_source_point():
+    source, driver = (torch.from_numpy(control_points(f))[None] for f in (face(), face((0, 0.3, 0.1), mouth=0.2)))
+    a, b = normalise(source, 256), normalise(driver, 256)
+    flow = resize_flow(tps_flow(a, b), 256)
+    found = F.grid_sample(flow.permute(0, 3, 1, 2), b[:, :, None], align_corners=False)[..., 0].transpose(1, 2)
+    assert ((found - a).norm(dim=-1).mean() * 128) < 0.5  # pixels, with the stiffness that keeps lips from folding
+
+
+def test_no_motion_is_no_change():
+    points = torch.from_numpy(control_points(face()))[None]
+    image = torch.rand(1, 3, 256, 256)
+    torch.testing.assert_close(tps_warp(image, points, points), image, atol=1e-4, rtol=0)
+
+
+def test_the_border_stays_where_it_is():
+    source, driver = (torch.from_numpy(control_points(f))[None] for f in (face(), face((0, 0.4, 0))))
+    flow = tps_flow(normalise(source, 256), normalise(driver, 256))
+    corner = (flow - identity_grid(64, flow))[0, 0, 0]
+    assert corner.abs().max() < 0.03
+
+
+def test_stretch_is_zero_at_rest_and_counts_doublings():
+    grid = identity_grid(64, torch.zeros(1))
+    torch.testing.assert_close(stretch(grid), torch.zeros(1, 1, 64, 64), atol=1e-4, rtol=0)
+    torch.testing.assert_close(stretch(grid * 0.5), torch.full((1, 1, 64, 64), -2.0), atol=1e-4, rtol=0)
+
+
+def test_sampling_along_the_identity_returns_the_picture():
+    image = torch.rand(1, 3, 32, 32)
+    torch.testing.assert_close(sample(image, identity_grid(32, image)), image, atol=1e-5, rtol=0)
+
+
+def test_the_projection_score_is_linear_in_w():
+    torch.manual_seed(0)
+    critic = Discriminator((4, 8), embedding=6).eval()
+    frame, stickman = torch.randn(2, 3, 32, 32), torch.randn(2, 3, 32, 32)
+    w = torch.randn(2, 6)
+    base, features = critic(frame, stickman, torch.zeros(2, 6))
+    one, two = critic(frame, stickman, w)[0], critic(frame, stickman, 2 * w)[0]
+    torch.testing.assert_close(two - base, 2 * (one - base), atol=1e-5, rtol=1e-4)
+    assert (one - base).abs().max() > 1e-4 and len(features) == 2

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+
+from fewshot_heads.landmarks import RIGHT_EYE
+from fewshot_heads.landmarks.geometry import MEAN_HEAD, fit_pose
+from fewshot_heads.landmarks.retarget import Face, choose_reference, retarget
+from tests.faces import face
+
+WIDE = MEAN_HEAD * [0.25, 0.0, 0.0] * (np.arange(70) < 17)[:, None]  # a driver with a broad jaw
+DRIVER = [face((0, a, 0), shape=WIDE, mouth=m, scale=80) for a, m in ((0.3, 0.2), (0.0, 0.0), (-0.2, 0.1), (0.2, 0.3))]
+
+
+def test_the_reference_is_the_driver_frame_nearest_to_the_source():
+    faces = [Face.of(each) for each in DRIVER]
+    assert choose_reference(Face.of(face()), faces) == 1
+    assert choose_reference(Face.of(face((0, 0.28, 0), mouth=0.2)), faces) == 0
+
+
+def test_the_drivers_face_shape_does_not_leak_into_the_source():
+    source = face()
+    rigid_jaw = [0, 4, 8, 12, 16]
+    for moved in retarget(source, DRIVER):
+        own, now = Face.of(source).local[rigid_jaw], Face.of(moved).local[rigid_jaw]
+        driver_width = np.ptp(MEAN_HEAD[rigid_jaw, 0]) * 1.25
+        assert abs(np.ptp(now[:, 0]) - np.ptp(own[:, 0])) < 0.1 * (driver_width - np.ptp(own[:, 0]))
+
+
+def test_a_driver_of_the_same_person_is_followed_exactly():
+    driver = [face((0.1, a, 0.05), mouth=m, centre=(120 + 30 * a, 130)) for a, m in ((0.0, 0.0), (0.3, 0.2), (-0.3, 0.1))]
+    for moved, wanted in zip(retarget(driver[0], driver, reference=0), driver, strict=True):
+        np.testing.assert_allclose(moved.points, wanted.points, atol=0.05)
+
+
+def test_absolute_motion_is_the_drivers_landmarks_themselves():
+    assert retarget(face(), DRIVER, motion="absolute") == DRIVER
+
+
+def test_strength_zero_leaves_pose_and_expression_as_they_are():
+    source = face((0.0, 0.1, 0.0))
+    for moved in retarget(source, DRIVER, pose=0, expression=0):
+        np.testing.assert_allclose(moved.points, source.points, atol=1e-2)
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0, 1.5])
+def test_the_head_turns_by_the_strength(strength):
+    driver = [face((0, a, 0)) for a in (0.0, 0.3)]
+    turned = fit_pose(retarget(face(), driver, pose=strength, reference=0)[1])
+    assert np.arctan2(turned.rotation[0, 2], turned.rotation[0, 0]) == pytest.approx(0.3 * strength, abs=0.02)
+
+
+def test_a_closed_eye_closes_narrow_and_wide_eyes_alike():
+    def eyes(opening):
+        shape = np.zeros((70, 3))
+        for upper, lower in ((37, 41), (38, 40), (43, 47), (44, 46)):
+            middle = (MEAN_HEAD[upper, 1] + MEAN_HEAD[lower, 1]) / 2
+            for index in (upper, lower):
+                shape[index, 1] = (opening - 1) * (MEAN_HEAD[index, 1] - middle)
+        return face(shape=shape)
+
+    driver = [eyes(1.0), eyes(0.05)]
+    for own in (0.7, 1.0, 1.3):
+        closed = retarget(eyes(own), driver, reference=0)[1]
+        assert Face.of(closed).eye_opening(RIGHT_EYE) < 0.25 * Face.of(eyes(own)).eye_opening(RIGHT_EYE)
+
+
+def test_lips_never_cross():
+    source = face(mouth=0.02)
+    driver = [face(mouth=0.3), face(mouth=0.0)]  # closing by more than the source is open
+    closed = retarget(source, driver, reference=0)[1].points
+    assert (closed[[67, 66, 65], 1] - closed[[61, 62, 63], 1]).min() > -1e-3

@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+
+from fewshot_heads.landmarks.stickman import draw_stickman
+from tests.faces import face
+
+
+@pytest.mark.parametrize("size", [64, 256, 512])
+def test_it_is_drawn_at_any_size_and_anti_aliased(size):
+    drawn = draw_stickman(face().points, size, scale=size / 256)
+    assert drawn.shape == (size, size, 3) and drawn.dtype == np.uint8
+    assert ((drawn > 0) & (drawn < 100)).any(), "no soft edge"
+    rows, columns = np.nonzero(drawn.any(2))
+    expected = face().box * size / 256
+    np.testing.assert_allclose([columns.min(), rows.min(), columns.max(), rows.max()], expected, atol=0.02 * size + 1)
+
+
+def test_a_shift_below_a_pixel_is_seen():
+    points = face().points
+    assert (draw_stickman(points, 128, 0.5) != draw_stickman(points + 0.5, 128, 0.5)).any()
+
+
+def test_inner_lips_and_irises_are_there():
+    open_mouth, closed = draw_stickman(face(mouth=0.3).points, 256), draw_stickman(face().points, 256)
+    inner_colour = (128, 255, 255)
+    assert (open_mouth == inner_colour).all(2).any()
+    assert (open_mouth != closed).any()
+    x, y = face().points[68].astype(int)
+    assert tuple(closed[y, x]) == (255, 255, 0)
+
+
+def test_a_missing_point_leaves_its_line_out():
+    points = face().points.copy()
+    points[0:17] = np.nan
+    drawn = draw_stickman(points, 256)
+    assert drawn.any() and not (drawn == (255, 0, 0)).all(2).any()
