@@ -37,6 +37,13 @@ def settings(defaults: dict[str, Any], argv: Sequence[str]) -> dict[str, Any]:
     return chosen
 
 
+def check_paths(chosen: dict[str, Any], *keys: str) -> None:
+    """Raises BadInput for a setting that names nothing that exists."""
+    for key in keys:
+        if not chosen[key] or not Path(chosen[key]).exists():
+            raise BadInput(f"{key}={chosen[key]}: give a path that exists; see --help")
+
+
 def run(main: Callable[[list[str]], None], documentation: str | None) -> None:
     """A benchmark's command line: --help shows its module's docstring; a user's error is one line and exit code 1."""
     if any(argument in ("-h", "--help") for argument in sys.argv[1:]):

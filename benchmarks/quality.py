@@ -67,7 +67,7 @@ class Judge:
         if faces[0] is None:
             raise BadInput("no face in the first frame")
         columns = {
-            "still": {i: frames[0] for i in wanted},
+            "still": dict.fromkeys(wanted, frames[0]),
             # without a face there is nothing to warp by: the still source is what a bare warp can give
             "warp": {i: self.library.warp(frames[0], faces[0], faces[i]) if faces[i] else frames[0] for i in wanted},
         }
@@ -159,9 +159,7 @@ def markdown(summary: dict[str, Any], rows: list[dict[str, Any]], truth_jitter: 
 
 def main(argv: list[str]) -> None:
     chosen = common.settings(DEFAULTS, argv)
-    for key in ("clips", "vgg", "csim"):
-        if not Path(chosen[key]).exists() or not chosen[key]:
-            raise BadInput(f"{key}={chosen[key]}: give a path that exists; see --help")
+    common.check_paths(chosen, "clips", "vgg", "csim")
     if unknown := set(chosen["motion"].split(",")) - {"relative", "absolute"}:
         raise BadInput(f"motion={unknown.pop()!r}: expected relative, absolute, or both with a comma between")
     if chosen["frames"] < 1 or chosen["k_shot"] < 1:

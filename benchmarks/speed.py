@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -81,10 +80,10 @@ def allow(cores: int) -> None:
 
 def peak_mib() -> float:
     """Peak resident memory of this process. On Linux ru_maxrss would count what the parent had at the fork."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 1024
+    if (status := Path("/proc/self/status")).exists():
+        return next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if "VmHWM" in line)
+    import resource  # not on Windows
+
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
@@ -103,15 +102,16 @@ def journey(arguments: list[str]) -> dict[str, float]:
     end = time.perf_counter()
     if count == 0:
         raise BadInput(f"{driver}: animate gave no frame")
-    numbers = {"fps": count / (end - loaded), "load": loaded - start, "first_frame": first - loaded}
-    return {"frames": count, **numbers, "peak_mib": peak_mib()}
+    spans = {"load": loaded - start, "first_frame": first - loaded}
+    return {"frames": count, "fps": count / (end - loaded), **spans, "peak_mib": peak_mib()}
 
 
 def apart(*arguments: str) -> str:
     """The last line that a Python of its own prints. Raises BadInput with the last line of what it complained."""
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
     if done.returncode:
-        raise BadInput((done.stderr.strip() or "a run ended without a word").splitlines()[-1])
+        said = done.stderr.split("Exception ignored")[0].strip()  # what an interpreter adds as it ends is no reason
+        raise BadInput((said or f"a run of its own ended with code {done.returncode}").splitlines()[-1])
     return done.stdout.strip().splitlines()[-1]
 
 
@@ -123,9 +123,7 @@ def repeated(source: str, seconds: float, out: Path) -> Path:
             with av.open(source) as clip:
                 kept = [*clip.streams.video[:1], *clip.streams.audio[:1]]
                 tracks = tracks or {stream.index: output.add_stream_from_template(stream) for stream in kept}
-                packets: list[Any] = [
-                    packet for packet in clip.demux(kept) if packet.dts is not None and packet.pts is not None
-                ]
+                packets: list[Any] = [packet for packet in clip.demux(kept) if None not in (packet.dts, packet.pts)]
                 if not any(packet.duration for packet in packets):
                     raise BadInput(f"{source}: cannot be repeated, its packets have no times")
                 # packets are stored before they are shown: each repetition begins after the last one's end
@@ -143,14 +141,14 @@ def repeated(source: str, seconds: float, out: Path) -> Path:
 
 def markdown(report: dict[str, Any]) -> str:
     """The report's table, a column for each number of cores."""
-    ends, stages = report["end_to_end"].values(), report["stages"].values()
+    ends, stages = report["end_to_end"].values(), [report["stages"][n] for n in report["end_to_end"]]
     rows = []
     for measure, (title, digits) in MEASURES.items():
         rows.append([title, *(common.cell(spread([run[measure] for run in end["short"]]), digits) for end in ends)])
     if report["long_seconds"]:
         title = f"peak memory over {report['long_seconds']:g} s, MiB"
         rows.append([title, *(f"{end['long']['peak_mib']:.0f}" for end in ends)])
-    for stage in next(iter(stages)):
+    for stage in stages[0]:
         rows.append([f"{stage}, ms/frame", *(common.cell(spans[stage], 1) for spans in stages)])
     cpu, version, cost = report["machine"]["cpu"], report["machine"]["torch"], report["generator"]
     caption = f"""{cpu}, torch {version}; median [smallest, largest]. Import: {report["import_seconds"]:.2f} s.
@@ -166,9 +164,7 @@ def main(argv: list[str]) -> None:
         print(json.dumps(journey(argv[1:])))
         return
     chosen = common.settings(DEFAULTS, argv)
-    for key in ("driver", "source"):
-        if not Path(chosen[key]).is_file():
-            raise BadInput(f"{key}={chosen[key]}: no such file; see --help")
+    common.check_paths(chosen, "driver", "source")
     cores = chosen["threads"].split(",")
     if not all(n.isdigit() and int(n) for n in cores) or chosen["repeats"] < 1 or chosen["seconds"] <= 0:
         raise BadInput("threads, repeats and seconds must be 1 or more, as threads=2,1")
@@ -197,7 +193,6 @@ def main(argv: list[str]) -> None:
         prepared = library.stages(chosen["source"], chosen["driver"]).items()
         report["stages"][n] = {stage: timed(*work) for stage, work in tqdm(prepared, unit="stage", disable=None)}
     report["weights"], report["generator"] = library.weights, library.generator_cost()
-    report["stages"] = {n: report["stages"][n] for n in cores}
     common.write_report(chosen["out"], report, markdown(report))
 
 

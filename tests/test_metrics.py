@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -106,7 +108,7 @@ def test_identical_pictures_have_defined_values(pictures, vgg_file):
 
 
 @pytest.mark.parametrize(
-    "a, b, complaint",
+    ("a", "b", "complaint"),
     [
         (np.zeros((16, 16, 3)), np.zeros((16, 17, 3)), "expected the same"),
         (np.zeros((16, 16)), np.zeros((16, 16)), "expected \\[N,H,W,3\\]"),
@@ -128,7 +130,7 @@ def test_ssim_refuses_pictures_smaller_than_its_window():
 
 def test_akd_is_the_mean_euclidean_distance_of_the_68_points():
     a = np.random.default_rng(0).random((2, 70, 2))
-    b = a + (3.0, 4.0)
+    b = a + np.array([3.0, 4.0])
     b[:, 68:] += 100  # the irises do not count
     np.testing.assert_allclose(metrics.akd(a, b), [5, 5])
     b[1] = np.nan
@@ -146,7 +148,8 @@ def test_jitter_skips_frames_without_a_face_and_is_nan_when_too_few_are_left():
     landmarks = np.ones((9, 70, 2)) * (np.arange(9.0) ** 2)[:, None, None]
     landmarks[4] = np.nan
     assert metrics.jitter(landmarks) == pytest.approx(2.0)
-    assert np.isnan(metrics.jitter(landmarks[3:6])) and np.isnan(metrics.jitter(landmarks[:2]))
+    assert np.isnan(metrics.jitter(landmarks[3:6]))
+    assert np.isnan(metrics.jitter(landmarks[:2]))
 
 
 def test_csim_is_the_cosine_and_nan_without_an_embedding():
@@ -187,9 +190,11 @@ def test_face_features_reach_the_picture_with_their_gradient(faceres_file):
     network, images = FaceFeatures(faceres_file), torch.zeros(1, 3, 224, 224, requires_grad=True)
     features, embedding = network(images)
     sides = [(feature.shape[1], feature.shape[2]) for feature in features]
-    assert sides == [(64, 112), (128, 56), (256, 28), (512, 14), (1024, 7)] and embedding.shape == (1, 1024)
+    assert sides == [(64, 112), (128, 56), (256, 28), (512, 14), (1024, 7)]
+    assert embedding.shape == (1, 1024)
     embedding.sum().backward()
-    assert images.grad is not None and images.grad.abs().sum() > 0
+    assert images.grad is not None
+    assert images.grad.abs().sum() > 0
     assert not list(network.parameters())
 
 
@@ -206,7 +211,7 @@ def test_face_features_pad_a_strided_layer_at_the_bottom_and_right_only(faceres_
 def test_a_file_that_is_no_weights_is_named_in_one_line(tmp_path, extractor, content):
     path = tmp_path / "weights.bin"
     path.write_bytes(content)
-    with pytest.raises(BadInput, match="weights.bin") as caught:
+    with pytest.raises(BadInput, match=r"weights\.bin") as caught:
         extractor(path)
     assert "\n" not in str(caught.value)
     with pytest.raises(BadInput, match="absent"):
@@ -215,14 +220,13 @@ def test_a_file_that_is_no_weights_is_named_in_one_line(tmp_path, extractor, con
 
 def test_weights_with_a_missing_array_are_refused(tmp_path):
     np.savez(tmp_path / "half.npz", **{"conv1_1.weight": np.zeros((64, 3, 3, 3))})
-    with pytest.raises(BadInput, match="conv1_1.bias"):
+    with pytest.raises(BadInput, match=r"conv1_1\.bias"):
         VGG19Features(tmp_path / "half.npz")
 
 
 def test_alignment_undoes_any_turn_scale_and_shift():
-    ramp = torch.stack(
-        torch.meshgrid(torch.arange(400.0), torch.arange(400.0), indexing="ij") + (torch.zeros(400, 400),)
-    )
+    rows, columns = torch.meshgrid(torch.arange(400.0), torch.arange(400.0), indexing="ij")
+    ramp = torch.stack([rows, columns, torch.zeros(400, 400)])
     landmarks = face(scale=2.0, angle=0.4, shift=(150.0, 90.0))
     aligned = align_face(ramp, landmarks)
     for (x, y), (source_x, source_y) in zip(ARCFACE_POINTS, landmarks[[36, 42, 30, 48, 54]], strict=True):
@@ -256,7 +260,8 @@ def test_the_identity_of_the_same_face_moved_stays(identity_file):
         )
     )
     assert np.linalg.norm(a - b) < 0.01 * np.linalg.norm(a - other)
-    assert np.isnan(missing).all() and np.isnan(metrics.csim(a, missing))
+    assert np.isnan(missing).all()
+    assert np.isnan(metrics.csim(a, missing))
 
 
 def test_the_bootstrap_interval_repeats_itself_and_covers_the_mean():
@@ -288,7 +293,8 @@ def test_results_are_strict_json_without_nan():
 
 def test_compared_frames_are_evenly_spaced_and_never_a_source():
     judged, run = choose_frames(101, 5, np.array([0]))
-    assert judged.tolist() == [1, 26, 51, 75, 100] and run.tolist() == [48, 49, 50, 51, 52]
+    assert judged.tolist() == [1, 26, 51, 75, 100]
+    assert run.tolist() == [48, 49, 50, 51, 52]
     assert choose_frames(4, 32, np.array([0, 3]))[0].tolist() == [1, 2]
     with pytest.raises(BadInput, match="leaves none"):
         choose_frames(2, 32, np.array([0, 1]))
@@ -296,7 +302,7 @@ def test_compared_frames_are_evenly_spaced_and_never_a_source():
 
 def test_an_identity_with_many_clips_counts_once_and_failures_not_at_all():
     def row(identity: str, value: float) -> dict:
-        return {"identity": identity, "columns": {"warp": {measure: value for measure in MEASURES}}}
+        return {"identity": identity, "columns": {"warp": dict.fromkeys(MEASURES, value)}}
 
     rows = [row("a", 1.0), row("a", 3.0), row("b", 6.0), {"identity": "c", "failed": "BadInput: no face"}]
     summary = summarise(rows)["warp"]["l1"]
@@ -315,4 +321,4 @@ def test_a_repeated_clip_is_as_long_as_asked_at_the_same_rate(tmp_path):
     longer = read_video(repeated(str(tmp_path / "clip.mp4"), 3, tmp_path / "long.mp4"))
     assert longer.duration == pytest.approx(3.0, abs=0.1)
     brightness = [frame.mean() for frame in longer]
-    assert sum(b < a - 100 for a, b in zip(brightness, brightness[1:], strict=False)) == 3  # begins again three times
+    assert sum(b < a - 100 for a, b in pairwise(brightness)) == 3  # begins again three times

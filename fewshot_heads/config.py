@@ -1,0 +1,169 @@
+"""Finds conf/ and composes one task's configuration: the only place that talks to hydra.
+
+The YAML is what a user reads and the help text; `RULES` says which values a key takes. A key
+without a rule takes any text.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from fewshot_heads.errors import UsageError
+
+_HERE = Path(__file__).resolve().parent
+# Inside the package when installed from a wheel, beside it in a checkout.
+CONF_DIR = next((path for path in (_HERE / "conf", _HERE.parent / "conf") if path.is_dir()), _HERE / "conf")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Values a key takes: one of `words`, or a number of type `number` from `low` to `high`."""
+
+    words: tuple[Any, ...] = ()
+    number: type[int] | type[float] | None = None
+    low: float = -math.inf
+    high: float = math.inf
+
+    def allows(self, value: Any) -> bool:
+        if any(type(value) is type(word) and value == word for word in self.words):
+            return True
+        kinds = (int, float) if self.number is float else (int,)
+        return self.number is not None and type(value) in kinds and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        choices = [{None: "null", True: "true", False: "false"}.get(word, str(word)) for word in self.words]
+        if self.number is not None:
+            kind = "whole number" if self.number is int else "number"
+            upper = f" to {self.high:g}" if self.high < math.inf else " up"
+            choices.append(f"a {kind} from {self.low:g}{upper}")
+        return " or ".join(choices)
+
+
+RULES = {
+    "motion": Rule(("relative", "absolute")),
+    "pose": Rule(number=float, low=0, high=2),
+    "expression": Rule(number=float, low=0, high=2),
+    "reference": Rule(("auto",), int, 0),
+    "smooth": Rule(number=float, low=0),
+    "face": Rule(number=int, low=0),
+    "driver_face": Rule(number=int, low=0),
+    "paste_back": Rule((True, False)),
+    "side_by_side": Rule((True, False)),
+    "crf": Rule(number=int, low=0, high=51),
+    "batch": Rule(number=int, low=1),
+    "threads": Rule((None,), int, 1),
+    "landmarks.min_confidence": Rule(number=float, low=0, high=1),
+    "landmarks.dimensions": Rule((2, 3)),
+}
+
+
+def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """The configuration of task `name` (conf/<name>.yaml) after `group=option` and `key=value` overrides.
+
+    Works inside another hydra application and leaves it as it was. Raises UsageError, in one line that
+    names the nearest key or the values allowed, for an override that does not fit.
+    """
+    groups = {path.relative_to(CONF_DIR).as_posix() for path in CONF_DIR.rglob("*") if path.is_dir()}
+    pairs = [_pair(override) for override in overrides]
+    for group, option in pairs:
+        if group in groups:
+            _check_option(group, option)
+    config = _compose(name, [f"{key}={value}" for key, value in pairs if key in groups])
+    # What picks a group's code is the group's option, never a key of its own.
+    keys = [key for key, _ in _leaves(config) if not key.endswith(".backend")]
+    for key, text in pairs:
+        if key in groups:
+            continue
+        if key not in keys:
+            raise UsageError(_unknown(f"option '{key}={text}'", key, [*keys, *groups], name))
+        rule = RULES.get(key)
+        # A name stays the text it is: weights may be called `3` or `a: b.safetensors`.
+        value = _value(text) if rule else text.replace("${", "\\${")
+        if not (rule.allows(value) if rule else value):
+            raise UsageError(f"{key}={text}: expected {rule or 'a name'}")
+        OmegaConf.update(config, key, value)
+    return config
+
+
+def describe(name: str) -> list[tuple[str, str, str]]:
+    """(key, default, help) of each line of conf/<name>.yaml that ends in a comment, in the file's order."""
+    lines = (CONF_DIR / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    found = (re.fullmatch(r"(?:  - )?(\w+): *([^#]*?) +# *(.+)", line) for line in lines)
+    return [(match[1], match[2], match[3]) for match in found if match]
+
+
+def _pair(override: str) -> tuple[str, str]:
+    key, equals, value = override.partition("=")
+    if not (key and equals):
+        raise UsageError(f"'{override}' is not an option; options read key=value")
+    return key, value
+
+
+def _value(text: str) -> Any:
+    """What YAML makes of the text; text that is not YAML stays text."""
+    try:
+        return OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))["value"]  # type: ignore[call-overload, index]
+    except (YAMLError, OmegaConfBaseException):
+        return text
+
+
+def _check_option(group: str, option: str) -> None:
+    options = sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
+    if option not in options:
+        raise UsageError(f"{group}={option}: expected {' or '.join(options)}{_hint(option, options)}")
+
+
+def _unknown(what: str, key: str, known: Iterable[str], name: str) -> str:
+    return f"unknown {what}{_hint(key, known)} (python -m fewshot_heads.{name} --help lists all)"
+
+
+def _hint(word: str, known: Iterable[str]) -> str:
+    nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean '{nearest[0]}'?" if nearest else ""
+
+
+def _leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key in map(str, config):
+        value = config[key]
+        if isinstance(value, DictConfig):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _compose(name: str, groups: list[str]) -> DictConfig:
+    import hydra
+    from hydra.errors import HydraException
+
+    if not (CONF_DIR / f"{name}.yaml").is_file():
+        known = sorted(path.stem for path in CONF_DIR.glob("*.yaml"))
+        raise UsageError(f"no configuration '{name}' in {CONF_DIR}; there is {', '.join(known) or 'none'}")
+    try:
+        with _own_hydra(), hydra.initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            return hydra.compose(name, groups)
+    except HydraException as error:
+        raise UsageError(str(error).splitlines()[0]) from error
+
+
+@contextmanager
+def _own_hydra() -> Iterator[None]:
+    """Sets a surrounding application's hydra aside and puts it back."""
+    from hydra.core.global_hydra import GlobalHydra
+
+    surrounding = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        yield
+    finally:
+        GlobalHydra.instance().hydra = surrounding

@@ -1,0 +1,188 @@
+import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import hydra
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from fewshot_heads.config import CONF_DIR, RULES, compose, describe
+from fewshot_heads.errors import BadInput, UsageError
+from fewshot_heads.landmarks.face_alignment import FaceAlignmentDetector
+from fewshot_heads.landmarks.mediapipe import MediaPipeDetector
+
+TASKS = sorted(path.stem for path in CONF_DIR.glob("*.yaml"))
+OPTIONS = sorted(f"{path.parent.name}={path.stem}" for path in CONF_DIR.glob("*/*.yaml"))
+ROOT = Path(__file__).parents[1]
+
+
+def refusal(*overrides: str) -> str:
+    """The one line `animate` answers with."""
+    with pytest.raises(UsageError) as caught:
+        compose("animate", overrides)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_defaults_are_the_readable_ones():
+    config = compose("animate")
+    assert (config.model, config.motion, config.paste_back, config.crf) == ("realtime", "relative", True, 18)
+    assert config.threads is None
+    assert config.landmarks.backend == "mediapipe"
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_composes_and_its_defaults_obey_its_rules(task):
+    config = compose(task)
+    assert config
+    for key, value in config.items():
+        assert key not in RULES or RULES[key].allows(value), f"{key}={value}"
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_of_every_group_composes(option):
+    group, name = option.split("=")
+    chosen = compose("animate", [option])[group]
+    assert chosen.backend == name
+    for key, value in chosen.items():
+        rule = RULES.get(f"{group}.{key}")
+        assert rule is None or rule.allows(value), f"{key}={value}"
+
+
+@pytest.mark.parametrize(
+    ("option", "made"), [("mediapipe", MediaPipeDetector), ("face_alignment", FaceAlignmentDetector)]
+)
+def test_a_landmark_config_says_what_its_detector_takes_by_default(option, made):
+    parameters = inspect.signature(made).parameters
+    config = compose("animate", [f"landmarks={option}"]).landmarks
+    for key in set(config) - {"backend"}:
+        assert parameters[key].default == config[key]
+
+
+def test_overrides_take_effect():
+    overrides = ["motion=absolute", "pose=0.5", "expression=2", "paste_back=false", "threads=2", "reference=7"]
+    config = compose("animate", [*overrides, "landmarks=face_alignment", "landmarks.dimensions=3"])
+    assert (config.motion, config.pose, config.expression) == ("absolute", 0.5, 2)
+    assert (config.paste_back, config.threads, config.reference) == (False, 2, 7)
+    assert config.landmarks.dimensions == 3
+
+
+def test_a_group_may_be_chosen_after_its_key_is_set():
+    config = compose("animate", ["landmarks.dimensions=3", "landmarks=face_alignment"])
+    assert config.landmarks.dimensions == 3
+
+
+@pytest.mark.parametrize("path", ["my weights (1).pt", "a=b.pt", "x: y.pt", "it's.pt", "3", "null", "${x}.pt", "[x]"])
+def test_a_model_path_with_odd_characters_arrives_unchanged(path):
+    assert compose("animate", [f"model={path}"]).model == path
+
+
+@pytest.mark.parametrize(
+    ("override", "nearest"),
+    [("motoin=absolute", "motion"), ("pastback=false", "paste_back"), ("landmark=mediapipe", "landmarks"),
+     ("landmarks.min_confidnce=0.3", "landmarks.min_confidence"), ("+crf=20", "crf")],
+)  # fmt: skip
+def test_a_typo_in_a_key_names_the_nearest_key(override, nearest):
+    line = refusal(override)
+    assert line.startswith(f"unknown option '{override}'; did you mean '{nearest}'?")
+    assert "--help" in line
+
+
+def test_a_key_like_no_other_gets_no_suggestion():
+    assert "did you mean" not in refusal("xyzzy=1")
+
+
+def test_a_typo_in_a_groups_option_names_the_nearest_option():
+    line = refusal("landmarks=face-alignment")
+    assert line == "landmarks=face-alignment: expected face_alignment or mediapipe; did you mean 'face_alignment'?"
+
+
+def test_the_backend_is_chosen_by_its_group_only():
+    assert "did you mean 'landmarks'" in refusal("landmarks.backend=face_alignment")
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [("motion=foo", "relative or absolute"), ("crf=abc", "a whole number from 0 to 51"), ("crf=52", "0 to 51"),
+     ("crf=18.5", "a whole number"), ("crf=true", "a whole number"), ("crf=[1,2]", "a whole number"),
+     ("crf=", "0 to 51"), ("pose=-1", "a number from 0 to 2"), ("pose=nan", "a number from 0 to 2"),
+     ("smooth=-0.1", "a number from 0 up"), ("paste_back=maybe", "true or false"), ("paste_back=1", "true or false"),
+     ("batch=0", "a whole number from 1 up"), ("threads=0", "null or a whole number from 1 up"),
+     ("threads=all", "null or"), ("reference=-1", "auto or a whole number from 0 up"), ("reference=none", "auto or"),
+     ("model=", "a name"), ("landmarks.min_confidence=2", "0 to 1")],
+)  # fmt: skip
+def test_a_value_that_does_not_fit_says_what_does(override, expected):
+    line = refusal(override)
+    assert line.startswith(f"{override}: expected ")
+    assert expected in line
+
+
+def test_three_dimensions_at_most():
+    assert refusal("landmarks=face_alignment", "landmarks.dimensions=4") == "landmarks.dimensions=4: expected 2 or 3"
+
+
+def test_a_word_without_a_value_is_not_an_option():
+    assert refusal("crf") == "'crf' is not an option; options read key=value"
+
+
+def test_an_unknown_task_is_named_with_the_known_ones():
+    with pytest.raises(BadInput, match=r"no configuration 'animat' .* there is .*animate"):
+        compose("animat")
+
+
+def test_help_has_one_line_for_every_key():
+    described = describe("animate")
+    assert {key for key, _, _ in described} == set(compose("animate"))
+    assert ("crf", "18", "constant rate factor of the video, 0 best to 51 smallest") in described
+    assert ("landmarks", "mediapipe") in [(key, default) for key, default, _ in described]
+
+
+def test_help_shows_defaults_that_can_be_given_back_as_overrides():
+    given_back = [f"{key}={default}" for key, default, _ in describe("animate")]
+    assert compose("animate", given_back) == compose("animate")
+
+
+def test_a_surrounding_hydra_is_left_as_it_was(tmp_path):
+    (tmp_path / "app.yaml").write_text("crf: mine\n")
+    with hydra.initialize_config_dir(str(tmp_path), version_base="1.3"):
+        surrounding = GlobalHydra.instance().hydra
+        assert compose("animate", ["landmarks=face_alignment"]).crf == 18
+        with pytest.raises(UsageError):
+            compose("animate", ["motoin=absolute"])
+        assert GlobalHydra.instance().hydra is surrounding
+        assert hydra.compose("app").crf == "mine"
+    assert not GlobalHydra.instance().is_initialized()
+
+
+def test_nothing_is_initialised_when_nobody_else_uses_hydra():
+    compose("animate")
+    assert not GlobalHydra.instance().is_initialized()
+
+
+def test_it_composes_inside_an_application_that_runs_under_hydra(tmp_path):
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "app.yaml").write_text("crf: 3\n")
+    (tmp_path / "app.py").write_text(
+        "import hydra\n"
+        "from hydra.core.hydra_config import HydraConfig\n"
+        "from fewshot_heads.config import compose\n"
+        "@hydra.main(config_path='conf', config_name='app', version_base='1.3')\n"
+        "def main(config):\n"
+        "    print(config.crf, compose('animate', ['crf=20']).crf, HydraConfig.get().job.config_name)\n"
+        "main()\n"
+    )
+    assert run([sys.executable, "app.py", "crf=4"], tmp_path).split() == ["4", "20", "app"]
+
+
+def test_it_composes_from_any_working_directory(tmp_path):
+    code = "from fewshot_heads.config import compose; print(compose('animate', ['landmarks=face_alignment']).landmarks)"
+    assert "'backend': 'face_alignment'" in run([sys.executable, "-c", code], tmp_path)
+
+
+def run(command: list[str], folder: Path) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command, cwd=folder, env=environment, check=True, capture_output=True, text=True
+    ).stdout

@@ -1,0 +1,79 @@
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from fewshot_heads.errors import BadInput
+from fewshot_heads.landmarks import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS, detector
+from fewshot_heads.landmarks.face_alignment import FaceAlignmentDetector
+
+
+@pytest.fixture(scope="module")
+def mediapipe():
+    return detector("mediapipe")
+
+
+def test_mona_lisa_has_one_face_with_depth_and_her_irises_in_her_eyes(mediapipe, mona):
+    (face,) = mediapipe.detect(mona)
+    assert face.points.shape == (70, 2) and face.depth.shape == (70,) and 0 < face.confidence <= 1
+    for iris, eye in ((RIGHT_IRIS, RIGHT_EYE), (LEFT_IRIS, LEFT_EYE)):
+        low, high = face.points[eye].min(0) - 2, face.points[eye].max(0) + 2
+        assert (low < face.points[iris]).all() and (face.points[iris] < high).all()
+    nose_tip, temple = face.depth[30], face.depth[0]
+    assert nose_tip < temple, "larger depth is farther away"
+
+
+def test_a_small_face_in_a_large_picture_is_found_in_its_place(mediapipe, mona):
+    (alone,) = mediapipe.detect(mona)
+    large = np.full((1600, 2000, 3), 90, np.uint8)
+    large[1100 : 1100 + mona.shape[0], 150 : 150 + mona.shape[1]] = mona
+    face = mediapipe.detect(large)[0]
+    np.testing.assert_allclose(face.points, alone.points + [150, 1100], atol=0.05 * alone.size)
+
+
+def test_several_faces_come_the_largest_first(mediapipe, mona):
+    small = cv2.resize(mona, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
+    both = np.full((mona.shape[0], mona.shape[1] + small.shape[1], 3), 60, np.uint8)
+    both[: small.shape[0], : small.shape[1]] = small
+    both[:, small.shape[1] :] = mona
+    faces = mediapipe.detect(both)
+    assert len(faces) == 2 and faces[0].size > faces[1].size and faces[0].box[0] > small.shape[1]
+
+
+def test_there_is_no_face_in_noise(mediapipe):
+    noise = np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)
+    assert mediapipe.detect(noise) == []
+
+
+def test_an_unknown_backend_names_the_known_ones():
+    with pytest.raises(BadInput, match="use 'mediapipe' or 'face_alignment'"):
+        detector("dlib")
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_face_alignments_points_become_landmarks_with_irises(dimensions):
+    points = np.random.default_rng(0).uniform(50, 150, (68, dimensions)).astype(np.float32)
+    answers = ([points, points * 2], None, [[0, 0, 1, 1, 0.9], [0, 0, 1, 1, 0.8]])
+    network = SimpleNamespace(get_landmarks_from_image=lambda image, return_bboxes: answers)
+    large, small = FaceAlignmentDetector(dimensions, network=network).detect(np.zeros((300, 300, 3), np.uint8))
+    np.testing.assert_allclose(large.points[:68], points[:, :2] * 2)
+    np.testing.assert_allclose(small.points[RIGHT_IRIS], points[RIGHT_EYE, :2].mean(0), rtol=1e-5)
+    assert (small.depth is None) == (dimensions == 2)
+
+
+def test_face_alignment_without_a_face_or_with_a_doubtful_one_finds_none():
+    for answers in ((None, None, None), ([np.ones((68, 2), np.float32)], None, [[0, 0, 1, 1, 0.2]])):
+        network = SimpleNamespace(get_landmarks_from_image=lambda image, return_bboxes, a=answers: a)
+        assert FaceAlignmentDetector(network=network).detect(np.zeros((64, 64, 3), np.uint8)) == []
+
+
+def test_face_alignment_without_its_weights_names_the_other_backend(monkeypatch):
+    face_alignment = pytest.importorskip("face_alignment")
+
+    def unreachable(*args, **kwargs):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(face_alignment, "FaceAlignment", unreachable)
+    with pytest.raises(BadInput, match="landmarks=mediapipe"):
+        detector("face_alignment")

@@ -1,0 +1,154 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from fewshot_heads import BadInput, Head, NoFaceFound, Reenactor, WeightsMismatch
+from fewshot_heads.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from fewshot_heads.landmarks.retarget import Face
+from fewshot_heads.metrics import psnr
+from fewshot_heads.models import build
+
+
+@pytest.fixture(scope="module")
+def head(reenactor, mona_path):
+    return reenactor.embed([mona_path])
+
+
+@pytest.fixture(scope="module")
+def motion(reenactor, driver_frames):
+    return reenactor.track(driver_frames)
+
+
+def inside(head, image):
+    crop = head.crop
+    return crop.cut(image)
+
+
+def test_the_whole_picture_comes_back_moving_and_the_rest_stays(reenactor, head, motion, mona):
+    frames = list(reenactor.animate(head, motion))
+    assert len(frames) == len(motion) and all(f.shape == mona.shape and f.dtype == np.uint8 for f in frames)
+    bottom = frames[-1][-20:] if head.crop.top + head.crop.side < mona.shape[0] - 20 else frames[-1][:, :10]
+    same = mona[-20:] if head.crop.top + head.crop.side < mona.shape[0] - 20 else mona[:, :10]
+    np.testing.assert_array_equal(bottom, same)
+    assert np.abs(frames[0].astype(int) - frames[-1]).max() > 30
+
+
+def test_a_picture_driven_by_itself_comes_back(reenactor, head, mona):
+    (frame,) = reenactor.animate(head, [mona])
+    assert psnr(inside(head, frame), inside(head, mona)) >= 30
+    shift = inside(head, frame).astype(float).mean((0, 1)) - inside(head, mona).astype(float).mean((0, 1))
+    assert np.abs(shift).max() < 1
+
+
+def test_frames_come_lazily_and_alike_in_any_batch(reenactor, head, motion):
+    one, four = (reenactor.animate(head, motion, batch=n) for n in (1, 4))
+    for _ in range(5):
+        difference = np.abs(next(one).astype(int) - next(four))
+        assert difference.max() <= 2
+
+
+def test_without_pasting_back_the_crop_has_the_generators_size(reenactor, head, motion):
+    assert next(reenactor.animate(head, motion, paste_back=False)).shape == (256, 256, 3)
+
+
+def test_the_result_does_as_the_driver_does(reenactor, head, motion):
+    frames = list(reenactor.animate(head, motion))
+    seen = reenactor.track(frames, smooth=0)
+    wanted, got = ([Face.of(f).mouth_opening() for f in m.landmarks] for m in (motion, seen))
+    assert np.corrcoef(wanted, got)[0, 1] > 0.7
+    turned = [[Face.of(f).pose.rotation[0, 2] for f in m.landmarks] for m in (motion, seen)]
+    assert np.corrcoef(*turned)[0, 1] > 0.7
+
+
+def test_a_head_is_saved_and_loaded_whole(reenactor, head, motion, tmp_path):
+    head.save(tmp_path / "mona.safetensors")
+    again = Head.load(tmp_path / "mona.safetensors")
+    torch.testing.assert_close(again.e_hat, head.e_hat)
+    np.testing.assert_array_equal(again.picture, head.picture)
+    assert again.crop == head.crop
+    np.testing.assert_array_equal(next(reenactor.animate(again, motion)), next(reenactor.animate(head, motion)))
+    assert [p.name for p in tmp_path.iterdir()] == ["mona.safetensors"]
+
+
+def test_a_file_that_is_no_head_is_named(tmp_path):
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(b"not a head")
+    with pytest.raises(BadInput, match="x.safetensors: not a head"):
+        Head.load(path)
+
+
+def test_several_pictures_make_one_head_and_the_nearest_in_pose_is_used(reenactor, driver_frames):
+    head = reenactor.embed(driver_frames[:3])
+    assert len(head.textures) == len(head.landmarks) == 3
+    single = reenactor.embed(driver_frames[:1])
+    target = driver_frames[2]
+    truth = head.crop.cut(target)
+    results = {}
+    for name, each in (("three", head), ("one", single)):
+        frame = list(reenactor.animate(each, [driver_frames[0], target], reference=0, paste_back=False))[1]
+        results[name] = psnr(frame, truth)
+    assert results["three"] > results["one"]
+
+
+def test_a_picture_without_a_face_is_named(reenactor, tmp_path):
+    path = tmp_path / "wall.png"
+    cv2.imwrite(str(path), np.full((200, 200, 3), 128, np.uint8))
+    with pytest.raises(NoFaceFound, match="wall.png: no face found"):
+        reenactor.embed([path])
+
+
+def test_asking_for_a_face_that_is_not_there_says_how_many_are(reenactor, mona_path):
+    with pytest.raises(NoFaceFound, match="face=3 asked for, 1 found"):
+        reenactor.embed([mona_path], face=3)
+
+
+def test_a_head_of_another_generator_is_refused(reenactor, head, motion):
+    other = Checkpoint(reenactor.checkpoint.networks, "other", "0" * 64, reenactor.checkpoint.about)
+    with pytest.raises(WeightsMismatch, match="another generator"):
+        Reenactor(other, "cpu", reenactor.detectors).animate(head, motion)
+
+
+def test_grey_and_wrongly_typed_arrays_are_refused(reenactor):
+    with pytest.raises(BadInput, match=r"expected uint8 \[H, W, 3\]"):
+        reenactor.embed([np.zeros((64, 64), np.uint8)])
+
+
+TINY = {"size": 64, "embedding": 8, "embedder": {"channels": [4, 8]}, "generator": {"channels": [4, 4, 8]}}
+
+
+def test_a_checkpoint_comes_back_in_half_precision_and_knows_its_hash(tmp_path):
+    networks = build(TINY)
+    path = save_checkpoint(networks, tmp_path, "tiny", {"spec": TINY})
+    loaded = load_checkpoint(path)
+    assert path.stem == f"tiny-{loaded.sha256[:8]}" and loaded.name == "tiny"
+    for ours, theirs in zip(networks.parameters(), loaded.networks.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3)
+
+
+def test_changed_weights_do_not_match_their_hash(tmp_path):
+    path = save_checkpoint(build(TINY), tmp_path, "tiny", {"spec": TINY})
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(WeightsMismatch, match="sha256"):
+        load_checkpoint(path)
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path):
+    wider = {**TINY, "embedding": 16}
+    path = save_checkpoint(build(TINY), tmp_path, "tiny", {"spec": wider})
+    with pytest.raises(WeightsMismatch, match="does not fit"):
+        load_checkpoint(path)
+
+
+def test_an_unknown_model_lists_the_shipped_ones():
+    with pytest.raises(BadInput, match="shipped are realtime"):
+        load_checkpoint("nosuch")
+
+
+def test_an_absent_device_is_named():
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(BadInput, match="device=cuda"):
+        Reenactor.from_pretrained(device="cuda")
