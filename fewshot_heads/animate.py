@@ -9,7 +9,8 @@ import argparse
 import logging
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -27,28 +28,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 0, 1 for bad input, 2 for usage, 130 when interrupted."""
     parser = _parser()
     arguments = parser.parse_intermixed_args(argv)
+    return run(lambda: _animate(arguments), arguments.debug)
+
+
+def run(command: Callable[[], Path], debug: bool) -> int:
+    """Runs a command, prints the path it returns, and turns its errors into one line and an exit code."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    logging.captureWarnings(True)
+    warnings.showwarning = lambda message, *_: logging.getLogger(__name__).warning("%s", message)  # type: ignore
     try:
-        print(_animate(arguments))
+        print(command())
         return 0
     except FewshotHeadsError as error:
-        if arguments.debug:
+        if debug:
             raise
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         return 130
 
 
+def key_help(name: str) -> str:
+    """The keys of conf/<name>.yaml with their defaults and comments, for --help."""
+    keys = "\n".join(f"  {key + '=' + default:<26} {text}" for key, default, text in describe(name))
+    return f"keys and their defaults:\n{keys}"
+
+
 def _parser() -> argparse.ArgumentParser:
-    keys = "\n".join(f"  {key + '=' + default:<26} {text}" for key, default, text in describe("animate"))
     parser = argparse.ArgumentParser(
         prog="python -m fewshot_heads.animate",
         usage="%(prog)s SOURCE [SOURCE ...] DRIVER [-o OUTPUT] [--overwrite] [key=value ...]",
         description="Animates the person in one or few pictures with the motion of a driving video.",
-        epilog=f"keys and their defaults:\n{keys}",
+        epilog=key_help("animate"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

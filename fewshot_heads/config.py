@@ -1,7 +1,7 @@
 """Finds conf/ and composes one task's configuration: the only place that talks to hydra.
 
 The YAML is what a user reads and the help text; `RULES` says which values a key takes. A key
-without a rule takes any text.
+without a rule takes values of its default's kind.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -45,8 +45,9 @@ class Rule:
         choices = [{None: "null", True: "true", False: "false"}.get(word, str(word)) for word in self.words]
         if self.number is not None:
             kind = "whole number" if self.number is int else "number"
-            upper = f" to {self.high:g}" if self.high < math.inf else " up"
-            choices.append(f"a {kind} from {self.low:g}{upper}")
+            lower = f" from {self.low:g}" if self.low > -math.inf else ""
+            upper = f" to {self.high:g}" if self.high < math.inf else " up" if lower else ""
+            choices.append(f"a {kind}{lower}{upper}")
         return " or ".join(choices)
 
 
@@ -63,6 +64,18 @@ RULES = {
     "crf": Rule(number=int, low=0, high=51),
     "batch": Rule(number=int, low=1),
     "threads": Rule((None,), int, 1),
+    "steps": Rule(number=int, low=1),
+    "lr": Rule(number=float, low=0),
+    "lr_discriminator": Rule(number=float, low=0),
+    "ema": Rule(number=float, low=0, high=1),
+    "adversarial_from": Rule(number=float, low=0, high=1),
+    "texture_dropout": Rule(number=float, low=0, high=1),
+    "seed": Rule(number=int, low=0),
+    "workers": Rule(number=int, low=0),
+    "criterion.l1": Rule(number=float, low=0),
+    "criterion.content": Rule(number=float, low=0),
+    "criterion.adversarial": Rule(number=float, low=0),
+    "criterion.feature_matching": Rule(number=float, low=0),
     "landmarks.min_confidence": Rule(number=float, low=0, high=1),
     "landmarks.dimensions": Rule((2, 3)),
 }
@@ -74,25 +87,20 @@ def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     Works inside another hydra application and leaves it as it was. Raises UsageError, in one line that
     names the nearest key or the values allowed, for an override that does not fit.
     """
-    groups = {path.relative_to(CONF_DIR).as_posix() for path in CONF_DIR.rglob("*") if path.is_dir()}
+    groups = _groups(name)
     pairs = [_pair(override) for override in overrides]
     for group, option in pairs:
         if group in groups:
             _check_option(group, option)
     config = _compose(name, [f"{key}={value}" for key, value in pairs if key in groups])
     # What picks a group's code is the group's option, never a key of its own.
-    keys = [key for key, _ in _leaves(config) if not key.endswith(".backend")]
+    defaults = {key: default for key, default in _leaves(config) if not key.endswith(".backend")}
     for key, text in pairs:
         if key in groups:
             continue
-        if key not in keys:
-            raise UsageError(_unknown(f"option '{key}={text}'", key, [*keys, *groups], name))
-        rule = RULES.get(key)
-        # A name stays the text it is: weights may be called `3` or `a: b.safetensors`.
-        value = _value(text) if rule else text.replace("${", "\\${")
-        if not (rule.allows(value) if rule else value):
-            raise UsageError(f"{key}={text}: expected {rule or 'a name'}")
-        OmegaConf.update(config, key, value)
+        if key not in defaults:
+            raise UsageError(_unknown(f"option '{key}={text}'", key, [*defaults, *groups], name))
+        OmegaConf.update(config, key, _checked(key, text, defaults[key]))
     return config
 
 
@@ -116,6 +124,34 @@ def _value(text: str) -> Any:
         return OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))["value"]  # type: ignore[call-overload, index]
     except (YAMLError, OmegaConfBaseException):
         return text
+
+
+def _checked(key: str, text: str, default: Any) -> Any:
+    """The value of `key=text`, or UsageError."""
+    rule = RULES.get(key)
+    if rule is None and isinstance(default, str):
+        # A name stays the text it is: weights may be called `3` or `a: b.safetensors`.
+        value, fits, expected = text.replace("${", "\\${"), text != "", "a name"
+    elif rule is None and isinstance(default, ListConfig):
+        value = _value(text)
+        fits, expected = isinstance(value, list), "a list like [1,2]"
+    else:
+        rule = rule or (Rule((True, False)) if isinstance(default, bool) else Rule(number=type(default)))
+        value = _value(text)
+        fits, expected = rule.allows(value), str(rule)
+    if not fits:
+        raise UsageError(f"{key}={text}: expected {expected}")
+    return value
+
+
+def _groups(name: str) -> set[str]:
+    """The groups whose options a task lets choose: those of its defaults list."""
+    path = CONF_DIR / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(path.stem for path in CONF_DIR.glob("*.yaml"))
+        raise UsageError(f"no configuration '{name}' in {CONF_DIR}; there is {', '.join(known) or 'none'}")
+    entries = OmegaConf.to_container(OmegaConf.load(path)).get("defaults", [])  # type: ignore[union-attr]
+    return {group for entry in entries if isinstance(entry, dict) for group in entry}
 
 
 def _check_option(group: str, option: str) -> None:
@@ -146,9 +182,6 @@ def _compose(name: str, groups: list[str]) -> DictConfig:
     import hydra
     from hydra.errors import HydraException
 
-    if not (CONF_DIR / f"{name}.yaml").is_file():
-        known = sorted(path.stem for path in CONF_DIR.glob("*.yaml"))
-        raise UsageError(f"no configuration '{name}' in {CONF_DIR}; there is {', '.join(known) or 'none'}")
     try:
         with _own_hydra(), hydra.initialize_config_dir(str(CONF_DIR), version_base="1.3"):
             return hydra.compose(name, groups)

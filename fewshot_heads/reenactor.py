@@ -18,7 +18,7 @@ from fewshot_heads.images import read_image, to_tensor, to_uint8
 from fewshot_heads.landmarks import Detector, Landmarks, detector
 from fewshot_heads.landmarks.geometry import Crop, control_points, pose_distance
 from fewshot_heads.landmarks.retarget import retarget
-from fewshot_heads.landmarks.stickman import draw_stickman
+from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
 from fewshot_heads.landmarks.tracking import Motion, track
 from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.texture import normalise, tps_flow
@@ -193,7 +193,11 @@ class _Shown:
         driver = driver[:, None].expand(-1, used, -1, -1)
         flows = tps_flow(normalise(source, self.size).flatten(0, 1), normalise(driver, self.size).flatten(0, 1))
         still = self.images[:1].expand(count, -1, -1, -1)
-        return Texture(self.images[place], flows.unflatten(0, (count, used)), weights, still), place
+        opened = np.stack(
+            [draw_opened(self.landmarks[i].points, face.points, self.size) for i, face in zip(place[:, 0], faces, strict=True)]
+        )
+        shut = torch.from_numpy(opened).to(still.device)[:, None]
+        return Texture(self.images[place], flows.unflatten(0, (count, used)), weights, still, shut), place
 
 
 def _at(crop: Crop, resolution: int) -> Crop:

@@ -52,12 +52,13 @@ class Settings:
 class Training:
     """All that changes while training; `state_dict` of it is a complete resume point."""
 
-    def __init__(self, spec: dict[str, Any], identities: int, settings: Settings, vgg: VGG19Features, device: str):
+    def __init__(self, spec: dict[str, Any], identities: int, settings: Settings, vgg: VGG19Features, device: Any):
         torch.manual_seed(settings.seed)
-        self.settings, self.vgg, self.device = settings, vgg.to(device), device
-        self.networks = build(spec).to(device)
+        self.settings, self.device = settings, device
+        self.vgg = vgg.to(device, memory_format=torch.channels_last)
+        self.networks = build(spec).to(device, memory_format=torch.channels_last)
         self.ema = copy.deepcopy(self.networks).eval().requires_grad_(False)
-        self.discriminator = Discriminator().to(device)
+        self.discriminator = Discriminator(embedding=spec["embedding"]).to(device, memory_format=torch.channels_last)
         # W and w0 of the paper's eq. 5, in one table: row 0 is w0.
         self.w = nn.Embedding(identities + 1, spec["embedding"]).to(device)
         nn.init.uniform_(self.w.weight, -0.1, 0.1)
@@ -137,7 +138,7 @@ def reenact(networks: nn.ModuleDict, batch: dict[str, Tensor], use_texture: bool
         size = generator.size
         flow = tps_flow(normalise(batch["source_points"], size), normalise(batch["driver_points"], size))
         weights = torch.ones_like(flow[:, :1, 0, 0])
-        texture = Texture(batch["source"][:, None], flow[:, None], weights, batch["canvas"])
+        texture = Texture(batch["source"][:, None], flow[:, None], weights, batch["canvas"], batch["opened"])
     return generator(batch["stickman"], style, texture)
 
 

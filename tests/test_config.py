@@ -6,7 +6,9 @@ from pathlib import Path
 
 import hydra
 import pytest
+import yaml
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 
 from fewshot_heads.config import CONF_DIR, RULES, compose, describe
 from fewshot_heads.errors import BadInput, UsageError
@@ -15,6 +17,11 @@ from fewshot_heads.landmarks.mediapipe import MediaPipeDetector
 
 TASKS = sorted(path.stem for path in CONF_DIR.glob("*.yaml"))
 OPTIONS = sorted(f"{path.parent.name}={path.stem}" for path in CONF_DIR.glob("*/*.yaml"))
+CHOICES = [
+    (task, option) for task in TASKS for option in OPTIONS
+    if option.split("=")[0] in [key for entry in yaml.safe_load((CONF_DIR / f"{task}.yaml").read_text())["defaults"]
+                                if isinstance(entry, dict) for key in entry]
+]  # fmt: skip
 ROOT = Path(__file__).parents[1]
 
 
@@ -41,14 +48,31 @@ def test_every_task_composes_and_its_defaults_obey_its_rules(task):
         assert key not in RULES or RULES[key].allows(value), f"{key}={value}"
 
 
-@pytest.mark.parametrize("option", OPTIONS)
-def test_every_option_of_every_group_composes(option):
+@pytest.mark.parametrize(("task", "option"), CHOICES)
+def test_every_option_of_every_group_composes(task, option):
     group, name = option.split("=")
-    chosen = compose("animate", [option])[group]
-    assert chosen.backend == name
-    for key, value in chosen.items():
+    written = yaml.safe_load((CONF_DIR / group / f"{name}.yaml").read_text())
+    chosen = compose(task, [option])[group]
+    assert OmegaConf.to_container(chosen) == written
+    for key, value in written.items():
         rule = RULES.get(f"{group}.{key}")
         assert rule is None or rule.allows(value), f"{key}={value}"
+
+
+def test_no_option_is_left_that_no_task_can_choose():
+    assert {option for _, option in CHOICES} == set(OPTIONS)
+
+
+def test_a_key_without_a_rule_takes_values_of_its_defaults_kind(tmp_path, monkeypatch):
+    (tmp_path / "task.yaml").write_text("defaults: [_self_]\nn: 3\nx: 1.5\non: true\nword: a\nsizes: [1, 2]\n")
+    monkeypatch.setattr("fewshot_heads.config.CONF_DIR", tmp_path)
+    config = compose("task", ["n=4", "x=2", "on=false", "word=5", "sizes=[3]"])
+    assert config == {"n": 4, "x": 2, "on": False, "word": "5", "sizes": [3]}
+    refused = {"n=4.5": "a whole number", "x=far": "a number", "on=1": "true or false", "sizes=3": "a list like [1,2]"}
+    for override, expected in refused.items():
+        with pytest.raises(UsageError) as caught:
+            compose("task", [override])
+        assert str(caught.value) == f"{override}: expected {expected}"
 
 
 @pytest.mark.parametrize(

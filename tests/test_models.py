@@ -25,7 +25,7 @@ REALTIME = {
 def texture(size, pictures=1, batch=2):
     images = torch.rand(batch, pictures, 3, size, size) * 2 - 1
     flows = identity_grid(64, images).expand(batch, pictures, -1, -1, -1)
-    return Texture(images, flows, torch.full((batch, pictures), 1 / pictures), images[:, 0])
+    return Texture(images, flows, torch.full((batch, pictures), 1 / pictures), images[:, 0], torch.zeros(batch, 1, size, size))
 
 
 def test_adain_sets_mean_and_deviation_of_every_channel():
@@ -74,6 +74,16 @@ def test_a_frame_is_made_of_the_layer_its_mask_names(share, wanted):
     flows = shown.resized_flows(64)
     layers = {"still": shown.still, "carried": shown.carried(flows), "paint": paint}
     torch.testing.assert_close(Layers(paint, logits, flows).compose(shown), layers[wanted], atol=1e-4, rtol=0)
+
+
+def test_what_has_opened_is_painted():
+    generator = build(TINY)["generator"].requires_grad_(False)
+    style, stickman = generator.project(torch.zeros(2, 8)), torch.rand(2, 3, 64, 64)
+    shut = texture(64)
+    opened = torch.zeros(2, 1, 64, 64)
+    opened[:, :, 20:30, 20:30] = 1
+    shares = generator.layers(stickman, style, shut._replace(opened=opened)).mask.softmax(1)
+    assert shares[:, 2, 20:30, 20:30].min() > 0.9 > shares[:, 2, :15].max()
 
 
 def test_a_large_texture_keeps_its_resolution():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fewshot_heads.landmarks.stickman import draw_stickman
+from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
 from tests.faces import face
 
 
@@ -34,3 +34,11 @@ def test_a_missing_point_leaves_its_line_out():
     points[0:17] = np.nan
     drawn = draw_stickman(points, 256)
     assert drawn.any() and not (drawn == (255, 0, 0)).all(2).any()
+
+
+def test_a_mouth_that_opens_is_marked_and_one_that_was_open_is_not():
+    shut, wide = face().points, face(mouth=0.3).points
+    opened = draw_opened(shut, wide, 256)
+    x, y = wide[60:68].mean(0).astype(int)
+    assert opened[y, x] == 1 and opened[: y - 40].max() == 0
+    assert draw_opened(wide, wide, 256).max() == 0 and draw_opened(wide, shut, 256).max() == 0

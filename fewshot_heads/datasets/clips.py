@@ -19,7 +19,7 @@ from fewshot_heads.errors import BadInput
 from fewshot_heads.images import read_image
 from fewshot_heads.landmarks import Landmarks, detector
 from fewshot_heads.landmarks.geometry import control_points
-from fewshot_heads.landmarks.stickman import draw_stickman
+from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
 from fewshot_heads.video import read_video
 
 _PICTURES = {".jpg", ".jpeg", ".png"}
@@ -88,7 +88,7 @@ class Pairs(Dataset):
 
     An item holds float32 tensors: canvas, source, driver [3, S, S] in [-1, 1] (canvas: the first picture, whose
     background stays; mostly the source itself), canvas_stickman, stickman [3, S, S], source_points,
-    driver_points [N, 2] (control points, pixels), region [1, S, S] (loss weights), identity (index),
+    driver_points [N, 2] (control points, pixels), opened [1, S, S] (see `Texture`), region [1, S, S] (loss weights), identity (index),
     corner [2] (of the crop that the perceptual and adversarial terms look at).
     """
 
@@ -123,6 +123,7 @@ class Pairs(Dataset):
             "stickman": _tensor(draw_stickman(faces[driver].points, self.size)),
             "source_points": torch.from_numpy(control_points(faces[source])),
             "driver_points": torch.from_numpy(control_points(faces[driver])),
+            "opened": torch.from_numpy(draw_opened(faces[source].points, faces[driver].points, self.size))[None],
             "region": torch.from_numpy(region)[None],
             "identity": torch.tensor(identity),
             "corner": torch.from_numpy(np.clip(centre - PATCH / 2, low, high).astype(np.int64)),
@@ -140,13 +141,13 @@ class Pairs(Dataset):
         return source, driver, canvas
 
     def _region(self, points: np.ndarray) -> np.ndarray:
-        """1 everywhere, up to 4 on eyes and mouth, soft-edged; float32 [S, S]."""
+        """1 everywhere, up to 6 on eyes and mouth, soft-edged; float32 [S, S]."""
         region = np.zeros((self.size, self.size), np.float32)
         for part in (slice(36, 42), slice(42, 48), slice(48, 60)):
             hull = cv2.convexHull(points[part].round().astype(np.int32))
             cv2.fillConvexPoly(region, hull, 1.0)
         region = cv2.dilate(region, np.ones((9, 9)))
-        return 1 + 3 * cv2.GaussianBlur(region, (0, 0), 4)
+        return 1 + 5 * cv2.GaussianBlur(region, (0, 0), 4)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,11 @@ The model file ships in the package (Google, Apache-2.0; see NOTICE), so nothing
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +61,12 @@ class MediaPipeDetector:
             self._one, self._many = landmarker(1), landmarker(max_faces)
             for each in (self._one, self._many):  # the first call logs too
                 self._run(each, np.zeros((64, 64, 3), np.uint8))
+            _at_exit(self.close)
+
+    def close(self) -> None:
+        """Gives the networks back; later calls fail."""
+        self._one.close()
+        self._many.close()
 
     def detect(self, image: np.ndarray) -> list[Landmarks]:
         """Every face of the whole picture, the largest first; see `Detector`."""
@@ -127,6 +135,11 @@ def _starts(length: int, side: int) -> list[int]:
 def _apart(a: Landmarks, b: Landmarks) -> bool:
     centres = a.points.mean(0) - b.points.mean(0)
     return bool(np.linalg.norm(centres) > 0.5 * max(a.size, b.size))
+
+
+def _at_exit(function: Callable[[], None]) -> None:
+    """MediaPipe closes through a thread pool, which is gone by the time of `atexit` (it would complain on stderr)."""
+    getattr(threading, "_register_atexit", atexit.register)(function)
 
 
 @contextlib.contextmanager

@@ -20,6 +20,16 @@ _EYES = ((RIGHT_EYE, RIGHT_IRIS), (LEFT_EYE, LEFT_IRIS))
 _LIPS = slice(OUTER_LIPS.start, INNER_LIPS.stop)
 _UPPER_INNER, _LOWER_INNER = np.array([61, 62, 63]), np.array([67, 66, 65])
 _SCALE_LIMITS = (0.5, 2.0)  # a part of the source moves at most twice, at least half as far as the driver's
+# How the points go when the lips part by 1: mostly the jaw drops, a little the upper lip rises.
+_JAW_DROP = np.zeros((70, 3))
+_JAW_DROP[[49, 50, 51, 52, 53, 61, 62, 63], 1] = -0.15
+_JAW_DROP[[55, 56, 57, 58, 59, 65, 66, 67], 1] = 0.85
+_JAW_DROP[[4, 5, 6, 7, 8, 9, 10, 11, 12], 1] = [0.1, 0.3, 0.5, 0.65, 0.7, 0.65, 0.5, 0.3, 0.1]
+
+
+def _lip_gap(local: np.ndarray) -> float:
+    """Mean signed gap of the inner lips of local [70, 3], head units."""
+    return float((local[_LOWER_INNER, 1] - local[_UPPER_INNER, 1]).mean())
 
 
 @dataclass(frozen=True)
@@ -44,9 +54,8 @@ class Face:
         return float(np.linalg.norm(self.local[48] - self.local[54]))
 
     def mouth_opening(self) -> float:
-        """Gap of the inner lips over the mouth's width."""
-        gap = np.linalg.norm(self.local[_LOWER_INNER, :2] - self.local[_UPPER_INNER, :2], axis=1).mean()
-        return float(gap / self.mouth_width())
+        """Gap of the inner lips over the mouth's width; 0 is closed, for everyone."""
+        return _lip_gap(self.local) / self.mouth_width()
 
 
 def choose_reference(source: Face, driver: Sequence[Face]) -> int:
@@ -108,6 +117,9 @@ def _move(
     own: Face, start: Face, now: Face, gains: np.ndarray, pose: float, expression: float, confidence: float
 ) -> Landmarks:
     local = own.local + expression * gains * (now.local - start.local)
+    # A reference with parted lips says nothing of how far the source's are apart: this one measure is absolute.
+    opening = own.mouth_opening() + expression * (now.mouth_opening() - own.mouth_opening())
+    local += _JAW_DROP * (max(opening, 0.0) * own.mouth_width() - _lip_gap(local))
     local = _closed_at_most(local)
     turn, _ = cv2.Rodrigues(now.pose.rotation @ start.pose.rotation.T)
     rotation = cv2.Rodrigues(pose * turn)[0] @ own.pose.rotation

@@ -8,7 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from fewshot_heads.landmarks import LEFT_IRIS, RIGHT_IRIS
+from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS
 
 # (points, closed, colour): inner lips have a colour of their own, or mouths would never close.
 _LINES: list[tuple[list[int], bool, tuple[int, int, int]]] = [
@@ -33,8 +33,7 @@ def draw_stickman(points: np.ndarray, size: int, scale: float = 1.0) -> np.ndarr
     """
     canvas = np.zeros((size, size, 3), np.uint8)
     width = max(round(size / 128), 1)
-    # Points have pixel edges at integers, OpenCV has pixel centres there.
-    fixed = (points * scale - 0.5) * (1 << _SUBPIXEL_BITS)
+    fixed = _fixed_point(points * scale)
     for indices, closed, colour in _LINES:
         line = fixed[indices]
         if np.isfinite(line).all():
@@ -45,3 +44,31 @@ def draw_stickman(points: np.ndarray, size: int, scale: float = 1.0) -> np.ndarr
             radius = round(size / 100 * (1 << _SUBPIXEL_BITS))
             cv2.circle(canvas, tuple(centre), radius, _IRIS_COLOUR, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
     return canvas
+
+
+def draw_opened(source: np.ndarray, driver: np.ndarray, size: int) -> np.ndarray:
+    """Where the driver opens a mouth or an eye that is shut in the source: float32 [size, size], 0 to 1.
+
+    source, driver: points [70, 2] in pixels of their crops. What lies inside there is not in the source's
+    pixels, however they are carried, so the generator has to paint it.
+    """
+    canvas = np.zeros((size, size), np.uint8)
+    for part in (RIGHT_EYE, LEFT_EYE, INNER_LIPS):
+        ratio = (_opening(source[part]) + 0.03) / (_opening(driver[part]) + 0.03)
+        share = np.clip((0.7 - ratio) / 0.4, 0, 1)
+        if share > 0:
+            outline = _fixed_point(driver[part]).round().astype(np.int32)
+            cv2.fillPoly(canvas, [outline], int(round(255 * share)), cv2.LINE_AA, _SUBPIXEL_BITS)
+    return canvas.astype(np.float32) / 255
+
+
+def _opening(outline: np.ndarray) -> float:
+    """Area of an eye or mouth [N, 2] over its width squared."""
+    x, y = outline.T
+    area = abs((x * np.roll(y, -1) - y * np.roll(x, -1)).sum()) / 2
+    return float(area / max(np.ptp(outline, axis=0).max() ** 2, 1e-6))
+
+
+def _fixed_point(points: np.ndarray) -> np.ndarray:
+    """Points have pixel edges at integers; OpenCV has pixel centres there, and a fixed-point fraction."""
+    return (points - 0.5) * (1 << _SUBPIXEL_BITS)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from fewshot_heads.models import texture as warp
 from fewshot_heads.models.blocks import AdaResBlock, Down, conv
 
+_DISTRUST = 8.0  # logits taken from still and carried pixels where something opened
 _MAX_CORRECTION = 0.1  # of the flow, in units of half the picture
 
 
@@ -25,13 +26,15 @@ class Texture(NamedTuple):
     images [B, T, 3, S, S] in [-1, 1]: the source pictures in use for this frame;
     flows [B, T, s, s, 2]: where each comes from (`warp.tps_flow`);
     weights [B, T], rows sum to 1: how much each counts;
-    still [B, 3, S, S]: the first picture, whose background is kept.
+    still [B, 3, S, S]: the first picture, whose background is kept;
+    opened [B, 1, S, S], 0 to 1: mouths and eyes that are shut in the picture (`landmarks.stickman.draw_opened`).
     """
 
     images: Tensor
     flows: Tensor
     weights: Tensor
     still: Tensor
+    opened: Tensor
 
     def carried(self, flows: Tensor) -> Tensor:
         """The weighted pictures along flows [B, T, h, w, 2]: [B, 3, h, w]."""
@@ -122,7 +125,10 @@ class Generator(nn.Module):
         flows = texture.resized_flows(self.size)
         pictures = torch.cat([texture.still, texture.carried(flows), stickman], 1)
         detail, correction = self._decide(pictures, self._hint(texture), style)
-        return Layers(torch.tanh(detail[:, :3]), detail[:, 3:], flows + correction[:, None])
+        # What has just opened is in no source pixel: leave it to the paint.
+        distrust = torch.cat([texture.opened, texture.opened, torch.zeros_like(texture.opened)], 1)
+        mask = detail[:, 3:] - _DISTRUST * distrust
+        return Layers(torch.tanh(detail[:, :3]), mask, flows + correction[:, None])
 
     def _hint(self, texture: Texture) -> Tensor:
         """[B, 3, S/2, S/2]: displacement and stretch of the heaviest picture's flow."""
