@@ -64,11 +64,11 @@ def test_no_option_is_left_that_no_task_can_choose():
 
 
 def test_a_key_without_a_rule_takes_values_of_its_defaults_kind(tmp_path, monkeypatch):
-    (tmp_path / "task.yaml").write_text("defaults: [_self_]\nn: 3\nx: 1.5\non: true\nword: a\nsizes: [1, 2]\n")
+    (tmp_path / "task.yaml").write_text("defaults: [_self_]\nn: 3\nx: 1.5\nflag: true\nword: a\nsizes: [1, 2]\n")
     monkeypatch.setattr("fewshot_heads.config.CONF_DIR", tmp_path)
-    config = compose("task", ["n=4", "x=2", "on=false", "word=5", "sizes=[3]"])
-    assert config == {"n": 4, "x": 2, "on": False, "word": "5", "sizes": [3]}
-    refused = {"n=4.5": "a whole number", "x=far": "a number", "on=1": "true or false", "sizes=3": "a list like [1,2]"}
+    config = compose("task", ["n=4", "x=2", "flag=false", "word=5", "sizes=[3]"])
+    assert config == {"n": 4, "x": 2, "flag": False, "word": "5", "sizes": [3]}
+    refused = {"n=.5": "a whole number", "x=far": "a number", "flag=1": "true or false", "sizes=3": "a list like [1,2]"}
     for override, expected in refused.items():
         with pytest.raises(UsageError) as caught:
             compose("task", [override])
