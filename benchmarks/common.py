@@ -187,17 +187,18 @@ class Library:
         from fewshot_heads.models.texture import tps_flow
 
         networks = self.reenactor.checkpoint.networks
-        size = networks["generator"].size
+        size = networks.generator.size
         random = torch.Generator().manual_seed(0)
         source, stickman = (torch.rand(batch, 3, size, size, generator=random) * 2 - 1 for _ in range(2))
-        points = torch.rand(batch, 78, 2, generator=random) * 1.2 - 0.6
-        style = networks["generator"].project(networks["embedder"](source[:1, None], stickman[:1, None]).mean(1))
+        opened = torch.zeros(batch, 1, size, size)
+        points = torch.rand(batch, 88, 2, generator=random) * 1.2 - 0.6
+        style = networks.generator.project(networks.embedder(source[:1, None], stickman[:1, None]).mean(1))
 
         @torch.inference_mode()
         def call() -> torch.Tensor:
             flows = tps_flow(points, points * 0.97)[:, None]
-            texture = Texture(source[:, None], flows, torch.ones(batch, 1), source)
-            return networks["generator"](stickman, style.expand(batch, -1), texture)
+            texture = Texture(source[:, None], flows, torch.ones(batch, 1), source, opened)
+            return networks.generator(stickman, style.expand(batch, -1), texture)
 
         return call
 
@@ -237,5 +238,5 @@ class Library:
         call = self.generated(1)
         with counter:
             call()
-        parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in networks.items()}
+        parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in networks.named_children()}
         return {"gflop": counter.get_total_flops() / 1e9, **parameters}

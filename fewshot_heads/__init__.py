@@ -1,13 +1,13 @@
 """One photo comes to life: few-shot talking heads.
 
-    from fewshot_heads import Reenactor, VideoWriter, read_video
+from fewshot_heads import Reenactor, VideoWriter, read_video
 
-    reenactor = Reenactor.from_pretrained()
-    mona = reenactor.embed(["mona_lisa.jpg"])
-    driver = read_video("driver.mp4")
-    with VideoWriter("out.mp4", like=driver) as out:
-        for frame in reenactor.animate(mona, driver):
-            out.add(frame)
+reenactor = Reenactor.from_pretrained()
+mona = reenactor.embed(["mona_lisa.jpg"])
+driver = read_video("driver.mp4")
+with VideoWriter("out.mp4", like=driver) as out:
+    for frame in reenactor.animate(mona, driver):
+        out.add(frame)
 """
 
 from fewshot_heads._version import __version__

@@ -1,6 +1,6 @@
 """Command line: one or few pictures of a person and a driving video in, a video out.
 
-    python -m fewshot_heads.animate mona_lisa.jpg driver.mp4
+python -m fewshot_heads.animate mona_lisa.jpg driver.mp4
 """
 
 from __future__ import annotations
@@ -15,11 +15,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from tqdm import tqdm
 
+from fewshot_heads.checkpoint import load_checkpoint
 from fewshot_heads.config import compose, describe
 from fewshot_heads.errors import FewshotHeadsError, OutputError, UsageError
+from fewshot_heads.head import Head
 from fewshot_heads.images import check_target
+from fewshot_heads.landmarks import detector
+from fewshot_heads.reenactor import Reenactor
+from fewshot_heads.video import WRITTEN, VideoWriter
+from fewshot_heads.video_reader import read_video
 
 _OVERRIDE = re.compile(r"[+~]?[a-z_][\w.]*=")
 
@@ -34,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(command: Callable[[], Path], debug: bool) -> int:
     """Runs a command, prints the path it returns, and turns its errors into one line and an exit code."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    warnings.showwarning = lambda message, *_: logging.getLogger(__name__).warning("%s", message)  # type: ignore
+    warnings.showwarning = lambda message, *_: logging.getLogger(__name__).warning("%s", message)
     try:
         print(command())
         return 0
@@ -88,14 +95,6 @@ def _animate(arguments: argparse.Namespace) -> Path:
     config = compose("animate", overrides)
     *sources, driver_path = paths
     output = arguments.output or Path(f"{sources[0].stem}_{driver_path.stem}.mp4")
-
-    # Imported late: a usage error should not wait for torch.
-    import torch
-
-    from fewshot_heads import Head, Reenactor, VideoWriter, read_video
-    from fewshot_heads.checkpoint import load_checkpoint
-    from fewshot_heads.landmarks import detector
-    from fewshot_heads.video import WRITTEN
 
     check_target(output, WRITTEN, arguments.overwrite)
     if output.resolve() in (path.resolve() for path in paths):

@@ -11,10 +11,9 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import nn
 
 from fewshot_heads.errors import BadInput, WeightsMismatch
-from fewshot_heads.models import build
+from fewshot_heads.models import Networks, build
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -23,17 +22,17 @@ WEIGHTS = Path(__file__).parent / "weights"
 class Checkpoint:
     """Networks ready to run, and who they are.
 
-    networks: ModuleDict with "embedder" and "generator", in eval mode, float32.
+    networks: in eval mode, float32.
     name: of the preset; sha256: of the weights file; about: the whole JSON beside it.
     """
 
-    networks: nn.ModuleDict
+    networks: Networks
     name: str
     sha256: str
     about: dict[str, Any]
 
 
-def save_checkpoint(networks: nn.ModuleDict, folder: str | Path, name: str, about: dict[str, Any]) -> Path:
+def save_checkpoint(networks: Networks, folder: str | Path, name: str, about: dict[str, Any]) -> Path:
     """Writes `<name>-<first 8 of sha256>.safetensors` and `.json` into folder; returns the former.
 
     about: must hold "spec" (see `models.build`); training data, licence and the like go along.
@@ -88,7 +87,7 @@ def _find(name_or_path: str | Path) -> Path:
 
 
 def pick_device(device: str = "auto") -> torch.device:
-    """"auto" takes CUDA, then Apple's MPS, then the CPU."""
+    """ "auto" takes CUDA, then Apple's MPS, then the CPU."""
     if device != "auto":
         try:
             return torch.empty(0, device=device).device

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
-
-from fewshot_heads.extractors import VGG19Features
+from torch import Tensor, nn
 
 _VGG_SCALE = 255.0  # features of the 0-255 network, brought to the order of 1
 
@@ -20,13 +18,11 @@ def weighted_l1(frame: Tensor, truth: Tensor, region: Tensor) -> Tensor:
     return loss / 3
 
 
-def content(vgg: VGG19Features, frame: Tensor, truth: Tensor) -> Tensor:
-    """Mean L1 between VGG19 features (Zakharov et al., sec. 3.2, L_CNT; the first three taps)."""
+def content(vgg: nn.Module, frame: Tensor, truth: Tensor) -> Tensor:
+    """Mean L1 between features of `extractors.VGG19Features` (Zakharov et al., sec. 3.2, L_CNT)."""
     with torch.no_grad():
         wanted = vgg(truth)
-    return sum(
-        ((F.l1_loss(a, b) / _VGG_SCALE) for a, b in zip(vgg(frame), wanted, strict=True)), frame.new_zeros(())
-    )
+    return sum(((F.l1_loss(a, b) / _VGG_SCALE) for a, b in zip(vgg(frame), wanted, strict=True)), frame.new_zeros(()))
 
 
 def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:

@@ -67,7 +67,7 @@ class Head:
         try:
             with safe_open(path, "pt") as file:
                 about = file.metadata() or {}
-                tensors = {key: file.get_tensor(key) for key in file.keys()}
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no dict)
             if about.get("format") != _FORMAT:
                 raise KeyError("format")
             points, confidence = tensors["landmarks"].numpy(), tensors["confidence"].tolist()
@@ -92,4 +92,4 @@ def _to_png(image: np.ndarray) -> Tensor:
 
 
 def _from_png(data: Tensor) -> np.ndarray:
-    return np.ascontiguousarray(cv2.imdecode(data.numpy(), cv2.IMREAD_COLOR)[..., ::-1])
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(data.numpy(), cv2.IMREAD_COLOR))[..., ::-1])

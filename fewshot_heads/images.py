@@ -59,7 +59,7 @@ def read_image(path: str | Path, max_side: int = 4096) -> np.ndarray:
 
 
 def write_image(path: str | Path, image: np.ndarray, mark: Provenance | None = None, overwrite: bool = False) -> None:
-    """Write uint8 RGB [H,W,3] as png, jpg or webp, whole or not at all, with the mark in its XMP. Raises OutputError."""
+    """Write uint8 RGB [H,W,3] as png, jpg or webp, whole or not at all, the mark in its XMP. Raises OutputError."""
     path = Path(path)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"{path}: a uint8 [H,W,3] picture was expected, {image.dtype} {list(image.shape)} came")

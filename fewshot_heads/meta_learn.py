@@ -1,6 +1,6 @@
 """Command line: a folder of head clips in, trained weights out.
 
-    python -m fewshot_heads.meta_learn CLIPS -o RUN --vgg vgg19.npz
+python -m fewshot_heads.meta_learn CLIPS -o RUN --vgg vgg19.npz
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from omegaconf import OmegaConf
 
@@ -45,8 +46,7 @@ def _meta_learn(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.extractors import VGG19Features
     from fewshot_heads.training import Settings, Training, train
 
-    values = OmegaConf.to_container(config)
-    assert isinstance(values, dict)
+    values = cast(dict[str, Any], OmegaConf.to_container(config))
     spec, weights = values.pop("model"), values.pop("criterion")
     workers, device = values.pop("workers"), pick_device(values.pop("device"))
     name = spec.pop("name")

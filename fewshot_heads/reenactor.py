@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fewshot_heads.checkpoint import Checkpoint, load_checkpoint, pick_device
@@ -43,7 +44,7 @@ class Reenactor:
     def __init__(self, checkpoint: Checkpoint, device: str = "auto", detectors: Sequence[Detector] | None = None):
         self.device = pick_device(device)
         self.checkpoint = checkpoint
-        self.networks = checkpoint.networks.to(self.device, memory_format=torch.channels_last)
+        self.networks = checkpoint.networks.to(self.device)
         self.detectors = list(detectors or (detector("mediapipe"), detector("mediapipe")))
         self.size: int = checkpoint.about["spec"]["size"]
 
@@ -74,8 +75,8 @@ class Reenactor:
         frames = to_tensor(np.stack([crop.cut(image) for image, _, crop in shots])).to(self.device)
         landmarks = [crop.to_crop(landmarks) for _, landmarks, crop in shots]
         stickmen = self._stickmen(landmarks)
-        e_hat = self.networks["embedder"](frames[None], stickmen[None]).mean(1)
-        style = self.networks["generator"].project(e_hat)
+        e_hat = self.networks.embedder(frames[None], stickmen[None]).mean(1)
+        style = self.networks.generator.project(e_hat)
         image, _, crop_box = shots[0]
         return Head(e_hat[0].cpu(), style[0].cpu(), textures, landmarks, image, crop_box, self.checkpoint.sha256)
 
@@ -110,8 +111,8 @@ class Reenactor:
         Raises NoFaceFound if no frame shows a face.
         """
         name = name or str(getattr(driver, "path", "the driver"))
-        rate = rate or getattr(driver, "rate", 25)
-        motion = track(driver, self.detectors, face, smooth, float(rate), name)
+        frames_per_second = float(rate if rate is not None else getattr(driver, "rate", 25))
+        motion = track(driver, self.detectors, face, smooth, frames_per_second, name)
         if motion.lost:
             logger.warning("%s: no face in frames %s; the last one is held there", name, motion.describe_lost())
         return motion
@@ -157,7 +158,7 @@ class Reenactor:
     @torch.inference_mode()
     def _generate(self, shown: _Shown, faces: list[Landmarks], large: bool) -> np.ndarray:
         """uint8 [B, R, R, 3] at the textures' resolution, or the generator's."""
-        generator = self.networks["generator"]
+        generator = self.networks.generator
         texture, place = shown.texture(faces)
         layers = generator.layers(self._stickmen(faces), shown.style.expand(len(faces), -1), texture)
         if large:
@@ -176,9 +177,9 @@ class _Shown:
         self.landmarks, self.size = head.landmarks, size
         self.style = head.style.to(device)[None]
         self.large = to_tensor(head.textures).to(device)
-        shrink = {"size": (size, size), "mode": "bilinear", "antialias": True, "align_corners": False}
-        same = self.large.shape[-1] == size
-        self.images = self.large if same else torch.nn.functional.interpolate(self.large, **shrink)
+        self.images = self.large
+        if self.large.shape[-1] != size:
+            self.images = F.interpolate(self.large, (size, size), mode="bilinear", align_corners=False, antialias=True)
         self.points = torch.from_numpy(np.stack([control_points(face) for face in head.landmarks])).to(device)
 
     def texture(self, faces: list[Landmarks]) -> tuple[Texture, Tensor]:
@@ -193,10 +194,9 @@ class _Shown:
         driver = driver[:, None].expand(-1, used, -1, -1)
         flows = tps_flow(normalise(source, self.size).flatten(0, 1), normalise(driver, self.size).flatten(0, 1))
         still = self.images[:1].expand(count, -1, -1, -1)
-        opened = np.stack(
-            [draw_opened(self.landmarks[i].points, face.points, self.size) for i, face in zip(place[:, 0], faces, strict=True)]
-        )
-        shut = torch.from_numpy(opened).to(still.device)[:, None]
+        shown = [self.landmarks[i].points for i in place[:, 0]]
+        opened = [draw_opened(own, face.points, self.size) for own, face in zip(shown, faces, strict=True)]
+        shut = torch.from_numpy(np.stack(opened)).to(still.device)[:, None]
         return Texture(self.images[place], flows.unflatten(0, (count, used)), weights, still, shut), place
 
 

@@ -22,9 +22,9 @@ from tqdm import tqdm
 
 from fewshot_heads import criteria
 from fewshot_heads.datasets.clips import PATCH, Pairs
-from fewshot_heads.extractors import VGG19Features
 from fewshot_heads.images import to_uint8, write_image
-from fewshot_heads.models import build
+from fewshot_heads.models import Networks, build
+from fewshot_heads.models.blocks import channels_last
 from fewshot_heads.models.discriminator import Discriminator
 from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.texture import normalise, tps_flow
@@ -52,13 +52,13 @@ class Settings:
 class Training:
     """All that changes while training; `state_dict` of it is a complete resume point."""
 
-    def __init__(self, spec: dict[str, Any], identities: int, settings: Settings, vgg: VGG19Features, device: Any):
+    def __init__(self, spec: dict[str, Any], identities: int, settings: Settings, vgg: nn.Module, device: Any):
         torch.manual_seed(settings.seed)
         self.settings, self.device = settings, device
-        self.vgg = vgg.to(device, memory_format=torch.channels_last)
-        self.networks = build(spec).to(device, memory_format=torch.channels_last)
+        self.vgg = channels_last(vgg.to(device))
+        self.networks = build(spec).to(device)
         self.ema = copy.deepcopy(self.networks).eval().requires_grad_(False)
-        self.discriminator = Discriminator(embedding=spec["embedding"]).to(device, memory_format=torch.channels_last)
+        self.discriminator = Discriminator(embedding=spec["embedding"]).to(device)
         # W and w0 of the paper's eq. 5, in one table: row 0 is w0.
         self.w = nn.Embedding(identities + 1, spec["embedding"]).to(device)
         nn.init.uniform_(self.w.weight, -0.1, 0.1)
@@ -129,9 +129,9 @@ class Training:
         return {name: float(term.detach()) for name, term in terms.items()}
 
 
-def reenact(networks: nn.ModuleDict, batch: dict[str, Tensor], use_texture: bool = True) -> Tensor:
+def reenact(networks: Networks, batch: dict[str, Tensor], use_texture: bool = True) -> Tensor:
     """The networks' result for a batch of `Pairs`: [B, 3, S, S]."""
-    embedder, generator = networks["embedder"], networks["generator"]
+    embedder, generator = networks.embedder, networks.generator
     style = generator.project(embedder(batch["canvas"][:, None], batch["canvas_stickman"][:, None]).mean(1))
     texture = None
     if use_texture:

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -80,7 +81,7 @@ def test_a_saved_head_is_a_source(reenactor, mona_path, driver_path):
 def test_a_folder_of_frames_is_a_driver_and_several_pictures_are_one_person(driver_frames, mona_path):
     for i, frame in enumerate(driver_frames[:3]):
         images.write_image(f"{i}.png", frame)
-    shutil.os.mkdir("frames")
+    Path("frames").mkdir()
     for i, frame in enumerate(driver_frames[:4]):
         images.write_image(f"frames/{i}.png", frame)
     assert main(["0.png", "1.png", "2.png", "frames", "-o", "f.mp4", "motion=absolute"]) == 0
@@ -88,9 +89,9 @@ def test_a_folder_of_frames_is_a_driver_and_several_pictures_are_one_person(driv
 
 
 def test_an_existing_output_is_kept_unless_told(mona_path, driver_path, capsys):
-    open("mona_lisa_driver.mp4", "w").write("mine")
+    Path("mona_lisa_driver.mp4").write_text("mine")
     assert "--overwrite" in fails(capsys, mona_path, driver_path)
-    assert open("mona_lisa_driver.mp4").read() == "mine"
+    assert Path("mona_lisa_driver.mp4").read_text() == "mine"
     assert main([str(mona_path), str(driver_path), "--overwrite"]) == 0
     assert len(list(read_video("mona_lisa_driver.mp4"))) == 12
 
@@ -109,7 +110,7 @@ def test_paths_with_spaces_and_equals_signs(mona_path, driver_path):
 
 
 def test_a_file_beats_an_override_of_the_same_spelling():
-    open("motion=x.jpg", "w").close()
+    Path("motion=x.jpg").touch()
     paths, overrides = split_overrides(["motion=x.jpg", "motion=absolute", "clip.mp4"])
     assert [str(p) for p in paths] == ["motion=x.jpg", "clip.mp4"] and overrides == ["motion=absolute"]
 
@@ -123,14 +124,14 @@ def test_no_face_in_the_source(driver_path, capsys, nothing_left):
 
 
 def test_no_face_in_the_driver(mona_path, capsys, nothing_left):
-    write_clip(images.Path("empty.mp4"), [np.full((120, 160, 3), 90, np.uint8)] * 5)
+    write_clip(Path("empty.mp4"), [np.full((120, 160, 3), 90, np.uint8)] * 5)
     assert "empty.mp4: no face in any of 5 frames" in fails(capsys, mona_path, "empty.mp4")
     assert nothing_left("empty.mp4")
 
 
 def test_no_face_in_some_driver_frames_holds_and_names_them(mona_path, driver_frames, caplog):
     blank = np.full_like(driver_frames[0], 90)
-    write_clip(images.Path("gap.mp4"), [*driver_frames[:3], blank, blank, *driver_frames[3:5]])
+    write_clip(Path("gap.mp4"), [*driver_frames[:3], blank, blank, *driver_frames[3:5]])
     assert main([str(mona_path), "gap.mp4"]) == 0
     assert "gap.mp4: no face in frames 3-4" in caplog.text
     assert len(list(read_video("mona_lisa_gap.mp4"))) == 7
@@ -162,18 +163,18 @@ def test_a_huge_picture_works(mona, driver_path):
     huge = cv2.resize(mona, (9000, 12000), interpolation=cv2.INTER_LINEAR)
     Image.fromarray(huge).save("huge.jpg", quality=60)
     del huge
-    short = write_clip(images.Path("short.mp4"), list(read_video(driver_path))[:2])
+    short = write_clip(Path("short.mp4"), list(read_video(driver_path))[:2])
     assert main(["huge.jpg", str(short), "-o", "o.mp4"]) == 0
 
 
 def test_a_truncated_picture(mona_path, driver_path, capsys):
     data = mona_path.read_bytes()
-    open("cut.jpg", "wb").write(data[: len(data) // 2])
+    Path("cut.jpg").write_bytes(data[: len(data) // 2])
     assert "cut.jpg" in fails(capsys, "cut.jpg", driver_path)
 
 
 def test_a_text_file_named_jpg(driver_path, capsys):
-    open("text.jpg", "w").write("hello")
+    Path("text.jpg").write_text("hello")
     assert "text.jpg" in fails(capsys, "text.jpg", driver_path)
 
 
@@ -181,7 +182,7 @@ def test_a_text_file_named_jpg(driver_path, capsys):
 def test_an_empty_or_truncated_video(mona_path, driver_path, share, capsys, nothing_left):
     data = driver_path.read_bytes()
     # The index lies in front: what is cut off is the end of the pictures, so cut into the index.
-    open("cut.mp4", "wb").write(data[: int(400 * share)])
+    Path("cut.mp4").write_bytes(data[: int(400 * share)])
     assert "cut.mp4" in fails(capsys, mona_path, "cut.mp4") and nothing_left("cut.mp4")
 
 
@@ -224,7 +225,7 @@ def test_an_interruption_leaves_nothing(mona_path, driver_path, capsys, monkeypa
 def test_the_input_is_never_the_output(mona_path, driver_path, capsys):
     shutil.copy(driver_path, "d.mp4")
     assert "also an input" in fails(capsys, mona_path, "d.mp4", "-o", "d.mp4", "--overwrite")
-    assert images.Path("d.mp4").read_bytes() == driver_path.read_bytes()
+    assert Path("d.mp4").read_bytes() == driver_path.read_bytes()
 
 
 def test_usage_errors_name_the_nearest_key(mona_path, driver_path, capsys):

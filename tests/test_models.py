@@ -9,7 +9,13 @@ from fewshot_heads.models.blocks import adain
 from fewshot_heads.models.discriminator import Discriminator
 from fewshot_heads.models.generator import Layers, Texture
 from fewshot_heads.models.texture import (
-    identity_grid, normalise, resize_flow, sample, stretch, tps_flow, tps_warp,
+    identity_grid,
+    normalise,
+    resize_flow,
+    sample,
+    stretch,
+    tps_flow,
+    tps_warp,
 )  # fmt: skip
 from tests.faces import face
 
@@ -25,7 +31,8 @@ REALTIME = {
 def texture(size, pictures=1, batch=2):
     images = torch.rand(batch, pictures, 3, size, size) * 2 - 1
     flows = identity_grid(64, images).expand(batch, pictures, -1, -1, -1)
-    return Texture(images, flows, torch.full((batch, pictures), 1 / pictures), images[:, 0], torch.zeros(batch, 1, size, size))
+    weights, opened = torch.full((batch, pictures), 1 / pictures), torch.zeros(batch, 1, size, size)
+    return Texture(images, flows, weights, images[:, 0], opened)
 
 
 def test_adain_sets_mean_and_deviation_of_every_channel():
@@ -42,7 +49,7 @@ def test_adain_agrees_with_instance_norm():
 
 def test_e_hat_does_not_care_for_the_order_of_the_pictures():
     torch.manual_seed(0)
-    embedder = build(TINY)["embedder"]
+    embedder = build(TINY).embedder
     frames, stickmen = torch.randn(1, 4, 3, 64, 64), torch.randn(1, 4, 3, 64, 64)
     order = torch.tensor([2, 0, 3, 1])
     one, other = embedder(frames, stickmen).mean(1), embedder(frames[:, order], stickmen[:, order]).mean(1)
@@ -52,7 +59,7 @@ def test_e_hat_does_not_care_for_the_order_of_the_pictures():
 def test_the_realtime_preset_keeps_its_budget():
     networks = build(REALTIME).eval().requires_grad_(False)
     assert sum(p.numel() for p in networks.parameters()) <= 15e6
-    generator = networks["generator"]
+    generator = networks.generator
     style = generator.project(torch.zeros(1, 256))
     with FlopCounterMode(display=False) as counter:  # counts 2 for a multiply-add
         generator(torch.zeros(1, 3, 256, 256), style, texture(256, batch=1))
@@ -60,7 +67,7 @@ def test_the_realtime_preset_keeps_its_budget():
 
 
 def test_the_generator_paints_without_a_texture():
-    generator = build(TINY)["generator"]
+    generator = build(TINY).generator
     frame = generator(torch.rand(2, 3, 64, 64), generator.project(torch.randn(2, 8)), None)
     assert frame.shape == (2, 3, 64, 64) and frame.abs().max() <= 1
 
@@ -77,7 +84,7 @@ def test_a_frame_is_made_of_the_layer_its_mask_names(share, wanted):
 
 
 def test_what_has_opened_is_painted():
-    generator = build(TINY)["generator"].requires_grad_(False)
+    generator = build(TINY).generator.requires_grad_(False)
     style, stickman = generator.project(torch.zeros(2, 8)), torch.rand(2, 3, 64, 64)
     shut = texture(64)
     opened = torch.zeros(2, 1, 64, 64)
@@ -87,7 +94,7 @@ def test_what_has_opened_is_painted():
 
 
 def test_a_large_texture_keeps_its_resolution():
-    generator = build(TINY)["generator"].requires_grad_(False)
+    generator = build(TINY).generator.requires_grad_(False)
     small = texture(64)
     large = small._replace(images=torch.rand(2, 1, 3, 160, 160), still=torch.rand(2, 3, 160, 160))
     layers = generator.layers(torch.rand(2, 3, 64, 64), generator.project(torch.zeros(2, 8)), small)

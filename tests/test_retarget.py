@@ -26,7 +26,8 @@ def test_the_drivers_face_shape_does_not_leak_into_the_source():
 
 
 def test_a_driver_of_the_same_person_is_followed_exactly():
-    driver = [face((0.1, a, 0.05), mouth=m, centre=(120 + 30 * a, 130)) for a, m in ((0.0, 0.0), (0.3, 0.2), (-0.3, 0.1))]
+    frames = ((0.0, 0.0), (0.3, 0.2), (-0.3, 0.1))
+    driver = [face((0.1, a, 0.05), mouth=m, centre=(120 + 30 * a, 130)) for a, m in frames]
     for moved, wanted in zip(retarget(driver[0], driver, reference=0), driver, strict=True):
         np.testing.assert_allclose(moved.points, wanted.points, atol=0.05)
 

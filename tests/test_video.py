@@ -169,7 +169,7 @@ def test_rotation_metadata_is_applied(tmp_path, turn):
     matrix = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}[turn]  # clockwise, as a telephone writes it
     data = bytearray(path.read_bytes())
     at = data.rindex(b"tkhd") + 4 + 40
-    for place, value in zip((0, 4, 12, 16), matrix):
+    for place, value in zip((0, 4, 12, 16), matrix, strict=True):
         data[at + place : at + place + 4] = (value * 65536).to_bytes(4, "big", signed=True)
     path.write_bytes(data)
     video = read_video(path)
@@ -348,7 +348,7 @@ def test_flat_colours_survive(tmp_path, kind, size):
     colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 150, 120), (30, 60, 90), (0, 0, 0), (255, 255, 255)]
     frames = [np.tile(np.array(colour, np.uint8), (size[1], size[0], 1)) for colour in colours]
     path = write(tmp_path / f"out.{kind}", np.repeat(frames, 2, axis=0), like=25)
-    for frame, colour in zip(list(read_video(path))[::2], colours):
+    for frame, colour in zip(list(read_video(path))[::2], colours, strict=True):
         assert np.abs(frame.astype(int) - colour).max() <= 3
 
 

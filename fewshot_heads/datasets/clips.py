@@ -88,8 +88,8 @@ class Pairs(Dataset):
 
     An item holds float32 tensors: canvas, source, driver [3, S, S] in [-1, 1] (canvas: the first picture, whose
     background stays; mostly the source itself), canvas_stickman, stickman [3, S, S], source_points,
-    driver_points [N, 2] (control points, pixels), opened [1, S, S] (see `Texture`), region [1, S, S] (loss weights), identity (index),
-    corner [2] (of the crop that the perceptual and adversarial terms look at).
+    driver_points [N, 2] (control points, pixels), opened [1, S, S] (see `Texture`), region [1, S, S] (loss
+    weights), identity (index), corner [2] (of the crop that the perceptual and adversarial terms look at).
     """
 
     def __init__(self, clips: list[Clip], length: int, seed: int = 0):
@@ -142,7 +142,7 @@ class Pairs(Dataset):
 
     def _region(self, points: np.ndarray) -> np.ndarray:
         """1 everywhere, up to 6 on eyes and mouth, soft-edged; float32 [S, S]."""
-        region = np.zeros((self.size, self.size), np.float32)
+        region: np.ndarray = np.zeros((self.size, self.size), np.float32)
         for part in (slice(36, 42), slice(42, 48), slice(48, 60)):
             hull = cv2.convexHull(points[part].round().astype(np.int32))
             cv2.fillConvexPoly(region, hull, 1.0)
@@ -165,16 +165,15 @@ class _Change:
     @classmethod
     def draw(cls, random: np.random.Generator, size: int) -> _Change:
         zoom, angle = random.uniform(0.88, 1.2), random.normal(0, 6)
-        matrix = cv2.getRotationMatrix2D((size / 2, size / 2), angle, zoom)
+        matrix = np.array(cv2.getRotationMatrix2D((size / 2, size / 2), angle, zoom), np.float64)
         matrix[:, 2] += random.uniform(-0.06, 0.06, 2) * size
         saturation = 0.0 if random.random() < 0.06 else random.uniform(0.6, 1.3)
         gain = random.uniform(0.75, 1.25) * random.uniform(0.92, 1.08, 3)
         return cls(size, matrix, zoom, random.random() < 0.5, gain, random.uniform(-15, 15, 3), saturation)
 
     def picture(self, frame: np.ndarray) -> np.ndarray:
-        frame = cv2.warpAffine(
-            np.asarray(frame), self.matrix, (self.size, self.size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
-        )
+        size, frame = (self.size, self.size), np.asarray(frame)
+        frame = cv2.warpAffine(frame, self.matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         frame = frame[:, ::-1] if self.mirror else frame
         grey = frame.mean(2, keepdims=True)
         mixed = (grey + (frame - grey) * self.saturation) * self.gain + self.offset

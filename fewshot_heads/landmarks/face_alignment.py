@@ -52,7 +52,7 @@ def _load(dimensions: int, device: str) -> Any:
     try:
         import face_alignment
     except ImportError as error:
-        raise BadInput(f"the face_alignment backend is not installed: pip install face-alignment; or {other}") from error
+        raise BadInput(f"face_alignment is not installed: pip install face-alignment; or {other}") from error
     kind = face_alignment.LandmarksType
     try:
         return face_alignment.FaceAlignment(

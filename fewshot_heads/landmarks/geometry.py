@@ -112,7 +112,8 @@ class Crop:
         centre = (box[:2] + box[2:]) / 2 - [0, CROP_RISE * face]
         reach = np.abs(np.concatenate([boxes[:, :2] - centre, boxes[:, 2:] - centre])).max()
         side = max(CROP_FACTOR * face, min(2.1 * reach, 1.6 * CROP_FACTOR * face))
-        return cls(*(centre - side / 2), side, size)
+        left, top = (centre - side / 2).tolist()
+        return cls(left, top, float(side), size)
 
     @classmethod
     def full(cls, height: int, width: int, size: int) -> Crop:
@@ -148,7 +149,7 @@ class Crop:
 
     def to_crop(self, landmarks: Landmarks) -> Landmarks:
         """Landmarks of the picture, in pixels of the crop (pixel edges at integers, as detectors have them)."""
-        return landmarks.moved(np.float32([self.left, self.top]), self.scale)
+        return landmarks.moved(np.array([self.left, self.top], np.float32), self.scale)
 
 
 def pose_distance(a: Landmarks, b: Landmarks) -> float:

@@ -74,7 +74,7 @@ class MediaPipeDetector:
             found: list[Landmarks] = []
             for left, top, right, bottom in _windows(image.shape, scale):
                 for face in self._run(self._many, image[top:bottom, left:right]):
-                    face = face.moved(np.float32([-left, -top]))
+                    face = face.moved(np.array([-left, -top], np.float32))
                     if all(_apart(face, other) for other in found):
                         found.append(face)
             if found:
@@ -99,7 +99,7 @@ class MediaPipeDetector:
         scale = _REFINE_SIDE / max(window.shape[:2])
         window = cv2.resize(window, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
         seen = self.track(window)
-        return seen.moved(np.float32([-left, -top]) * scale, 1 / scale) if seen else face
+        return seen.moved(np.array([-left, -top], np.float32) * scale, 1 / scale) if seen else face
 
     def _run(self, landmarker, image: np.ndarray) -> list[Landmarks]:
         import mediapipe as mp

@@ -83,7 +83,8 @@ def track(
             last = next((landmarks for landmarks in reversed(seen) if landmarks), None) or last
     lost = [i for i, landmarks in enumerate(found) if landmarks is None]
     if not found or len(lost) == len(found):
-        raise NoFaceFound(f"{name}: no face in any of {len(found)} frames; use a clip that shows a face, or landmarks=face_alignment")
+        remedy = "use a clip that shows a face, or landmarks=face_alignment"
+        raise NoFaceFound(f"{name}: no face in any of {len(found)} frames; {remedy}")
     held = _hold(found)
     shots = _shots(held)
     landmarks = [each for first, end in shots for each in smoothed(held[first:end], smooth, rate)]
@@ -112,7 +113,7 @@ def _follow(detector: Detector, frame: np.ndarray, last: Landmarks) -> Landmarks
     if min(window.shape[:2]) >= 32:
         seen = detector.track(window)
         if seen is not None:
-            return seen.moved(np.float32([-left, -top]))
+            return seen.moved(np.array([-left, -top], np.float32))
     faces = detector.detect(frame)
     return min(faces, key=lambda face: float(np.linalg.norm(face.box - last.box)), default=None)
 

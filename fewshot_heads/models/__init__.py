@@ -6,20 +6,28 @@ from typing import Any
 
 from torch import nn
 
+from fewshot_heads.models.blocks import channels_last
 from fewshot_heads.models.embedder import Embedder
 from fewshot_heads.models.generator import Generator
 
 
-def build(spec: dict[str, Any]) -> nn.ModuleDict:
-    """{"embedder", "generator"} from keyword arguments; never from a class path read out of a file.
+class Networks(nn.Module):
+    """What a checkpoint holds: `embedder` and `generator`."""
+
+    def __init__(self, embedder: Embedder, generator: Generator):
+        super().__init__()
+        self.embedder, self.generator = embedder, generator
+        channels_last(self)
+
+
+def build(spec: dict[str, Any]) -> Networks:
+    """The networks from keyword arguments; never from a class path read out of a file.
 
     spec: {"size": pixels, "embedding": length of e_hat, "embedder": {"channels": [...]},
     "generator": {"channels": [...]}}.
     """
     embedding = spec["embedding"]
-    return nn.ModuleDict(
-        {
-            "embedder": Embedder(tuple(spec["embedder"]["channels"]), embedding),
-            "generator": Generator(tuple(spec["generator"]["channels"]), embedding, spec["size"]),
-        }
+    return Networks(
+        Embedder(tuple(spec["embedder"]["channels"]), embedding),
+        Generator(tuple(spec["generator"]["channels"]), embedding, spec["size"]),
     )

@@ -8,10 +8,16 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2)
+
+
+def channels_last(network: nn.Module) -> nn.Module:
+    """The network with its convolutions in channels-last order, in which a CPU runs them about twice as fast."""
+    return convert_conv2d_weight_memory_format(network, torch.channels_last)
 
 
 def adain(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

@@ -95,7 +95,7 @@ class Generator(nn.Module):
 
     @property
     def _styled(self) -> list[AdaResBlock]:
-        return [*self.bottom, *self.up]  # type: ignore[list-item]
+        return [block for block in (*self.bottom, *self.up) if isinstance(block, AdaResBlock)]
 
     def _start_as_the_bare_warp(self) -> None:
         nn.init.normal_(self.project.weight, std=0.01)
@@ -106,8 +106,8 @@ class Generator(nn.Module):
                     scale_shift += [torch.ones(width), torch.zeros(width)]
             self.project.bias.copy_(torch.cat(scale_shift))
             self.head.weight.mul_(0.1)
-            self.head.bias.zero_()
-            self.head.bias[12:24] = torch.tensor([0.0, 2.0, -1.0]).repeat_interleave(4)
+            shares = torch.tensor([0.0, 2.0, -1.0]).repeat_interleave(4)  # still, carried, paint
+            self.head.bias = nn.Parameter(torch.cat([torch.zeros(12), shares, torch.zeros(2)]))
 
     def forward(self, stickman: Tensor, style: Tensor, texture: Texture | None) -> Tensor:
         """stickman [B, 3, S, S], style [B, P] from `project(e_hat)`; returns the frame [B, 3, S, S] in [-1, 1].
