@@ -87,6 +87,9 @@ class Provenance:
         ).encode()
 
 
+UNNAMED = Provenance("unnamed", "unknown", composite=True)  # what is written when nobody says which model it was
+
+
 def mark(path: str | Path, provenance: Provenance) -> None:
     """Append the XMP packet to a finished mp4, mov or gif (the other formats take it while they are written).
 

@@ -49,7 +49,9 @@ class Reenactor:
         self.size: int = checkpoint.about["spec"]["size"]
 
     @classmethod
-    def from_pretrained(cls, model: str | Path = "realtime", device: str = "auto", landmarks: str = "mediapipe"):
+    def from_pretrained(
+        cls, model: str | Path = "realtime", device: str = "auto", landmarks: str = "mediapipe"
+    ) -> Reenactor:
         """model: a shipped preset or a path to a `.safetensors`; landmarks: the detector's backend."""
         detectors = [detector(landmarks) for _ in range(2 if landmarks == "mediapipe" else 1)]
         return cls(load_checkpoint(model), device, detectors)
@@ -80,7 +82,9 @@ class Reenactor:
         image, _, crop_box = shots[0]
         return Head(e_hat[0].cpu(), style[0].cpu(), textures, landmarks, image, crop_box, self.checkpoint.sha256)
 
-    def _shot(self, picture: str | Path | np.ndarray, index: int, face: int, crop: str):
+    def _shot(
+        self, picture: str | Path | np.ndarray, index: int, face: int, crop: str
+    ) -> tuple[np.ndarray, Landmarks, Crop]:
         image = picture if isinstance(picture, np.ndarray) else read_image(picture)
         name = f"picture {index}" if isinstance(picture, np.ndarray) else str(picture)
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:

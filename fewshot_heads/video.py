@@ -18,7 +18,7 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from fewshot_heads.errors import OutputError
 from fewshot_heads.images import check_target, refused, whole_file
-from fewshot_heads.provenance import Provenance, mark
+from fewshot_heads.provenance import UNNAMED, Provenance, mark
 from fewshot_heads.video_reader import BT601, BT709, Video, colorspace, decoded, exact_rate, read_video
 
 __all__ = ["Video", "VideoWriter", "exact_rate", "read_video"]
@@ -41,7 +41,9 @@ class VideoWriter:
     `like` is a Video, for its rate and its sound, or a rate. Sound is copied where the format takes its codec and
     encoded anew (AAC, Opus) where not, from the first frame's moment to the last one's. `crf` is x264's scale: 18
     looks like the frames, 23 is smaller. mp4 and webm need even sides: an odd one gets its last row or column twice.
-    A gif has no sound and at most 50 frames a second. Raises OutputError, for the target's name before any work.
+    A gif has no sound and at most 50 frames a second. Every file says that it is synthetic; `mark` names the model
+    (`Reenactor.provenance`), and None, for real footage only, leaves the mark out. Raises OutputError, for the
+    target's name before any work.
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class VideoWriter:
         like: Video | Fraction | float | str,
         crf: int = 18,
         audio: bool = True,
-        mark: Provenance | None = None,
+        mark: Provenance | None = UNNAMED,
         overwrite: bool = False,
     ) -> None:
         self.path, self.crf, self.mark = Path(path), crf, mark

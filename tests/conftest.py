@@ -40,7 +40,7 @@ def reenactor() -> Reenactor:
 
 
 def write_clip(path: Path, frames, rate=25) -> Path:
-    with VideoWriter(path, rate) as out:
+    with VideoWriter(path, rate, mark=None) as out:
         for frame in frames:
             out.add(frame)
     return path

@@ -132,3 +132,9 @@ def test_an_empty_or_a_text_file_has_no_mark(tmp_path):
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "notes.txt").write_text("nothing here")
     assert read_mark(tmp_path / "empty.mp4") is None and read_mark(tmp_path / "notes.txt") is None
+
+
+def test_a_video_is_marked_even_when_nobody_names_the_model(tmp_path):
+    with VideoWriter(tmp_path / "out.mp4", like=25) as out:
+        out.add(np.zeros((64, 64, 3), np.uint8))
+    assert verify(tmp_path / "out.mp4")

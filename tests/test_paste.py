@@ -1,0 +1,38 @@
+import numpy as np
+
+from fewshot_heads.landmarks.geometry import Crop
+from fewshot_heads.paste import Paster
+
+
+def picture(height=300, width=400):
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x * 255 / width, y * 255 / height, np.full_like(x, 90)], -1).astype(np.uint8)
+
+
+def test_the_crop_itself_pasted_back_changes_nothing():
+    image = picture()
+    for crop in (Crop(60, 40, 200, 200), Crop(61.5, 40.5, 203, 256)):
+        assert np.abs(Paster(image, crop).paste(crop.cut(image)).astype(int) - image).max() <= 2
+
+
+def test_outside_the_crop_every_pixel_stays():
+    image, crop = picture(), Crop(60, 40, 200, 256)
+    result = Paster(image, crop).paste(np.full((256, 256, 3), 255, np.uint8))
+    changed = np.abs(result.astype(int) - image).max(-1) > 0
+    assert changed[140, 160] and not changed[:40].any() and not changed[:, :60].any() and not changed[240:].any()
+
+
+def test_a_drifted_colour_leaves_no_seam():
+    image, crop = np.full((300, 400, 3), 120, np.uint8), Crop(60, 40, 200, 256)
+    drifted = np.full((256, 256, 3), 128, np.uint8)
+    result = Paster(image, crop).paste(drifted).astype(int)
+    steps = np.abs(np.diff(result, axis=1)).max()
+    assert steps <= 2 and np.abs(result[40:60, 60:260] - 120).max() <= 4
+
+
+def test_a_crop_that_reaches_beyond_the_picture_is_cut_and_has_no_seam_there():
+    image, crop = picture(), Crop(-50, -50, 250, 256)
+    frame = np.full((256, 256, 3), 200, np.uint8)
+    result = Paster(image, crop).paste(frame)
+    assert result.shape == image.shape
+    assert np.abs(result[0, 0].astype(int) - 200).max() <= 13, "the picture's own edge is not faded"
