@@ -5,7 +5,7 @@ from fewshot_heads import Reenactor, VideoWriter, read_video
 reenactor = Reenactor.from_pretrained()
 mona = reenactor.embed(["mona_lisa.jpg"])
 driver = read_video("driver.mp4")
-with VideoWriter("out.mp4", like=driver) as out:
+with VideoWriter("out.mp4", like=driver, mark=reenactor.provenance()) as out:
     for frame in reenactor.animate(mona, driver):
         out.add(frame)
 """

@@ -53,6 +53,12 @@ def run(command: Callable[[], Path], debug: bool) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        if debug:
+            raise
+        reason = (str(error).splitlines() or [""])[0]
+        print(f"error: {type(error).__name__}: {reason}; --debug shows where", file=sys.stderr)
+        return 1
 
 
 def key_help(name: str) -> str:

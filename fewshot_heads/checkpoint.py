@@ -59,7 +59,10 @@ def load_checkpoint(name_or_path: str | Path = "realtime") -> Checkpoint:
         name, expected, spec = about["name"], about["sha256"], about["spec"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{about_path}: no readable specification of the weights; it lies beside them") from error
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     digest = hashlib.sha256(data).hexdigest()
     if digest != expected:
         raise WeightsMismatch(
@@ -79,11 +82,11 @@ def _find(name_or_path: str | Path) -> Path:
         if path.is_file():
             return path
         raise BadInput(f"{path}: no such weights file")
-    shipped = sorted(WEIGHTS.glob(f"{name_or_path}-*.safetensors"))
-    if len(shipped) == 1:
-        return shipped[0]
-    names = sorted(p.stem.rsplit("-", 1)[0] for p in WEIGHTS.glob("*.safetensors"))
-    raise BadInput(f"no weights named {name_or_path!r}; shipped are {', '.join(names) or 'none'}, or give a path")
+    shipped = {p.stem.rsplit("-", 1)[0]: p for p in WEIGHTS.glob("*.safetensors")}
+    if str(name_or_path) in shipped:
+        return shipped[str(name_or_path)]
+    known = ", ".join(sorted(shipped)) or "none"
+    raise BadInput(f"no weights named '{name_or_path}'; shipped are {known}, or give the path of a .safetensors")
 
 
 def pick_device(device: str = "auto") -> torch.device:

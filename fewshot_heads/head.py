@@ -79,7 +79,7 @@ class Head:
             textures = np.stack([_from_png(tensors[f"texture_{i}"]) for i in range(len(faces))])
             picture, crop = _from_png(tensors["picture"]), Crop(left, top, side, int(size))
             return cls(tensors["e_hat"], tensors["style"], textures, faces, picture, crop, about["generator"])
-        except (SafetensorError, KeyError, ValueError, cv2.error) as error:
+        except (OSError, SafetensorError, KeyError, ValueError, IndexError, TypeError, cv2.error) as error:
             raise BadInput(f"{path}: not a head saved by fewshot_heads; make one with Head.save") from error
 
 

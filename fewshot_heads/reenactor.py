@@ -70,6 +70,7 @@ class Reenactor:
         """
         if not pictures:
             raise BadInput("embed needs at least one picture")
+        _check("crop", crop, ("auto", "full"))
         shots = [self._shot(picture, i, face, crop) for i, picture in enumerate(pictures)]
         side = max(min(crop.side, _TEXTURE_SIZES[1]) for _, _, crop in shots)
         resolution = max(int(np.ceil(side / 32)) * 32, _TEXTURE_SIZES[0])
@@ -141,6 +142,10 @@ class Reenactor:
         crop: "auto" frames the driver's head, one box a shot; "full" takes its pictures as already framed.
         batch: frames per call of the generator. Raises WeightsMismatch for a head of another generator.
         """
+        _check("motion", motion, ("relative", "absolute"))
+        _check("crop", crop, ("auto", "full"))
+        if batch < 1:
+            raise BadInput(f"batch={batch}: expected 1 or more")
         if head.generator != self.checkpoint.sha256:
             raise WeightsMismatch("this head was made by another generator; embed the pictures again with this one")
         if not isinstance(driver, Motion):
@@ -180,11 +185,12 @@ class _Shown:
     def __init__(self, head: Head, size: int, device: torch.device):
         self.landmarks, self.size = head.landmarks, size
         self.style = head.style.to(device)[None]
-        self.large = to_tensor(head.textures).to(device)
-        self.images = self.large
-        if self.large.shape[-1] != size:
-            self.images = F.interpolate(self.large, (size, size), mode="bilinear", align_corners=False, antialias=True)
-        self.points = torch.from_numpy(np.stack([control_points(face) for face in head.landmarks])).to(device)
+        images = large = to_tensor(head.textures)
+        if large.shape[-1] != size:
+            images = F.interpolate(large, (size, size), mode="bilinear", align_corners=False, antialias=True)
+        self.large, self.images = large.to(device), images.to(device)
+        # On the CPU: the spline's system is small, and MPS cannot solve it with torch 2.6.
+        self.points = torch.from_numpy(np.stack([control_points(face) for face in head.landmarks]))
 
     def texture(self, faces: list[Landmarks]) -> tuple[Texture, Tensor]:
         """For each face the pictures nearest to it in pose and expression, and their indices [B, T]."""
@@ -192,7 +198,7 @@ class _Shown:
         away = torch.tensor([[pose_distance(own, face) for own in self.landmarks] for face in faces])
         nearest, place = away.topk(min(_IN_USE, len(self.landmarks)), largest=False)
         weights = torch.softmax(-nearest / _BLEND_SHARPNESS, 1).to(self.style.device)
-        driver = torch.from_numpy(np.stack([control_points(face) for face in faces])).to(self.style.device)
+        driver = torch.from_numpy(np.stack([control_points(face) for face in faces]))
         source = self.points[place]
         used = place.shape[1]
         driver = driver[:, None].expand(-1, used, -1, -1)
@@ -201,7 +207,13 @@ class _Shown:
         shown = [self.landmarks[i].points for i in place[:, 0]]
         opened = [draw_opened(own, face.points, self.size) for own, face in zip(shown, faces, strict=True)]
         shut = torch.from_numpy(np.stack(opened)).to(still.device)[:, None]
-        return Texture(self.images[place], flows.unflatten(0, (count, used)), weights, still, shut), place
+        flows = flows.unflatten(0, (count, used)).to(still.device)
+        return Texture(self.images[place], flows, weights, still, shut), place
+
+
+def _check(name: str, value: str, words: tuple[str, ...]) -> None:
+    if value not in words:
+        raise BadInput(f"{name}={value!r}: expected {' or '.join(map(repr, words))}")
 
 
 def _at(crop: Crop, resolution: int) -> Crop:

@@ -60,6 +60,9 @@ def test_face_alignments_points_become_landmarks_with_irises(dimensions):
     np.testing.assert_allclose(large.points[:68], points[:, :2] * 2)
     np.testing.assert_allclose(small.points[RIGHT_IRIS], points[RIGHT_EYE, :2].mean(0), rtol=1e-5)
     assert (small.depth is None) == (dimensions == 2)
+    if dimensions == 3:
+        np.testing.assert_allclose(np.abs(large.depth[:68]), 2 * np.abs(points[:, 2]))
+        assert large.depth[30] < large.depth[[0, 16]].mean(), "the nose is nearer than the temples"
 
 
 def test_face_alignment_without_a_face_or_with_a_doubtful_one_finds_none():

@@ -78,17 +78,24 @@ def test_a_file_that_is_no_head_is_named(tmp_path):
         Head.load(path)
 
 
-def test_several_pictures_make_one_head_and_the_nearest_in_pose_is_used(reenactor, driver_frames):
-    head = reenactor.embed(driver_frames[:3])
-    assert len(head.textures) == len(head.landmarks) == 3
-    single = reenactor.embed(driver_frames[:1])
-    target = driver_frames[2]
-    truth = head.crop.cut(target)
+def test_several_pictures_of_a_real_clip_beat_one(reenactor, driver_frames):
+    sources, held_out = [driver_frames[i] for i in (0, 5, 11)], [driver_frames[i] for i in (3, 7, 9)]
     results = {}
-    for name, each in (("three", head), ("one", single)):
-        frame = list(reenactor.animate(each, [driver_frames[0], target], reference=0, paste_back=False))[1]
-        results[name] = psnr(frame, truth)
-    assert results["three"] > results["one"]
+    for count in (1, 3):
+        head = reenactor.embed(sources[:count])
+        assert len(head.textures) == len(head.landmarks) == count
+        frames = reenactor.animate(head, [driver_frames[0], *held_out], reference=0, paste_back=False)
+        truth = [head.crop.cut(frame) for frame in (driver_frames[0], *held_out)]
+        results[count] = np.mean([psnr(f, t) for f, t in list(zip(frames, truth, strict=True))[1:]])
+    assert results[3] > results[1]
+
+
+def test_options_that_do_not_exist_are_named(reenactor, head, motion, mona):
+    for options in ({"motion": "absolut"}, {"crop": "ful"}, {"batch": 0}):
+        with pytest.raises(BadInput, match=next(iter(options))):
+            reenactor.animate(head, motion, **options)
+    with pytest.raises(BadInput, match="crop='ful'"):
+        reenactor.embed([mona], crop="ful")
 
 
 def test_a_picture_without_a_face_is_named(reenactor, tmp_path):

@@ -93,3 +93,21 @@ def test_the_full_picture_can_be_the_box():
     motion = Motion([face()], [], [(0, 1)], (512, 512))
     np.testing.assert_allclose(motion.cropped(256, full=True)[0].points, face().points / 2)
     assert Crop.full(200, 300, 256).left == 50
+
+
+def test_a_second_face_that_is_not_there_is_not_called_no_face():
+    with pytest.raises(NoFaceFound, match="driver_face=1 asked for, but never 2 faces in one of 3 frames"):
+        track([picture((100, 120))] * 3, [Scripted()], face=1)
+
+
+def test_a_neighbour_in_the_same_window_does_not_take_over():
+    both = picture((100, 120), (140, 120))
+    motion = track([both] * 4, [Scripted()], face=1, smooth=0)  # Scripted lists the right one first
+    assert [round(middle(face)[0]) for face in motion.landmarks] == [100] * 4
+
+
+def test_a_long_clip_without_a_face_is_not_searched_frame_by_frame():
+    detector = Scripted()
+    with pytest.raises(NoFaceFound):
+        track([picture()] * 100, [detector])
+    assert detector.searches <= 25

@@ -7,6 +7,7 @@ unpacked once into a cache folder and memory-mapped from there.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -17,7 +18,7 @@ from tqdm import tqdm
 
 from fewshot_heads.errors import BadInput
 from fewshot_heads.images import read_image
-from fewshot_heads.landmarks import Landmarks, detector
+from fewshot_heads.landmarks import OUTER_LIPS, Landmarks, detector
 from fewshot_heads.landmarks.geometry import control_points
 from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
 from fewshot_heads.video import read_video
@@ -40,12 +41,18 @@ class Clip:
     frames: np.ndarray
     landmarks: np.ndarray
 
+    @cached_property
+    def openings(self) -> np.ndarray:
+        """[T]: gap of the inner lips over the mouth's width."""
+        gap = np.linalg.norm(self.landmarks[:, [61, 62, 63], :2] - self.landmarks[:, [67, 66, 65], :2], axis=-1)
+        width = np.linalg.norm(self.landmarks[:, 48, :2] - self.landmarks[:, 54, :2], axis=-1)
+        return gap.mean(1) / np.maximum(width, 1e-6)
+
 
 def unpack(root: str | Path, cache: str | Path, size: int = 256) -> list[Clip]:
     """Every clip and picture under root, unpacked into cache (once) and opened from there.
 
-    Frames without a face are dropped; a file without two such frames is left out unless it is a picture.
-    Pictures of one identity form one clip.
+    Frames without a face are dropped. Pictures of one identity form one clip.
     """
     root, cache = Path(root), Path(cache)
     if not root.is_dir():
@@ -58,7 +65,7 @@ def unpack(root: str | Path, cache: str | Path, size: int = 256) -> list[Clip]:
         items = [[p] for p in files if p.suffix.lower() in _CLIPS]
         pictures = [p for p in files if p.suffix.lower() in _PICTURES]
         for item in items + ([pictures] if pictures else []):
-            base = cache / f"{folder.name}__{item[0].stem}"
+            base = cache / f"{root.name}__{folder.name}__{item[0].name}__{len(item)}__{size}"
             if not Path(f"{base}.landmarks.npy").exists():
                 face_finder = face_finder or detector("mediapipe")
                 _unpack_one(item, base, size, face_finder)
@@ -112,9 +119,12 @@ class Pairs(Dataset):
         change = _Change.draw(random, self.size)
         faces = {i: change.face(clip.landmarks[i]) for i in {source, driver, canvas}}
         pictures = {i: change.picture(clip.frames[i]) for i in {source, driver, canvas}}
-        region = self._region(faces[driver].points)
+        opened = draw_opened(faces[source].points, faces[driver].points, self.size)
+        region = self._region(faces[driver].points) + 8 * opened
         low, high = 0, self.size - PATCH
-        centre = faces[driver].points.mean(0) + random.normal(0, 25, 2)
+        on_mouth = random.random() < 0.5
+        points = faces[driver].points[OUTER_LIPS if on_mouth else slice(None)]
+        centre = points.mean(0) + random.normal(0, 12 if on_mouth else 25, 2)
         return {
             "canvas": _tensor(pictures[canvas]),
             "source": _tensor(pictures[source]),
@@ -123,7 +133,7 @@ class Pairs(Dataset):
             "stickman": _tensor(draw_stickman(faces[driver].points, self.size)),
             "source_points": torch.from_numpy(control_points(faces[source])),
             "driver_points": torch.from_numpy(control_points(faces[driver])),
-            "opened": torch.from_numpy(draw_opened(faces[source].points, faces[driver].points, self.size))[None],
+            "opened": torch.from_numpy(opened)[None],
             "region": torch.from_numpy(region)[None],
             "identity": torch.tensor(identity),
             "corner": torch.from_numpy(np.clip(centre - PATCH / 2, low, high).astype(np.int64)),
@@ -134,6 +144,11 @@ class Pairs(Dataset):
         driver = int(random.integers(len(clip.frames)))
         if random.random() < 0.08:
             return driver, driver, driver
+        if random.random() < 0.4:  # a mouth that opens is rare in most clips, and hard
+            by_opening = np.argsort(clip.openings)
+            few = max(len(by_opening) // 4, 1)
+            source, driver = int(random.choice(by_opening[:few])), int(random.choice(by_opening[-few:]))
+            return source, driver, source
         candidates = random.integers(len(clip.frames), size=4)
         apart = np.abs(clip.landmarks[candidates] - clip.landmarks[driver])[..., :2].mean((1, 2))
         source = int(candidates[apart.argmax()] if random.random() < 0.5 else candidates[0])

@@ -38,13 +38,18 @@ class FaceAlignmentDetector:
             if confidence >= self._min_confidence:
                 eyes = np.stack([points[RIGHT_EYE].mean(0), points[LEFT_EYE].mean(0)])
                 points = np.concatenate([points, eyes]).astype(np.float32)
-                depth = points[:, 2] if points.shape[1] == 3 else None
+                depth = _away_from_viewer(points[:, 2]) if points.shape[1] == 3 else None
                 faces.append(Landmarks(points[:, :2], depth, confidence))
         return sorted(faces, key=lambda face: -face.size)
 
     def track(self, image: np.ndarray) -> Landmarks | None:
         """The largest face; FAN has no quicker way for a picture already cut to a head."""
         return next(iter(self.detect(image)), None)
+
+
+def _away_from_viewer(depth: np.ndarray) -> np.ndarray:
+    """Depth with the sign `Landmarks` has: the nose tip is nearer than the temples."""
+    return -depth if depth[30] > depth[[0, 16]].mean() else depth
 
 
 def _load(dimensions: int, device: str) -> Any:
@@ -58,5 +63,5 @@ def _load(dimensions: int, device: str) -> Any:
         return face_alignment.FaceAlignment(
             kind.TWO_D if dimensions == 2 else kind.THREE_D, device=device, compile=False
         )
-    except OSError as error:  # urllib's URLError is one
-        raise BadInput(f"face_alignment could not fetch its weights ({error}); {other}") from error
+    except (OSError, RuntimeError, AssertionError) as error:  # no network, a broken download, no such device
+        raise BadInput(f"face_alignment could not load its weights on {device} ({error}); {other}") from error

@@ -105,21 +105,24 @@ class Crop:
 
     @classmethod
     def around(cls, faces: list[Landmarks], size: int) -> Crop:
-        """One square for a whole shot, around the median face box and wide enough that no face leaves it."""
+        """One square for a whole shot, around the median face box and wide enough that no face leaves it.
+
+        It lies on whole pixels, so what is cut out can be put back without being resampled.
+        """
         boxes = np.array([face.box for face in faces])
         box = np.median(boxes, axis=0)
         face = float((box[2:] - box[:2]).max())
         centre = (box[:2] + box[2:]) / 2 - [0, CROP_RISE * face]
         reach = np.abs(np.concatenate([boxes[:, :2] - centre, boxes[:, 2:] - centre])).max()
         side = max(CROP_FACTOR * face, min(2.1 * reach, 1.6 * CROP_FACTOR * face))
-        left, top = (centre - side / 2).tolist()
-        return cls(left, top, float(side), size)
+        left, top = np.round(centre - side / 2).tolist()
+        return cls(left, top, float(round(side)), size)
 
     @classmethod
     def full(cls, height: int, width: int, size: int) -> Crop:
         """The picture itself as the crop: its largest centred square."""
         side = min(height, width)
-        return cls((width - side) / 2, (height - side) / 2, side, size)
+        return cls((width - side) // 2, (height - side) // 2, side, size)
 
     @property
     def scale(self) -> float:

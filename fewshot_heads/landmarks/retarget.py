@@ -7,7 +7,7 @@ driver's shape never enters. All landmarks here are in pixels of their crops.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -58,7 +58,7 @@ class Face:
         return _lip_gap(self.local) / self.mouth_width()
 
 
-def choose_reference(source: Face, driver: Sequence[Face]) -> int:
+def choose_reference(source: Face, driver: Iterable[Face]) -> int:
     """Index of the driver frame whose pose and expression are nearest to the source's."""
 
     def distance(face: Face) -> float:
@@ -88,11 +88,12 @@ def retarget(
     """
     if motion == "absolute":
         return list(driver)
-    faces = [Face.of(landmarks) for landmarks in driver]
     own = Face.of(source)
-    start = faces[choose_reference(own, faces) if reference is None else reference]
+    if reference is None:
+        reference = choose_reference(own, map(Face.of, driver))  # split twice rather than kept: clips can be long
+    start = Face.of(driver[reference])
     gains = _part_gains(own, start)
-    return [_move(own, start, now, gains, pose, expression, source.confidence) for now in faces]
+    return [_move(own, start, Face.of(now), gains, pose, expression, source.confidence) for now in driver]
 
 
 def _part_gains(own: Face, start: Face) -> np.ndarray:

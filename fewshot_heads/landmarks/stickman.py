@@ -22,6 +22,7 @@ _LINES: list[tuple[list[int], bool, tuple[int, int, int]]] = [
     (list(range(48, 60)), True, (255, 0, 255)),
     (list(range(60, 68)), True, (128, 255, 255)),
 ]
+_MOUTH_COLOUR = (0, 0, 255)
 _IRIS_COLOUR = (255, 255, 0)
 _SUBPIXEL_BITS = 4
 
@@ -34,6 +35,9 @@ def draw_stickman(points: np.ndarray, size: int, scale: float = 1.0) -> np.ndarr
     canvas = np.zeros((size, size, 3), np.uint8)
     width = max(round(size / 128), 1)
     fixed = _fixed_point(points * scale)
+    mouth = fixed[INNER_LIPS]
+    if np.isfinite(mouth).all():  # filled, or the outlines of barely parted lips would look like closed ones
+        cv2.fillPoly(canvas, [mouth.round().astype(np.int32)], _MOUTH_COLOUR, cv2.LINE_AA, _SUBPIXEL_BITS)
     for indices, closed, colour in _LINES:
         line = fixed[indices]
         if np.isfinite(line).all():

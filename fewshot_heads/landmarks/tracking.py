@@ -15,7 +15,8 @@ from fewshot_heads.landmarks import Detector, Landmarks
 from fewshot_heads.landmarks.geometry import Crop
 
 _WINDOW = 1.9  # side of the window a face is looked for in, over the face's size
-_JUMP = 0.5  # of the face's size between two frames: a cut
+_JUMP = 0.5  # of the face's size between two frames: a cut, or another face
+_PATIENCE = 10  # frames without a face after which only every tenth is searched: a search costs a second
 
 
 @dataclass(frozen=True)
@@ -69,22 +70,28 @@ def track(
     found: list[Landmarks | None] = []
     size = (0, 0)
     last: Landmarks | None = None
+    misses = 0
     with ThreadPoolExecutor(len(detectors)) as pool:
         for group in _groups(frames, len(detectors)):
             size = group[0].shape[:2]
             if last is None:
                 for frame in group:  # a search; from its result on the face is followed
-                    last = _follow(detectors[0], frame, last) if last else _find(detectors[0], frame, face)
+                    search = misses < _PATIENCE or misses % _PATIENCE == 0
+                    last = _follow(detectors[0], frame, last) if last else _find(detectors[0], frame, face, search)
+                    misses = 0 if last else misses + 1
                     found.append(last)
-                last = next((seen for seen in reversed(found[-len(group) :]) if seen), None)
                 continue
-            seen = list(pool.map(_follow, detectors, group, [last] * len(group)))
+            search = misses < _PATIENCE or misses % _PATIENCE < len(group)
+            seen = list(pool.map(_follow, detectors, group, [last] * len(group), [search] * len(group)))
             found += seen
-            last = next((landmarks for landmarks in reversed(seen) if landmarks), None) or last
+            misses = 0 if any(seen) else misses + len(group)
+            last = next((landmarks for landmarks in reversed(seen) if landmarks), last)
     lost = [i for i, landmarks in enumerate(found) if landmarks is None]
     if not found or len(lost) == len(found):
-        remedy = "use a clip that shows a face, or landmarks=face_alignment"
-        raise NoFaceFound(f"{name}: no face in any of {len(found)} frames; {remedy}")
+        what, remedy = "no face in any", "use a clip that shows a face, or landmarks=face_alignment"
+        if face > 0:
+            what, remedy = f"driver_face={face} asked for, but never {face + 1} faces in one", "use driver_face=0"
+        raise NoFaceFound(f"{name}: {what} of {len(found)} frames; {remedy}")
     held = _hold(found)
     shots = _shots(held)
     landmarks = [each for first, end in shots for each in smoothed(held[first:end], smooth, rate)]
@@ -97,25 +104,26 @@ def _groups(frames: Iterable[np.ndarray], count: int) -> Iterator[list[np.ndarra
         yield group
 
 
-def _find(detector: Detector, frame: np.ndarray, face: int) -> Landmarks | None:
-    faces = detector.detect(frame)
+def _find(detector: Detector, frame: np.ndarray, face: int, search: bool) -> Landmarks | None:
+    faces = detector.detect(frame) if search else []
     return faces[face] if face < len(faces) else None
 
 
-def _follow(detector: Detector, frame: np.ndarray, last: Landmarks) -> Landmarks | None:
-    """The face nearest to where it last was; a full search when the window around that place is empty."""
+def _follow(detector: Detector, frame: np.ndarray, last: Landmarks, search: bool = True) -> Landmarks | None:
+    """The face nearest to where it last was; a full search when there is none near that place."""
     centre = (last.box[:2] + last.box[2:]) / 2
     half = _WINDOW * last.size / 2
     height, width = frame.shape[:2]
     left, top = np.clip(centre - half, 0, [width, height]).astype(int)
     right, bottom = np.clip(centre + half, 0, [width, height]).astype(int)
     window = frame[top:bottom, left:right]
-    if min(window.shape[:2]) >= 32:
-        seen = detector.track(window)
-        if seen is not None:
-            return seen.moved(np.array([-left, -top], np.float32))
-    faces = detector.detect(frame)
-    return min(faces, key=lambda face: float(np.linalg.norm(face.box - last.box)), default=None)
+    seen = detector.track(window) if min(window.shape[:2]) >= 32 else None
+    if seen is not None:
+        seen = seen.moved(np.array([-left, -top], np.float32))
+        if np.linalg.norm(seen.points.mean(0) - last.points.mean(0)) <= _JUMP * last.size:
+            return seen
+    faces = detector.detect(frame) if search else []
+    return min(faces, key=lambda face: float(np.linalg.norm(face.box - last.box)), default=seen)
 
 
 def _hold(found: list[Landmarks | None]) -> list[Landmarks]:

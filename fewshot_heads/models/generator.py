@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from fewshot_heads.models import texture as warp
 from fewshot_heads.models.blocks import AdaResBlock, Down, conv
 
-_DISTRUST = 8.0  # logits taken from still and carried pixels where something opened
+_DISTRUST = 30.0  # logits taken from still and carried pixels where something opened: more than the net can give back
 _MAX_CORRECTION = 0.1  # of the flow, in units of half the picture
 
 
