@@ -90,6 +90,12 @@ def test_several_pictures_of_a_real_clip_beat_one(reenactor, driver_frames):
     assert results[3] > results[1]
 
 
+def test_a_grey_portrait_stays_grey(reenactor, mona, motion):
+    grey = np.repeat(mona.mean(2, keepdims=True).astype(np.uint8), 3, axis=2)
+    for frame in list(reenactor.animate(reenactor.embed([grey]), motion))[::4]:
+        assert np.ptp(frame.astype(int), axis=2).max() < 40
+
+
 def test_options_that_do_not_exist_are_named(reenactor, head, motion, mona):
     for options in ({"motion": "absolut"}, {"crop": "ful"}, {"batch": 0}):
         with pytest.raises(BadInput, match=next(iter(options))):
