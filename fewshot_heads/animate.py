@@ -6,11 +6,8 @@ python -m fewshot_heads.animate mona_lisa.jpg driver.mp4
 from __future__ import annotations
 
 import argparse
-import logging
-import re
 import sys
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -19,16 +16,15 @@ import torch
 from tqdm import tqdm
 
 from fewshot_heads.checkpoint import load_checkpoint
-from fewshot_heads.config import compose, describe
-from fewshot_heads.errors import FewshotHeadsError, OutputError, UsageError
+from fewshot_heads.cli import make_parser, run, split_overrides
+from fewshot_heads.config import compose
+from fewshot_heads.errors import OutputError, UsageError
 from fewshot_heads.head import Head
 from fewshot_heads.images import check_target
 from fewshot_heads.landmarks import detector
 from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.video import WRITTEN, VideoWriter
 from fewshot_heads.video_reader import read_video
-
-_OVERRIDE = re.compile(r"[+~]?[a-z_][\w.]*=")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,42 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(lambda: _animate(arguments), arguments.debug)
 
 
-def run(command: Callable[[], Path], debug: bool) -> int:
-    """Runs a command, prints the path it returns, and turns its errors into one line and an exit code."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    warnings.showwarning = lambda message, *_: logging.getLogger(__name__).warning("%s", message)
-    try:
-        print(command())
-        return 0
-    except FewshotHeadsError as error:
-        if debug:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except Exception as error:
-        if debug:
-            raise
-        reason = (str(error).splitlines() or [""])[0]
-        print(f"error: {type(error).__name__}: {reason}; --debug shows where", file=sys.stderr)
-        return 1
-
-
-def key_help(name: str) -> str:
-    """The keys of conf/<name>.yaml with their defaults and comments, for --help."""
-    keys = "\n".join(f"  {key + '=' + default:<26} {text}" for key, default, text in describe(name))
-    return f"keys and their defaults:\n{keys}"
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m fewshot_heads.animate",
-        usage="%(prog)s SOURCE [SOURCE ...] DRIVER [-o OUTPUT] [--overwrite] [key=value ...]",
-        description="Animates the person in one or few pictures with the motion of a driving video.",
-        epilog=key_help("animate"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = make_parser(
+        "animate",
+        "SOURCE [SOURCE ...] DRIVER [-o OUTPUT] [--overwrite] [key=value ...]",
+        "Animates the person in one or few pictures with the motion of a driving video.",
     )
     parser.add_argument(
         "inputs", nargs="+", metavar="SOURCE ... DRIVER",
@@ -81,17 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, help=".mp4, .webm or .gif; default <source>_<driver>.mp4 here")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
-
-
-def split_overrides(tokens: Iterable[str]) -> tuple[list[Path], list[str]]:
-    """Paths and key=value overrides; a token that exists as a file is a path whatever it looks like."""
-    paths, overrides = [], []
-    for token in tokens:
-        is_override = _OVERRIDE.match(token) and not Path(token).exists()
-        overrides.append(token) if is_override else paths.append(Path(token))
-    return paths, overrides
 
 
 def _animate(arguments: argparse.Namespace) -> Path:

@@ -13,24 +13,21 @@ from typing import Any, cast
 
 from omegaconf import OmegaConf
 
-from fewshot_heads.animate import key_help, run, split_overrides
+from fewshot_heads.cli import make_parser, run, split_overrides
 from fewshot_heads.config import compose
 from fewshot_heads.errors import UsageError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code, as `animate` does."""
-    parser = argparse.ArgumentParser(
-        prog="python -m fewshot_heads.meta_learn",
-        usage="%(prog)s CLIPS [CLIPS ...] -o RUN --vgg FILE [key=value ...]",
-        description="Trains embedder and generator on <CLIPS>/<identity>/*.mp4; a RUN that exists is gone on with.",
-        epilog=key_help("meta_learn"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = make_parser(
+        "meta_learn",
+        "CLIPS [CLIPS ...] -o RUN --vgg FILE [key=value ...]",
+        "Trains embedder and generator on <CLIPS>/<identity>/*.mp4; a RUN that exists is gone on with.",
     )
     parser.add_argument("inputs", nargs="+", metavar="CLIPS", help="folders of square head clips or pictures")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for checkpoint, log and pictures")
     parser.add_argument("--vgg", type=Path, required=True, help=".npz with VGG19's convB_N.weight and .bias (Caffe)")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     arguments = parser.parse_intermixed_args(argv)
     return run(lambda: _meta_learn(arguments), arguments.debug)
 

@@ -147,13 +147,15 @@ def _container_frames(path: Path, warn: bool = True) -> Generator[Timed, None, N
         aspect = stream.sample_aspect_ratio  # not to be asked for once the container is closed
         step = 1 / (stream.average_rate or stream.base_rate or Fraction(25))
         damage: list[str] = []
+        turn: list[int] | None = None
         count, end = 0, Fraction(0)
         for frame in decoded(container, stream, damage):
+            turn = turn or _display_matrix(frame)
             stamp = frame.pts if frame.pts is not None else frame.dts
             time = end if stamp is None else Fraction(stamp * frame.time_base)
             lasts = Fraction((frame.duration or 0) * frame.time_base)
             count, end = count + 1, time + (lasts or step)
-            yield Timed(time, lasts, lambda frame=frame: _pixels(frame, aspect))  # type: ignore[misc]
+            yield Timed(time, lasts, lambda frame=frame, turn=turn: _pixels(frame, aspect, turn))  # type: ignore[misc]
         if not stream.duration and container.duration:  # Matroska marks no cut, but says how long the file should be
             announced = Fraction(container.duration + (container.start_time or 0), av.time_base)
             damage += ["shorter than announced"] * (announced - end > Fraction(1, 2))
@@ -185,20 +187,24 @@ def decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
                 yield frame
 
 
-def _pixels(frame: Any, aspect: Fraction | None) -> np.ndarray:
+def _display_matrix(frame: Any) -> list[int]:
+    """The first five entries of a frame's display matrix. Asked of one frame only: in PyAV the question ties the
+    frame to itself, and a hundred megabytes of pictures then wait for the garbage collector."""
+    found = [bytes(data) for data in frame.side_data if data.type.name == "DISPLAYMATRIX"]
+    return np.frombuffer(found[0], np.int32)[:5].tolist() if found else [1, 0, 0, 0, 1]
+
+
+def _pixels(frame: Any, aspect: Fraction | None, display_matrix: list[int]) -> np.ndarray:
     """The frame as it should be seen: in RGB by its colour tags (or the custom for its size), turned, unsqueezed."""
     width = frame.width if not aspect else max(1, round(frame.width * aspect))
     tagged = frame.colorspace in (*Colorspace, BT601)
     image = frame.to_ndarray(
         format="rgb24", width=width, src_colorspace=None if tagged else colorspace(frame.width, frame.height)
     )
-    for side_data in frame.side_data:
-        if side_data.type.name == "DISPLAYMATRIX":
-            x_x, x_y, _, y_x, y_y = np.frombuffer(bytes(side_data), np.int32)[:5]
-            if abs(x_y) > abs(x_x):
-                image, x_x, y_y = image.swapaxes(0, 1), y_x, x_y
-            image = image[:: -1 if y_y < 0 else 1, :: -1 if x_x < 0 else 1]
-    return np.ascontiguousarray(image)
+    x_x, x_y, _, y_x, y_y = display_matrix
+    if abs(x_y) > abs(x_x):
+        image, x_x, y_y = image.swapaxes(0, 1), y_x, x_y
+    return np.ascontiguousarray(image[:: -1 if y_y < 0 else 1, :: -1 if x_x < 0 else 1])
 
 
 def colorspace(width: int, height: int) -> Colorspace:

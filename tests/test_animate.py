@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from fewshot_heads import Head, checkpoint, images, read_video
-from fewshot_heads.animate import main, split_overrides
+from fewshot_heads.animate import main
+from fewshot_heads.cli import split_overrides
 from fewshot_heads.provenance import read_mark
 from tests.conftest import write_clip
 

@@ -154,12 +154,13 @@ def smoothed(faces: list[Landmarks], strength: float = 1.0, rate: float = 25.0) 
     if strength <= 0 or len(faces) < 3:
         return faces
     size = float(np.median([face.size for face in faces]))
-    tracks = np.array([face.points for face in faces], np.float64)
+    tracks = np.array([face.points for face in faces])
     if all(face.depth is not None for face in faces):
         tracks = np.concatenate([tracks, np.array([face.depth for face in faces])[..., None]], -1)
-    ahead = _one_euro(tracks / size, strength, rate)
-    back = _one_euro(tracks[::-1] / size, strength, rate)[::-1]
-    tracks = ((ahead + back) / 2 * size).astype(np.float32)
+    tracks /= size
+    ahead = _one_euro(tracks, strength, rate)
+    back = _one_euro(tracks[::-1], strength, rate)[::-1]
+    tracks = (ahead + back) * np.float32(size / 2)
     return [
         replace(face, points=t[:, :2], depth=t[:, 2] if t.shape[1] == 3 else face.depth)
         for face, t in zip(faces, tracks, strict=True)
@@ -167,15 +168,15 @@ def smoothed(faces: list[Landmarks], strength: float = 1.0, rate: float = 25.0) 
 
 
 def _one_euro(x: np.ndarray, strength: float, rate: float) -> np.ndarray:
-    """x [T, N, D] in face sizes; see `smoothed`."""
+    """x float32 [T, N, D] in face sizes; see `smoothed`."""
     at_rest, per_speed, speed_cutoff = 2.0 / strength, 30.0 / strength, 2.0
 
     def weight(cutoff):
         return 1 / (1 + rate / (2 * pi * cutoff))
 
-    result, speed = [x[0]], np.zeros(x.shape[1:])
-    for now, before in zip(x[1:], x, strict=False):
-        speed = speed + weight(speed_cutoff) * ((now - before) * rate - speed)
+    result, speed = x.copy(), np.zeros(x.shape[1:])
+    for t in range(1, len(x)):
+        speed = speed + weight(speed_cutoff) * ((x[t] - x[t - 1]) * rate - speed)
         cutoff = at_rest + per_speed * np.linalg.norm(speed, axis=-1, keepdims=True)
-        result.append(result[-1] + weight(cutoff) * (now - result[-1]))
-    return np.array(result)
+        result[t] = result[t - 1] + weight(cutoff) * (x[t] - result[t - 1])
+    return result

@@ -1,0 +1,65 @@
+"""What the command lines share: key=value overrides among the paths, one-line errors, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from fewshot_heads.config import describe
+from fewshot_heads.errors import FewshotHeadsError, UsageError
+
+_OVERRIDE = re.compile(r"[+~]?[a-z_][\w.]*=")
+
+
+def make_parser(task: str, usage: str, description: str) -> argparse.ArgumentParser:
+    """The parser of `python -m fewshot_heads.<task>`, with the keys of conf/<task>.yaml in its help."""
+    keys = "\n".join(f"  {key + '=' + default:<26} {text}" for key, default, text in describe(task))
+    parser = argparse.ArgumentParser(
+        prog=f"python -m fewshot_heads.{task}",
+        usage=f"%(prog)s {usage}",
+        description=description,
+        epilog=f"keys and their defaults:\n{keys}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def split_overrides(tokens: Iterable[str]) -> tuple[list[Path], list[str]]:
+    """Paths and key=value overrides; a token that exists as a file is a path whatever it looks like."""
+    paths, overrides = [], []
+    for token in tokens:
+        is_override = _OVERRIDE.match(token) and not Path(token).exists()
+        overrides.append(token) if is_override else paths.append(Path(token))
+    return paths, overrides
+
+
+def run(command: Callable[[], Path], debug: bool) -> int:
+    """Runs a command, prints the path it returns, and turns its errors into one line and an exit code.
+
+    0; 1 for bad input; 2 for usage; 130 when interrupted.
+    """
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    warnings.showwarning = lambda message, *_: logging.getLogger(__name__).warning("%s", message)
+    try:
+        print(command())
+        return 0
+    except FewshotHeadsError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if debug:
+            raise
+        reason = (str(error).splitlines() or [""])[0]
+        print(f"error: {type(error).__name__}: {reason}; --debug shows where", file=sys.stderr)
+        return 1
