@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load, load_file, save
+from torch import Tensor
 
 from fewshot_heads.errors import BadInput, WeightsMismatch
-from fewshot_heads.models import Networks, build
+from fewshot_heads.images import refused, whole_file
+from fewshot_heads.models import Networks, build, build_discriminator
+from fewshot_heads.models.critic import Critic
 
 WEIGHTS = Path(__file__).parent / "weights"
+_CRITIC = ".critic.safetensors"
 
 
 @dataclass(frozen=True)
@@ -23,28 +28,58 @@ class Checkpoint:
     """Networks ready to run, and who they are.
 
     networks: in eval mode, float32.
-    name: of the preset; sha256: of the weights file; about: the whole JSON beside it.
+    name: of the preset; sha256: of the weights file, `path`; about: the whole JSON beside it.
     """
 
     networks: Networks
     name: str
     sha256: str
     about: dict[str, Any]
+    path: Path
 
 
-def save_checkpoint(networks: Networks, folder: str | Path, name: str, about: dict[str, Any]) -> Path:
+def save_checkpoint(
+    networks: Networks, folder: str | Path, name: str, about: dict[str, Any], critic: Critic | None = None
+) -> Path:
     """Writes `<name>-<first 8 of sha256>.safetensors` and `.json` into folder; returns the former.
 
     about: must hold "spec" (see `models.build`); training data, licence and the like go along.
+    critic: kept beside them as `.critic.safetensors`, without its table of people: fine-tuning starts from it.
+    Raises OutputError.
     """
-    tensors = {key: value.detach().cpu().half().contiguous() for key, value in networks.state_dict().items()}
-    data = save(tensors)
+    data = _packed(networks.state_dict())
     digest = hashlib.sha256(data).hexdigest()
     path = Path(folder) / f"{name}-{digest[:8]}.safetensors"
-    path.write_bytes(data)
     about = {"name": name, "sha256": digest, **about}
-    path.with_suffix(".json").write_text(json.dumps(about, indent=2) + "\n")
+    files = {path: data, path.with_suffix(".json"): (json.dumps(about, indent=2) + "\n").encode()}
+    if critic is not None:
+        kept = {key: value for key, value in critic.state_dict().items() if not key.startswith("W.")}
+        files[path.with_suffix(_CRITIC)] = _packed(kept)
+    for file, content in files.items():
+        with whole_file(file, (file.suffix,), overwrite=True) as part:
+            try:
+                part.write_bytes(content)
+            except OSError as error:
+                raise refused(file, error) from error
     return path
+
+
+def _packed(tensors: Mapping[str, Tensor]) -> bytes:
+    return save({key: value.detach().cpu().half().contiguous() for key, value in tensors.items()})
+
+
+def load_critic(checkpoint: Checkpoint) -> Critic | None:
+    """The discriminator and w0 a checkpoint was trained against, W empty; None where they were not kept."""
+    path = checkpoint.path.with_suffix(_CRITIC)
+    if not path.is_file():
+        return None
+    spec = checkpoint.about["spec"]
+    critic = Critic(build_discriminator(spec), 1, spec["embedding"])
+    try:
+        critic.load_state_dict({key: value.float() for key, value in load_file(path).items()}, strict=False)
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise WeightsMismatch(f"{path}: does not fit the networks beside it; fetch both again") from error
+    return critic
 
 
 def load_checkpoint(name_or_path: str | Path = "realtime") -> Checkpoint:
@@ -73,7 +108,7 @@ def load_checkpoint(name_or_path: str | Path = "realtime") -> Checkpoint:
         networks.load_state_dict({key: value.float() for key, value in load(data).items()})
     except (SafetensorError, RuntimeError, KeyError, TypeError) as error:
         raise WeightsMismatch(f"{path}: does not fit the networks in {about_path.name}; fetch both again") from error
-    return Checkpoint(networks.eval().requires_grad_(False), name, digest, about)
+    return Checkpoint(networks.eval().requires_grad_(False), name, digest, about, path)
 
 
 def _find(name_or_path: str | Path) -> Path:
@@ -82,7 +117,7 @@ def _find(name_or_path: str | Path) -> Path:
         if path.is_file():
             return path
         raise BadInput(f"{path}: no such weights file")
-    shipped = {p.stem.rsplit("-", 1)[0]: p for p in WEIGHTS.glob("*.safetensors")}
+    shipped = {p.stem.rsplit("-", 1)[0]: p for p in WEIGHTS.glob("*.safetensors") if not p.name.endswith(_CRITIC)}
     if str(name_or_path) in shipped:
         return shipped[str(name_or_path)]
     known = ", ".join(sorted(shipped)) or "none"

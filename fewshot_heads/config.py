@@ -65,19 +65,44 @@ RULES = {
     "batch": Rule(number=int, low=1),
     "threads": Rule((None,), int, 1),
     "steps": Rule(number=int, low=1),
-    "lr": Rule(number=float, low=0),
-    "lr_discriminator": Rule(number=float, low=0),
-    "ema": Rule(number=float, low=0, high=1),
-    "adversarial_from": Rule(number=float, low=0, high=1),
-    "texture_dropout": Rule(number=float, low=0, high=1),
     "seed": Rule(number=int, low=0),
-    "workers": Rule(number=int, low=0),
-    "criterion.l1": Rule(number=float, low=0),
-    "criterion.content": Rule(number=float, low=0),
-    "criterion.adversarial": Rule(number=float, low=0),
-    "criterion.feature_matching": Rule(number=float, low=0),
+    "save_minutes": Rule(number=float, low=0),
+    "grid_every": Rule(number=int, low=1),
+    "data.k_shot": Rule(number=int, low=1),
+    "data.sampling": Rule(("uniform", "hard")),
+    "data.augment": Rule(number=float, low=0, high=2),
+    "data.pseudo": Rule(number=float, low=0, high=1),
+    "data.hold_out": Rule(number=float, low=0, high=0.9),
+    "data.patch": Rule((None,), int, 16),
+    "optim.schedule": Rule(("constant", "cosine")),
+    "optim.warmup": Rule(number=int, low=0),
+    "optim.clip": Rule(number=float, low=0),
+    "optim.ema": Rule(number=float, low=0, high=1),
+    "optim.discriminator_steps": Rule(number=int, low=1),
+    "optim.adversarial_from": Rule(number=float, low=0, high=1),
+    "optim.texture_dropout": Rule(number=float, low=0, high=1),
+    "runtime.precision": Rule(("float32", "bfloat16")),
+    "runtime.workers": Rule(number=int, low=0),
+    "size": Rule(number=int, low=64, high=1024),
+    "crop": Rule(("around", "full")),
+    "rate": Rule((None,), float, 1, 1000),
+    "min_seconds": Rule(number=float, low=0),
+    "max_seconds": Rule(number=float, low=1),
+    "min_face": Rule(number=float, low=0),
+    "min_sharpness": Rule(number=float, low=0),
+    "max_lost": Rule(number=float, low=0, high=1),
+    "max_outside": Rule(number=float, low=0, high=1),
+    "identity": Rule(("auto", "folder", "cluster", "file")),
+    "same_person": Rule(number=float, low=-1, high=1),
+    "val_share": Rule(number=float, low=0, high=1),
+    "shard_mib": Rule(number=int, low=1),
+    "workers.processes": Rule((None,), int, 0),
     "landmarks.min_confidence": Rule(number=float, low=0, high=1),
     "landmarks.dimensions": Rule((2, 3)),
+    # In any group:
+    "lr": Rule(number=float, low=0),
+    "lr_discriminator": Rule(number=float, low=0),
+    "weight": Rule(number=float, low=0),
 }
 
 
@@ -128,10 +153,11 @@ def _value(text: str) -> Any:
 
 def _checked(key: str, text: str, default: Any) -> Any:
     """The value of `key=text`, or UsageError."""
-    rule = RULES.get(key)
-    if rule is None and isinstance(default, str):
+    rule = RULES.get(key) or RULES.get(key.rpartition(".")[2])
+    if rule is None and (default is None or isinstance(default, str)):
         # A name stays the text it is: weights may be called `3` or `a: b.safetensors`.
-        value, fits, expected = text.replace("${", "\\${"), text != "", "a name"
+        nothing = default is None and text == "null"
+        value, fits, expected = None if nothing else text.replace("${", "\\${"), text != "", "a name"
     elif rule is None and isinstance(default, ListConfig):
         value = _value(text)
         fits, expected = isinstance(value, list), "a list like [1,2]"

@@ -1,41 +1,137 @@
-"""Training criteria: each a small function or module, put together by a name-to-weight table."""
+"""Training criteria: small functions that cite their equation, put together by a named, weighted table.
+
+Equations are those of Zakharov et al., ICCV 2019. Perceptual terms are in the units of pictures from 0 to 255, for
+which the paper's weights are meant, whatever the network's own scale.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_VGG_SCALE = 255.0  # features of the 0-255 network, brought to the order of 1
+from fewshot_heads.errors import BadInput
+from fewshot_heads.models.blocks import channels_last
+
+_FACE_MARGIN = 1.2  # of the picture the face network sees, over the box of the landmarks
+_FACE_SIZE = 224
+
+Table = Mapping[str, Mapping[str, Any]]
 
 
 def weighted_l1(frame: Tensor, truth: Tensor, region: Tensor) -> Tensor:
     """Mean absolute difference at three scales, frame and truth [B, 3, H, W], region weights [B, 1, H, W]."""
     loss = frame.new_zeros(())
     for _ in range(3):
-        loss = loss + ((frame - truth).abs() * region).mean() / region.mean()
+        # Each sample by its own weight, so that the mean over processes is the mean over samples.
+        shares = ((frame - truth).abs() * region).mean((1, 2, 3)) / region.mean((1, 2, 3))
+        loss = loss + shares.mean()
         frame, truth, region = (F.avg_pool2d(x, 2) for x in (frame, truth, region))
     return loss / 3
 
 
-def content(vgg: nn.Module, frame: Tensor, truth: Tensor) -> Tensor:
-    """Mean L1 between features of `extractors.VGG19Features` (Zakharov et al., sec. 3.2, L_CNT)."""
-    with torch.no_grad():
-        wanted = vgg(truth)
-    return sum(((F.l1_loss(a, b) / _VGG_SCALE) for a, b in zip(vgg(frame), wanted, strict=True)), frame.new_zeros(()))
+def feature_distance(features: list[Tensor], wanted: list[Tensor]) -> Tensor:
+    """Sum over layers of the mean absolute difference (sec. 3.2, L_CNT and L_FM)."""
+    return torch.stack([F.l1_loss(a, b) for a, b in zip(features, wanted, strict=True)]).sum()
 
 
 def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """Zakharov et al., eq. 9; scores of any shape."""
+    """Eq. 9; scores of any shape."""
     return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
 
 def hinge_generator(fake: Tensor) -> Tensor:
-    """Zakharov et al., eq. 4, first term."""
+    """Eq. 4, first term."""
     return -fake.mean()
 
 
-def feature_matching(fake: list[Tensor], real: list[Tensor]) -> Tensor:
-    """Mean L1 between the discriminator's features of result and truth (sec. 3.2, L_FM)."""
-    terms = [F.l1_loss(a, b.detach()) for a, b in zip(fake, real, strict=True)]
-    return torch.stack(terms).mean()
+def match(e_hat: Tensor, w: Tensor) -> Tensor:
+    """L_MCH: the L1 distance of e_hat_i and W_i, both [B, E], as a mean over their entries (sec. 3.2).
+
+    W is detached, as in the authors' later code: the embedder follows the table, the discriminator makes it.
+    """
+    return F.l1_loss(e_hat, w.detach())
+
+
+def patches(images: Tensor, corner: Tensor, side: int | None) -> Tensor:
+    """The side x side squares of images [B, C, H, W] that begin at corner [B, 2] (x, y); None is the whole."""
+    if side is None or side >= images.shape[-1]:
+        return images
+    cut = [image[:, y : y + side, x : x + side] for image, (x, y) in zip(images, corner.tolist(), strict=True)]
+    return torch.stack(cut)
+
+
+def faces(images: Tensor, boxes: Tensor) -> Tensor:
+    """The faces [B, 3, 224, 224] of images [B, 3, S, S]: squares around boxes [B, 4] (pixels), with a margin."""
+    centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, _FACE_MARGIN * (boxes[:, 2:] - boxes[:, :2]).amax(1) / 2
+    size = images.shape[-1]
+    theta = images.new_zeros(len(images), 2, 3)
+    theta[:, 0, 0] = theta[:, 1, 1] = half * 2 / size
+    theta[:, :, 2] = centre * 2 / size - 1
+    grid = F.affine_grid(theta, [len(images), 3, _FACE_SIZE, _FACE_SIZE], align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+
+class Criteria(nn.Module):
+    """The terms of a table (conf/criterion), each {"weight": w, ...}; a weight of 0 leaves a term out.
+
+    l1: `eyes`, `mouth` and `opened` are what these regions count beyond 1. vgg19 and vggface: `weights` names the
+    network (see `extractors`). Raises BadInput for a network without weights or of the wrong kind.
+    """
+
+    def __init__(self, table: Table, patch: int | None = None):
+        super().__init__()
+        from fewshot_heads.extractors import FaceFeatures, VGG19Features
+
+        self.table, self.patch = table, patch
+        self.networks = nn.ModuleDict()
+        if self.weight("vgg19"):
+            self.networks["vgg19"] = channels_last(VGG19Features(table["vgg19"]["weights"]))
+        if self.weight("vggface"):
+            weights = table["vggface"].get("weights")
+            if not weights:
+                raise BadInput(
+                    "criterion.vggface has no weights of its own: name a file (criterion.vggface.weights=FILE.npz) or "
+                    "leave it out (criterion.vggface.weight=0)"
+                )
+            self.networks["vggface"] = FaceFeatures(weights)
+        self.requires_grad_(False).eval()
+
+    def weight(self, name: str) -> float:
+        """0 for a term the table does not have."""
+        return float(self.table.get(name, {}).get("weight", 0.0))
+
+    def content(self, frame: Tensor, episode: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Terms that compare a frame [B, 3, S, S] with the driver of its episode."""
+        truth, terms = episode["driver"], {}
+        if self.weight("l1"):
+            entry = self.table["l1"]
+            region = 1 + sum(
+                entry.get(name, 0.0) * mask
+                for name, mask in zip(("eyes", "mouth", "opened"), episode["regions"].split(1, 1), strict=True)
+            )
+            terms["l1"] = weighted_l1(frame, truth, region)
+        if "vgg19" in self.networks:
+            seen, real = (patches(x, episode["corner"], self.patch) for x in (frame, truth))
+            terms["vgg19"] = _perceptual(self.networks["vgg19"], seen, real)
+        if "vggface" in self.networks:
+            seen, real = (faces(x, episode["face"]) for x in (frame, truth))
+            terms["vggface"] = _perceptual(self.networks["vggface"], seen, real)
+        return terms
+
+    def total(self, terms: Mapping[str, Tensor], step: int) -> Tensor:
+        """The weighted sum. Raises FloatingPointError naming the terms that are not finite."""
+        total = torch.stack([self.weight(name) * term for name, term in terms.items()]).sum()
+        if not torch.isfinite(total):
+            bad = [name for name, term in terms.items() if not torch.isfinite(term)]
+            raise FloatingPointError(f"step {step}: {', '.join(bad)} is not finite; lower optim.lr or its weight")
+        return total
+
+
+def _perceptual(network: Any, frame: Tensor, truth: Tensor) -> Tensor:
+    with torch.no_grad():
+        wanted = network(truth)
+    return network.unit * feature_distance(network(frame), wanted)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fewshot_heads.errors import BadInput
 
 BGR_MEAN = (103.939, 116.779, 123.68)  # the mean colour of ImageNet in caffe's order and range
+RGB_MEAN, RGB_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision has them
 ARCFACE_POINTS = ((38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20))
 
 
@@ -34,49 +35,108 @@ def _caffe(images: Tensor, mean: Tensor) -> Tensor:
 
 
 class VGG19Features(nn.Module):
-    """ImageNet VGG-19 up to relu3_1: RGB images [-1,1] [B,3,H,W] -> features at relu1_1, relu2_1, relu3_1.
+    """ImageNet VGG-19: RGB images [-1,1] [B,3,H,W] -> features at relu1_1, relu2_1 ... as deep as its weights go.
 
-    `npz_path` holds convB_N.weight [out,in,3,3] and convB_N.bias [out] of the caffe model (BGR, 0-255 minus
-    mean). Frozen, but gradients reach the images. `.to(memory_format=torch.channels_last)` is supported.
+    weights: "torchvision" (fetched once by that library; to relu5_1), or a file: an .npz with convB_N.weight
+    [out,in,3,3] and convB_N.bias [out] of the caffe model, or torchvision's state dict (.pth). Frozen, but gradients
+    reach the images. `unit` brings the features to those of pictures from 0 to 255.
     """
 
-    layers = ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1")
-    taps = ("conv1_1", "conv2_1", "conv3_1")
-    pooled = ("conv1_2", "conv2_2")
+    stages = (2, 2, 4, 4, 1)  # convolutions between poolings, as far as relu5_1
     mean: Tensor
+    std: Tensor
 
-    def __init__(self, npz_path: str | Path) -> None:
+    def __init__(self, weights: str | Path = "torchvision") -> None:
         super().__init__()
-        arrays = _arrays(npz_path, [f"{layer}.{kind}" for layer in self.layers for kind in ("weight", "bias")])
+        caffe = Path(weights).suffix == ".npz"
+        arrays = _caffe_vgg19(weights) if caffe else _torchvision_vgg19(weights)
+        names = [f"conv{stage}_{n}" for stage, count in enumerate(self.stages, 1) for n in range(1, count + 1)]
+        deepest = max(name for name in names if name.endswith("_1") and f"{name}.weight" in arrays)
+        self.layers = tuple(names[: names.index(deepest) + 1])
         self.convs = nn.ModuleDict()
         for layer in self.layers:
             out_channels, in_channels = arrays[f"{layer}.weight"].shape[:2]
             conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
             conv.load_state_dict({"weight": arrays[f"{layer}.weight"], "bias": arrays[f"{layer}.bias"]})
             self.convs[layer] = conv
-        self.register_buffer("mean", torch.tensor(BGR_MEAN).view(1, 3, 1, 1))
+        mean, std = (BGR_MEAN, (1.0,) * 3) if caffe else (RGB_MEAN, RGB_STD)
+        self.caffe, self.unit = caffe, 1.0 if caffe else 255 * float(np.mean(RGB_STD))
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
         self.eval().requires_grad_(False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Features at relu1_1 [B,64,H,W], relu2_1 [B,128,H/2,W/2] and relu3_1 [B,256,H/4,W/4]."""
-        x, features = _caffe(images, self.mean), []
+        """Features at relu1_1 [B,64,H,W], relu2_1 [B,128,H/2,W/2], relu3_1 [B,256,H/4,W/4] ..."""
+        x = _caffe(images, self.mean) if self.caffe else (_unit(images) - self.mean) / self.std
+        features: list[Tensor] = []
         for layer in self.layers:
-            x = F.relu(self.convs[layer](x))
-            if layer in self.taps:
-                features.append(x)
-            if layer in self.pooled:
+            first = layer.endswith("_1")
+            if first and features:
                 x = F.max_pool2d(x, 2)
+            x = F.relu(self.convs[layer](x))
+            if first:
+                features.append(x)
         return features
 
 
+def _caffe_vgg19(path: str | Path) -> dict[str, Tensor]:
+    """Every convB_N array of the .npz; those up to conv3_1 must be there."""
+    needed = [f"conv{layer}.{kind}" for layer in ("1_1", "1_2", "2_1", "2_2", "3_1") for kind in ("weight", "bias")]
+    arrays = _arrays(path, needed)
+    with np.load(path, allow_pickle=False) as file:
+        more = [name for name in file.files if name.startswith("conv") and name not in arrays]
+    return arrays | _arrays(path, more) if more else arrays
+
+
+def _torchvision_vgg19(weights: str | Path) -> dict[str, Tensor]:
+    if str(weights) == "torchvision":
+        from torchvision.models import VGG19_Weights
+
+        try:
+            state = VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
+        except (OSError, RuntimeError) as error:
+            raise BadInput(
+                f"torchvision's VGG19 cannot be fetched ({str(error).strip().splitlines()[0]}); name a local file, "
+                "criterion.vgg19.weights=FILE, or leave it out, criterion.vgg19.weight=0"
+            ) from error
+    else:
+        try:
+            state = torch.load(weights, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, UnpicklingError, EOFError, KeyError, ValueError) as error:
+            raise BadInput(f"{weights}: neither an .npz nor a state dict of VGG19 ({_first_line(error)})") from error
+    indices = {"1_1": 0, "1_2": 2, "2_1": 5, "2_2": 7, "3_1": 10, "3_2": 12, "3_3": 14, "3_4": 16}
+    indices |= {"4_1": 19, "4_2": 21, "4_3": 23, "4_4": 25, "5_1": 28}
+    try:
+        arrays = {
+            f"conv{layer}.{kind}": state[f"features.{i}.{kind}"]
+            for layer, i in indices.items()
+            for kind in ("weight", "bias")
+        }
+        if any(arrays[f"conv{layer}.weight"].shape[-2:] != (3, 3) for layer in indices):
+            raise KeyError("3x3 convolutions")
+        return arrays
+    except (KeyError, AttributeError, TypeError, IndexError) as error:
+        raise BadInput(f"{weights}: a state dict, but not of VGG19 (no {error}); name torchvision's vgg19") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _unit(images: Tensor) -> Tensor:
+    """RGB [-1,1] -> [0,1]."""
+    return (images + 1) / 2
+
+
 class FaceFeatures(nn.Module):
-    """MobileNet-v1 body trained for identity (faceres): RGB images [-1,1] [B,3,224,224] -> (taps, embedding).
+    """MobileNet-v1 body trained for identity (faceres): RGB images [-1,1] [B,3,224,224] -> features.
 
     `npz_path` holds conv1.{weight,bias} and, for i = 1 ... 13, conv_dw_i.{weight,scale,bias} and
     conv_pw_i.{weight,bias}. Frozen, but gradients reach the images. The pictures should show the face with
     some margin, about 1.2 x its box.
     """
 
+    unit = 255 / 6  # ReLU6 ends at 6
     taps = (1, 3, 5, 11, 13)
     strided = (2, 4, 6, 12)
     mean: Tensor
@@ -100,8 +160,8 @@ class FaceFeatures(nn.Module):
             x = F.pad(x, (0, 1, 0, 1) if stride == 2 else (1, 1, 1, 1))
         return F.conv2d(x, weight, bias, stride=stride, groups=groups).clamp(0, 6)
 
-    def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Features at conv_pw_1, 3, 5, 11, 13 (112, 56, 28, 14, 7 px a side) and the pooled embedding [B,1024]."""
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Features at conv_pw_1, 3, 5, 11, 13 (112, 56, 28, 14, 7 px a side); the mean of the last is the embedding."""
         if images.shape[-2:] != (224, 224):
             raise BadInput(f"images of {tuple(images.shape[-2:])} px, expected 224x224")
         x, features = self._conv(_caffe(images, self.mean), "conv1", stride=2), []
@@ -111,7 +171,7 @@ class FaceFeatures(nn.Module):
             x = self._conv(x, f"conv_pw_{i}", stride=1)
             if i in self.taps:
                 features.append(x)
-        return features, x.mean((2, 3))
+        return features
 
 
 def _conv_bn(channels: int, out: int, size: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
@@ -184,10 +244,11 @@ class MobileFaceNet(nn.Module):
             try:
                 self.load_state_dict(torch.load(state_dict_path, map_location="cpu", weights_only=True))
             except (OSError, RuntimeError, UnpicklingError, EOFError, AttributeError, TypeError) as error:
-                reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-                raise BadInput(f"{state_dict_path}: not a state dict of MobileFaceNet ({reason})") from error
-        self.register_buffer("mean", torch.tensor((0.485, 0.456, 0.406)).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor((0.229, 0.224, 0.225)).view(1, 3, 1, 1), persistent=False)
+                raise BadInput(
+                    f"{state_dict_path}: not a state dict of MobileFaceNet ({_first_line(error)})"
+                ) from error
+        self.register_buffer("mean", torch.tensor(RGB_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(RGB_STD).view(1, 3, 1, 1), persistent=False)
         self.eval().requires_grad_(False)
 
     def forward(self, faces: Tensor) -> Tensor:

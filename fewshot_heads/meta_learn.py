@@ -1,13 +1,13 @@
-"""Command line: a folder of head clips in, trained weights out.
+"""Command line: prepared footage in, trained weights out (stage one of Zakharov et al., ICCV 2019).
 
-python -m fewshot_heads.meta_learn CLIPS -o RUN --vgg vgg19.npz
+python -m fewshot_heads.meta_learn DATA -o RUN
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,46 +15,94 @@ from omegaconf import OmegaConf
 
 from fewshot_heads.cli import make_parser, run, split_overrides
 from fewshot_heads.config import compose
-from fewshot_heads.errors import UsageError
+from fewshot_heads.errors import BadInput, UsageError, WeightsMismatch
+
+_UNSEEN = 8  # episodes of held-out frames in the grids
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit code, as `animate` does."""
+    """Runs the command line; returns the exit code, as `cli.run` does."""
     parser = make_parser(
         "meta_learn",
-        "CLIPS [CLIPS ...] -o RUN --vgg FILE [key=value ...]",
-        "Trains embedder and generator on <CLIPS>/<identity>/*.mp4; a RUN that exists is gone on with.",
+        "DATA [DATA ...] -o RUN [key=value ...]",
+        "Trains embedder and generator on what `prepare` made; a RUN that exists is gone on with. For several "
+        "processes: accelerate launch -m fewshot_heads.meta_learn ...",
     )
-    parser.add_argument("inputs", nargs="+", metavar="CLIPS", help="folders of square head clips or pictures")
+    parser.add_argument("inputs", nargs="+", metavar="DATA", help="folders (or URLs) that `prepare` wrote")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for checkpoint, log and pictures")
-    parser.add_argument("--vgg", type=Path, required=True, help=".npz with VGG19's convB_N.weight and .bias (Caffe)")
     arguments = parser.parse_intermixed_args(argv)
-    return run(lambda: _meta_learn(arguments), arguments.debug)
+    return run(lambda: _meta_learn(arguments.inputs, arguments.output), arguments.debug)
 
 
-def _meta_learn(arguments: argparse.Namespace) -> Path:
-    folders, overrides = split_overrides(arguments.inputs)
-    if not folders:
-        raise UsageError("give at least one folder of clips; --help shows how")
-    config = compose("meta_learn", overrides)
-
-    from fewshot_heads.checkpoint import pick_device, save_checkpoint
-    from fewshot_heads.datasets.clips import Pairs, unpack
-    from fewshot_heads.extractors import VGG19Features
-    from fewshot_heads.training import Settings, Training, train
-
-    values = cast(dict[str, Any], OmegaConf.to_container(config))
-    spec, weights = values.pop("model"), values.pop("criterion")
-    workers, device = values.pop("workers"), pick_device(values.pop("device"))
+def _meta_learn(inputs: Sequence[str], out: Path) -> Path:
+    roots, overrides = split_overrides(inputs)
+    if not roots:
+        raise UsageError("give at least one folder that prepare wrote; --help shows how")
+    config = cast(dict[str, Any], OmegaConf.to_container(compose("meta_learn", overrides)))
+    spec, data, runtime = config["model"], config["data"], config["runtime"]
     name = spec.pop("name")
-    settings = Settings(weights=weights, **values)
-    vgg = VGG19Features(arguments.vgg)
-    clips = [clip for folder in folders for clip in unpack(folder, arguments.output / "unpacked", spec["size"])]
-    pairs = Pairs(clips, settings.steps * settings.batch, settings.seed)
-    training = Training(spec, len(pairs.identities), settings, vgg, device)
-    train(training, pairs, arguments.output, workers)
-    about = {"spec": spec, "training": {"steps": training.step, "identities": len(pairs.identities)}}
-    return save_checkpoint(training.ema, arguments.output, name, about)
+    accelerator = _accelerator(runtime)
+
+    from fewshot_heads.checkpoint import load_checkpoint, save_checkpoint
+    from fewshot_heads.datasets.episodes import Clip, Episodes, EpisodeSettings, hold_out
+    from fewshot_heads.datasets.shards import open_shards
+    from fewshot_heads.runs import train
+    from fewshot_heads.training import Optim, Training
+
+    wanted, share = {str(name) for name in data.pop("identities")}, data.pop("hold_out")
+    clips: list[Clip] = [
+        clip for root in roots for clip in open_shards(str(root)) if not wanted or clip.identity in wanted
+    ]
+    if not clips:
+        raise BadInput(f"{', '.join(map(str, roots))}: no footage of {', '.join(sorted(wanted))}; see its index.jsonl")
+    clips, kept = hold_out(clips, share)
+    settings = EpisodeSettings(**data)
+    episodes = Episodes(clips, config["steps"] * config["batch"], settings, config["seed"])
+    plain = replace(settings, augment=0.0, pseudo=0.0)
+    unseen = _collated(Episodes(kept, _UNSEEN, plain, config["seed"])) if kept else None
+    if episodes.size != spec["size"]:
+        raise BadInput(f"{roots[0]}: pictures of {episodes.size} px; use model.size={episodes.size} or prepare anew")
+    start = load_checkpoint(config["start"]) if config["start"] else None
+    if start and start.about["spec"] != spec:
+        raise WeightsMismatch(f"start={config['start']}: has another architecture than model={name}; they must agree")
+    training = Training(
+        spec, len(episodes.identities), config["steps"], config["criterion"], Optim(**config["optim"]), accelerator,
+        settings.patch, config["seed"], start.networks if start else None,
+    )  # fmt: skip
+    if runtime["compile"]:
+        training.networks.compile()
+    train(
+        training, episodes, out, config["batch"], runtime["workers"], config["save_minutes"], config["grid_every"],
+        config["tensorboard"], unseen,
+    )  # fmt: skip
+    if not accelerator.is_main_process:
+        return out
+    about = {"spec": spec, "training": _account(config, episodes.identities, start.sha256 if start else None)}
+    return save_checkpoint(training.ema, out, name, about, training.critic)
+
+
+def _collated(episodes: Any) -> Any:
+    from torch.utils.data import default_collate
+
+    return default_collate([episodes[i] for i in range(len(episodes))])
+
+
+def _accelerator(runtime: Mapping[str, Any]) -> Any:
+    try:
+        from accelerate import Accelerator
+    except ImportError as error:
+        raise BadInput("training needs more packages: pip install 'fewshot_heads[train]'") from error
+    from fewshot_heads.checkpoint import pick_device
+
+    device = pick_device(runtime["device"])
+    precision = {"float32": "no", "bfloat16": "bf16"}[runtime["precision"]]
+    return Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
+
+
+def _account(config: Mapping[str, Any], identities: Sequence[str], start: str | None) -> dict[str, Any]:
+    """What the weights' JSON says of how they came about."""
+    kept = ("steps", "batch", "seed", "data", "criterion", "optim")
+    return {**{key: config[key] for key in kept}, "identities": len(identities), "start": start}
 
 
 if __name__ == "__main__":

@@ -1,188 +1,197 @@
-"""The training loop: self-reenactment pairs, L1 + content + adversarial terms, EMA, exact resume.
+"""Meta-learning, one step of it (Zakharov et al., ICCV 2019, sec. 3.2); the loop around it is in `runs`.
 
-The feed-forward variant of Zakharov et al. (ICCV 2019, sec. 3.2: no match term), with the texture branch.
+The same code trains every preset; a preset without a texture branch just has no texture to look at.
 """
 
 from __future__ import annotations
 
 import copy
-import json
 import math
-import os
-import time
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset
-from tqdm import tqdm
 
 from fewshot_heads import criteria
-from fewshot_heads.datasets.clips import PATCH, Pairs
-from fewshot_heads.images import to_uint8, write_image
-from fewshot_heads.models import Networks, build
-from fewshot_heads.models.blocks import channels_last
-from fewshot_heads.models.discriminator import Discriminator
+from fewshot_heads.criteria import Criteria, Table, patches
+from fewshot_heads.models import Networks, build, build_discriminator
+from fewshot_heads.models.critic import Critic
 from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.texture import normalise, tps_flow
 
-_MOMENTS = (0.0, 0.999)  # Adam's betas of the discriminator, as in the authors' other open code
+Episode = Mapping[str, Tensor]
 
 
-@dataclass
-class Settings:
-    """What one run is made of; written beside its checkpoint."""
+@dataclass(frozen=True)
+class Optim:
+    """How weights move (conf/optim).
 
-    steps: int = 6000
-    batch: int = 4
-    lr: float = 3e-4
+    lr, lr_discriminator: Adam's; schedule: "constant", or "cosine", which falls to a twentieth; warmup: steps.
+    betas, betas_discriminator, eps: Adam's. clip: largest norm of the gradient. ema: decay of the averaged weights.
+    discriminator_steps: for each step of the generator; adversarial_from: share of the run before the discriminator
+    joins. texture_dropout: share of the steps that paint from e_hat alone. sparse_identities: see `Critic`.
+    """
+
+    lr: float = 5e-5
     lr_discriminator: float = 2e-4
+    schedule: str = "constant"
+    warmup: int = 0
+    betas: tuple[float, float] = (0.0, 0.999)
+    betas_discriminator: tuple[float, float] = (0.0, 0.999)
+    eps: float = 1e-5
+    clip: float = 10.0
     ema: float = 0.999
-    adversarial_from: float = 0.6  # share of the steps after which the discriminator joins
-    texture_dropout: float = 0.04
-    seed: int = 0
-    weights: dict[str, float] = field(
-        default_factory=lambda: {"l1": 10.0, "content": 4.0, "adversarial": 0.05, "feature_matching": 0.5}
-    )
+    discriminator_steps: int = 2
+    adversarial_from: float = 0.0
+    texture_dropout: float = 0.0
+    sparse_identities: bool = False
+
+
+def texture_of(episode: Episode) -> Texture:
+    """What the texture branch is given: the shown picture, its flow to the driver, the first picture's background."""
+    pictures = episode["pictures"]
+    rows = torch.arange(len(pictures), device=pictures.device)
+    size = pictures.shape[-1]
+    # In full precision even under autocast: the spline solves a stiff system.
+    with torch.autocast(pictures.device.type, enabled=False):
+        flow = tps_flow(normalise(episode["source_points"], size), normalise(episode["driver_points"], size))
+    shown = pictures[rows, episode["shown"]]
+    return Texture(shown[:, None], flow[:, None], torch.ones_like(flow[:, :1, 0, 0]), pictures[:, 0], episode["opened"])
+
+
+class Reenactment(nn.Module):
+    """Embedder and generator as one module, which is what several processes share their gradients by."""
+
+    def __init__(self, networks: Networks):
+        super().__init__()
+        self.networks = networks
+
+    def forward(self, episode: Episode, use_texture: bool = True) -> tuple[Tensor, Tensor]:
+        """The frame [B, 3, S, S] and e_hat [B, E] of a batch of `Episodes`."""
+        embedder, generator = self.networks.embedder, self.networks.generator
+        e_hat = embedder(episode["pictures"], episode["stickmen"]).mean(1)
+        texture = texture_of(episode) if generator.textured and use_texture else None
+        return generator(episode["stickman"], generator.project(e_hat), texture), e_hat
 
 
 class Training:
-    """All that changes while training; `state_dict` of it is a complete resume point."""
+    """All that changes while training; its `state_dict` is a complete resume point.
 
-    def __init__(self, spec: dict[str, Any], identities: int, settings: Settings, vgg: nn.Module, device: Any):
-        torch.manual_seed(settings.seed)
-        self.settings, self.device = settings, device
-        self.vgg = channels_last(vgg.to(device))
-        self.networks = build(spec).to(device)
-        self.ema = copy.deepcopy(self.networks).eval().requires_grad_(False)
-        self.discriminator = Discriminator(embedding=spec["embedding"]).to(device)
-        # W and w0 of the paper's eq. 5, in one table: row 0 is w0.
-        self.w = nn.Embedding(identities + 1, spec["embedding"]).to(device)
-        nn.init.uniform_(self.w.weight, -0.1, 0.1)
-        self.optimiser = torch.optim.Adam(self.networks.parameters(), lr=settings.lr, betas=(0.5, 0.999))
-        critic = [*self.discriminator.parameters(), *self.w.parameters()]
-        self.critic_optimiser = torch.optim.Adam(critic, lr=settings.lr_discriminator, betas=_MOMENTS)
+    accelerator: of HF Accelerate: device, precision, processes. Raises BadInput as `Criteria` does.
+    """
+
+    def __init__(
+        self, spec: dict[str, Any], identities: int, steps: int, table: Table, optim: Optim, accelerator: Any,
+        patch: int | None = None, seed: int = 0, start: Networks | None = None,
+    ):  # fmt: skip
+        torch.manual_seed(seed)
+        self.spec, self.steps, self.optim, self.seed, self.patch = spec, steps, optim, seed, patch
+        self.accelerator = accelerator
+        self.criteria = Criteria(table, patch).to(accelerator.device)
+        networks = build(spec)
+        if start is not None:
+            networks.load_state_dict(start.state_dict())
+        critic = Critic(build_discriminator(spec), identities, spec["embedding"], optim.sparse_identities)
+        self.ema = copy.deepcopy(networks).eval().requires_grad_(False).to(accelerator.device)
+        self.networks, self.critic = networks, critic
+        self.optimiser = torch.optim.Adam(networks.parameters(), optim.lr, optim.betas, optim.eps)
+        dense = [p for p in critic.parameters() if not (optim.sparse_identities and p is critic.W.weight)]
+        rates: dict[str, Any] = {"lr": optim.lr_discriminator, "betas": optim.betas_discriminator, "eps": optim.eps}
+        self.critic_optimiser = torch.optim.Adam(dense, **rates)
+        self.table_optimiser = torch.optim.SparseAdam([critic.W.weight], **rates) if optim.sparse_identities else None
+        self.reenactment, self.shared_critic = accelerator.prepare(Reenactment(networks), critic)
         self.step = 0
 
-    _parts = ("networks", "ema", "discriminator", "w", "optimiser", "critic_optimiser")
-
     def state_dict(self) -> dict[str, Any]:
-        parts = {name: getattr(self, name).state_dict() for name in self._parts}
+        parts = {name: part.state_dict() for name, part in self._parts()}
         return {**parts, "step": self.step, "rng": torch.get_rng_state()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name in self._parts:
-            getattr(self, name).load_state_dict(state[name])
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for name, part in self._parts():
+            part.load_state_dict(state[name])
         self.step = state["step"]
         torch.set_rng_state(state["rng"].cpu())
 
-    def update(self, batch: dict[str, Tensor]) -> dict[str, float]:
-        """One generator step and, late in the run, one discriminator step. Returns the terms."""
-        s = self.settings
-        progress = self.step / s.steps
+    def _parts(self) -> Iterator[tuple[str, Any]]:
+        for name in ("networks", "ema", "critic", "optimiser", "critic_optimiser", "table_optimiser"):
+            if (part := getattr(self, name)) is not None:
+                yield name, part
+
+    def update(self, episode: Episode) -> dict[str, float]:
+        """One generator step, then the discriminator's. Returns the terms, before their weights."""
+        optim, progress = self.optim, self.step / self.steps
+        episode = {key: value.to(self.accelerator.device) for key, value in episode.items()}
+        random = np.random.default_rng((self.seed, self.step))  # the same in every process
+        dropped = random.random() < optim.texture_dropout
+        adversarial = self.criteria.weight("adversarial") > 0 and progress >= optim.adversarial_from and not dropped
+
+        # Embedder and generator: eq. 2 to 6.
         for group in self.optimiser.param_groups:
-            warm = min(1.0, (self.step + 1) / 200)
-            group["lr"] = s.lr * warm * (0.05 + 0.95 * (1 + math.cos(math.pi * progress)) / 2)
-        batch = {k: v.to(self.device) for k, v in batch.items()}
-        dropped = np.random.default_rng((s.seed, self.step)).random() < s.texture_dropout
-        frame = reenact(self.networks, batch, use_texture=not dropped)
-        truth, corner = batch["driver"], batch["corner"]
-        seen, real = patches(frame, corner), patches(truth, corner)
-        terms = {
-            "l1": criteria.weighted_l1(frame, truth, batch["region"]),
-            "content": criteria.content(self.vgg, seen, real),
-        }
-        adversarial = progress >= s.adversarial_from and not dropped
+            group["lr"] = optim.lr * self._rate(progress)
+        frame, e_hat = self.reenactment(episode, not dropped)
+        with self.accelerator.autocast():
+            terms = self.criteria.content(frame, episode)
+            if self.criteria.weight("match"):
+                terms["match"] = criteria.match(e_hat, self.critic.W(episode["identity"]))
+            if adversarial:
+                terms |= self._fooled(frame, episode)
+        self._descend(self.criteria.total(terms, self.step), self.networks, self.optimiser)
+
+        # Discriminator: eq. 9.
         if adversarial:
-            stickman = patches(batch["stickman"], corner)
-            w = self.w(batch["identity"] + 1) + self.w.weight[:1]
-            score, features = self.discriminator(seen, stickman, w.detach())
-            with torch.no_grad():
-                _, wanted = self.discriminator(real, stickman, w)
-            terms["adversarial"] = criteria.hinge_generator(score)
-            terms["feature_matching"] = criteria.feature_matching(features, wanted)
-        total = sum((s.weights[name] * term for name, term in terms.items()), frame.new_zeros(()))
-        if not torch.isfinite(total):
-            bad = [name for name, term in terms.items() if not torch.isfinite(term)]
-            raise FloatingPointError(f"step {self.step}: {', '.join(bad)} is not finite; lower lr or its weight")
-        self.optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        nn.utils.clip_grad_norm_(self.networks.parameters(), 10.0)
-        self.optimiser.step()
-        if adversarial:
-            self.critic_optimiser.zero_grad(set_to_none=True)
-            w = self.w(batch["identity"] + 1) + self.w.weight[:1]
-            real_score, _ = self.discriminator(real, stickman, w)
-            fake_score, _ = self.discriminator(seen.detach(), stickman, w)
-            critic = criteria.hinge_discriminator(real_score, fake_score)
-            critic.backward()
-            self.critic_optimiser.step()
-            terms["discriminator"] = critic
+            for _ in range(optim.discriminator_steps):
+                terms["discriminator"] = self._judged(frame.detach(), episode)
         self.step += 1
+        self._average()
+        means = self.accelerator.reduce(torch.stack([term.detach().float() for term in terms.values()]), "mean")
+        return dict(zip(terms, means.tolist(), strict=True))
+
+    def _fooled(self, frame: Tensor, episode: Episode) -> dict[str, Tensor]:
+        seen, real, stickman = (self._patch(x, episode) for x in (frame, episode["driver"], episode["stickman"]))
+        # The critic outside its wrapper, and frozen: its gradients are none of this step's business.
+        self.critic.requires_grad_(False)
+        score, features = self.critic(seen, stickman, episode["identity"])
         with torch.no_grad():
-            keep = min(s.ema, (1 + self.step) / (10 + self.step))
-            for average, current in zip(self.ema.parameters(), self.networks.parameters(), strict=True):
-                average.lerp_(current, 1 - keep)
-        return {name: float(term.detach()) for name, term in terms.items()}
+            _, wanted = self.critic(real, stickman, episode["identity"])
+        self.critic.requires_grad_(True)
+        matching = criteria.feature_distance(features, wanted) / len(features)
+        return {"adversarial": criteria.hinge_generator(score), "feature_matching": matching}
 
+    def _judged(self, frame: Tensor, episode: Episode) -> Tensor:
+        seen, real, stickman = (self._patch(x, episode) for x in (frame, episode["driver"], episode["stickman"]))
+        both = [torch.cat(pair) for pair in ((real, seen), (stickman, stickman), (episode["identity"],) * 2)]
+        scores, _ = self.shared_critic(*both)
+        loss = criteria.hinge_discriminator(*scores.chunk(2))
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"step {self.step}: discriminator is not finite; lower optim.lr_discriminator")
+        self._descend(loss, self.critic, self.critic_optimiser, self.table_optimiser)
+        return loss
 
-def reenact(networks: Networks, batch: dict[str, Tensor], use_texture: bool = True) -> Tensor:
-    """The networks' result for a batch of `Pairs`: [B, 3, S, S]."""
-    embedder, generator = networks.embedder, networks.generator
-    style = generator.project(embedder(batch["canvas"][:, None], batch["canvas_stickman"][:, None]).mean(1))
-    texture = None
-    if use_texture:
-        size = generator.size
-        flow = tps_flow(normalise(batch["source_points"], size), normalise(batch["driver_points"], size))
-        weights = torch.ones_like(flow[:, :1, 0, 0])
-        texture = Texture(batch["source"][:, None], flow[:, None], weights, batch["canvas"], batch["opened"])
-    return generator(batch["stickman"], style, texture)
+    def _patch(self, images: Tensor, episode: Episode) -> Tensor:
+        return patches(images, episode["corner"], self.patch)
 
+    def _descend(self, loss: Tensor, module: nn.Module, *optimisers: torch.optim.Optimizer | None) -> None:
+        module.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        dense = [p for p in module.parameters() if p.grad is not None and not p.grad.is_sparse]
+        nn.utils.clip_grad_norm_(dense, self.optim.clip)
+        for optimiser in optimisers:
+            if optimiser is not None:
+                optimiser.step()
 
-def patches(images: Tensor, corner: Tensor, side: int = PATCH) -> Tensor:
-    """The side x side squares of images [B, C, H, W] that begin at corner [B, 2] (x, y)."""
-    cut = [image[:, y : y + side, x : x + side] for image, (x, y) in zip(images, corner.tolist(), strict=True)]
-    return torch.stack(cut)
+    def _rate(self, progress: float) -> float:
+        warm = min(1.0, (self.step + 1) / (self.optim.warmup + 1))
+        cosine = 0.05 + 0.95 * (1 + math.cos(math.pi * progress)) / 2
+        return warm * (cosine if self.optim.schedule == "cosine" else 1.0)
 
-
-def train(
-    training: Training, pairs: Pairs, out: Path, workers: int = 1, save_seconds: int = 240, look_every: int = 500
-) -> None:
-    """Runs (or goes on with) `training` until its last step; writes state.pt, log.jsonl and grids into out."""
-    s = training.settings
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "settings.json").write_text(json.dumps(asdict(s), indent=1))
-    resume = out / "state.pt"
-    if resume.exists():
-        training.load_state_dict(torch.load(resume, map_location=training.device, weights_only=True))
-    rest = Subset(pairs, range(training.step * s.batch, s.steps * s.batch))
-    loader = DataLoader(rest, s.batch, num_workers=workers, prefetch_factor=8 if workers else None)
-    saved = time.monotonic()
-    bar = tqdm(loader, "meta-learn", initial=training.step, total=s.steps, disable=None, unit="step")
-    with open(out / "log.jsonl", "a", buffering=1) as log:
-        for batch in bar:
-            terms = training.update(batch)
-            log.write(json.dumps({"step": training.step, **{k: round(v, 5) for k, v in terms.items()}}) + "\n")
-            if training.step % look_every == 0:
-                _save_grid(training, batch, out / f"grid_{training.step:06d}.jpg")
-            if time.monotonic() - saved > save_seconds or training.step == s.steps:
-                _save(training, resume)
-                saved = time.monotonic()
-
-
-def _save(training: Training, path: Path) -> None:
-    part = path.with_suffix(".part")
-    torch.save(training.state_dict(), part)
-    os.replace(part, path)
-
-
-@torch.no_grad()
-def _save_grid(training: Training, batch: dict[str, Tensor], path: Path) -> None:
-    """One row each: source, stickman, result of the EMA networks, truth."""
-    batch = {k: v.to(training.device) for k, v in batch.items()}
-    rows = [batch["source"], batch["stickman"], reenact(training.ema, batch), batch["driver"]]
-    picture = torch.cat([torch.cat(list(row), 2) for row in rows], 1)
-    write_image(path, to_uint8(picture), overwrite=True)
+    @torch.no_grad()
+    def _average(self) -> None:
+        """The EMA; young averages forget their random beginning sooner. Buffers (spectral norm's) are copied."""
+        keep = min(self.optim.ema, (1 + self.step) / (10 + self.step))
+        for average, current in zip(self.ema.parameters(), self.networks.parameters(), strict=True):
+            average.lerp_(current, 1 - keep)
+        for kept, buffer in zip(self.ema.buffers(), self.networks.buffers(), strict=True):
+            kept.copy_(buffer)

@@ -6,15 +6,23 @@ from typing import Any
 
 from torch import nn
 
+from fewshot_heads.errors import BadInput
 from fewshot_heads.models.blocks import channels_last
+from fewshot_heads.models.discriminator import Discriminator
 from fewshot_heads.models.embedder import Embedder
 from fewshot_heads.models.generator import Generator
+from fewshot_heads.models.paper import PaperDiscriminator, PaperEmbedder, PaperGenerator
+
+ARCHITECTURES = ("realtime", "paper")
 
 
 class Networks(nn.Module):
-    """What a checkpoint holds: `embedder` and `generator`."""
+    """What a checkpoint holds: `embedder` and `generator`, both of one architecture."""
 
-    def __init__(self, embedder: Embedder, generator: Generator):
+    embedder: Embedder | PaperEmbedder
+    generator: Any  # Generator | PaperGenerator; only the first is `textured` and has `layers`
+
+    def __init__(self, embedder: Embedder | PaperEmbedder, generator: Generator | PaperGenerator):
         super().__init__()
         self.embedder, self.generator = embedder, generator
         channels_last(self)
@@ -23,11 +31,35 @@ class Networks(nn.Module):
 def build(spec: dict[str, Any]) -> Networks:
     """The networks from keyword arguments; never from a class path read out of a file.
 
-    spec: {"size": pixels, "embedding": length of e_hat, "embedder": {"channels": [...]},
-    "generator": {"channels": [...]}}.
+    spec: {"architecture": "realtime", "size": pixels, "embedding": length of e_hat, "embedder": {"channels": [...]},
+    "generator": {"channels": [...]}}, or {"architecture": "paper", "size": ..., "embedding": ...,
+    "channels": [fewest, most], "bottleneck": blocks}. Raises BadInput for another architecture.
     """
-    embedding = spec["embedding"]
+    embedding, size = spec["embedding"], spec["size"]
+    if _architecture(spec) == "paper":
+        channels = tuple(spec["channels"])
+        return Networks(
+            PaperEmbedder(embedding, size, channels), PaperGenerator(embedding, size, channels, spec["bottleneck"])
+        )
     return Networks(
         Embedder(tuple(spec["embedder"]["channels"]), embedding),
-        Generator(tuple(spec["generator"]["channels"]), embedding, spec["size"]),
+        Generator(tuple(spec["generator"]["channels"]), embedding, size),
     )
+
+
+def build_discriminator(spec: dict[str, Any]) -> nn.Module:
+    """The discriminator that trains `build(spec)`: (frame, stickman, w [B, E]) -> (scores, features).
+
+    spec: that of `build`; the realtime one may say {"discriminator": {"channels": [...]}} besides.
+    """
+    if _architecture(spec) == "paper":
+        return PaperDiscriminator(spec["embedding"], spec["size"], tuple(spec["channels"]))
+    sizes = {key: tuple(value) for key, value in spec.get("discriminator", {}).items()}
+    return Discriminator(embedding=spec["embedding"], **sizes)
+
+
+def _architecture(spec: dict[str, Any]) -> str:
+    architecture = spec.get("architecture", "realtime")  # the first weights files do not say
+    if architecture not in ARCHITECTURES:
+        raise BadInput(f"architecture={architecture}: expected {' or '.join(ARCHITECTURES)}")
+    return architecture

@@ -79,6 +79,8 @@ class Generator(nn.Module):
     channels: at 1/2, 1/4, 1/8 and 1/16 of the picture; embedding: length of e_hat.
     """
 
+    textured = True  # takes a `Texture`
+
     def __init__(self, channels: tuple[int, ...] = (16, 48, 96, 160), embedding: int = 256, size: int = 256):
         super().__init__()
         self.size = size

@@ -1,0 +1,92 @@
+"""Changes that make many pictures of one: framing, mirror, colours, and a turn of the head in depth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from fewshot_heads.images import to_tensor, to_uint8
+from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks.geometry import control_points, spatial
+from fewshot_heads.models.texture import tps_warp
+
+# iBUG points (and irises) as a mirror shows them.
+MIRROR = np.r_[
+    16:-1:-1, 26:16:-1, 27:31, 35:30:-1, 45:41:-1, 47, 46, 39:35:-1, 41, 40,
+    54:47:-1, 59:54:-1, 64:59:-1, 67:64:-1, 69, 68,
+]  # fmt: skip
+_TURN = np.radians([7.0, 10.0, 4.0])  # standard deviation of a pseudo-pair's pitch, yaw and roll
+_MOST = 2.0  # standard deviations: farther than this the stretched cheek teaches nothing
+
+
+@dataclass(frozen=True)
+class Change:
+    """One augmentation, the same for all pictures of an episode: framing, mirror, colours.
+
+    matrix: [2, 3] affine map of the size x size crop onto itself; zoom: its scale, for depths;
+    gain, offset: [3] of the colours; saturation: 0 is grey, 1 leaves them.
+    """
+
+    size: int
+    matrix: np.ndarray
+    zoom: float
+    mirror: bool
+    gain: np.ndarray
+    offset: np.ndarray
+    saturation: float
+
+    @classmethod
+    def draw(cls, random: np.random.Generator, size: int, strength: float = 1.0) -> Change:
+        """A random one; strength 0 changes nothing, 1 is right for many people's clips."""
+        low, high = 1 - 0.12 * strength, 1 + 0.2 * strength
+        zoom, angle = random.uniform(low, high), random.normal(0, 6) * strength
+        matrix = np.array(cv2.getRotationMatrix2D((size / 2, size / 2), angle, zoom), np.float64)
+        matrix[:, 2] += random.uniform(-0.06, 0.06, 2) * size * strength
+        grey = random.random() < 0.06 * strength
+        saturation = 0.0 if grey else 1 + random.uniform(-0.4, 0.3) * strength
+        gain = (1 + random.uniform(-0.25, 0.25) * strength) * (1 + random.uniform(-0.08, 0.08, 3) * strength)
+        offset = random.uniform(-15, 15, 3) * strength
+        return cls(size, matrix, zoom, random.random() < 0.5 * min(strength, 1), gain, offset, saturation)
+
+    def picture(self, frame: np.ndarray) -> np.ndarray:
+        """uint8 [S, S, 3] to the same; beyond the edges the picture is mirrored."""
+        size, frame = (self.size, self.size), np.asarray(frame)
+        frame = cv2.warpAffine(frame, self.matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        frame = frame[:, ::-1] if self.mirror else frame
+        grey = frame.mean(2, keepdims=True)
+        mixed = (grey + (frame - grey) * self.saturation) * self.gain + self.offset
+        return np.clip(mixed, 0, 255).astype(np.uint8)
+
+    def face(self, landmarks: np.ndarray) -> Landmarks:
+        """[70, 3] pixels of the crop, depth last, to where `picture` shows them."""
+        points = landmarks[:, :2] @ self.matrix[:, :2].T + self.matrix[:, 2]
+        depth = landmarks[:, 2] * self.zoom
+        if self.mirror:
+            points = points[MIRROR] * [-1, 1] + [self.size, 0]
+            depth = depth[MIRROR]
+        return as_landmarks(np.column_stack([points, depth]))
+
+
+def as_landmarks(points: np.ndarray) -> Landmarks:
+    """[70, 3] as stored, depth last, not a number where the detector knew none."""
+    depth = None if np.isnan(points[:, 2]).any() else points[:, 2].astype(np.float32)
+    return Landmarks(points[:, :2].astype(np.float32), depth)
+
+
+def turned(picture: np.ndarray, landmarks: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A picture as if the head had been turned a little: what lets a person's only picture be a pair.
+
+    picture uint8 [S, S, 3], landmarks float32 [70, 3] as stored. The landmarks turn in space, the picture follows
+    by a thin-plate spline. It is fit for an input only: what it shows, no camera has seen.
+    """
+    turn = np.clip(random.normal(0, 1, 3), -_MOST, _MOST) * _TURN
+    rotation = cv2.Rodrigues(turn)[0]
+    still = spatial(as_landmarks(np.asarray(landmarks)))
+    centre = still.mean(0)
+    moved = (still - centre) @ rotation.T + centre
+    here, there = (torch.from_numpy(control_points(as_landmarks(points)))[None] for points in (still, moved))
+    carried = tps_warp(to_tensor(np.asarray(picture))[None], here, there)
+    return to_uint8(carried[0]), moved.astype(np.float32)

@@ -1,0 +1,248 @@
+"""Episodes: K pictures of one person and one more to reenact (Zakharov et al., ICCV 2019, sec. 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from fewshot_heads.datasets.augment import Change, turned
+from fewshot_heads.errors import BadInput
+from fewshot_heads.images import to_tensor
+from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE
+from fewshot_heads.landmarks.geometry import control_points
+from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
+
+
+class Clip(Protocol):
+    """Footage of one person: frames uint8 [S, S, 3], landmarks float32 [T, 70, 3] (pixels, depth last)."""
+
+    @property
+    def identity(self) -> str: ...
+
+    @property
+    def kind(self) -> str:
+        """ "video", or "stills": pictures that are not of one moment."""
+        ...
+
+    @property
+    def frames(self) -> Sequence[np.ndarray]: ...
+
+    @property
+    def landmarks(self) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Footage:
+    """A `Clip` in memory."""
+
+    identity: str
+    frames: Sequence[np.ndarray]
+    landmarks: np.ndarray
+    kind: str = "video"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some frames of a clip, as a `Clip`: indices [T'] of its frames."""
+
+    clip: Clip
+    indices: Sequence[int]
+
+    @property
+    def identity(self) -> str:
+        return self.clip.identity
+
+    @property
+    def kind(self) -> str:
+        return self.clip.kind
+
+    @property
+    def frames(self) -> Sequence[np.ndarray]:
+        return _Chosen(self.clip.frames, self.indices)
+
+    @property
+    def landmarks(self) -> np.ndarray:
+        return np.asarray(self.clip.landmarks)[list(self.indices)]
+
+
+class _Chosen(Sequence[np.ndarray]):
+    def __init__(self, frames: Sequence[np.ndarray], indices: Sequence[int]):
+        self.frames, self.indices = frames, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.frames[self.indices[index]]
+
+
+def hold_out(clips: Sequence[Clip], share: float) -> tuple[list[Clip], list[Clip]]:
+    """Each clip without its last share of frames, and these frames. Stills stay whole."""
+    seen: list[Clip] = []
+    unseen: list[Clip] = []
+    for clip in clips:
+        cut = round(len(clip.frames) * (1 - share))
+        if clip.kind == "stills" or cut in (0, len(clip.frames)):
+            seen.append(clip)
+            continue
+        seen.append(Part(clip, range(cut)))
+        unseen.append(Part(clip, range(cut, len(clip.frames))))
+    return seen, unseen
+
+
+@dataclass(frozen=True)
+class EpisodeSettings:
+    """How episodes are drawn (conf/data).
+
+    k_shot: pictures the embedder sees. sampling: "uniform" draws all frames of a clip alike, "hard" prefers
+    frames that are far apart and mouths that open. augment: strength of `Change`, 0 is off.
+    pseudo: share of the episodes of clips (stills always) whose pictures are `turned`. patch: side in pixels of
+    the square that perceptual and adversarial terms look at, None for the whole frame: their cost goes with it.
+    """
+
+    k_shot: int = 8
+    sampling: str = "uniform"
+    augment: float = 0.0
+    pseudo: float = 0.0
+    patch: int | None = None
+
+
+class Episodes(Dataset):
+    """Sample i is a pure function of (seed, i): the order survives a restart, and any number of workers.
+
+    A sample is what `assemble` gives, with corner [2] of the patch (x, y) and identity [], an index.
+    Raises BadInput when no clip is long enough for K + 1 pictures.
+    """
+
+    def __init__(self, clips: Sequence[Clip], length: int, settings: EpisodeSettings, seed: int = 0):
+        self.settings, self.length, self.seed = settings, length, seed
+        self.clips = [clip for clip in clips if clip.kind == "stills" or len(clip.frames) > settings.k_shot]
+        if not self.clips:
+            longest = max((len(clip.frames) for clip in clips), default=0)
+            raise BadInput(
+                f"data.k_shot={settings.k_shot}: takes clips of {settings.k_shot + 1} frames or more, the longest of "
+                f"{len(clips)} has {longest}; lower data.k_shot or prepare longer clips"
+            )
+        self.size: int = self.clips[0].frames[0].shape[0]
+        self.identities = sorted({clip.identity for clip in self.clips})
+        self._by_identity: dict[str, list[Clip]] = {name: [] for name in self.identities}
+        for clip in self.clips:
+            self._by_identity[clip.identity].append(clip)
+        # Square root: those with much footage come more often, but do not drown the others.
+        footage = np.array([sum(len(clip.frames) for clip in group) for group in self._by_identity.values()], float)
+        odds = np.sqrt(np.minimum(footage, 200))
+        self._odds = odds / odds.sum()
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        random = np.random.default_rng((self.seed, index))
+        identity = int(random.choice(len(self.identities), p=self._odds))
+        group = self._by_identity[self.identities[identity]]
+        clip = group[random.choice(len(group))]
+        landmarks = np.asarray(clip.landmarks)
+        shots, shown, driver = self._choose(clip, landmarks, random)
+        change = Change.draw(random, self.size, self.settings.augment)
+        pseudo = clip.kind == "stills" or random.random() < self.settings.pseudo
+        corner = self._corner(change.face(landmarks[driver]).points, random)
+        episode = assemble(clip, shots, shown, driver, change, random if pseudo else None)
+        return {**episode, "corner": corner, "identity": torch.tensor(identity)}
+
+    def _choose(
+        self, clip: Clip, landmarks: np.ndarray, random: np.random.Generator
+    ) -> tuple[list[int], int, int]:  # fmt: skip
+        """Indices of the K pictures, which of these the texture shows, and the index of the driver."""
+        count, k = len(clip.frames), self.settings.k_shot
+        if count <= k:  # stills: pictures may come twice, each time turned another way
+            return random.integers(count, size=k).tolist(), 0, int(random.integers(count))
+        if self.settings.sampling == "uniform":
+            *shots, driver = random.choice(count, k + 1, replace=False).tolist()
+            return shots, int(random.integers(k)), driver
+        source, driver = self._hard_pair(landmarks, random)
+        others = random.choice(count, k - 1, replace=False).tolist()
+        # Mostly the background that stays belongs to the picture that moves, as with a single source.
+        shown = int(random.integers(k)) if random.random() < 0.2 else 0
+        return [*others[:shown], source, *others[shown:]], shown, driver
+
+    def _hard_pair(self, landmarks: np.ndarray, random: np.random.Generator) -> tuple[int, int]:
+        """Source and driver: often far apart, sometimes one and the same, so that A to A comes back as A."""
+        driver = int(random.integers(len(landmarks)))
+        if random.random() < 0.08:
+            return driver, driver
+        if random.random() < 0.4:  # a mouth that opens is rare in most clips, and hard
+            by_opening = np.argsort(_openings(landmarks))
+            few = max(len(by_opening) // 4, 1)
+            return int(random.choice(by_opening[:few])), int(random.choice(by_opening[-few:]))
+        candidates = random.integers(len(landmarks), size=4)
+        apart = np.abs(landmarks[candidates] - landmarks[driver])[..., :2].mean((1, 2))
+        return int(candidates[apart.argmax()] if random.random() < 0.5 else candidates[0]), driver
+
+    def _corner(self, points: np.ndarray, random: np.random.Generator) -> torch.Tensor:
+        """The patch lies on the mouth, or anywhere about the face, by turns."""
+        on_mouth = random.random() < 0.5
+        spread = self.size * (0.05 if on_mouth else 0.1)
+        centre = points[OUTER_LIPS if on_mouth else slice(None)].mean(0) + random.normal(0, spread, 2)
+        patch = min(self.settings.patch or self.size, self.size)
+        return torch.from_numpy(np.clip(centre - patch / 2, 0, self.size - patch).astype(np.int64))
+
+
+def assemble(
+    clip: Clip, shots: Sequence[int], shown: int, driver: int, change: Change, turn: np.random.Generator | None = None
+) -> dict[str, torch.Tensor]:
+    """One episode from frames `shots` of a clip to its frame `driver`, all changed alike; turn: see `turned`.
+
+    A dict of tensors, S the clip's size:
+    pictures, stickmen [K, 3, S, S] in [-1, 1]: what the embedder sees; the first is the one whose background stays;
+    shown []: which of them the texture shows; opened [1, S, S]: see `models.generator.Texture`;
+    driver, stickman [3, S, S]: the truth and its landmarks;
+    source_points, driver_points [N, 2]: control points of the shown picture and of the driver, pixels;
+    regions [3, S, S], 0 to 1: eyes, mouth, and what opens between shown picture and driver;
+    face [4]: box of the driver's face, pixels.
+    """
+    landmarks, size = np.asarray(clip.landmarks), change.size
+    seen = {i: (clip.frames[i], landmarks[i]) for i in dict.fromkeys(shots)}
+    if turn is not None:
+        seen = {i: turned(*picture, turn) for i, picture in seen.items()}
+    pictures = {i: change.picture(picture) for i, (picture, _) in seen.items()}
+    faces = {i: change.face(points) for i, (_, points) in seen.items()}
+    stickmen = {i: draw_stickman(face.points, size) for i, face in faces.items()}
+    source, goal = faces[shots[shown]], change.face(landmarks[driver])
+    opened = draw_opened(source.points, goal.points, size)
+    return {
+        "pictures": to_tensor(np.stack([pictures[i] for i in shots])),
+        "stickmen": to_tensor(np.stack([stickmen[i] for i in shots])),
+        "shown": torch.tensor(shown),
+        "opened": torch.from_numpy(opened)[None],
+        "driver": to_tensor(change.picture(clip.frames[driver])),
+        "stickman": to_tensor(draw_stickman(goal.points, size)),
+        "source_points": torch.from_numpy(control_points(source)),
+        "driver_points": torch.from_numpy(control_points(goal)),
+        "regions": torch.from_numpy(np.stack([*_regions(goal.points, size), opened]).astype(np.float32)),
+        "face": torch.from_numpy(goal.box.astype(np.float32)),
+    }
+
+
+def _openings(landmarks: np.ndarray) -> np.ndarray:
+    """[T]: gap of the inner lips over the mouth's width."""
+    gap = np.linalg.norm(landmarks[:, [61, 62, 63], :2] - landmarks[:, [67, 66, 65], :2], axis=-1)
+    width = np.linalg.norm(landmarks[:, 48, :2] - landmarks[:, 54, :2], axis=-1)
+    return gap.mean(1) / np.maximum(width, 1e-6)
+
+
+def _regions(points: np.ndarray, size: int) -> list[np.ndarray]:
+    """Soft-edged masks of the eyes and of the mouth, float32 [size, size]."""
+    regions = []
+    for parts in ((RIGHT_EYE, LEFT_EYE), (OUTER_LIPS,)):
+        region: np.ndarray = np.zeros((size, size), np.float32)
+        for part in parts:
+            cv2.fillConvexPoly(region, cv2.convexHull(points[part].round().astype(np.int32)), 1.0)
+        wide = max(round(size * 9 / 256), 1)
+        regions.append(cv2.GaussianBlur(cv2.dilate(region, np.ones((wide, wide))), (0, 0), size / 64))
+    return regions

@@ -1,0 +1,159 @@
+"""A training run and its folder: the loop, log.jsonl, state.pt to resume from, and grids to look at."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from fewshot_heads.datasets.episodes import Episodes
+from fewshot_heads.errors import BadInput, WeightsMismatch
+from fewshot_heads.images import refused, to_uint8, whole_file, write_image
+from fewshot_heads.models import Networks
+from fewshot_heads.provenance import UNNAMED
+from fewshot_heads.training import Episode, Reenactment, Training
+
+
+class Batches:
+    """Indices of each step's share of the samples: process `rank` of `count` takes its slice of every batch."""
+
+    def __init__(self, first: int, last: int, batch: int, rank: int = 0, count: int = 1):
+        if batch % count:
+            raise BadInput(f"batch={batch} cannot be shared by {count} processes; make it a multiple")
+        self.steps, self.batch, self.share, self.rank = range(first, last), batch, batch // count, rank
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in self.steps:
+            start = step * self.batch + self.rank * self.share
+            yield list(range(start, start + self.share))
+
+
+def train(
+    training: Training, episodes: Episodes, out: Path, batch: int, workers: int = 1, save_minutes: float = 4,
+    grid_every: int = 500, tensorboard: bool = False, unseen: Episode | None = None,
+) -> None:  # fmt: skip
+    """Runs `training` to its last step, or goes on with it; writes state.pt, log.jsonl and grids into out.
+
+    unseen: episodes that are not trained on, for the grids and for the log's "unseen" terms of the averaged weights.
+    """
+    accelerator, resume = training.accelerator, out / "state.pt"
+    main = accelerator.is_main_process
+    out.mkdir(parents=True, exist_ok=True)
+    if resume.exists():
+        load_state(training, resume)
+    batches = Batches(training.step, training.steps, batch, accelerator.process_index, accelerator.num_processes)
+    loader = DataLoader(
+        episodes, batch_sampler=batches, num_workers=workers, prefetch_factor=4 if workers else None,
+        pin_memory=accelerator.device.type == "cuda",
+    )  # fmt: skip
+    saved = time.monotonic()
+    bar = tqdm(
+        loader, "meta-learn", initial=training.step, total=training.steps, disable=None if main else True, unit="step"
+    )
+    with Log(out, training.step, tensorboard) if main else nullcontext() as log:
+        for episode in bar:
+            terms = training.update(episode)
+            if log is None:
+                continue
+            log.add(training.step, terms)
+            bar.set_postfix({name: f"{value:.3g}" for name, value in list(terms.items())[:3]}, refresh=False)
+            if training.step % grid_every == 0 or training.step == training.steps:
+                save_grid(training.ema, unseen or episode, out / f"grid_{training.step:06d}.jpg")
+                log.add(training.step, {f"unseen_{name}": value for name, value in measure(training, unseen).items()})
+            if time.monotonic() - saved > 60 * save_minutes or training.step == training.steps:
+                save_state(training, resume)
+                saved = time.monotonic()
+    accelerator.wait_for_everyone()
+
+
+@torch.no_grad()
+def measure(training: Training, unseen: Episode | None) -> dict[str, float]:
+    """The content terms of the averaged weights; nothing without episodes."""
+    if unseen is None:
+        return {}
+    unseen = {key: value.to(training.accelerator.device) for key, value in unseen.items()}
+    frame, _ = Reenactment(training.ema)(unseen)
+    return {name: float(term) for name, term in training.criteria.content(frame, unseen).items()}
+
+
+class Log:
+    """log.jsonl, a line a step, and TensorBoard's scalars. Lines after the checkpoint gone on from are dropped."""
+
+    def __init__(self, out: Path, step: int, tensorboard: bool):
+        path = out / "log.jsonl"
+        kept = [line for line in path.read_text().splitlines() if _step(line) <= step] if path.exists() else []
+        path.write_text("".join(f"{line}\n" for line in kept))
+        self.file = open(path, "a", buffering=1)  # noqa: SIM115 (closed with the log)
+        self.board: Any = None
+        if tensorboard:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError as error:
+                raise BadInput(
+                    "tensorboard=true needs pip install 'fewshot_heads[train]'; or tensorboard=false"
+                ) from error
+            self.board = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
+
+    def __enter__(self) -> Log:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+        if self.board is not None:
+            self.board.close()
+
+    def add(self, step: int, terms: Mapping[str, float]) -> None:
+        if not terms:
+            return
+        self.file.write(json.dumps({"step": step, **{name: round(value, 5) for name, value in terms.items()}}) + "\n")
+        if self.board is not None:
+            for name, value in terms.items():
+                self.board.add_scalar(name, value, step)
+
+
+def _step(line: str) -> int:
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):  # the line a kill cut short
+        return 1 << 62
+
+
+def save_state(training: Training, path: Path) -> None:
+    """Whole or not at all: on a full disk the last good one stays. Raises OutputError."""
+    with whole_file(path, (".pt",), overwrite=True) as part:
+        try:
+            torch.save(training.state_dict(), part)
+        except (OSError, RuntimeError) as error:
+            raise refused(path, error) from error
+
+
+def load_state(training: Training, path: Path) -> None:
+    """Raises WeightsMismatch for a checkpoint of another architecture or number of identities, or a broken one."""
+    try:
+        training.load_state_dict(torch.load(path, map_location=training.accelerator.device, weights_only=True))
+    except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise WeightsMismatch(
+            f"{path}: does not fit this run ({reason}); use the configuration it began with, or another -o"
+        ) from error
+
+
+@torch.no_grad()
+def save_grid(networks: Networks, episode: Episode, path: Path, most: int = 8) -> None:
+    """One column an episode: source, stickman, result, truth."""
+    device = next(networks.parameters()).device
+    shown = {key: value[:most].to(device) for key, value in episode.items()}
+    result, _ = Reenactment(networks)(shown)
+    source = shown["pictures"][torch.arange(len(result), device=device), shown["shown"]]
+    rows = [source, shown["stickman"], result, shown["driver"]]
+    write_image(path, to_uint8(torch.cat([torch.cat(list(row), 2) for row in rows], 1)), UNNAMED, overwrite=True)
