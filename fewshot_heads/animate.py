@@ -21,7 +21,7 @@ from fewshot_heads.config import compose
 from fewshot_heads.errors import OutputError, UsageError
 from fewshot_heads.head import Head
 from fewshot_heads.images import check_target
-from fewshot_heads.landmarks import detector
+from fewshot_heads.landmarks import detectors
 from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.video import WRITTEN, VideoWriter
 from fewshot_heads.video_reader import read_video
@@ -63,10 +63,7 @@ def _animate(arguments: argparse.Namespace) -> Path:
     if config.threads:
         torch.set_num_threads(config.threads)
     driver = read_video(driver_path)
-    options = dict(config.landmarks)
-    backend = options.pop("backend")
-    detectors = [detector(backend, **options) for _ in range(2 if backend == "mediapipe" else 1)]
-    reenactor = Reenactor(load_checkpoint(config.model), config.device, detectors)
+    reenactor = Reenactor(load_checkpoint(config.model), config.device, detectors(**config.landmarks))
     if sources[0].suffix == ".safetensors":
         if len(sources) > 1:
             raise UsageError(f"{sources[0]}: a saved head is the only source; leave the others out")

@@ -119,7 +119,7 @@ def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
             _check_option(group, option)
     config = _compose(name, [f"{key}={value}" for key, value in pairs if key in groups])
     # What picks a group's code is the group's option, never a key of its own.
-    defaults = {key: default for key, default in _leaves(config) if not key.endswith(".backend")}
+    defaults = {key: default for key, default in _leaves(config) if not key.endswith((".backend", ".architecture"))}
     for key, text in pairs:
         if key in groups:
             continue

@@ -56,9 +56,29 @@ def match(e_hat: Tensor, w: Tensor) -> Tensor:
     return F.l1_loss(e_hat, w.detach())
 
 
-def patches(images: Tensor, corner: Tensor, side: int | None) -> Tensor:
+def fooled(critic: nn.Module, frame: Tensor, truth: Tensor, stickman: Tensor, given: Tensor) -> dict[str, Tensor]:
+    """The generator's adversarial terms: L_ADV of eq. 4, with feature matching L_FM apart.
+
+    critic: (frame, stickman, given) -> (score, features); it is frozen meanwhile.
+    """
+    critic.requires_grad_(False)
+    score, features = critic(frame, stickman, given)
+    with torch.no_grad():
+        _, wanted = critic(truth, stickman, given)
+    critic.requires_grad_(True)
+    matching = feature_distance(features, wanted) / len(features)
+    return {"adversarial": hinge_generator(score), "feature_matching": matching}
+
+
+def judged(critic: nn.Module, frame: Tensor, truth: Tensor, stickman: Tensor, given: Tensor) -> Tensor:
+    """The discriminator's loss, eq. 9, for a frame without history. Truth and frame go through in one call."""
+    scores, _ = critic(torch.cat([truth, frame.detach()]), torch.cat([stickman] * 2), torch.cat([given] * 2))
+    return hinge_discriminator(*scores.chunk(2))
+
+
+def patches(images: Tensor, corner: Tensor | None, side: int | None) -> Tensor:
     """The side x side squares of images [B, C, H, W] that begin at corner [B, 2] (x, y); None is the whole."""
-    if side is None or side >= images.shape[-1]:
+    if corner is None or side is None or side >= images.shape[-1]:
         return images
     cut = [image[:, y : y + side, x : x + side] for image, (x, y) in zip(images, corner.tolist(), strict=True)]
     return torch.stack(cut)
@@ -104,6 +124,10 @@ class Criteria(nn.Module):
         """0 for a term the table does not have."""
         return float(self.table.get(name, {}).get("weight", 0.0))
 
+    def look(self, images: Tensor, episode: Mapping[str, Tensor]) -> Tensor:
+        """The part of images [B, C, S, S] that perceptual and adversarial terms see: the patch, if there is one."""
+        return patches(images, episode.get("corner"), self.patch)
+
     def content(self, frame: Tensor, episode: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Terms that compare a frame [B, 3, S, S] with the driver of its episode."""
         truth, terms = episode["driver"], {}
@@ -115,7 +139,7 @@ class Criteria(nn.Module):
             )
             terms["l1"] = weighted_l1(frame, truth, region)
         if "vgg19" in self.networks:
-            seen, real = (patches(x, episode["corner"], self.patch) for x in (frame, truth))
+            seen, real = (self.look(x, episode) for x in (frame, truth))
             terms["vgg19"] = _perceptual(self.networks["vgg19"], seen, real)
         if "vggface" in self.networks:
             seen, real = (faces(x, episode["face"]) for x in (frame, truth))

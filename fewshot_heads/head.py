@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +19,12 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import Crop
 
 _FORMAT = "fewshot_heads.head.1"
+_TUNED = "tuned."
 
 
 @dataclass(frozen=True)
 class Head:
-    """One person (K pictures) as the generator sees them. Immutable; made by `Reenactor.embed`.
+    """One person (K pictures) as the generator sees them. Immutable; made by `Reenactor.embed` or `.fine_tune`.
 
     e_hat: float32 [E], the identity embedding, mean over the K pictures.
     style: float32 [P], every AdaIN scale and shift.
@@ -31,6 +33,7 @@ class Head:
     picture: uint8 [H, W, 3], the first picture whole, into which the moving head is pasted back.
     crop: where in `picture` the first texture lies.
     generator: sha256 of the weights that made it; only those can animate it.
+    tuned: the generator's state after fine-tuning, which then takes the place of the shipped one; or None.
     """
 
     e_hat: Tensor
@@ -40,6 +43,7 @@ class Head:
     picture: np.ndarray
     crop: Crop
     generator: str
+    tuned: Mapping[str, Tensor] | None = None
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:
         """Writes one `.safetensors` file; pictures inside it are lossless PNG. Raises OutputError."""
@@ -51,6 +55,8 @@ class Head:
         tensors["picture"] = _to_png(self.picture)
         for i, texture in enumerate(self.textures):
             tensors[f"texture_{i}"] = _to_png(texture)
+        for name, value in (self.tuned or {}).items():
+            tensors[f"{_TUNED}{name}"] = value.half()
         about = {"format": _FORMAT, "generator": self.generator}
         with whole_file(path, (".safetensors",), overwrite) as part:
             try:
@@ -78,7 +84,10 @@ class Head:
             left, top, side, size = tensors["crop"].tolist()
             textures = np.stack([_from_png(tensors[f"texture_{i}"]) for i in range(len(faces))])
             picture, crop = _from_png(tensors["picture"]), Crop(left, top, side, int(size))
-            return cls(tensors["e_hat"], tensors["style"], textures, faces, picture, crop, about["generator"])
+            tuned = {k.removeprefix(_TUNED): v.float() for k, v in tensors.items() if k.startswith(_TUNED)}
+            return cls(
+                tensors["e_hat"], tensors["style"], textures, faces, picture, crop, about["generator"], tuned or None
+            )
         except (OSError, SafetensorError, KeyError, ValueError, IndexError, TypeError, cv2.error) as error:
             raise BadInput(f"{path}: not a head saved by fewshot_heads; make one with Head.save") from error
 

@@ -92,7 +92,9 @@ def prepare_footage(root: Path, out: Path, settings: Mapping[str, Any], workers:
     _write_lines(out / _REJECTED, scratch, rejects)
     if not clips:
         shutil.rmtree(scratch)
-        raise BadInput(f"{root}: no clip is left ({_tally(rejects)}); {out / _REJECTED} says why, file by file")
+        raise BadInput(
+            f"{root}: no clip is left ({_tally(_by_reason(rejects))}); {out / _REJECTED} says why, file by file"
+        )
     for stale in out.glob("*.tar"):  # of a run that was stopped while it packed, perhaps before more footage came
         stale.unlink()
     clips = in_splits(named(clips, how, settings["same_person"]), settings["val_share"], settings["seed"])
@@ -105,14 +107,7 @@ def prepare_footage(root: Path, out: Path, settings: Mapping[str, Any], workers:
     _write_lines(out / INDEX, scratch, rows)  # last: a folder that has it is complete
     shutil.rmtree(scratch)
 
-    people = totals["identities"]
-    print(
-        f"{people['train']} people to train on, {people['val']} held out; {len(rows)} clips, {totals['seconds']:.0f} s"
-    )
-    print(f"left out: {_tally(rejects)}; {out / _REJECTED} lists them, {out / _SHEET} shows the rest")
-    work = time.monotonic() - began
-    # Of no file: what a run takes is no part of its result.
-    print(f"{looked_at:.0f} s of video in {work:.0f} s of work, {looked_at / work:.2f} a second")
+    _report(out, totals, looked_at, time.monotonic() - began)
     return out
 
 
@@ -178,13 +173,24 @@ def _totals(sources: int, rows: list[dict[str, Any]], rejects: list[dict[str, An
         "clips": {split: sum(row["split"] == split for row in rows) for split in SPLITS},
         "frames": sum(row["frames"] for row in rows),
         "seconds": round(sum(row["seconds"] for row in rows), 3),
-        "rejects": dict(sorted(Counter(reject["reason"] for reject in rejects).items())),
+        "rejects": _by_reason(rejects),
     }
 
 
-def _tally(rejects: list[dict[str, Any]]) -> str:
-    counts = Counter(reject["reason"] for reject in rejects)
-    return ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items())) or "nothing"
+def _report(out: Path, totals: Mapping[str, Any], looked_at: float, work: float) -> None:
+    """What was made, to read. The time it took stands in no file: it is no part of the result."""
+    people, clips = totals["identities"], sum(totals["clips"].values())
+    print(f"{people['train']} people to train on, {people['val']} held out: {clips} clips, {totals['seconds']:.0f} s")
+    print(f"left out: {_tally(totals['rejects'])}; {out / _REJECTED} lists them, {out / _SHEET} shows the rest")
+    print(f"{looked_at:.0f} s of video in {work:.0f} s of work, {looked_at / work:.2f} a second")
+
+
+def _tally(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in counts.items()) or "nothing"
+
+
+def _by_reason(rejects: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    return dict(sorted(Counter(reject["reason"] for reject in rejects).items()))
 
 
 def _write_lines(path: Path, scratch: Path, rows: Iterable[Mapping[str, Any]]) -> None:

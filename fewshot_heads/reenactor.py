@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
+import copy
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from fewshot_heads.checkpoint import Checkpoint, load_checkpoint, pick_device
 from fewshot_heads.errors import BadInput, NoFaceFound, WeightsMismatch
 from fewshot_heads.head import Head
-from fewshot_heads.images import read_image, to_tensor, to_uint8
-from fewshot_heads.landmarks import Detector, Landmarks, detector
-from fewshot_heads.landmarks.geometry import Crop, control_points, pose_distance
+from fewshot_heads.images import read_image, to_tensor
+from fewshot_heads.landmarks import Detector, Landmarks, detectors
+from fewshot_heads.landmarks.geometry import Crop
 from fewshot_heads.landmarks.retarget import retarget
-from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
 from fewshot_heads.landmarks.tracking import Motion, track
-from fewshot_heads.models.generator import Texture
-from fewshot_heads.models.texture import normalise, tps_flow
+from fewshot_heads.painter import Painter, stickmen_of
 from fewshot_heads.paste import Paster
 from fewshot_heads.provenance import Provenance
 
+if TYPE_CHECKING:
+    from fewshot_heads.tuning import Tuning
+
 logger = logging.getLogger(__name__)
 
-_BLEND_SHARPNESS = 0.02  # pose distance over which one of several pictures gives way to another
-_SKIN = np.array([1.251, 0.933, 0.801])  # mean colour of the training faces, over its own mean
-_IN_USE = 2  # pictures blended in one frame, at most
 _TEXTURE_SIZES = (256, 768)  # pixels; crops are kept at their own resolution between these
 
 
@@ -40,14 +37,14 @@ class Reenactor:
 
     checkpoint: the networks; make one with `from_pretrained`.
     device: "auto", "cpu", "cuda", "mps" ...
-    detectors: of landmarks; two look at two frames of a driver at once.
+    searchers: detectors of landmarks; two look at two frames of a driver at once.
     """
 
-    def __init__(self, checkpoint: Checkpoint, device: str = "auto", detectors: Sequence[Detector] | None = None):
+    def __init__(self, checkpoint: Checkpoint, device: str = "auto", searchers: Sequence[Detector] | None = None):
         self.device = pick_device(device)
         self.checkpoint = checkpoint
         self.networks = checkpoint.networks.to(self.device)
-        self.detectors = list(detectors or (detector("mediapipe"), detector("mediapipe")))
+        self.detectors = list(searchers or detectors())
         self.size: int = checkpoint.about["spec"]["size"]
 
     @classmethod
@@ -55,8 +52,7 @@ class Reenactor:
         cls, model: str | Path = "realtime", device: str = "auto", landmarks: str = "mediapipe"
     ) -> Reenactor:
         """model: a shipped preset or a path to a `.safetensors`; landmarks: the detector's backend."""
-        detectors = [detector(landmarks) for _ in range(2 if landmarks == "mediapipe" else 1)]
-        return cls(load_checkpoint(model), device, detectors)
+        return cls(load_checkpoint(model), device, detectors(landmarks))
 
     def provenance(self, composite: bool = True) -> Provenance:
         """The mark for a `VideoWriter`; composite: the head is pasted back into the real picture."""
@@ -79,11 +75,31 @@ class Reenactor:
         textures = np.stack([_at(crop, resolution).cut(image) for image, _, crop in shots])
         frames = to_tensor(np.stack([crop.cut(image) for image, _, crop in shots])).to(self.device)
         landmarks = [crop.to_crop(landmarks) for _, landmarks, crop in shots]
-        stickmen = self._stickmen(landmarks)
+        stickmen = stickmen_of(landmarks, self.size).to(self.device)
         e_hat = self.networks.embedder(frames[None], stickmen[None]).mean(1)
         style = self.networks.generator.project(e_hat)
         image, _, crop_box = shots[0]
         return Head(e_hat[0].cpu(), style[0].cpu(), textures, landmarks, image, crop_box, self.checkpoint.sha256)
+
+    def fine_tune(
+        self,
+        head: Head,
+        pictures: Sequence[str | Path | np.ndarray] | None = None,
+        steps: int | None = None,
+        tuning: Tuning | None = None,
+        criterion: Mapping[str, Mapping[str, Any]] | None = None,
+        on_step: Callable[[int, int], object] | None = None,
+    ) -> Head:
+        """The same person with a generator of its own: stage two of Zakharov et al., ICCV 2019, sec. 3.3.
+
+        pictures: T of that person to learn from; None takes the head's own. steps: None goes by their number.
+        tuning, criterion: the settings and the table of terms; None takes those of conf/fine_tune.yaml.
+        on_step: called with (steps done, steps in all). Raises as `embed` does.
+        """
+        from fewshot_heads.tuning import personalise
+
+        learner = head if pictures is None else self.embed(pictures)
+        return personalise(self.checkpoint, head, learner, steps, tuning, criterion, on_step)
 
     def _shot(
         self, picture: str | Path | np.ndarray, index: int, face: int, crop: str
@@ -160,73 +176,18 @@ class Reenactor:
         return self._frames(head, faces, paste_back, batch)
 
     def _frames(self, head: Head, faces: list[Landmarks], paste_back: bool, batch: int) -> Iterator[np.ndarray]:
-        shown = _Shown(head, self.size, self.device)
+        painter = Painter(head, self._generator(head), self.size, self.device)
         paster = Paster(head.picture, head.crop) if paste_back else None
         for first in range(0, len(faces), batch):
-            for frame in self._generate(shown, faces[first : first + batch], large=paste_back):
+            for frame in painter.paint(faces[first : first + batch], large=paste_back):
                 yield paster.paste(frame) if paster else frame
 
-    @torch.inference_mode()
-    def _generate(self, shown: _Shown, faces: list[Landmarks], large: bool) -> np.ndarray:
-        """uint8 [B, R, R, 3] at the textures' resolution, or the generator's."""
-        generator = self.networks.generator
-        texture, place = shown.texture(faces)
-        layers = generator.layers(self._stickmen(faces), shown.style.expand(len(faces), -1), texture)
-        layers = layers._replace(paint=(layers.paint + 1) * shown.tint - 1)
-        if large:
-            texture = texture._replace(images=shown.large[place], still=shown.large[:1].expand(len(faces), -1, -1, -1))
-        return to_uint8(layers.compose(texture))
-
-    def _stickmen(self, faces: list[Landmarks]) -> Tensor:
-        drawn = np.stack([draw_stickman(face.points, self.size) for face in faces])
-        return to_tensor(drawn).to(self.device)
-
-
-class _Shown:
-    """A head on the device: everything that depends on the source alone, computed once."""
-
-    def __init__(self, head: Head, size: int, device: torch.device):
-        self.landmarks, self.size = head.landmarks, size
-        self.style = head.style.to(device)[None]
-        images = large = to_tensor(head.textures)
-        if large.shape[-1] != size:
-            images = F.interpolate(large, (size, size), mode="bilinear", align_corners=False, antialias=True)
-        tint = _tint(to_uint8(images[0]), head.landmarks[0].points)
-        self.tint = torch.from_numpy(tint.astype(np.float32)).view(1, 3, 1, 1).to(device)
-        self.large, self.images = large.to(device), images.to(device)
-        # On the CPU: the spline's system is small, and MPS cannot solve it with torch 2.6.
-        self.points = torch.from_numpy(np.stack([control_points(face) for face in head.landmarks]))
-
-    def texture(self, faces: list[Landmarks]) -> tuple[Texture, Tensor]:
-        """For each face the pictures nearest to it in pose and expression, and their indices [B, T]."""
-        count = len(faces)
-        away = torch.tensor([[pose_distance(own, face) for own in self.landmarks] for face in faces])
-        nearest, place = away.topk(min(_IN_USE, len(self.landmarks)), largest=False)
-        weights = torch.softmax(-nearest / _BLEND_SHARPNESS, 1).to(self.style.device)
-        driver = torch.from_numpy(np.stack([control_points(face) for face in faces]))
-        source = self.points[place]
-        used = place.shape[1]
-        driver = driver[:, None].expand(-1, used, -1, -1)
-        flows = tps_flow(normalise(source, self.size).flatten(0, 1), normalise(driver, self.size).flatten(0, 1))
-        still = self.images[:1].expand(count, -1, -1, -1)
-        shown = [self.landmarks[i].points for i in place[:, 0]]
-        opened = [draw_opened(own, face.points, self.size) for own, face in zip(shown, faces, strict=True)]
-        shut = torch.from_numpy(np.stack(opened)).to(still.device)[:, None]
-        flows = flows.unflatten(0, (count, used)).to(still.device)
-        return Texture(self.images[place], flows, weights, still, shut), place
-
-
-def _tint(image: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """[3] gains that bring paint, made for photographs, to the colours of the face in image (von Kries).
-
-    A painting under yellow varnish or a grey photograph would otherwise get teeth of another world.
-    """
-    face = np.zeros(image.shape[:2], np.uint8)
-    cv2.fillConvexPoly(face, cv2.convexHull(points[:48].round().astype(np.int32)), 1)
-    if not face.any():
-        return np.ones(3)
-    colour = image[face > 0].mean(0) + 1
-    return np.clip(colour / colour.mean() / _SKIN, 0.5, 2.0)
+    def _generator(self, head: Head) -> torch.nn.Module:
+        if head.tuned is None:
+            return self.networks.generator
+        generator = copy.deepcopy(self.networks.generator)
+        generator.load_state_dict(head.tuned)
+        return generator
 
 
 def _check(name: str, value: str, words: tuple[str, ...]) -> None:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fewshot_heads import criteria
-from fewshot_heads.criteria import Criteria, Table, patches
+from fewshot_heads.criteria import Criteria, Table
 from fewshot_heads.models import Networks, build, build_discriminator
 from fewshot_heads.models.critic import Critic
 from fewshot_heads.models.generator import Texture
@@ -88,8 +88,7 @@ class Training:
         patch: int | None = None, seed: int = 0, start: Networks | None = None,
     ):  # fmt: skip
         torch.manual_seed(seed)
-        self.spec, self.steps, self.optim, self.seed, self.patch = spec, steps, optim, seed, patch
-        self.accelerator = accelerator
+        self.steps, self.optim, self.seed, self.accelerator = steps, optim, seed, accelerator
         self.criteria = Criteria(table, patch).to(accelerator.device)
         networks = build(spec)
         if start is not None:
@@ -136,42 +135,24 @@ class Training:
             terms = self.criteria.content(frame, episode)
             if self.criteria.weight("match"):
                 terms["match"] = criteria.match(e_hat, self.critic.W(episode["identity"]))
+            seen, real, stickman = (
+                self.criteria.look(x, episode) for x in (frame, episode["driver"], episode["stickman"])
+            )
             if adversarial:
-                terms |= self._fooled(frame, episode)
+                # The critic outside its wrapper: its gradients are none of this step's business.
+                terms |= criteria.fooled(self.critic, seen, real, stickman, episode["identity"])
         self._descend(self.criteria.total(terms, self.step), self.networks, self.optimiser)
 
         # Discriminator: eq. 9.
-        if adversarial:
-            for _ in range(optim.discriminator_steps):
-                terms["discriminator"] = self._judged(frame.detach(), episode)
+        for _ in range(optim.discriminator_steps if adversarial else 0):
+            terms["discriminator"] = criteria.judged(self.shared_critic, seen, real, stickman, episode["identity"])
+            if not torch.isfinite(terms["discriminator"]):
+                raise FloatingPointError(f"step {self.step}: discriminator is not finite; lower optim.lr_discriminator")
+            self._descend(terms["discriminator"], self.critic, self.critic_optimiser, self.table_optimiser)
         self.step += 1
         self._average()
         means = self.accelerator.reduce(torch.stack([term.detach().float() for term in terms.values()]), "mean")
         return dict(zip(terms, means.tolist(), strict=True))
-
-    def _fooled(self, frame: Tensor, episode: Episode) -> dict[str, Tensor]:
-        seen, real, stickman = (self._patch(x, episode) for x in (frame, episode["driver"], episode["stickman"]))
-        # The critic outside its wrapper, and frozen: its gradients are none of this step's business.
-        self.critic.requires_grad_(False)
-        score, features = self.critic(seen, stickman, episode["identity"])
-        with torch.no_grad():
-            _, wanted = self.critic(real, stickman, episode["identity"])
-        self.critic.requires_grad_(True)
-        matching = criteria.feature_distance(features, wanted) / len(features)
-        return {"adversarial": criteria.hinge_generator(score), "feature_matching": matching}
-
-    def _judged(self, frame: Tensor, episode: Episode) -> Tensor:
-        seen, real, stickman = (self._patch(x, episode) for x in (frame, episode["driver"], episode["stickman"]))
-        both = [torch.cat(pair) for pair in ((real, seen), (stickman, stickman), (episode["identity"],) * 2)]
-        scores, _ = self.shared_critic(*both)
-        loss = criteria.hinge_discriminator(*scores.chunk(2))
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"step {self.step}: discriminator is not finite; lower optim.lr_discriminator")
-        self._descend(loss, self.critic, self.critic_optimiser, self.table_optimiser)
-        return loss
-
-    def _patch(self, images: Tensor, episode: Episode) -> Tensor:
-        return patches(images, episode["corner"], self.patch)
 
     def _descend(self, loss: Tensor, module: nn.Module, *optimisers: torch.optim.Optimizer | None) -> None:
         module.zero_grad(set_to_none=True)

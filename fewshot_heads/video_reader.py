@@ -20,6 +20,7 @@ from PIL import Image
 from fewshot_heads.errors import BadInput
 from fewshot_heads.images import read_image
 
+VIDEOS = {".mp4", ".mov", ".webm", ".avi", ".mpg", ".mpeg", ".mkv", ".m4v", ".wmv", ".flv", ".ts", ".3gp", ".gif"}
 BT709, BT601 = 1, 6  # as files tag them
 
 

@@ -18,8 +18,8 @@ MIRROR = np.r_[
     16:-1:-1, 26:16:-1, 27:31, 35:30:-1, 45:41:-1, 47, 46, 39:35:-1, 41, 40,
     54:47:-1, 59:54:-1, 64:59:-1, 67:64:-1, 69, 68,
 ]  # fmt: skip
-_TURN = np.radians([7.0, 10.0, 4.0])  # standard deviation of a pseudo-pair's pitch, yaw and roll
-_MOST = 2.0  # standard deviations: farther than this the stretched cheek teaches nothing
+_TURN = np.radians([4.0, 6.0, 3.0])  # standard deviation of a pseudo-pair's pitch, yaw and roll
+_MOST = 1.7  # standard deviations: farther than this the stretched cheek teaches nothing
 
 
 @dataclass(frozen=True)
@@ -76,17 +76,33 @@ def as_landmarks(points: np.ndarray) -> Landmarks:
     return Landmarks(points[:, :2].astype(np.float32), depth)
 
 
+def as_stored(face: Landmarks) -> np.ndarray:
+    """float32 [70, 3], depth last; not a number where the detector knew none."""
+    depth = np.full(len(face.points), np.nan) if face.depth is None else face.depth
+    return np.column_stack([face.points, depth]).astype(np.float32)
+
+
 def turned(picture: np.ndarray, landmarks: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A picture as if the head had been turned a little: what lets a person's only picture be a pair.
 
     picture uint8 [S, S, 3], landmarks float32 [70, 3] as stored. The landmarks turn in space, the picture follows
-    by a thin-plate spline. It is fit for an input only: what it shows, no camera has seen.
+    by a thin-plate spline, its background stays. It is fit for an input only: what it shows, no camera has seen.
     """
     turn = np.clip(random.normal(0, 1, 3), -_MOST, _MOST) * _TURN
     rotation = cv2.Rodrigues(turn)[0]
     still = spatial(as_landmarks(np.asarray(landmarks)))
     centre = still.mean(0)
     moved = (still - centre) @ rotation.T + centre
-    here, there = (torch.from_numpy(control_points(as_landmarks(points)))[None] for points in (still, moved))
-    carried = tps_warp(to_tensor(np.asarray(picture))[None], here, there)
-    return to_uint8(carried[0]), moved.astype(np.float32)
+    here, there = (control_points(as_landmarks(points)) for points in (still, moved))
+    image = to_tensor(np.asarray(picture))[None]
+    carried = tps_warp(image, torch.from_numpy(here)[None], torch.from_numpy(there)[None])
+    head = torch.from_numpy(_hull(np.vstack([here, there]), picture.shape[0]))
+    return to_uint8((image + head * (carried - image))[0]), moved.astype(np.float32)
+
+
+def _hull(points: np.ndarray, size: int) -> np.ndarray:
+    """Soft-edged mask of the points' convex hull and of the hair and ears around it, float32 [size, size]."""
+    mask: np.ndarray = np.zeros((size, size), np.float32)
+    cv2.fillConvexPoly(mask, cv2.convexHull(points.round().astype(np.int32)), 1.0)
+    mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size // 4, size // 4)))
+    return cv2.GaussianBlur(mask, (0, 0), size / 32)

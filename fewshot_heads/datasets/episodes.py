@@ -19,6 +19,9 @@ from fewshot_heads.landmarks.geometry import control_points
 from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
 
 
+_TURNED_STILLS = 0.75  # the rest keeps A to A exact
+
+
 class Clip(Protocol):
     """Footage of one person: frames uint8 [S, S, 3], landmarks float32 [T, 70, 3] (pixels, depth last)."""
 
@@ -102,7 +105,7 @@ class EpisodeSettings:
 
     k_shot: pictures the embedder sees. sampling: "uniform" draws all frames of a clip alike, "hard" prefers
     frames that are far apart and mouths that open. augment: strength of `Change`, 0 is off.
-    pseudo: share of the episodes of clips (stills always) whose pictures are `turned`. patch: side in pixels of
+    pseudo: share of the episodes of clips (of stills: three in four) whose pictures are `turned`. patch: side in pixels of
     the square that perceptual and adversarial terms look at, None for the whole frame: their cost goes with it.
     """
 
@@ -150,7 +153,7 @@ class Episodes(Dataset):
         landmarks = np.asarray(clip.landmarks)
         shots, shown, driver = self._choose(clip, landmarks, random)
         change = Change.draw(random, self.size, self.settings.augment)
-        pseudo = clip.kind == "stills" or random.random() < self.settings.pseudo
+        pseudo = random.random() < (_TURNED_STILLS if clip.kind == "stills" else self.settings.pseudo)
         corner = self._corner(change.face(landmarks[driver]).points, random)
         episode = assemble(clip, shots, shown, driver, change, random if pseudo else None)
         return {**episode, "corner": corner, "identity": torch.tensor(identity)}

@@ -23,7 +23,7 @@ Work = Callable[[Any], None]
 
 
 class WorkerDied(FewshotHeadsError):
-    """A process that crashed or was killed while it worked on an item, twice."""
+    """A process that crashed or was killed each time it worked on an item."""
 
 
 Outcomes = Generator[tuple[Item, WorkerDied | None], None, None]

@@ -77,3 +77,8 @@ def detector(backend: str = "mediapipe", **options) -> Detector:
 
         return FaceAlignmentDetector(**options)
     raise BadInput(f"unknown landmark backend {backend!r}; use 'mediapipe' or 'face_alignment'")
+
+
+def detectors(backend: str = "mediapipe", **options) -> list[Detector]:
+    """As many detectors as the backend can use at once on two cores: two frames of a driver in parallel, or one."""
+    return [detector(backend, **options) for _ in range(2 if backend == "mediapipe" else 1)]

@@ -7,6 +7,7 @@ Frames of reference: *picture* (pixels), *crop* (pixels of the square the networ
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,6 +162,18 @@ def pose_distance(a: Landmarks, b: Landmarks) -> float:
     0 for the same pose and expression at any place and size; about 0.1 for 20 degrees of turn.
     """
     return float(np.sqrt(((_normalised(a) - _normalised(b)) ** 2).sum(1).mean()))
+
+
+def spread_of_poses(faces: Sequence[Landmarks], count: int) -> list[int]:
+    """Indices of `count` faces that differ: the most ordinary one first, then always the farthest from those chosen."""
+    points = np.array([_normalised(face) for face in faces])
+    ordinary = np.median(points, axis=0)
+    chosen = [int(((points - ordinary) ** 2).sum((1, 2)).argmin())]
+    nearest = ((points - points[chosen[0]]) ** 2).sum((1, 2))
+    while len(chosen) < min(count, len(faces)):
+        chosen.append(int(nearest.argmax()))
+        nearest = np.minimum(nearest, ((points - points[chosen[-1]]) ** 2).sum((1, 2)))
+    return chosen
 
 
 def _normalised(landmarks: Landmarks) -> np.ndarray:

@@ -22,10 +22,11 @@ def channels_last(network: nn.Module) -> nn.Module:
 
 def adain(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """Each channel of x [B, C, H, W] to mean `shift` and standard deviation `scale`, both [B, C]."""
-    mean = x.mean((2, 3))
-    variance = (x.square().mean((2, 3)) - mean.square()).clamp_min(0)  # faster on a CPU than torch.var_mean
+    exact = x.float()  # under autocast: a variance is a small difference of large numbers
+    mean = exact.mean((2, 3))
+    variance = (exact.square().mean((2, 3)) - mean.square()).clamp_min(0)  # faster on a CPU than torch.var_mean
     gain = scale * torch.rsqrt(variance + 1e-5)
-    return torch.addcmul((shift - mean * gain)[:, :, None, None], x, gain[:, :, None, None])
+    return torch.addcmul((shift - mean * gain)[:, :, None, None], exact, gain[:, :, None, None])
 
 
 class Down(nn.Module):

@@ -1,0 +1,125 @@
+"""Command line: a few pictures or a video of one person in, a head of one's own out (stage two of the paper).
+
+python -m fewshot_heads.fine_tune anna_1.jpg anna_2.jpg -o anna.safetensors
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from fewshot_heads.checkpoint import load_checkpoint
+from fewshot_heads.cli import make_parser, run, split_overrides
+from fewshot_heads.config import compose
+from fewshot_heads.errors import UsageError
+from fewshot_heads.head import Head
+from fewshot_heads.images import check_target, write_image
+from fewshot_heads.landmarks import Landmarks, detectors
+from fewshot_heads.landmarks.geometry import spread_of_poses
+from fewshot_heads.landmarks.tracking import Motion
+from fewshot_heads.reenactor import Reenactor
+from fewshot_heads.video_reader import VIDEOS, read_video
+
+_SHOWN = 6  # columns of the grid, at most
+_TURNS = ((0.0, 0.0), (0.0, -14.0), (0.0, 14.0), (-8.0, 0.0), (8.0, 0.0))  # pitch, yaw in degrees, of one picture
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code, as `cli.run` does."""
+    parser = make_parser(
+        "fine_tune",
+        "SOURCE [SOURCE ...] [-o HEAD] [--overwrite] [key=value ...]",
+        "Tunes the generator on pictures of one person. HEAD, a .safetensors, is a source of `animate`; a picture of "
+        "the same name shows the person, before and after.",
+    )
+    parser.add_argument("inputs", nargs="+", metavar="SOURCE", help="pictures of one person, a video, or a saved head")
+    parser.add_argument("-o", "--output", type=Path, help="default <source>_head.safetensors here")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    arguments = parser.parse_intermixed_args(argv)
+    return run(lambda: _fine_tune(arguments.inputs, arguments.output, arguments.overwrite), arguments.debug)
+
+
+def _fine_tune(inputs: Sequence[str], output: Path | None, overwrite: bool) -> Path:
+    sources, overrides = split_overrides(inputs)
+    if not sources:
+        raise UsageError("give at least one picture, or a video; --help shows how")
+    output = output or Path(f"{sources[0].stem}_head.safetensors")
+    grid = output.with_suffix(".jpg")
+    check_target(output, (".safetensors",), overwrite)
+    check_target(grid, (".jpg",), overwrite)
+
+    from fewshot_heads.tuning import from_config
+
+    config = compose("fine_tune", overrides)
+    tuning, criterion = from_config(overrides)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    reenactor = Reenactor(load_checkpoint(config.model), config.device, detectors(**config.landmarks))
+    head = _head(reenactor, sources, config)
+    with tqdm(desc="fine-tune", disable=None, unit="step") as bar:
+
+        def on_step(done: int, steps: int) -> None:
+            bar.total = steps
+            bar.update(done - bar.n)
+
+        tuned = reenactor.fine_tune(head, tuning=tuning, criterion=criterion, on_step=on_step)
+    tuned.save(output, overwrite)
+    write_image(grid, before_and_after(reenactor, head, tuned), reenactor.provenance(composite=False), overwrite)
+    return output
+
+
+def _head(reenactor: Reenactor, sources: Sequence[Path], config: Any) -> Head:
+    moving = [source for source in sources if source.suffix.lower() in VIDEOS or source.suffix == ".safetensors"]
+    if not moving:
+        return reenactor.embed(sources, config.face)
+    if len(sources) > 1:
+        raise UsageError(f"{moving[0]}: a video or a saved head is the only source; leave the others out")
+    if moving[0].suffix == ".safetensors":
+        return Head.load(moving[0])
+    video = read_video(moving[0])
+    frames = tqdm(video, "landmarks", video.frame_count_estimate, disable=None, unit="frame", leave=False)
+    motion = reenactor.track(frames, config.face, 0, video.rate, str(moving[0]))
+    seen = sorted(set(range(len(motion))) - set(motion.lost))
+    chosen = [seen[i] for i in spread_of_poses([motion.landmarks[i] for i in seen], config.frames)]
+    kept = {i: frame for i, frame in enumerate(video) if i in set(chosen)}
+    return reenactor.embed([kept[i] for i in chosen], config.face)
+
+
+def before_and_after(reenactor: Reenactor, head: Head, tuned: Head) -> np.ndarray:
+    """A grid uint8 [3 S, columns S, 3]: the person as seen, by the generator as it was, and by the tuned one.
+
+    The columns are the head's pictures, all made from the first one; a single picture is turned to and fro instead.
+    """
+    faces = list(head.landmarks[:_SHOWN]) if len(head.landmarks) > 1 else turns(head.landmarks[0])
+    size = reenactor.size
+    motion = Motion(faces, [], [(0, len(faces))], (size, size), "the pictures")
+    seen = [cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA) for picture in head.textures[: len(faces)]]
+    rows = [(seen * len(faces))[: len(faces)]]
+    for each in (head, tuned):
+        rows.append(list(reenactor.animate(each, motion, "absolute", paste_back=False, crop="full")))
+    return np.concatenate([np.concatenate(row, axis=1) for row in rows])
+
+
+def turns(face: Landmarks) -> list[Landmarks]:
+    """The face as it is, and turned a little each way."""
+    from fewshot_heads.landmarks.geometry import spatial
+
+    points = spatial(face)
+    centre = points.mean(0)
+    turned = []
+    for pitch, yaw in np.radians(_TURNS):
+        rotation = cv2.Rodrigues(np.array([pitch, yaw, 0.0]))[0]
+        moved = ((points - centre) @ rotation.T + centre).astype(np.float32)
+        turned.append(Landmarks(np.ascontiguousarray(moved[:, :2]), moved[:, 2], face.confidence))
+    return turned
+
+
+if __name__ == "__main__":
+    sys.exit(main())

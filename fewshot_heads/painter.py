@@ -1,0 +1,93 @@
+"""A head on the device, ready for any landmarks: all that depends on the source alone is done once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fewshot_heads.head import Head
+from fewshot_heads.images import to_tensor, to_uint8
+from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks.geometry import control_points, pose_distance
+from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
+from fewshot_heads.models.generator import Texture
+from fewshot_heads.models.texture import normalise, tps_flow
+
+_BLEND_SHARPNESS = 0.02  # pose distance over which one of several pictures gives way to another
+_SKIN = np.array([1.251, 0.933, 0.801])  # mean colour of the training faces, over its own mean
+_IN_USE = 2  # pictures blended in one frame, at most
+
+
+class Painter:
+    """Paints frames of one head.
+
+    generator: the head's own, or the checkpoint's; size: pixels of its crop.
+    """
+
+    def __init__(self, head: Head, generator: Any, size: int, device: torch.device):
+        self.generator, self.landmarks, self.size, self.device = generator, head.landmarks, size, device
+        self.style = head.style.to(device)[None]
+        self.images = self.large = to_tensor(head.textures)
+        if self.large.shape[-1] != size:
+            self.images = F.interpolate(self.large, (size, size), mode="bilinear", align_corners=False, antialias=True)
+        tint = _tint(to_uint8(self.images[0]), head.landmarks[0].points)
+        self.tint = torch.from_numpy(tint.astype(np.float32)).view(1, 3, 1, 1).to(device)
+        self.large, self.images = self.large.to(device), self.images.to(device)
+        # On the CPU: the spline's system is small, and MPS cannot solve it with torch 2.6.
+        self.points = torch.from_numpy(np.stack([control_points(face) for face in head.landmarks]))
+
+    @torch.inference_mode()
+    def paint(self, faces: Sequence[Landmarks], large: bool) -> np.ndarray:
+        """Frames uint8 [B, R, R, 3] for landmarks in pixels of the crop; large: at the textures' resolution."""
+        style, stickmen = self.style.expand(len(faces), -1), stickmen_of(faces, self.size).to(self.device)
+        if not self.generator.textured:
+            return to_uint8(self.generator(stickmen, style))
+        texture, place = self._texture(faces)
+        layers = self.generator.layers(stickmen, style, texture)
+        layers = layers._replace(paint=(layers.paint + 1) * self.tint - 1)
+        if large:
+            still = self.large[:1].expand(len(faces), -1, -1, -1)
+            texture = texture._replace(images=self.large[place], still=still)
+        return to_uint8(layers.compose(texture))
+
+    def _texture(self, faces: Sequence[Landmarks]) -> tuple[Texture, Tensor]:
+        """For each face the pictures nearest to it in pose and expression, and their indices [B, T]."""
+        count = len(faces)
+        away = torch.tensor([[pose_distance(own, face) for own in self.landmarks] for face in faces])
+        nearest, place = away.topk(min(_IN_USE, len(self.landmarks)), largest=False)
+        weights = torch.softmax(-nearest / _BLEND_SHARPNESS, 1).to(self.style.device)
+        driver = torch.from_numpy(np.stack([control_points(face) for face in faces]))
+        source = self.points[place]
+        used = place.shape[1]
+        driver = driver[:, None].expand(-1, used, -1, -1)
+        flows = tps_flow(normalise(source, self.size).flatten(0, 1), normalise(driver, self.size).flatten(0, 1))
+        still = self.images[:1].expand(count, -1, -1, -1)
+        shown = [self.landmarks[i].points for i in place[:, 0]]
+        opened = [draw_opened(own, face.points, self.size) for own, face in zip(shown, faces, strict=True)]
+        shut = torch.from_numpy(np.stack(opened)).to(still.device)[:, None]
+        flows = flows.unflatten(0, (count, used)).to(still.device)
+        return Texture(self.images[place], flows, weights, still, shut), place
+
+
+def stickmen_of(faces: Sequence[Landmarks], size: int) -> Tensor:
+    """The stickmen [B, 3, size, size] of landmarks in pixels of the crop."""
+    return to_tensor(np.stack([draw_stickman(face.points, size) for face in faces]))
+
+
+def _tint(image: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """[3] gains that bring paint, made for photographs, to the colours of the face in image (von Kries).
+
+    A painting under yellow varnish or a grey photograph would otherwise get teeth of another world.
+    """
+    face = np.zeros(image.shape[:2], np.uint8)
+    cv2.fillConvexPoly(face, cv2.convexHull(points[:48].round().astype(np.int32)), 1)
+    if not face.any():
+        return np.ones(3)
+    colour = image[face > 0].mean(0) + 1
+    return np.clip(colour / colour.mean() / _SKIN, 0.5, 2.0)

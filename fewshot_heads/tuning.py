@@ -1,0 +1,199 @@
+"""Stage two: the generator made one person's own, from a few pictures (Zakharov et al., ICCV 2019, sec. 3.3).
+
+style and w, which meta-learning computes from e_hat, become parameters that start at those values; there is no
+match term, since there is no e_hat left to match.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, cast
+
+import cv2
+import numpy as np
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+from torch.utils.data import default_collate
+
+from fewshot_heads import criteria
+from fewshot_heads.checkpoint import Checkpoint, load_critic
+from fewshot_heads.config import compose
+from fewshot_heads.criteria import Criteria, Table
+from fewshot_heads.datasets.augment import Change, as_stored
+from fewshot_heads.datasets.episodes import Clip, Episodes, EpisodeSettings, Footage, Part, assemble
+from fewshot_heads.head import Head
+from fewshot_heads.models.critic import Critic
+from fewshot_heads.training import Episode, texture_of
+
+_ENOUGH = 4  # pictures of which one can be spared to tell when to stop
+_PATIENCE = 4  # looks at the held-out pictures without a gain, after which tuning ends
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a head is fine-tuned (conf/fine_tune.yaml).
+
+    steps: None takes `schedule`. batch: episodes a step. lr, lr_discriminator: Adam's. ema: decay of the averaged
+    weights, which are the ones kept. augment, pseudo: see `EpisodeSettings`; a single picture is always turned.
+    patch: side in pixels of what the perceptual and adversarial terms look at. look_every: steps between looks at
+    the held-out pictures.
+    """
+
+    steps: int | None = None
+    batch: int = 2
+    lr: float = 1e-4
+    lr_discriminator: float = 2e-4
+    ema: float = 0.972
+    augment: float = 0.5
+    pseudo: float = 0.3
+    patch: int | None = 128
+    look_every: int = 10
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """style [P] and the generator's state; curve: (step, held-out loss) where pictures could be held out."""
+
+    style: Tensor
+    generator: dict[str, Tensor]
+    curve: list[tuple[int, float]]
+
+
+def from_config(overrides: Sequence[str] = ()) -> tuple[Tuning, Table]:
+    """The settings and terms of conf/fine_tune.yaml after overrides."""
+    config = cast(dict[str, Any], OmegaConf.to_container(compose("fine_tune", overrides)))
+    return Tuning(**{field.name: config[field.name] for field in fields(Tuning)}), config["criterion"]
+
+
+def personalise(
+    checkpoint: Checkpoint, head: Head, learner: Head, steps: int | None = None, tuning: Tuning | None = None,
+    criterion: Table | None = None, on_step: Callable[[int, int], object] | None = None,
+) -> Head:  # fmt: skip
+    """`head` with a generator tuned on the pictures of `learner`; see `Reenactor.fine_tune`."""
+    settings, table = from_config()
+    settings = replace(tuning or settings, **({"steps": steps} if steps else {}))
+    networks = checkpoint.networks
+    device = next(networks.parameters()).device
+    size = checkpoint.about["spec"]["size"]
+    frames = [cv2.resize(texture, (size, size), interpolation=cv2.INTER_AREA) for texture in learner.textures]
+    landmarks = np.stack([as_stored(face) for face in learner.landmarks])
+    clip = Footage("head", frames, landmarks, "stills" if len(frames) == 1 else "video")
+    generator = copy.deepcopy(networks.generator)
+    if head.tuned is not None:
+        generator.load_state_dict(head.tuned)
+    tuned = tune(
+        generator, head.style.to(device), clip, Criteria(criterion or table, settings.patch).to(device), settings,
+        load_critic(checkpoint), head.e_hat, on_step,
+    )  # fmt: skip
+    return replace(head, style=tuned.style, tuned=tuned.generator)
+
+
+def schedule(pictures: int) -> int:
+    """Steps for so many pictures: more of them bear, and need, more."""
+    return int(np.interp(pictures, [1, 8, 32], [40, 80, 160]))
+
+
+def tune(
+    generator: nn.Module, style: Tensor, clip: Clip, criterion: Criteria, settings: Tuning,
+    critic: Critic | None = None, e_hat: Tensor | None = None, on_step: Callable[[int, int], object] | None = None,
+) -> Tuned:  # fmt: skip
+    """Fine-tunes copies; what is passed in stays as it is.
+
+    style [P]: psi' = P e_hat, where it starts. clip: the T pictures. critic: the discriminator of meta-learning, with
+    e_hat [E] for w' = w0 + e_hat; without it the adversarial terms are left out.
+    on_step: called with (steps done, steps in all).
+    """
+    return _Tuner(generator, style, clip, criterion, settings, critic, e_hat).run(on_step)
+
+
+class _Tuner:
+    def __init__(
+        self, generator: nn.Module, style: Tensor, clip: Clip, criterion: Criteria, settings: Tuning,
+        critic: Critic | None, e_hat: Tensor | None,
+    ):  # fmt: skip
+        self.settings, self.criterion, self.device = settings, criterion, style.device
+        self.generator = copy.deepcopy(generator).requires_grad_(True)
+        self.style = nn.Parameter(style.detach().clone()[None])
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        self.average_style = self.style.detach().clone()
+        # P made the style; from here on the style is free and P has nothing to say.
+        self.tuned = [self.style, *(p for n, p in self.generator.named_parameters() if not n.startswith("project"))]
+        self.optimiser = torch.optim.Adam(self.tuned, settings.lr)
+        self.critic = None
+        if critic is not None and e_hat is not None and criterion.weight("adversarial"):
+            self.critic = copy.deepcopy(critic.discriminator).requires_grad_(True).to(self.device)
+            self.w = nn.Parameter((critic.w0.detach().to(self.device) + e_hat.to(self.device))[None])
+            self.critic_optimiser = torch.optim.Adam(
+                [self.w, *self.critic.parameters()], settings.lr_discriminator, (0.0, 0.999)
+            )
+        count = len(clip.frames)
+        spared = list(range(2, count, 4)) if count >= _ENOUGH else []  # never the first, whose background stays
+        kept = [i for i in range(count) if i not in spared]
+        self.steps = settings.steps or schedule(count)
+        drawn = EpisodeSettings(1, "hard", settings.augment, settings.pseudo, criterion.patch)
+        self.episodes = Episodes([Part(clip, kept)], self.steps * settings.batch, drawn, settings.seed)
+        same = Change.draw(np.random.default_rng(0), self.episodes.size, 0.0)
+        held_out = [assemble(clip, [kept[j % len(kept)]], 0, i, same) for j, i in enumerate(spared)]
+        self.held_out = self._moved(default_collate(held_out)) if held_out else None
+
+    def run(self, on_step: Callable[[int, int], object] | None) -> Tuned:
+        curve: list[tuple[int, float]] = []
+        best, best_look = self._result(curve), 0
+        for step in range(self.steps + 1):
+            if self.held_out is not None and (step % self.settings.look_every == 0 or step == self.steps):
+                curve.append((step, self._loss(self.held_out)))
+                if curve[-1][1] <= min(loss for _, loss in curve):
+                    best, best_look = self._result(curve), len(curve)
+                elif len(curve) - best_look >= _PATIENCE:
+                    break
+            if step < self.steps:
+                self._step(step)
+                if on_step is not None:
+                    on_step(step + 1, self.steps)
+        return self._result(curve) if self.held_out is None else Tuned(best.style, best.generator, curve)
+
+    def _step(self, step: int) -> None:
+        batch = self.settings.batch
+        episode = self._moved(default_collate([self.episodes[step * batch + i] for i in range(batch)]))
+        frame = self._frame(self.generator, self.style, episode)
+        terms = self.criterion.content(frame, episode)
+        seen, real, stickman = (
+            self.criterion.look(x, episode) for x in (frame, episode["driver"], episode["stickman"])
+        )
+        if self.critic is not None:
+            terms |= criteria.fooled(self.critic, seen, real, stickman, self.w.detach().expand(batch, -1))
+        self.optimiser.zero_grad(set_to_none=True)
+        self.criterion.total(terms, step).backward()
+        self.optimiser.step()
+        if self.critic is not None:
+            self.critic_optimiser.zero_grad(set_to_none=True)
+            criteria.judged(self.critic, seen, real, stickman, self.w.expand(batch, -1)).backward()
+            self.critic_optimiser.step()
+        keep = min(self.settings.ema, (1 + step) / (4 + step))
+        with torch.no_grad():
+            self.average_style.lerp_(self.style, 1 - keep)
+            for average, current in zip(self.average.parameters(), self.generator.parameters(), strict=True):
+                average.lerp_(current, 1 - keep)
+            for kept, buffer in zip(self.average.buffers(), self.generator.buffers(), strict=True):
+                kept.copy_(buffer)
+
+    @staticmethod
+    def _frame(generator: nn.Module, style: Tensor, episode: Episode) -> Tensor:
+        texture = texture_of(episode) if generator.textured else None
+        return generator(episode["stickman"], style.expand(len(episode["stickman"]), -1), texture)
+
+    @torch.no_grad()
+    def _loss(self, episode: Episode) -> float:
+        frame = self._frame(self.average, self.average_style, episode)
+        return float(self.criterion.total(self.criterion.content(frame, episode), 0))
+
+    def _result(self, curve: list[tuple[int, float]]) -> Tuned:
+        state = {key: value.detach().cpu().clone() for key, value in self.average.state_dict().items()}
+        return Tuned(self.average_style[0].cpu().clone(), state, list(curve))
+
+    def _moved(self, episode: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {key: value.to(self.device) for key, value in episode.items()}
