@@ -36,13 +36,13 @@ _PATIENCE = 4  # looks at the held-out pictures without a gain, after which tuni
 class Tuning:
     """How a head is fine-tuned (conf/fine_tune.yaml).
 
-    steps: None takes `schedule`. batch: episodes a step. lr, lr_discriminator: Adam's. ema: decay of the averaged
+    steps: 0 goes by the number of pictures, see `schedule`. batch: episodes a step. lr, lr_discriminator: Adam's. ema: decay of the averaged
     weights, which are the ones kept. augment, pseudo: see `EpisodeSettings`; a single picture is always turned.
     patch: side in pixels of what the perceptual and adversarial terms look at. look_every: steps between looks at
     the held-out pictures.
     """
 
-    steps: int | None = None
+    steps: int = 0
     batch: int = 2
     lr: float = 1e-4
     lr_discriminator: float = 2e-4

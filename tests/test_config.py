@@ -11,9 +11,13 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from fewshot_heads.config import CONF_DIR, RULES, compose, describe
+from fewshot_heads.criteria import Criteria
+from fewshot_heads.datasets.episodes import EpisodeSettings
 from fewshot_heads.errors import BadInput, UsageError
 from fewshot_heads.landmarks.face_alignment import FaceAlignmentDetector
 from fewshot_heads.landmarks.mediapipe import MediaPipeDetector
+from fewshot_heads.models import build, build_discriminator
+from fewshot_heads.training import Optim
 
 TASKS = sorted(path.stem for path in CONF_DIR.glob("*.yaml"))
 OPTIONS = sorted(f"{path.parent.name}={path.stem}" for path in CONF_DIR.glob("*/*.yaml"))
@@ -52,11 +56,47 @@ def test_every_task_composes_and_its_defaults_obey_its_rules(task):
 def test_every_option_of_every_group_composes(task, option):
     group, name = option.split("=")
     written = yaml.safe_load((CONF_DIR / group / f"{name}.yaml").read_text())
-    chosen = compose(task, [option])[group]
-    assert OmegaConf.to_container(chosen) == written
+    chosen = compose(task, [option])
+    if group == "experiment":
+        for entry in written.pop("defaults"):
+            ((key, preset),) = entry.items()
+            assert (
+                chosen[key.split("/")[1]] == compose(task, [f"{key.split('/')[1]}={preset}", option])[key.split("/")[1]]
+            )
+        assert OmegaConf.merge(chosen, written) == chosen
+        return
+    assert OmegaConf.to_container(chosen[group]) == written
     for key, value in written.items():
         rule = RULES.get(f"{group}.{key}")
         assert rule is None or rule.allows(value), f"{key}={value}"
+
+
+@pytest.mark.parametrize("option", [option for task, option in CHOICES if task == "meta_learn"])
+def test_every_option_of_meta_learning_makes_what_it_names(option):
+    config = OmegaConf.to_container(compose("meta_learn", [option]))
+    spec, data = config["model"], config["data"]
+    if "paper" not in option:  # its networks are built, whole, in test_paper
+        assert build(spec).generator.size == spec["size"]
+        assert build_discriminator(spec)
+    assert EpisodeSettings(**{key: value for key, value in data.items() if key not in ("identities", "hold_out")})
+    assert Optim(**config["optim"]).lr > 0
+    offline = {
+        name: {**entry, "weight": 0.0} if "weights" in entry else entry for name, entry in config["criterion"].items()
+    }
+    assert Criteria(offline).weight("adversarial") > 0
+
+
+def test_a_typo_in_a_nested_key_names_the_nearest():
+    with pytest.raises(UsageError, match="did you mean 'criterion.vgg19.weight'"):
+        compose("meta_learn", ["criterion.vgg19.wieght=1"])
+
+
+def test_a_person_chooses_networks_by_path_and_drops_terms_by_weight():
+    config = compose("meta_learn", ["criterion.vggface.weights=a b.npz", "criterion.vgg19.weight=0", "start=null"])
+    assert config.criterion.vggface.weights == "a b.npz"
+    assert (config.criterion.vgg19.weight, config.start) == (0, None)
+    with pytest.raises(UsageError, match="a number from 0 up"):
+        compose("meta_learn", ["criterion.match.weight=-1"])
 
 
 def test_no_option_is_left_that_no_task_can_choose():

@@ -1,0 +1,118 @@
+"""Episodes: what is drawn, how it is changed, and that a seed and an index are all it depends on."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from fewshot_heads import BadInput
+from fewshot_heads.datasets.augment import MIRROR, Change, as_landmarks, as_stored, turned
+from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, Part, assemble, hold_out
+from fewshot_heads.landmarks.geometry import MEAN_HEAD
+from tests.footage import mona_footage
+
+SETTINGS = EpisodeSettings(k_shot=2, sampling="hard", augment=1.0)
+
+
+@pytest.fixture(scope="module")
+def clips():
+    return mona_footage()
+
+
+def same(one, other):
+    return all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_the_mirror_map_is_its_own_inverse_and_mirrors_the_mean_head():
+    assert (MIRROR[MIRROR] == np.arange(70)).all()
+    np.testing.assert_allclose(MEAN_HEAD[MIRROR] * [-1, 1, 1], MEAN_HEAD, atol=0.02)
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "hard"])
+def test_a_sample_depends_on_seed_and_index_alone(clips, sampling):
+    settings = replace(SETTINGS, sampling=sampling)
+    one, again, other = (Episodes(clips, n, settings, seed)[7] for n, seed in ((10, 0), (99, 0), (10, 1)))
+    assert same(one, again)
+    assert not same(one, other)
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_an_episode_has_k_pictures_and_one_to_reenact(clips, k):
+    episode = Episodes(clips, 4, replace(SETTINGS, k_shot=k))[0]
+    assert episode["pictures"].shape == episode["stickmen"].shape == (k, 3, 128, 128)
+    assert episode["driver"].shape == (3, 128, 128)
+    assert episode["regions"].shape == (3, 128, 128)
+    assert 0 <= episode["regions"].min() and episode["regions"].max() <= 1
+    assert 0 <= episode["shown"] < k
+
+
+def test_uniform_episodes_never_show_the_driver_among_the_pictures(clips):
+    episodes = Episodes(clips, 40, EpisodeSettings(k_shot=4))
+    for i in range(40):
+        episode = episodes[i]
+        assert not any(torch.equal(picture, episode["driver"]) for picture in episode["pictures"])
+
+
+def test_clips_that_are_too_short_for_k_are_named(clips):
+    with pytest.raises(BadInput, match=r"data\.k_shot=8: takes clips of 9 frames or more, the longest of 2 has 5"):
+        Episodes(clips, 4, EpisodeSettings(k_shot=8))
+    stills = [replace(clip, kind="stills") for clip in clips]
+    assert Episodes(stills, 4, EpisodeSettings(k_shot=8))[0]["pictures"].shape[0] == 8
+
+
+def test_no_change_changes_nothing(clips):
+    clip, change = clips[0], Change.draw(np.random.default_rng(0), 128, 0.0)
+    np.testing.assert_array_equal(change.picture(clip.frames[0]), clip.frames[0])
+    np.testing.assert_allclose(as_stored(change.face(clip.landmarks[0])), clip.landmarks[0], atol=1e-4)
+
+
+def test_landmarks_go_where_the_picture_goes(clips):
+    """A dot at a landmark is still at that landmark after the change."""
+    for seed in range(6):
+        change = replace(Change.draw(np.random.default_rng(seed), 128), gain=np.ones(3), offset=np.zeros(3))
+        points = clips[0].landmarks[0]
+        x, y = np.floor(points[30, :2]).astype(int)
+        dot = np.zeros((128, 128, 3), np.uint8)
+        dot[y - 1 : y + 2, x - 1 : x + 2] = 255
+        moved = change.picture(dot).mean(2)
+        rows, columns = np.mgrid[:128, :128] + 0.5
+        seen = np.array([(columns * moved).sum(), (rows * moved).sum()]) / moved.sum()
+        wanted = change.face(np.where(np.arange(70)[:, None] == 30, [*(np.array([x, y]) + 0.5), 0], points))
+        np.testing.assert_allclose(seen, wanted.points[30], atol=0.8)
+
+
+def test_a_turned_head_has_turned_landmarks_and_its_old_background(clips):
+    picture, points = clips[0].frames[0], clips[0].landmarks[0]
+    seen, moved = turned(picture, points, np.random.default_rng(1))
+    assert np.abs(moved - points)[:, :2].max() > 1
+    assert np.abs(seen.astype(int) - picture).max() > 20
+    np.testing.assert_allclose(seen[:3].astype(int), picture[:3], atol=1)
+    lengths = [np.linalg.norm(p[36] - p[45]) for p in (points, moved)]
+    assert lengths[0] == pytest.approx(lengths[1], rel=1e-4), "a turn in space keeps distances"
+
+
+def test_landmarks_without_depth_turn_by_the_mean_heads(clips):
+    flat = clips[0].landmarks[0].copy()
+    flat[:, 2] = np.nan
+    assert as_landmarks(flat).depth is None
+    _, moved = turned(clips[0].frames[0], flat, np.random.default_rng(1))
+    assert np.isfinite(moved).all()
+
+
+def test_held_out_frames_are_the_last_and_are_not_trained_on(clips):
+    seen, unseen = hold_out(clips, 0.4)
+    assert [len(clip.frames) for clip in seen] == [3, 3]
+    np.testing.assert_array_equal(unseen[0].frames[0], clips[0].frames[3])
+    np.testing.assert_array_equal(unseen[0].landmarks, clips[0].landmarks[3:])
+    assert hold_out(clips, 0.0) == (list(clips), [])
+    stills = [replace(clip, kind="stills") for clip in clips]
+    assert hold_out(stills, 0.4) == (stills, [])
+
+
+def test_an_episode_of_a_frame_by_itself_is_that_frame(clips):
+    change = Change.draw(np.random.default_rng(0), 128, 0.0)
+    episode = assemble(Part(clips[1], [2]), [0], 0, 0, change)
+    assert torch.equal(episode["pictures"][0], episode["driver"])
+    assert torch.equal(episode["source_points"], episode["driver_points"])
+    assert episode["opened"].max() == 0

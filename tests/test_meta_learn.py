@@ -1,0 +1,82 @@
+"""`python -m fewshot_heads.meta_learn` in miniature, on shards as `prepare` writes them."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from fewshot_heads import read_image
+from fewshot_heads.checkpoint import load_checkpoint, load_critic
+from fewshot_heads.datasets.shards import INDEX, Sample, ShardWriter, encode
+from fewshot_heads.meta_learn import main
+from tests.footage import mona_footage
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """Two people of five frames in one shard."""
+    folder = tmp_path_factory.mktemp("prepared")
+    rows = []
+    with ShardWriter(folder, folder, "train", 1 << 20) as shards:
+        for clip in mona_footage():
+            jpegs = [cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes() for frame in clip.frames]
+            data, head = encode(clip.identity, Sample({"identity": clip.identity}, clip.landmarks, jpegs))
+            shard, offset = shards.add(data)
+            facts = {"identity": clip.identity, "split": "train", "key": clip.identity, "kind": "video", "size": 128}
+            place = {"shard": shard, "offset": offset, "length": len(data), "head": head, "frames": len(jpegs)}
+            rows.append({**facts, **place, "seconds": 0.2, "source": f"{clip.identity}.mp4"})
+    (folder / INDEX).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def learn(*arguments):
+    return main([str(argument) for argument in (*arguments, "experiment=smoke")])
+
+
+def test_the_command_trains_and_its_weights_load(prepared, tmp_path, capsys):
+    assert learn(prepared, "-o", tmp_path / "run", "data.hold_out=0.4", "data.k_shot=1", "tensorboard=true") == 0
+    checkpoint = load_checkpoint(capsys.readouterr().out.strip().splitlines()[-1])
+    account = checkpoint.about["training"]
+    assert (checkpoint.name, account["steps"], account["identities"]) == ("tiny", 4, 2)
+    assert load_critic(checkpoint) is not None
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in log if "unseen_l1" in row] == [2, 4]
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+    grid = read_image(tmp_path / "run" / "grid_000004.jpg")
+    assert grid.shape == (4 * 128, 8 * 128, 3)
+    assert np.ptp(grid) > 50
+
+
+def test_weights_are_where_another_run_starts(prepared, tmp_path, capsys):
+    assert learn(prepared, "-o", tmp_path / "one", "data.patch=null") == 0
+    first = capsys.readouterr().out.strip().splitlines()[-1]
+    assert learn(prepared, "-o", tmp_path / "two", f"start={first}", "steps=1", "optim.lr=0", "optim.ema=0") == 0
+    second = capsys.readouterr().out.strip().splitlines()[-1]
+    assert load_checkpoint(second).about["training"]["start"] == load_checkpoint(first).sha256
+    assert load_checkpoint(second).sha256 == load_checkpoint(first).sha256, "nothing was learnt at a rate of 0"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["data.identities=[nobody]"], 1, "no footage of nobody"),
+        (["data.k_shot=8"], 1, "data.k_shot=8: takes clips of 9 frames or more, the longest of 2 has 5"),
+        (["model=realtime"], 1, "pictures of 128 px; use model.size=128 or prepare anew"),
+        (["start=realtime"], 1, "start=realtime: has another architecture than model=tiny"),
+        (["criterion.vggface.weight=1"], 1, "criterion.vggface.weights=FILE"),
+        (["criterion.vgg19.weight=1", "criterion.vgg19.weights=absent.npz"], 1, "absent.npz"),
+        (["optim.schedule=linear"], 2, "optim.schedule=linear: expected constant or cosine"),
+        (["criterion.l2.weight=1"], 2, "unknown option 'criterion.l2.weight=1'"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_in_one_line(prepared, tmp_path, capsys, arguments, code, said):
+    assert learn(prepared, "-o", tmp_path / "run", *arguments) == code
+    error = capsys.readouterr().err.strip().splitlines()
+    assert said in error[-1]
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_was_not_prepared_is_named(tmp_path, capsys):
+    assert learn(tmp_path, "-o", tmp_path / "run") == 1
+    assert "fewshot_heads.prepare" in capsys.readouterr().err
