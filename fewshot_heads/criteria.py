@@ -129,8 +129,8 @@ class Criteria(nn.Module):
         return patches(images, episode.get("corner"), self.patch)
 
     def content(self, frame: Tensor, episode: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Terms that compare a frame [B, 3, S, S] with the driver of its episode."""
-        truth, terms = episode["driver"], {}
+        """Terms that compare a frame [B, 3, S, S] with the driver of its episode, where that is to be trusted."""
+        truth, terms = torch.where(episode["trust"] > 0, episode["driver"], frame.detach()), {}
         if self.weight("l1"):
             entry = self.table["l1"]
             region = 1 + sum(

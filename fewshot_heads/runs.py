@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import cv2
 import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -54,7 +55,7 @@ def train(
     batches = Batches(training.step, training.steps, batch, accelerator.process_index, accelerator.num_processes)
     loader = DataLoader(
         episodes, batch_sampler=batches, num_workers=workers, prefetch_factor=4 if workers else None,
-        pin_memory=accelerator.device.type == "cuda",
+        pin_memory=accelerator.device.type == "cuda", worker_init_fn=_alone,
     )  # fmt: skip
     saved = time.monotonic()
     bar = tqdm(
@@ -74,6 +75,11 @@ def train(
                 save_state(training, resume)
                 saved = time.monotonic()
     accelerator.wait_for_everyone()
+
+
+def _alone(_: int) -> None:
+    """A forked worker has OpenCV's thread pool without its threads, and would wait for them for ever."""
+    cv2.setNumThreads(0)
 
 
 @torch.no_grad()

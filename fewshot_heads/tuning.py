@@ -36,10 +36,10 @@ _PATIENCE = 4  # looks at the held-out pictures without a gain, after which tuni
 class Tuning:
     """How a head is fine-tuned (conf/fine_tune.yaml).
 
-    steps: 0 goes by the number of pictures, see `schedule`. batch: episodes a step. lr, lr_discriminator: Adam's. ema: decay of the averaged
-    weights, which are the ones kept. augment, pseudo: see `EpisodeSettings`; a single picture is always turned.
-    patch: side in pixels of what the perceptual and adversarial terms look at. look_every: steps between looks at
-    the held-out pictures.
+    steps: 0 goes by the number of pictures, see `schedule`. batch: episodes a step. lr, lr_discriminator: Adam's.
+    ema: decay of the averaged weights, which are the ones kept. augment, pseudo: see `EpisodeSettings`. patch: side in
+    pixels of what the perceptual and adversarial terms look at. look_every: steps between looks at the held-out
+    pictures. seed: the same one tunes the same head.
     """
 
     steps: int = 0

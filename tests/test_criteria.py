@@ -96,11 +96,21 @@ def test_the_table_weighs_eyes_mouth_and_what_opens():
     frame[..., :4] = 1
     regions = torch.zeros(1, 3, 8, 8)
     regions[:, 1, :, :4] = 1
-    episode = {"driver": truth, "regions": regions}
+    episode = {"driver": truth, "regions": regions, "trust": torch.ones(1, 1, 8, 8)}
     plain = Criteria({"l1": {"weight": 2.0}}).content(frame, episode)["l1"]
     mouth = Criteria({"l1": {"weight": 2.0, "eyes": 9.0, "mouth": 3.0}}).content(frame, episode)["l1"]
     assert plain.item() == pytest.approx(0.5)
     assert mouth.item() == pytest.approx(4 / (4 + 1))
+
+
+def test_what_cannot_be_trusted_costs_nothing():
+    frame, trust = torch.ones(1, 3, 8, 8, requires_grad=True), torch.ones(1, 1, 8, 8)
+    trust[..., 4:] = 0
+    episode = {"driver": torch.zeros(1, 3, 8, 8), "regions": torch.zeros(1, 3, 8, 8), "trust": trust}
+    loss = Criteria({"l1": {"weight": 1.0}}).content(frame, episode)["l1"]
+    assert loss.item() == pytest.approx(0.5)
+    loss.backward()
+    assert (frame.grad[..., 4:] == 0).all() and (frame.grad[..., :4] > 0).all()
 
 
 def test_the_total_is_the_weighted_sum_and_names_what_is_not_a_number():

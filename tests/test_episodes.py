@@ -43,7 +43,7 @@ def test_an_episode_has_k_pictures_and_one_to_reenact(clips, k):
     assert episode["pictures"].shape == episode["stickmen"].shape == (k, 3, 128, 128)
     assert episode["driver"].shape == (3, 128, 128)
     assert episode["regions"].shape == (3, 128, 128)
-    assert 0 <= episode["regions"].min() and episode["regions"].max() <= 1
+    assert episode["regions"].min() >= 0 and episode["regions"].max() <= 1
     assert 0 <= episode["shown"] < k
 
 
@@ -84,10 +84,11 @@ def test_landmarks_go_where_the_picture_goes(clips):
 
 def test_a_turned_head_has_turned_landmarks_and_its_old_background(clips):
     picture, points = clips[0].frames[0], clips[0].landmarks[0]
-    seen, moved = turned(picture, points, np.random.default_rng(1))
+    seen, moved, trust = turned(picture, points, np.random.default_rng(1))
     assert np.abs(moved - points)[:, :2].max() > 1
     assert np.abs(seen.astype(int) - picture).max() > 20
     np.testing.assert_allclose(seen[:3].astype(int), picture[:3], atol=1)
+    assert trust[0, 0] == 1 and trust[tuple(points[30, 1::-1].astype(int))] == 1 and trust.min() == 0
     lengths = [np.linalg.norm(p[36] - p[45]) for p in (points, moved)]
     assert lengths[0] == pytest.approx(lengths[1], rel=1e-4), "a turn in space keeps distances"
 
@@ -96,7 +97,7 @@ def test_landmarks_without_depth_turn_by_the_mean_heads(clips):
     flat = clips[0].landmarks[0].copy()
     flat[:, 2] = np.nan
     assert as_landmarks(flat).depth is None
-    _, moved = turned(clips[0].frames[0], flat, np.random.default_rng(1))
+    _, moved, _ = turned(clips[0].frames[0], flat, np.random.default_rng(1))
     assert np.isfinite(moved).all()
 
 

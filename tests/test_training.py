@@ -67,6 +67,13 @@ def test_a_killed_run_goes_on_to_the_same_losses(clips, tmp_path):
         assert torch.equal(a, b)
 
 
+def test_any_number_of_workers_gives_the_same_run(clips, tmp_path):
+    for workers in (0, 2):
+        training, episodes = start(clips, 3)
+        train(training, episodes, tmp_path / str(workers), 2, workers)
+    assert rows(tmp_path / "0") == rows(tmp_path / "2")
+
+
 def test_training_lowers_the_loss(clips):
     training, episodes = start(clips, 1000, optim=replace(OPTIM, lr=5e-3, adversarial_from=1.0))
     batch = first(episodes, 4)

@@ -51,11 +51,15 @@ class Change:
         offset = random.uniform(-15, 15, 3) * strength
         return cls(size, matrix, zoom, random.random() < 0.5 * min(strength, 1), gain, offset, saturation)
 
+    def placed(self, image: np.ndarray) -> np.ndarray:
+        """A picture or mask [S, S, ...] in the new framing, its values kept; beyond the edges it is mirrored."""
+        size, image = (self.size, self.size), np.asarray(image)
+        image = cv2.warpAffine(image, self.matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        return image[:, ::-1] if self.mirror else image
+
     def picture(self, frame: np.ndarray) -> np.ndarray:
-        """uint8 [S, S, 3] to the same; beyond the edges the picture is mirrored."""
-        size, frame = (self.size, self.size), np.asarray(frame)
-        frame = cv2.warpAffine(frame, self.matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-        frame = frame[:, ::-1] if self.mirror else frame
+        """uint8 [S, S, 3] to the same: framing, mirror and colours."""
+        frame = self.placed(frame)
         grey = frame.mean(2, keepdims=True)
         mixed = (grey + (frame - grey) * self.saturation) * self.gain + self.offset
         return np.clip(mixed, 0, 255).astype(np.uint8)
@@ -82,11 +86,15 @@ def as_stored(face: Landmarks) -> np.ndarray:
     return np.column_stack([face.points, depth]).astype(np.float32)
 
 
-def turned(picture: np.ndarray, landmarks: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def turned(
+    picture: np.ndarray, landmarks: np.ndarray, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A picture as if the head had been turned a little: what lets a person's only picture be a pair.
 
     picture uint8 [S, S, 3], landmarks float32 [70, 3] as stored. The landmarks turn in space, the picture follows
-    by a thin-plate spline, its background stays. It is fit for an input only: what it shows, no camera has seen.
+    by a thin-plate spline, the background stays. It is fit for an input only: what it shows, no camera has seen.
+    Returns picture, landmarks and float32 [S, S]: 0 around the head, where background was dragged along and nothing
+    can be learnt from the pair, 1 elsewhere.
     """
     turn = np.clip(random.normal(0, 1, 3), -_MOST, _MOST) * _TURN
     rotation = cv2.Rodrigues(turn)[0]
@@ -94,15 +102,21 @@ def turned(picture: np.ndarray, landmarks: np.ndarray, random: np.random.Generat
     centre = still.mean(0)
     moved = (still - centre) @ rotation.T + centre
     here, there = (control_points(as_landmarks(points)) for points in (still, moved))
-    image = to_tensor(np.asarray(picture))[None]
+    image, size = to_tensor(np.asarray(picture))[None], picture.shape[0]
     carried = tps_warp(image, torch.from_numpy(here)[None], torch.from_numpy(there)[None])
-    head = torch.from_numpy(_hull(np.vstack([here, there]), picture.shape[0]))
-    return to_uint8((image + head * (carried - image))[0]), moved.astype(np.float32)
+    dragged = _around(np.vstack([here, there]), size)
+    result = to_uint8((image + torch.from_numpy(dragged) * (carried - image))[0])
+    ring = (dragged > 0) & (_hull(here, size) == 0)
+    return result, moved.astype(np.float32), 1 - ring.astype(np.float32)
 
 
 def _hull(points: np.ndarray, size: int) -> np.ndarray:
-    """Soft-edged mask of the points' convex hull and of the hair and ears around it, float32 [size, size]."""
+    """Mask of the points' convex hull, float32 [size, size]."""
     mask: np.ndarray = np.zeros((size, size), np.float32)
-    cv2.fillConvexPoly(mask, cv2.convexHull(points.round().astype(np.int32)), 1.0)
-    mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size // 4, size // 4)))
-    return cv2.GaussianBlur(mask, (0, 0), size / 32)
+    return cv2.fillConvexPoly(mask, cv2.convexHull(points.round().astype(np.int32)), 1.0)
+
+
+def _around(points: np.ndarray, size: int) -> np.ndarray:
+    """Soft-edged mask of the points' hull and of the hair and ears around it, float32 [size, size]."""
+    wide = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size // 4, size // 4))
+    return cv2.GaussianBlur(cv2.dilate(_hull(points, size), wide), (0, 0), size / 32)

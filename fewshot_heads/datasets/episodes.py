@@ -18,7 +18,6 @@ from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 from fewshot_heads.landmarks.geometry import control_points
 from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
 
-
 _TURNED_STILLS = 0.75  # the rest keeps A to A exact
 
 
@@ -105,8 +104,9 @@ class EpisodeSettings:
 
     k_shot: pictures the embedder sees. sampling: "uniform" draws all frames of a clip alike, "hard" prefers
     frames that are far apart and mouths that open. augment: strength of `Change`, 0 is off.
-    pseudo: share of the episodes of clips (of stills: three in four) whose pictures are `turned`. patch: side in pixels of
-    the square that perceptual and adversarial terms look at, None for the whole frame: their cost goes with it.
+    pseudo: share of the episodes of clips (of stills: three in four) whose pictures are `turned`. patch: side in
+    pixels of the square that perceptual and adversarial terms look at, None for the whole frame: their cost goes
+    with it.
     """
 
     k_shot: int = 8
@@ -207,14 +207,16 @@ def assemble(
     driver, stickman [3, S, S]: the truth and its landmarks;
     source_points, driver_points [N, 2]: control points of the shown picture and of the driver, pixels;
     regions [3, S, S], 0 to 1: eyes, mouth, and what opens between shown picture and driver;
-    face [4]: box of the driver's face, pixels.
+    trust [1, S, S], 0 or 1: where the truth can be had from the pictures; face [4]: box of the driver's face, pixels.
     """
     landmarks, size = np.asarray(clip.landmarks), change.size
-    seen = {i: (clip.frames[i], landmarks[i]) for i in dict.fromkeys(shots)}
+    everywhere = np.ones((size, size), np.float32)
+    seen = {i: (clip.frames[i], landmarks[i], everywhere) for i in dict.fromkeys(shots)}
     if turn is not None:
-        seen = {i: turned(*picture, turn) for i, picture in seen.items()}
-    pictures = {i: change.picture(picture) for i, (picture, _) in seen.items()}
-    faces = {i: change.face(points) for i, (_, points) in seen.items()}
+        seen = {i: turned(picture, points, turn) for i, (picture, points, _) in seen.items()}
+    pictures = {i: change.picture(picture) for i, (picture, _, _) in seen.items()}
+    faces = {i: change.face(points) for i, (_, points, _) in seen.items()}
+    trust = change.placed(np.minimum(seen[shots[shown]][2], seen[shots[0]][2])).round()
     stickmen = {i: draw_stickman(face.points, size) for i, face in faces.items()}
     source, goal = faces[shots[shown]], change.face(landmarks[driver])
     opened = draw_opened(source.points, goal.points, size)
@@ -228,6 +230,7 @@ def assemble(
         "source_points": torch.from_numpy(control_points(source)),
         "driver_points": torch.from_numpy(control_points(goal)),
         "regions": torch.from_numpy(np.stack([*_regions(goal.points, size), opened]).astype(np.float32)),
+        "trust": torch.from_numpy(np.ascontiguousarray(trust))[None],
         "face": torch.from_numpy(goal.box.astype(np.float32)),
     }
 
