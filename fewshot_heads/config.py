@@ -68,6 +68,7 @@ RULES = {
     "seed": Rule(number=int, low=0),
     "save_minutes": Rule(number=float, low=0),
     "grid_every": Rule(number=int, low=1),
+    "keep": Rule(number=float, low=0, high=1),
     "look_every": Rule(number=int, low=1),
     "frames": Rule(number=int, low=1),
     "augment": Rule(number=float, low=0, high=2),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -22,9 +22,10 @@ from fewshot_heads import criteria
 from fewshot_heads.checkpoint import Checkpoint, load_critic
 from fewshot_heads.config import compose
 from fewshot_heads.criteria import Criteria, Table
-from fewshot_heads.datasets.augment import Change, as_stored
+from fewshot_heads.datasets.augment import Change, as_landmarks, as_stored
 from fewshot_heads.datasets.episodes import Clip, Episodes, EpisodeSettings, Footage, Part, assemble
 from fewshot_heads.head import Head
+from fewshot_heads.landmarks.geometry import pose_distance
 from fewshot_heads.models.critic import Critic
 from fewshot_heads.training import Episode, texture_of
 
@@ -39,7 +40,8 @@ class Tuning:
     steps: 0 goes by the number of pictures, see `schedule`. batch: episodes a step. lr, lr_discriminator: Adam's.
     ema: decay of the averaged weights, which are the ones kept. augment, pseudo: see `EpisodeSettings`. patch: side in
     pixels of what the perceptual and adversarial terms look at. look_every: steps between looks at the held-out
-    pictures. seed: the same one tunes the same head.
+    pictures. keep: share of the way to the tuned weights that one to three pictures go; more of them decide it by those
+    held out. seed: the same one tunes the same head.
     """
 
     steps: int = 0
@@ -50,6 +52,7 @@ class Tuning:
     augment: float = 0.5
     pseudo: float = 0.3
     patch: int | None = 128
+    keep: float = 0.5
     look_every: int = 10
     seed: int = 0
 
@@ -110,6 +113,13 @@ def tune(
     return _Tuner(generator, style, clip, criterion, settings, critic, e_hat).run(on_step)
 
 
+class State(NamedTuple):
+    """style [1, P] and the generator's state."""
+
+    style: Tensor
+    generator: dict[str, Tensor]
+
+
 class _Tuner:
     def __init__(
         self, generator: nn.Module, style: Tensor, clip: Clip, criterion: Criteria, settings: Tuning,
@@ -120,6 +130,7 @@ class _Tuner:
         self.style = nn.Parameter(style.detach().clone()[None])
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.average_style = self.style.detach().clone()
+        self.probe = copy.deepcopy(self.average)
         # P made the style; from here on the style is free and P has nothing to say.
         self.tuned = [self.style, *(p for n, p in self.generator.named_parameters() if not n.startswith("project"))]
         self.optimiser = torch.optim.Adam(self.tuned, settings.lr)
@@ -134,27 +145,30 @@ class _Tuner:
         spared = list(range(2, count, 4)) if count >= _ENOUGH else []  # never the first, whose background stays
         kept = [i for i in range(count) if i not in spared]
         self.steps = settings.steps or schedule(count)
-        drawn = EpisodeSettings(1, "hard", settings.augment, settings.pseudo, criterion.patch)
+        drawn = EpisodeSettings(1, "uniform", settings.augment, settings.pseudo, criterion.patch)
         self.episodes = Episodes([Part(clip, kept)], self.steps * settings.batch, drawn, settings.seed)
         same = Change.draw(np.random.default_rng(0), self.episodes.size, 0.0)
-        held_out = [assemble(clip, [kept[j % len(kept)]], 0, i, same) for j, i in enumerate(spared)]
+        held_out = [assemble(clip, [_nearest(clip, i, kept)], 0, i, same) for i in spared]
         self.held_out = self._moved(default_collate(held_out)) if held_out else None
 
     def run(self, on_step: Callable[[int, int], object] | None) -> Tuned:
+        start, best, best_look = self._state(), self._state(), 0
         curve: list[tuple[int, float]] = []
-        best, best_look = self._result(curve), 0
         for step in range(self.steps + 1):
             if self.held_out is not None and (step % self.settings.look_every == 0 or step == self.steps):
-                curve.append((step, self._loss(self.held_out)))
+                curve.append((step, self._loss(self._state())))
                 if curve[-1][1] <= min(loss for _, loss in curve):
-                    best, best_look = self._result(curve), len(curve)
+                    best, best_look = self._state(), len(curve)
                 elif len(curve) - best_look >= _PATIENCE:
                     break
             if step < self.steps:
                 self._step(step)
                 if on_step is not None:
                     on_step(step + 1, self.steps)
-        return self._result(curve) if self.held_out is None else Tuned(best.style, best.generator, curve)
+        if self.held_out is None:
+            return self._tuned(_between(start, self._state(), self.settings.keep), curve)
+        shares = [_between(start, best, share) for share in np.linspace(0, 1, 5)]
+        return self._tuned(min(shares, key=self._loss), curve)
 
     def _step(self, step: int) -> None:
         batch = self.settings.batch
@@ -187,13 +201,32 @@ class _Tuner:
         return generator(episode["stickman"], style.expand(len(episode["stickman"]), -1), texture)
 
     @torch.no_grad()
-    def _loss(self, episode: Episode) -> float:
-        frame = self._frame(self.average, self.average_style, episode)
-        return float(self.criterion.total(self.criterion.content(frame, episode), 0))
+    def _loss(self, state: State) -> float:
+        """Of the held-out pictures."""
+        assert self.held_out is not None
+        self.probe.load_state_dict(state.generator)
+        frame = self._frame(self.probe, state.style, self.held_out)
+        return float(self.criterion.total(self.criterion.content(frame, self.held_out), 0))
 
-    def _result(self, curve: list[tuple[int, float]]) -> Tuned:
-        state = {key: value.detach().cpu().clone() for key, value in self.average.state_dict().items()}
-        return Tuned(self.average_style[0].cpu().clone(), state, list(curve))
+    def _state(self) -> State:
+        generator = {key: value.detach().clone() for key, value in self.average.state_dict().items()}
+        return State(self.average_style.clone(), generator)
+
+    def _tuned(self, state: State, curve: list[tuple[int, float]]) -> Tuned:
+        return Tuned(state.style[0].cpu(), {key: value.cpu() for key, value in state.generator.items()}, curve)
 
     def _moved(self, episode: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {key: value.to(self.device) for key, value in episode.items()}
+
+
+def _nearest(clip: Clip, driver: int, others: Sequence[int]) -> int:
+    """The picture that would show the driver when the head is animated."""
+    faces = [as_landmarks(points) for points in clip.landmarks]
+    return min(others, key=lambda i: pose_distance(faces[i], faces[driver]))
+
+
+def _between(start: State, end: State, share: float) -> State:
+    """Weights on the way from one state to another (Wortsman et al., WiSE-FT, CVPR 2022): what was learnt from
+    many people is forgotten later than what one person teaches is learnt."""
+    mixed = {key: value.lerp(end.generator[key], share) for key, value in start.generator.items()}
+    return State(start.style.lerp(end.style, share), mixed)

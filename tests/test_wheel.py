@@ -83,10 +83,11 @@ def test_the_wheel_has_the_version_of_the_package(wheel, unpacked, tmp_path):
     assert wheel.name == f"fewshot_heads-{version}-py3-none-any.whl"
 
 
-def test_the_console_script_points_at_a_function_that_exists(unpacked, tmp_path):
+@pytest.mark.parametrize("task", ["animate", "fine_tune", "meta_learn", "prepare"])
+def test_every_task_has_a_console_script_and_it_points_at_a_function_that_exists(unpacked, tmp_path, task):
     entry_points = next(unpacked.glob("*.dist-info/entry_points.txt")).read_text()
-    assert "fewshot-heads-animate = fewshot_heads.animate:main" in entry_points
-    assert run("from fewshot_heads.animate import main; print(callable(main))", unpacked, tmp_path) == "True"
+    assert f"fewshot-heads-{task.replace('_', '-')} = fewshot_heads.{task}:main" in entry_points
+    assert run(f"from fewshot_heads.{task} import main; print(callable(main))", unpacked, tmp_path) == "True"
 
 
 def test_the_config_composes_from_the_unpacked_wheel(unpacked, tmp_path):

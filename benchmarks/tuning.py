@@ -1,0 +1,116 @@
+"""What fine-tuning gains: pictures from a clip's first half, other frames of its second half, before and after.
+
+python -m benchmarks.tuning clips=FOLDER vgg=FILE.npz csim=FILE.pt [key=value ...]
+
+clips      folder of <identity>/<name>.mp4, each a 256x256 head crop; the first clip of an identity counts (required)
+vgg        weights of VGG-19 for the feature distance (required; see benchmarks/README.md)
+csim       weights of MobileFaceNet for the identity similarity (required)
+model      realtime  a shipped preset, or a .safetensors file
+pictures   1,8       pictures to tune on, evenly spaced over the first half, with a comma between
+frames     12        compared frames, evenly spaced over the second half
+limit      10        only this many people; 0 is all
+tuning               keys of conf/fine_tune.yaml with spaces between, such as tuning="steps=80 lr=1e-4"
+out        benchmarks/results/tuning.json, and the table beside it as .md
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks import common
+from fewshot_heads import Head, Reenactor, metrics, read_video
+from fewshot_heads.errors import BadInput
+from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks.tracking import Motion
+from fewshot_heads.tuning import from_config
+
+DEFAULTS = {
+    "clips": "",
+    "vgg": "",
+    "csim": "",
+    "model": "realtime",
+    "pictures": "1,8",
+    "frames": 12,
+    "limit": 10,
+    "tuning": "",
+    "out": "benchmarks/results/tuning.json",
+}
+MEASURES = {"csim": ("CSIM ↑", 3), "vgg": ("VGG-19 distance ↓", 3), "l1": ("L1 ↓", 4)}
+
+
+class Judge:
+    """Measures a head on frames it has not seen: self-reenactment, motion=absolute, the crop as it is."""
+
+    def __init__(self, chosen: dict[str, Any], reenactor: Reenactor) -> None:
+        self.reenactor = reenactor
+        self.vgg, self.identity = metrics.VGGDistance(chosen["vgg"]), metrics.Identity(chosen["csim"])
+
+    def __call__(self, head: Head, truth: np.ndarray, faces: list[Landmarks]) -> dict[str, float]:
+        motion = Motion(faces, [], [(0, len(faces))], truth.shape[1:3])
+        frames = self.reenactor.animate(head, motion, "absolute", crop="full", paste_back=False)
+        result, points = np.stack(list(frames)), np.stack([face.points for face in faces])
+        return {
+            "csim": common.mean(metrics.csim(self.identity(result, points), self.identity(truth, points))),
+            "vgg": float(self.vgg(truth, result).mean()),
+            "l1": float(metrics.l1(truth, result).mean()),
+        }
+
+
+def one_person(clip: Path, judge: Judge, count: int, chosen: dict[str, Any]) -> dict[str, Any]:
+    """Before and after, for the first clip of one person."""
+    settings, criterion = from_config(chosen["tuning"].split())
+    video, reenactor = np.stack(list(read_video(clip))), judge.reenactor
+    half = len(video) // 2
+    sources = np.unique(np.linspace(0, half - 1, count).round().astype(int))
+    judged = np.unique(np.linspace(half + 3, len(video) - 1, chosen["frames"]).round().astype(int))
+    truth = video[judged]
+    faces = reenactor.track(truth, smooth=0, name=clip.name).landmarks
+    head = reenactor.embed([video[i] for i in sources], crop="full")
+    before, start = judge(head, truth, faces), time.perf_counter()
+    tuned = reenactor.fine_tune(head, tuning=settings, criterion=criterion)
+    seconds = time.perf_counter() - start
+    person = {"person": clip.parent.name, "clip": clip.name, "pictures": len(sources), "seconds": seconds}
+    return {**person, "before": before, "after": judge(tuned, truth, faces)}
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """A row for each measure and number of pictures: before, after, the change, and its worst person."""
+    lines = []
+    for count in sorted({row["pictures"] for row in rows}):
+        group = [row for row in rows if row["pictures"] == count]
+        for measure, (title, digits) in MEASURES.items():
+            before, after = (np.array([row[when][measure] for row in group]) for when in ("before", "after"))
+            gain = 100 * (after / before - 1) * (1 if measure == "csim" else -1)
+            low, high = common.bootstrap(gain)
+            change = f"{gain.mean():+.1f} % [{low:+.1f}, {high:+.1f}]"
+            shown = [f"{before.mean():.{digits}f}", f"{after.mean():.{digits}f}", change, f"{gain.min():+.1f} %"]
+            lines.append([f"{count} pictures, {title}", *shown])
+        seconds = np.array([row["seconds"] for row in group])
+        lines.append([f"{count} pictures, seconds", "", f"{np.median(seconds):.0f}", "", f"{seconds.max():.0f}"])
+    header = ["", "before", "after", "gain, mean [95 %]", "worst person"]
+    return f"{len({row['person'] for row in rows})} people.\n\n" + common.table(header, lines)
+
+
+def main(argv: list[str]) -> None:
+    chosen = common.settings(DEFAULTS, argv)
+    common.check_paths(chosen, "clips", "vgg", "csim")
+    people = sorted(folder for folder in Path(chosen["clips"]).iterdir() if folder.is_dir())
+    clips = [clip for folder in people for clip in sorted(folder.glob("*.mp4"))[:1]][: chosen["limit"] or None]
+    if not clips:
+        raise BadInput(f"clips={chosen['clips']}: no <identity>/<name>.mp4 in it")
+    judge = Judge(chosen, Reenactor.from_pretrained(chosen["model"]))
+    work = [(clip, int(count)) for count in chosen["pictures"].split(",") for clip in clips]
+    rows = [one_person(clip, judge, count, chosen) for clip, count in tqdm(work, unit="person", disable=None)]
+    checkpoint = judge.reenactor.checkpoint
+    report = {"command": common.command("benchmarks.tuning", chosen), "machine": common.machine(), "rows": rows}
+    report["weights"] = {"name": checkpoint.name, "sha256": checkpoint.sha256}
+    common.write_report(chosen["out"], report, markdown(rows))
+
+
+if __name__ == "__main__":
+    common.run(main, __doc__)
