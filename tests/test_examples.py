@@ -39,6 +39,13 @@ def test_motion_dials(mona_path, driver_path, tmp_path):
     assert verify(tmp_path / "dials.png")
 
 
+def test_ones_own_head(mona_path, tmp_path):
+    example("ones_own_head.py")(mona_path, tmp_path / "mona.safetensors", steps=2)
+    assert Head.load(tmp_path / "mona.safetensors").tuned
+    assert read_image(tmp_path / "mona.png").shape == (3 * 256, 5 * 256, 3)
+    assert verify(tmp_path / "mona.png")
+
+
 def test_every_example_has_a_test():
     tested = Path(__file__).read_text()
     assert all(f"test_{path.stem}(" in tested for path in EXAMPLES.glob("*.py"))
