@@ -26,7 +26,8 @@ from fewshot_heads.cli import make_parser, run, split_overrides
 from fewshot_heads.config import compose
 from fewshot_heads.datasets.packing import SPLITS, collect, in_splits, named, pack
 from fewshot_heads.datasets.parts import PartMaker, read_part, write_part
-from fewshot_heads.datasets.shards import INDEX, open_shards, read_index, whole
+from fewshot_heads.datasets.shard_writer import whole
+from fewshot_heads.datasets.shards import INDEX, open_shards, read_index
 from fewshot_heads.datasets.shots import Limits, Reject
 from fewshot_heads.datasets.sources import Source, digest, find_sources
 from fewshot_heads.datasets.workers import spread

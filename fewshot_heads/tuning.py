@@ -52,7 +52,7 @@ class Tuning:
     augment: float = 0.5
     pseudo: float = 0.3
     patch: int | None = 128
-    keep: float = 0.5
+    keep: float = 0.4
     look_every: int = 10
     seed: int = 0
 

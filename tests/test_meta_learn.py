@@ -8,7 +8,8 @@ import pytest
 
 from fewshot_heads import read_image
 from fewshot_heads.checkpoint import load_checkpoint, load_critic
-from fewshot_heads.datasets.shards import INDEX, Sample, ShardWriter, encode
+from fewshot_heads.datasets.shard_writer import Sample, ShardWriter, encode
+from fewshot_heads.datasets.shards import INDEX
 from fewshot_heads.meta_learn import main
 from tests.footage import mona_footage
 

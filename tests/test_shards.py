@@ -1,3 +1,4 @@
+import gc
 import json
 import pickle
 import tarfile
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
-from fewshot_heads.datasets import shards
-from fewshot_heads.datasets.shards import Sample, ShardWriter, encode, open_shards, read_sample
+from fewshot_heads.datasets import shard_writer, shards
+from fewshot_heads.datasets.shard_writer import ShardWriter, encode
+from fewshot_heads.datasets.shards import Sample, open_shards, read_sample
 from fewshot_heads.errors import BadInput, OutputError
 
 SIZE = 64
@@ -139,6 +141,7 @@ def test_clips_go_to_other_processes(prepared):
     clips = open_shards(prepared)
     expected = [means(clip) for clip in clips]
     assert pickle.loads(pickle.dumps(clips)) == clips
+    gc.collect()  # PyAV's frames of earlier tests: freed in a fork, they would wait for threads that are not there
     loader = DataLoader(_Means(clips), 1, num_workers=2, collate_fn=list, multiprocessing_context="fork")
     for _ in range(2):
         assert [row for batch in loader for row in batch] == expected
@@ -211,7 +214,7 @@ def test_a_full_disk_leaves_whole_shards_only(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="disk is full"), ShardWriter(tmp_path, tmp_path, "train", 1) as writer:
         writer.add(one)
         writer.add(one)
-        monkeypatch.setattr(shards.os, "fsync", full)
+        monkeypatch.setattr(shard_writer.os, "fsync", full)
     assert [path.name for path in tmp_path.iterdir()] == ["train-000000.tar"]
 
 

@@ -15,7 +15,8 @@ from tqdm import tqdm
 from fewshot_heads.datasets.contact_sheet import ContactSheet
 from fewshot_heads.datasets.identities import assign_splits, cluster
 from fewshot_heads.datasets.parts import read_part, tar_path
-from fewshot_heads.datasets.shards import ShardWriter, encode, read_sample
+from fewshot_heads.datasets.shard_writer import ShardWriter, encode
+from fewshot_heads.datasets.shards import read_sample
 from fewshot_heads.datasets.sources import Source, digest
 
 SPLITS = ("train", "val")

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from fewshot_heads.datasets.shards import encode, whole
+from fewshot_heads.datasets.shard_writer import encode, whole
 from fewshot_heads.datasets.shots import Limits, Reject, Shot, ShotCutter
 from fewshot_heads.datasets.sources import Source
 from fewshot_heads.extractors import MobileFaceNet

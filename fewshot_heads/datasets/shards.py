@@ -7,7 +7,7 @@ A shard is a plain tar. One sample is one clip of one identity, its members one 
     <key>.0000.jpg ...   the frames, size x size
 
 so the first two are one range to read and every frame another. `index.jsonl` says where each clip lies; it is
-written last, so a folder that has it is complete.
+written last, so a folder that has it is complete. `shard_writer` writes them.
 """
 
 from __future__ import annotations
@@ -15,26 +15,23 @@ from __future__ import annotations
 import io
 import json
 import operator
-import os
 import tarfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import fsspec
 import numpy as np
 
 from fewshot_heads.errors import BadInput
-from fewshot_heads.images import refused
 from fewshot_heads.landmarks import N_POINTS
 
 INDEX = "index.jsonl"
-_BLOCK = 512  # what a tar is made of: a header of one, data padded to whole ones
-_END = bytes(2 * _BLOCK)
+BLOCK = 512  # what a tar is made of: a header of one, data padded to whole ones
 _AGAIN = "fetch it again, or prepare the data anew into another folder"
 
 
@@ -44,89 +41,6 @@ class Sample(NamedTuple):
     meta: dict[str, Any]
     landmarks: np.ndarray
     jpegs: list[bytes]
-
-
-# Writing
-
-
-@contextmanager
-def whole(path: Path, scratch: Path) -> Iterator[BinaryIO]:
-    """A new file for `path`, written in the folder `scratch`; it takes its place when it is whole, or is removed.
-
-    Raises OutputError for whatever the system refuses.
-    """
-    part = scratch / f"{path.name}.part"
-    try:
-        try:
-            with part.open("wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise refused(path, error) from error
-
-
-def encode(key: str, sample: Sample) -> tuple[bytes, int]:
-    """A sample as the bytes of its tar members, and how many of them lie before the first frame."""
-    if "." in key:
-        raise ValueError(f"key {key}: WebDataset ends a key at its first dot")
-    meta = {**sample.meta, "frame_bytes": [len(jpeg) for jpeg in sample.jpegs]}
-    array = io.BytesIO()
-    np.save(array, sample.landmarks.astype(np.float32))
-    head = _member(f"{key}.json", json.dumps(meta).encode()) + _member(f"{key}.landmarks.npy", array.getvalue())
-    frames = [_member(f"{key}.{number:04d}.jpg", jpeg) for number, jpeg in enumerate(sample.jpegs)]
-    return b"".join([head, *frames]), len(head)
-
-
-def _member(name: str, data: bytes) -> bytes:
-    """Header and data; owner, time and mode are those of no machine, so the same clip has the same bytes."""
-    info = tarfile.TarInfo(name)
-    info.size = len(data)
-    return info.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % _BLOCK)
-
-
-class ShardWriter:
-    """Writes `<prefix>-000000.tar`, `-000001` ... of at most max_bytes (or one sample); each appears when whole."""
-
-    def __init__(self, folder: Path, scratch: Path, prefix: str, max_bytes: int):
-        self._folder, self._scratch, self._prefix, self._max_bytes = folder, scratch, prefix, max_bytes
-        self._stack, self._count = ExitStack(), 0
-        self._file: BinaryIO | None = None
-
-    def add(self, encoded: bytes) -> tuple[str, int]:
-        """Appends one sample; returns the shard's name and the offset in it."""
-        if self._file and self._file.tell() + len(encoded) + len(_END) > self._max_bytes:
-            self._end()
-        if not self._file:
-            self._file = self._stack.enter_context(whole(self._folder / self._name, self._scratch))
-        offset = self._file.tell()
-        self._file.write(encoded)
-        return self._name, offset
-
-    @property
-    def _name(self) -> str:
-        return f"{self._prefix}-{self._count:06d}.tar"
-
-    def _end(self) -> None:
-        if self._file:
-            self._file.write(_END)
-            self._stack.close()
-            self._file, self._count = None, self._count + 1
-
-    def __enter__(self) -> ShardWriter:
-        return self
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        with self._stack:  # so an unfinished shard is removed, whoever failed
-            if error:
-                raise error
-            self._end()
-
-
-# Reading
 
 
 @dataclass(frozen=True)
@@ -250,8 +164,8 @@ def _head(shard: str, offset: int, length: int) -> _Head:
         landmarks.setflags(write=False)
     extents, position = [], offset + length
     for size in meta["frame_bytes"]:
-        extents.append((position + _BLOCK, position + _BLOCK + size))
-        position += _BLOCK + size + -size % _BLOCK
+        extents.append((position + BLOCK, position + BLOCK + size))
+        position += BLOCK + size + -size % BLOCK
     return _Head(meta, landmarks, extents)
 
 

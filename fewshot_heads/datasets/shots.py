@@ -6,20 +6,19 @@ A video is read twice, first for the landmarks and then for the pictures, so mem
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import torch
 
+from fewshot_heads.datasets.pictures import Pictures, Watched, sharpness
 from fewshot_heads.datasets.shards import Sample
 from fewshot_heads.datasets.sources import Source
 from fewshot_heads.errors import BadInput, NoFaceFound
-from fewshot_heads.extractors import MobileFaceNet, align_face
-from fewshot_heads.images import read_image, to_tensor
+from fewshot_heads.extractors import MobileFaceNet
+from fewshot_heads.images import read_image
 from fewshot_heads.landmarks import Detector, Landmarks
 from fewshot_heads.landmarks.geometry import Crop
 from fewshot_heads.landmarks.tracking import track
@@ -28,8 +27,6 @@ from fewshot_heads.video_reader import Video
 
 _GAP = 0.5  # seconds without a face that end a shot
 _CHANGE = 30  # mean difference of two frames, grey levels, that is a cut; the quickest heads stay under 20
-_EMBEDDED = 5  # frames of a clip whose mean embedding stands for its person
-_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ class ShotCutter:
         if limits.rate and limits.rate < video.rate:
             video = read_video(path, limits.rate)
         rate = float(video.rate)
-        watched = _Watched(video)
+        watched = Watched(video)
         try:
             motion = track(watched, [self._detector], smooth=0, rate=rate, name=name)
         finally:
@@ -147,7 +144,7 @@ class ShotCutter:
         numbered = enumerate(video if plans else [])
         for facts, crop, faces in plans:
             last = max(faces)
-            pictures = _Pictures(self._network, len(faces))
+            pictures = Pictures(self._network, len(faces))
             for number, frame in numbered:
                 if number in faces:
                     pictures.add(crop.cut(frame), crop.to_crop(faces[number]))
@@ -157,7 +154,7 @@ class ShotCutter:
 
     def _stills(self, root: Path, source: Source) -> Iterator[Shot | Reject]:
         """The pictures of one person as one clip, each with a crop of its own."""
-        pictures = _Pictures(self._network, len(source.files))
+        pictures = Pictures(self._network, len(source.files))
         boxes: list[list[float]] = []
         sizes: list[float] = []
         for name in source.files:
@@ -173,7 +170,7 @@ class ShotCutter:
             crop = self._crop(faces, picture.shape[:2])
             facts = {"source": name, "kind": "stills", **_facts(faces, [crop])}
             cut, face = crop.cut(picture), crop.to_crop(faces[0])
-            failed = self._fails(facts) or self._blurred({**facts, "sharpness": _sharpness(cut, face)})
+            failed = self._fails(facts) or self._blurred({**facts, "sharpness": sharpness(cut, face)})
             if failed:
                 yield failed
             else:
@@ -214,57 +211,12 @@ class ShotCutter:
         limit = self._limits.min_sharpness
         return _reject(facts, "blurred", facts["sharpness"], limit) if facts["sharpness"] < limit else None
 
-    def _judged(self, facts: dict[str, Any], pictures: _Pictures) -> Shot | Reject:
+    def _judged(self, facts: dict[str, Any], pictures: Pictures) -> Shot | Reject:
         if not pictures.jpegs:
             return _reject(facts, "unreadable")
         facts["sharpness"] = round(float(np.median(pictures.sharpness)), 2)
         sample = Sample({**facts, "size": self._limits.size}, np.array(pictures.landmarks, np.float32), pictures.jpegs)
         return self._blurred(facts) or Shot(sample, pictures.embedding())
-
-
-class _Watched:
-    """Frames passed on, with how much each differs from the one before (mean grey levels of a thumbnail)."""
-
-    def __init__(self, frames: Iterable[np.ndarray]):
-        self._frames = frames
-        self.changes: list[float] = []
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        before = None
-        for frame in self._frames:
-            small = cv2.resize(frame, (32, 32), interpolation=cv2.INTER_AREA).mean(2)
-            self.changes.append(0.0 if before is None else float(np.abs(small - before).mean()))
-            before = small
-            yield frame
-
-
-class _Pictures:
-    """The frames of one shot as they come: compressed and measured."""
-
-    def __init__(self, network: MobileFaceNet | None, count: int):
-        self._network = network
-        self._embedded = set(np.linspace(0, count - 1, min(_EMBEDDED, count)).round().astype(int).tolist())
-        self._aligned: list[torch.Tensor] = []
-        self.jpegs: list[bytes] = []
-        self.landmarks: list[np.ndarray] = []
-        self.sharpness: list[float] = []
-
-    def add(self, picture: np.ndarray, face: Landmarks) -> None:
-        """picture uint8 [S, S, 3]; face in its pixels."""
-        if self._network and len(self.jpegs) in self._embedded:
-            self._aligned.append(align_face(to_tensor(picture), face.points))
-        depth = np.full(len(face.points), np.nan) if face.depth is None else face.depth
-        self.jpegs.append(cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), _JPEG)[1].tobytes())
-        self.landmarks.append(np.column_stack([face.points, depth]))
-        self.sharpness.append(_sharpness(picture, face))
-
-    def embedding(self) -> list[float] | None:
-        """The mean direction of the embeddings, [E]."""
-        if not self._network:
-            return None
-        with torch.no_grad():
-            vectors = torch.nn.functional.normalize(self._network(torch.stack(self._aligned)))
-        return vectors.mean(0).tolist()
 
 
 def _stretches(
@@ -293,14 +245,6 @@ def _facts(faces: list[Landmarks], crops: list[Crop]) -> dict[str, float]:
         # Not the largest: one slip of the detector is no reason to lose a clip.
         "outside": round(max(0.0, float(np.quantile(beyond, 0.95))), 4),
     }
-
-
-def _sharpness(picture: np.ndarray, face: Landmarks) -> float:
-    """Variance of the Laplacian of the face (Pech-Pacheco et al., ICPR 2000), squared grey levels."""
-    left, top = np.maximum(face.box[:2], 0).astype(int)
-    right, bottom = face.box[2:].astype(int) + 1
-    grey = cv2.cvtColor(picture[top:bottom, left:right], cv2.COLOR_RGB2GRAY)
-    return float(cv2.Laplacian(grey, cv2.CV_64F).var())
 
 
 def _box(crop: Crop) -> list[float]:

@@ -138,8 +138,12 @@ def _apart(a: Landmarks, b: Landmarks) -> bool:
 
 
 def _at_exit(function: Callable[[], None]) -> None:
-    """MediaPipe closes through a thread pool, which is gone by the time of `atexit` (it would complain on stderr)."""
-    getattr(threading, "_register_atexit", atexit.register)(function)
+    """MediaPipe closes through a thread pool, which is gone by the time of `atexit` (it would complain on stderr).
+
+    A forked process, such as a data loader's worker, has the networks without their threads: there it would hang.
+    """
+    owner = os.getpid()
+    getattr(threading, "_register_atexit", atexit.register)(lambda: function() if os.getpid() == owner else None)
 
 
 @contextlib.contextmanager
