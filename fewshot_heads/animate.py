@@ -50,7 +50,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _animate(arguments: argparse.Namespace) -> Path:
-    paths, overrides = split_overrides(arguments.inputs)
+    names, overrides = split_overrides(arguments.inputs)
+    paths = [Path(name) for name in names]
     if len(paths) < 2:
         raise UsageError("give at least one source picture and a driver; --help shows how")
     config = compose("animate", overrides)

@@ -30,12 +30,13 @@ def make_parser(task: str, usage: str, description: str) -> argparse.ArgumentPar
     return parser
 
 
-def split_overrides(tokens: Iterable[str]) -> tuple[list[Path], list[str]]:
-    """Paths and key=value overrides; a token that exists as a file is a path whatever it looks like."""
-    paths, overrides = [], []
+def split_overrides(tokens: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Paths (or URLs) and key=value overrides; a token that exists as a file is a path whatever it looks like."""
+    paths: list[str] = []
+    overrides: list[str] = []
     for token in tokens:
         is_override = _OVERRIDE.match(token) and not Path(token).exists()
-        overrides.append(token) if is_override else paths.append(Path(token))
+        (overrides if is_override else paths).append(token)
     return paths, overrides
 
 

@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fine_tune(inputs: Sequence[str], output: Path | None, overwrite: bool) -> Path:
-    sources, overrides = split_overrides(inputs)
+    names, overrides = split_overrides(inputs)
+    sources = [Path(name) for name in names]
     if not sources:
         raise UsageError("give at least one picture, or a video; --help shows how")
     output = output or Path(f"{sources[0].stem}_head.safetensors")

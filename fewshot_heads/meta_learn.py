@@ -51,10 +51,10 @@ def _meta_learn(inputs: Sequence[str], out: Path) -> Path:
 
     wanted, share = {str(name) for name in data.pop("identities")}, data.pop("hold_out")
     clips: list[Clip] = [
-        clip for root in roots for clip in open_shards(str(root)) if not wanted or clip.identity in wanted
+        clip for root in roots for clip in open_shards(root) if not wanted or clip.identity in wanted
     ]
     if not clips:
-        raise BadInput(f"{', '.join(map(str, roots))}: no footage of {', '.join(sorted(wanted))}; see its index.jsonl")
+        raise BadInput(f"{', '.join(roots)}: no footage of {', '.join(sorted(wanted))}; see its index.jsonl")
     clips, kept = hold_out(clips, share)
     settings = EpisodeSettings(**data)
     episodes = Episodes(clips, config["steps"] * config["batch"], settings, config["seed"])

@@ -61,7 +61,7 @@ def _prepare(arguments: argparse.Namespace) -> Path:
     if settings["identity"] == "cluster" and not settings["face_network"]:
         raise UsageError("identity=cluster: needs face_network=FILE, the weights of MobileFaceNet")
     workers = settings.pop("workers")
-    return prepare_footage(paths[0], paths[1], settings, workers)
+    return prepare_footage(Path(paths[0]), Path(paths[1]), settings, workers)
 
 
 def prepare_footage(root: Path, out: Path, settings: Mapping[str, Any], workers: Mapping[str, Any]) -> Path:
