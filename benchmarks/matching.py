@@ -5,6 +5,7 @@ python -m benchmarks.matching run=RUN data=PREPARED vgg=FILE.npz [key=value ...]
 run       a folder of meta_learn whose criterion had the match term (required)
 data      what it was trained on, with a val split (required)
 vgg       weights of VGG-19 for the loss of fine-tuning (required)
+identities       names of the people that were trained on, with commas between; none is all of the train split
 pictures  8      of each person, spread over one clip; two of them are held out, and measured on
 people    10     of the val split
 steps     40     of fine-tuning
@@ -32,12 +33,13 @@ from fewshot_heads.datasets.shards import open_shards
 from fewshot_heads.errors import BadInput
 from fewshot_heads.images import to_tensor
 from fewshot_heads.painter import stickmen_of
-from fewshot_heads.tuning import Tuning, tune
+from fewshot_heads.tuning import Tuning, held_out, tune
 
 DEFAULTS = {
     "run": "",
     "data": "",
     "vgg": "",
+    "identities": "",
     "pictures": 8,
     "people": 10,
     "steps": 40,
@@ -74,7 +76,9 @@ def agreement(checkpoint: Checkpoint, table: Tensor, clips: dict[str, Clip], cou
 def curves(checkpoint: Checkpoint, clip: Clip, chosen: dict[str, Any]) -> dict[str, list[float]]:
     """Held-out loss while fine-tuning from project(e_hat), and from a random style."""
     footage = pictures_of(clip, chosen["pictures"])
-    e_hat = e_hat_of(checkpoint, footage)
+    spared = held_out(len(footage.frames))
+    seen = [i for i in range(len(footage.frames)) if i not in spared]
+    e_hat = e_hat_of(checkpoint, Footage(clip.identity, [footage.frames[i] for i in seen], footage.landmarks[seen]))
     generator = checkpoint.networks.generator
     # A random style is that of nobody: of a random vector as long as e_hat.
     nobody = torch.randn(e_hat.shape, generator=torch.Generator().manual_seed(0))
@@ -107,13 +111,10 @@ def markdown(report: dict[str, Any]) -> str:
 def main(argv: list[str]) -> None:
     chosen = common.settings(DEFAULTS, argv)
     common.check_paths(chosen, "run", "data", "vgg")
-    weights = [path for path in Path(chosen["run"]).glob("*.safetensors") if ".critic" not in path.name]
-    if not weights:
-        raise BadInput(f"run={chosen['run']}: has no weights yet; let meta_learn come to its end")
-    checkpoint = load_checkpoint(max(weights, key=lambda path: path.stat().st_mtime))
+    checkpoint = load_checkpoint(Path(chosen["run"]))
     state = torch.load(Path(chosen["run"]) / "state.pt", map_location="cpu", weights_only=True)
     train = {clip.identity: clip for clip in reversed(open_shards(chosen["data"], "train"))}
-    people = dict(sorted(train.items()))
+    people = {name: train[name] for name in sorted(chosen["identities"].split(",") if chosen["identities"] else train)}
     table = state["critic"]["W.weight"]
     if len(table) != len(people):
         raise BadInput(f"run={chosen['run']}: has a table of {len(table)} people, the data {len(people)}")

@@ -83,7 +83,7 @@ def load_critic(checkpoint: Checkpoint) -> Critic | None:
 
 
 def load_checkpoint(name_or_path: str | Path = "realtime") -> Checkpoint:
-    """A preset that ships with the package, or a path to a `.safetensors` with its `.json` beside it.
+    """A preset that ships with the package, a `.safetensors` with its `.json` beside it, or a folder with one.
 
     Raises BadInput for an unknown name, WeightsMismatch when file and specification disagree.
     """
@@ -117,11 +117,19 @@ def _find(name_or_path: str | Path) -> Path:
         if path.is_file():
             return path
         raise BadInput(f"{path}: no such weights file")
-    shipped = {p.stem.rsplit("-", 1)[0]: p for p in WEIGHTS.glob("*.safetensors") if not p.name.endswith(_CRITIC)}
+    shipped = {p.stem.rsplit("-", 1)[0]: p for p in _weights_in(WEIGHTS)}
+    if path.is_dir() and str(name_or_path) not in shipped:
+        if newest := max(_weights_in(path), key=lambda p: p.stat().st_mtime, default=None):
+            return newest
+        raise BadInput(f"{path}: no weights in this folder; a run of meta_learn writes them at its end")
     if str(name_or_path) in shipped:
         return shipped[str(name_or_path)]
     known = ", ".join(sorted(shipped)) or "none"
     raise BadInput(f"no weights named '{name_or_path}'; shipped are {known}, or give the path of a .safetensors")
+
+
+def _weights_in(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*.safetensors") if not path.name.endswith(_CRITIC)]
 
 
 def pick_device(device: str = "auto") -> torch.device:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from fewshot_heads.checkpoint import load_checkpoint
 from fewshot_heads.cli import make_parser, run, split_overrides
 from fewshot_heads.config import compose
-from fewshot_heads.errors import UsageError
+from fewshot_heads.errors import OutputError, UsageError
 from fewshot_heads.head import Head
 from fewshot_heads.images import check_target, write_image
 from fewshot_heads.landmarks import Landmarks, detectors
@@ -36,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser(
         "fine_tune",
         "SOURCE [SOURCE ...] [-o HEAD] [--overwrite] [key=value ...]",
-        "Tunes the generator on pictures of one person. HEAD, a .safetensors, is a source of `animate`; a picture of "
-        "the same name shows the person, before and after.",
+        "Tunes the generator on pictures of one person. HEAD, a .safetensors, is a source of `animate`; the picture "
+        "<HEAD>_before_after.jpg shows what it changed.",
     )
     parser.add_argument("inputs", nargs="+", metavar="SOURCE", help="pictures of one person, a video, or a saved head")
     parser.add_argument("-o", "--output", type=Path, help="default <source>_head.safetensors here")
@@ -52,9 +52,11 @@ def _fine_tune(inputs: Sequence[str], output: Path | None, overwrite: bool) -> P
     if not sources:
         raise UsageError("give at least one picture, or a video; --help shows how")
     output = output or Path(f"{sources[0].stem}_head.safetensors")
-    grid = output.with_suffix(".jpg")
+    grid = output.with_name(f"{output.stem}_before_after.jpg")
     check_target(output, (".safetensors",), overwrite)
     check_target(grid, (".jpg",), overwrite)
+    if {output.resolve(), grid.resolve()} & {source.resolve() for source in sources}:
+        raise OutputError(f"{output}: it, or its {grid.name}, is also an input; choose another output")
 
     from fewshot_heads.tuning import from_config
 
@@ -71,8 +73,9 @@ def _fine_tune(inputs: Sequence[str], output: Path | None, overwrite: bool) -> P
             bar.update(done - bar.n)
 
         tuned = reenactor.fine_tune(head, tuning=tuning, criterion=criterion, on_step=on_step)
+    shown = before_and_after(reenactor, head, tuned)
     tuned.save(output, overwrite)
-    write_image(grid, before_and_after(reenactor, head, tuned), reenactor.provenance(composite=False), overwrite)
+    write_image(grid, shown, reenactor.provenance(composite=False), overwrite)
     return output
 
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from fewshot_heads.errors import BadInput
@@ -60,8 +60,8 @@ class Head:
         about = {"format": _FORMAT, "generator": self.generator}
         with whole_file(path, (".safetensors",), overwrite) as part:
             try:
-                save_file({key: value.cpu().contiguous() for key, value in tensors.items()}, part, about)
-            except (OSError, SafetensorError) as error:
+                part.write_bytes(save({key: value.cpu().contiguous() for key, value in tensors.items()}, about))
+            except OSError as error:
                 raise refused(path, error) from error
 
     @classmethod

@@ -50,15 +50,15 @@ def _meta_learn(inputs: Sequence[str], out: Path) -> Path:
     from fewshot_heads.training import Optim, Training
 
     wanted, share = {str(name) for name in data.pop("identities")}, data.pop("hold_out")
-    clips: list[Clip] = [
-        clip for root in roots for clip in open_shards(root) if not wanted or clip.identity in wanted
-    ]
+    clips: list[Clip] = [clip for root in roots for clip in open_shards(root) if not wanted or clip.identity in wanted]
     if not clips:
         raise BadInput(f"{', '.join(roots)}: no footage of {', '.join(sorted(wanted))}; see its index.jsonl")
     clips, kept = hold_out(clips, share)
     settings = EpisodeSettings(**data)
     episodes = Episodes(clips, config["steps"] * config["batch"], settings, config["seed"])
-    plain = replace(settings, augment=0.0, pseudo=0.0)
+    longest = max((len(clip.frames) for clip in kept), default=0)
+    kept = kept if longest > 1 else []
+    plain = replace(settings, k_shot=min(settings.k_shot, longest - 1), augment=0.0, pseudo=0.0)
     unseen = _collated(Episodes(kept, _UNSEEN, plain, config["seed"])) if kept else None
     if episodes.size != spec["size"]:
         raise BadInput(f"{roots[0]}: pictures of {episodes.size} px; use model.size={episodes.size} or prepare anew")
@@ -70,7 +70,7 @@ def _meta_learn(inputs: Sequence[str], out: Path) -> Path:
         settings.patch, config["seed"], start.networks if start else None,
     )  # fmt: skip
     if runtime["compile"]:
-        training.networks.compile()
+        training.compile()
     train(
         training, episodes, out, config["batch"], runtime["workers"], config["save_minutes"], config["grid_every"],
         config["tensorboard"], unseen,

@@ -39,7 +39,7 @@ class Painter:
         tint = _tint(to_uint8(self.images[0]), head.landmarks[0].points)
         self.tint = torch.from_numpy(tint.astype(np.float32)).view(1, 3, 1, 1).to(device)
         self.large, self.images = self.large.to(device), self.images.to(device)
-        # On the CPU: the spline's system is small, and MPS cannot solve it with torch 2.6.
+        # On the CPU: the spline's system is small, and its points come from there.
         self.points = torch.from_numpy(np.stack([control_points(face) for face in head.landmarks]))
 
     @torch.inference_mode()

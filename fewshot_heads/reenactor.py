@@ -98,6 +98,7 @@ class Reenactor:
         """
         from fewshot_heads.tuning import personalise
 
+        self._check_made_here(head)
         learner = head if pictures is None else self.embed(pictures)
         return personalise(self.checkpoint, head, learner, steps, tuning, criterion, on_step)
 
@@ -164,8 +165,7 @@ class Reenactor:
         _check("crop", crop, ("auto", "full"))
         if batch < 1:
             raise BadInput(f"batch={batch}: expected 1 or more")
-        if head.generator != self.checkpoint.sha256:
-            raise WeightsMismatch("this head was made by another generator; embed the pictures again with this one")
+        self._check_made_here(head)
         if not isinstance(driver, Motion):
             driver = self.track(driver)
         if reference is not None and not 0 <= reference < len(driver):
@@ -181,6 +181,10 @@ class Reenactor:
         for first in range(0, len(faces), batch):
             for frame in painter.paint(faces[first : first + batch], large=paste_back):
                 yield paster.paste(frame) if paster else frame
+
+    def _check_made_here(self, head: Head) -> None:
+        if head.generator != self.checkpoint.sha256:
+            raise WeightsMismatch("this head was made by another generator; embed the pictures again with this one")
 
     def _generator(self, head: Head) -> torch.nn.Module:
         if head.tuned is None:

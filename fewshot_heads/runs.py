@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import cv2
@@ -15,7 +16,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from fewshot_heads.datasets.episodes import Episodes
-from fewshot_heads.errors import BadInput, WeightsMismatch
+from fewshot_heads.errors import BadInput, FewshotHeadsError, WeightsMismatch
 from fewshot_heads.images import refused, to_uint8, whole_file, write_image
 from fewshot_heads.models import Networks
 from fewshot_heads.provenance import UNNAMED
@@ -62,7 +63,7 @@ def train(
         loader, "meta-learn", initial=training.step, total=training.steps, disable=None if main else True, unit="step"
     )
     with Log(out, training.step, tensorboard) if main else nullcontext() as log:
-        for episode in bar:
+        for episode in _plainly(bar):
             terms = training.update(episode)
             if log is None:
                 continue
@@ -75,6 +76,15 @@ def train(
                 save_state(training, resume)
                 saved = time.monotonic()
     accelerator.wait_for_everyone()
+
+
+def _plainly(episodes: Iterable[Episode]) -> Iterator[Episode]:
+    """What a worker could not read is said as if there were no worker: in one line, without its traceback."""
+    try:
+        yield from episodes
+    except FewshotHeadsError as error:
+        last = [line for line in str(error).splitlines() if line.strip()][-1]
+        raise type(error)(last.removeprefix(f"{type(error).__module__}.{type(error).__name__}: ")) from error
 
 
 def _alone(_: int) -> None:
@@ -146,8 +156,8 @@ def save_state(training: Training, path: Path) -> None:
 def load_state(training: Training, path: Path) -> None:
     """Raises WeightsMismatch for a checkpoint of another architecture or number of identities, or a broken one."""
     try:
-        training.load_state_dict(torch.load(path, map_location=training.accelerator.device, weights_only=True))
-    except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+        training.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except (RuntimeError, KeyError, ValueError, EOFError, OSError, UnpicklingError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsMismatch(
             f"{path}: does not fit this run ({reason}); use the configuration it began with, or another -o"

@@ -30,7 +30,7 @@ class Optim:
     """How weights move (conf/optim).
 
     lr, lr_discriminator: Adam's; schedule: "constant", or "cosine", which falls to a twentieth; warmup: steps.
-    betas, betas_discriminator, eps: Adam's. clip: largest norm of the gradient. ema: decay of the averaged weights.
+    betas, betas_discriminator, eps: Adam's. clip: largest norm of the gradient, 0 is off. ema: decay of the average.
     discriminator_steps: for each step of the generator; adversarial_from: share of the run before the discriminator
     joins. texture_dropout: share of the steps that paint from e_hat alone. sparse_identities: see `Critic`.
     """
@@ -104,6 +104,11 @@ class Training:
         self.reenactment, self.shared_critic = accelerator.prepare(Reenactment(networks), critic)
         self.step = 0
 
+    def compile(self) -> None:
+        """The parts that are called as they are, by torch.compile."""
+        for part in (self.networks.embedder, self.networks.generator, self.critic.discriminator):
+            part.compile()
+
     def state_dict(self) -> dict[str, Any]:
         parts = {name: part.state_dict() for name, part in self._parts()}
         return {**parts, "step": self.step, "rng": torch.get_rng_state()}
@@ -158,7 +163,9 @@ class Training:
         module.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         dense = [p for p in module.parameters() if p.grad is not None and not p.grad.is_sparse]
-        nn.utils.clip_grad_norm_(dense, self.optim.clip)
+        norm = nn.utils.clip_grad_norm_(dense, self.optim.clip or math.inf)
+        if not torch.isfinite(norm):
+            raise FloatingPointError(f"step {self.step}: a gradient is not finite; lower optim.lr")
         for optimiser in optimisers:
             if optimiser is not None:
                 optimiser.step()

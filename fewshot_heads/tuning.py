@@ -100,6 +100,11 @@ def schedule(pictures: int) -> int:
     return int(np.interp(pictures, [1, 8, 32], [40, 80, 160]))
 
 
+def held_out(pictures: int) -> list[int]:
+    """Indices of the pictures that only tell when to stop; never the first, whose background stays."""
+    return list(range(2, pictures, 4)) if pictures >= _ENOUGH else []
+
+
 def tune(
     generator: nn.Module, style: Tensor, clip: Clip, criterion: Criteria, settings: Tuning,
     critic: Critic | None = None, e_hat: Tensor | None = None, on_step: Callable[[int, int], object] | None = None,
@@ -142,14 +147,14 @@ class _Tuner:
                 [self.w, *self.critic.parameters()], settings.lr_discriminator, (0.0, 0.999)
             )
         count = len(clip.frames)
-        spared = list(range(2, count, 4)) if count >= _ENOUGH else []  # never the first, whose background stays
+        spared = held_out(count)
         kept = [i for i in range(count) if i not in spared]
         self.steps = settings.steps or schedule(count)
         drawn = EpisodeSettings(1, "uniform", settings.augment, settings.pseudo, criterion.patch)
         self.episodes = Episodes([Part(clip, kept)], self.steps * settings.batch, drawn, settings.seed)
         same = Change.draw(np.random.default_rng(0), self.episodes.size, 0.0)
-        held_out = [assemble(clip, [_nearest(clip, i, kept)], 0, i, same) for i in spared]
-        self.held_out = self._moved(default_collate(held_out)) if held_out else None
+        looks = [assemble(clip, [_nearest(clip, i, kept)], 0, i, same) for i in spared]
+        self.held_out = self._moved(default_collate(looks)) if looks else None
 
     def run(self, on_step: Callable[[int, int], object] | None) -> Tuned:
         start, best, best_look = self._state(), self._state(), 0

@@ -61,6 +61,11 @@ def test_clips_that_are_too_short_for_k_are_named(clips):
     assert Episodes(stills, 4, EpisodeSettings(k_shot=8))[0]["pictures"].shape[0] == 8
 
 
+def test_clips_of_different_sizes_are_refused(clips):
+    with pytest.raises(BadInput, match="mona of 64 px.*of 128 px"):
+        Episodes([*clips, *mona_footage(size=64)], 4, SETTINGS)
+
+
 def test_no_change_changes_nothing(clips):
     clip, change = clips[0], Change.draw(np.random.default_rng(0), 128, 0.0)
     np.testing.assert_array_equal(change.picture(clip.frames[0]), clip.frames[0])

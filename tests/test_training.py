@@ -121,6 +121,54 @@ def test_a_loss_that_is_no_number_stops_the_run_and_is_named(clips):
         training.update(batch)
 
 
+def test_a_gradient_that_is_no_number_never_reaches_the_weights(clips):
+    training, episodes = start(clips, 10, {"l1": {"weight": 1.0}})
+    weight = training.networks.generator.stem.weight
+    weight.register_hook(lambda gradient: gradient * torch.inf)
+    with pytest.raises(FloatingPointError, match="step 0: a gradient is not finite"):
+        training.update(first(episodes))
+    assert torch.isfinite(weight).all()
+
+
+def test_without_a_clip_nothing_is_clipped(clips):
+    training, episodes = start(clips, 10, optim=replace(OPTIM, clip=0.0))
+    before = training.networks.generator.stem.weight.detach().clone()
+    training.update(first(episodes))
+    assert not torch.equal(before, training.networks.generator.stem.weight)
+
+
+def test_what_is_compiled_is_what_is_called(clips):
+    graphs = []
+
+    def count(graph, _):
+        graphs.append(graph)
+        return graph.forward
+
+    training, episodes = start(clips, 10)
+    for part in (training.networks.embedder, training.networks.generator, training.critic.discriminator):
+        part.compile(backend=count)
+    training.update(first(episodes))
+    assert len(graphs) >= 3
+
+
+def test_what_a_worker_cannot_read_is_one_line(clips, tmp_path):
+    class Damaged(Episodes):
+        def __getitem__(self, index):
+            raise BadInput("shard.tar: frame 3 is damaged; fetch it again")
+
+    training, _ = start(clips, 3)
+    with pytest.raises(BadInput) as caught:
+        train(training, Damaged(clips, 6, SETTINGS), tmp_path, 2, workers=1)
+    assert str(caught.value) == "shard.tar: frame 3 is damaged; fetch it again"
+
+
+def test_a_broken_checkpoint_is_named(clips, tmp_path):
+    (tmp_path / "state.pt").write_bytes(b"half of it")
+    training, episodes = start(clips, 3)
+    with pytest.raises(WeightsMismatch, match=r"state\.pt"):
+        train(training, episodes, tmp_path, 2, workers=0)
+
+
 def test_a_checkpoint_of_another_architecture_is_refused(clips, tmp_path):
     training, episodes = start(clips, 4)
     save_state(training, tmp_path / "state.pt")

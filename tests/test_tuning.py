@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fewshot_heads import BadInput, Head, Reenactor, VideoWriter, read_image
+from fewshot_heads import BadInput, Head, Reenactor, VideoWriter, WeightsMismatch, read_image
 from fewshot_heads.checkpoint import load_checkpoint, load_critic, save_checkpoint
 from fewshot_heads.criteria import Criteria
 from fewshot_heads.datasets.episodes import Part
@@ -120,7 +120,7 @@ def test_the_command_makes_a_head_and_a_picture_of_it(weights, tmp_path, monkeyp
     assert main(arguments) == 0
     assert capsys.readouterr().out.strip() == "mona_lisa_head.safetensors"
     assert Head.load("mona_lisa_head.safetensors").tuned
-    assert read_image("mona_lisa_head.jpg").shape == (3 * 128, 5 * 128, 3)
+    assert read_image("mona_lisa_head_before_after.jpg").shape == (3 * 128, 5 * 128, 3)
     assert main(arguments) == 1
     assert "exists already" in capsys.readouterr().err
 
@@ -145,6 +145,34 @@ def test_bad_sources_are_named(weights, tmp_path, capsys, monkeypatch):
     assert main([str(MONA), "stesp=3"]) == 2
     assert "did you mean 'steps'" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_the_picture_of_what_changed_never_takes_the_place_of_a_source(weights, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    mona = MONA.read_bytes()
+    (tmp_path / "a_before_after.jpg").write_bytes(mona)
+    arguments = ["a_before_after.jpg", f"model={weights}", "steps=1", "-o", "a.safetensors", "--overwrite"]
+    assert main(arguments) == 1
+    assert "is also an input" in capsys.readouterr().err
+    assert (tmp_path / "a_before_after.jpg").read_bytes() == mona
+
+
+def test_a_head_of_another_generator_is_refused_before_any_work(reenactor, head):
+    with pytest.raises(WeightsMismatch, match="another generator"):
+        reenactor.fine_tune(replace(head, generator="0" * 64), criterion=TABLE)
+
+
+def test_the_papers_networks_are_tuned_too_with_their_discriminator(tmp_path):
+    spec = {"architecture": "paper", "size": 128, "embedding": 16, "channels": [4, 8], "bottleneck": 1}
+    critic = Critic(build_discriminator(spec), 2, spec["embedding"])
+    path = save_checkpoint(build(spec), tmp_path, "paper", {"spec": spec}, critic)
+    paper = Reenactor.from_pretrained(path, device="cpu")
+    mona = paper.embed([MONA])
+    tuned = paper.fine_tune(mona, tuning=Tuning(steps=2, patch=96), criterion=TABLE)
+    motion = Motion(mona.landmarks, [], [(0, 1)], (128, 128))
+    for paste_back, shape in ((False, (128, 128, 3)), (True, mona.picture.shape)):
+        frame = next(iter(paper.animate(tuned, motion, "absolute", paste_back=paste_back, crop="full")))
+        assert frame.shape == shape
 
 
 def test_a_face_network_without_weights_is_asked_for(reenactor, head):

@@ -22,7 +22,10 @@ _TURNED_STILLS = 0.75  # the rest keeps A to A exact
 
 
 class Clip(Protocol):
-    """Footage of one person: frames uint8 [S, S, 3], landmarks float32 [T, 70, 3] (pixels, depth last)."""
+    """Footage of one person: frames uint8 [S, S, 3] of size S, landmarks float32 [T, 70, 3] (pixels, depth last)."""
+
+    @property
+    def size(self) -> int: ...
 
     @property
     def identity(self) -> str: ...
@@ -48,6 +51,10 @@ class Footage:
     landmarks: np.ndarray
     kind: str = "video"
 
+    @property
+    def size(self) -> int:
+        return self.frames[0].shape[0]
+
 
 @dataclass(frozen=True)
 class Part:
@@ -55,6 +62,10 @@ class Part:
 
     clip: Clip
     indices: Sequence[int]
+
+    @property
+    def size(self) -> int:
+        return self.clip.size
 
     @property
     def identity(self) -> str:
@@ -132,7 +143,11 @@ class Episodes(Dataset):
                 f"data.k_shot={settings.k_shot}: takes clips of {settings.k_shot + 1} frames or more, the longest of "
                 f"{len(clips)} has {longest}; lower data.k_shot or prepare longer clips"
             )
-        self.size: int = self.clips[0].frames[0].shape[0]
+        sizes = {clip.size: clip for clip in self.clips}
+        if len(sizes) > 1:
+            said = ", ".join(f"{clip.identity} of {size} px" for size, clip in sorted(sizes.items()))
+            raise BadInput(f"clips of different sizes ({said}); prepare them with one size")
+        (self.size,) = sizes
         self.identities = sorted({clip.identity for clip in self.clips})
         self._by_identity: dict[str, list[Clip]] = {name: [] for name in self.identities}
         for clip in self.clips:

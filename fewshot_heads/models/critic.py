@@ -18,7 +18,8 @@ class Critic(nn.Module):
         self.discriminator = discriminator
         self.W = nn.Embedding(identities, embedding, sparse=sparse)
         self.w0 = nn.Parameter(torch.empty(embedding))
-        nn.init.uniform_(self.W.weight, -0.1, 0.1)  # as in the authors' later code
+        # Within 0.1, as in the authors' later code, but not negative: the paper's e_hat, which has to meet W, never is.
+        nn.init.uniform_(self.W.weight, 0.0, 0.1)
         nn.init.uniform_(self.w0, -0.1, 0.1)
 
     def forward(self, frame: Tensor, stickman: Tensor, identity: Tensor) -> tuple[Tensor, list[Tensor]]:

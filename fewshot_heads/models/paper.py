@@ -12,6 +12,9 @@ with 2 for a multiply-add), and as in the authors' later open code where that sa
 - upsampling is nearest; self-attention is SAGAN's, with keys and values at half the resolution;
 - every norm of the up path takes its 2 x channels from P, 13,056 in all. P has a bias, without which every scale would
   start near 0; convolutions before a norm have none. All start orthogonal.
+
+One thing is not as published: embedder and discriminator pool by ReLU, then the mean (see `Encoder.forward`), where the
+paper says sum, then ReLU.
 """
 
 from __future__ import annotations
@@ -138,18 +141,21 @@ class Encoder(nn.Module):
         self.blocks = nn.ModuleList(
             ResBlock(a, b, resize="down" if i < halvings else "", first=i == 0) for i, (a, b) in enumerate(pairs)
         )
-        self.attention = SelfAttention(widths[_halvings(size, _DOWN_ATTENTION) - 1])
+        self._attends_after = _halvings(size, _DOWN_ATTENTION) - 1
+        self.attention = SelfAttention(widths[self._attends_after])
 
     def forward(self, frame: Tensor, stickman: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Both [B, 3, S, S]. Returns the vector [B, embedding] and what each block made."""
+        """Both [B, 3, S, S], or patches of that. Returns the vector [B, embedding] and what each block made."""
         x = torch.cat([frame, stickman], 1).contiguous(memory_format=torch.channels_last)
         features = []
-        for block in self.blocks:
+        for i, block in enumerate(self.blocks):
             x = block(x)
             features.append(x)
-            if x.shape[-1] == _DOWN_ATTENTION:
+            if i == self._attends_after:
                 x = self.attention(x)
-        return F.relu(x.sum((2, 3))), features
+        # The paper says sum, then ReLU. In this order a unit can't fall silent for every picture, as the match term
+        # made all of them do; and the mean, the sum but for a constant, begins within reach of the hinge's margin.
+        return F.relu(x).mean((2, 3)), features
 
 
 class PaperEmbedder(nn.Module):

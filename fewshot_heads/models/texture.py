@@ -52,7 +52,10 @@ def tps_flow(source: Tensor, driver: Tensor, size: int = FLOW_SIZE) -> Tensor:
     system[:, n:, :n] = affine.transpose(1, 2)
     # Solved for the displacement rather than the position: zero motion then gives exactly zero flow.
     target = torch.cat([values - centres, centres.new_zeros(batch, 3, 2)], 1)
-    weights = torch.linalg.solve(system, target)
+    if system.device.type == "mps":  # which cannot solve it with torch 2.6
+        weights = torch.linalg.solve(system.cpu(), target.cpu()).to(system.device)
+    else:
+        weights = torch.linalg.solve(system, target)
     grid = identity_grid(size, driver).expand(batch, -1, -1, -1)
     places = grid.reshape(batch, -1, 2)
     bending = _kernel(places, centres) @ weights[:, :n]
