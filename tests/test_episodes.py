@@ -93,7 +93,7 @@ def test_a_turned_head_has_turned_landmarks_and_its_old_background(clips):
     assert np.abs(moved - points)[:, :2].max() > 1
     assert np.abs(seen.astype(int) - picture).max() > 20
     np.testing.assert_allclose(seen[:3].astype(int), picture[:3], atol=1)
-    assert trust[0, 0] == 1 and trust[tuple(points[30, 1::-1].astype(int))] == 1 and trust.min() == 0
+    assert trust[0, 0] == 0 and trust[tuple(points[30, 1::-1].astype(int))] == 1
     lengths = [np.linalg.norm(p[36] - p[45]) for p in (points, moved)]
     assert lengths[0] == pytest.approx(lengths[1], rel=1e-4), "a turn in space keeps distances"
 

@@ -93,8 +93,8 @@ def turned(
 
     picture uint8 [S, S, 3], landmarks float32 [70, 3] as stored. The landmarks turn in space, the picture follows
     by a thin-plate spline, the background stays. It is fit for an input only: what it shows, no camera has seen.
-    Returns picture, landmarks and float32 [S, S]: 0 around the head, where background was dragged along and nothing
-    can be learnt from the pair, 1 elsewhere.
+    Returns picture, landmarks and float32 [S, S]: 1 on the face, 0 around it. There background was dragged along, or
+    stands still where in life hair and shoulders would have followed: nothing good can be learnt from it.
     """
     turn = np.clip(random.normal(0, 1, 3), -_MOST, _MOST) * _TURN
     rotation = cv2.Rodrigues(turn)[0]
@@ -106,8 +106,7 @@ def turned(
     carried = tps_warp(image, torch.from_numpy(here)[None], torch.from_numpy(there)[None])
     dragged = _around(np.vstack([here, there]), size)
     result = to_uint8((image + torch.from_numpy(dragged) * (carried - image))[0])
-    ring = (dragged > 0) & (_hull(here, size) == 0)
-    return result, moved.astype(np.float32), 1 - ring.astype(np.float32)
+    return result, moved.astype(np.float32), _hull(here, size)
 
 
 def _hull(points: np.ndarray, size: int) -> np.ndarray:
