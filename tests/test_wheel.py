@@ -96,3 +96,10 @@ def test_the_config_composes_from_the_unpacked_wheel(unpacked, tmp_path):
         "print(CONF_DIR, compose('animate', ['landmarks=face_alignment']).landmarks.backend)"
     )
     assert run(code, unpacked, tmp_path) == f"{unpacked / 'fewshot_heads' / 'conf'} face_alignment"
+
+
+def test_animating_imports_nothing_of_training(unpacked, tmp_path):
+    code = "import sys, fewshot_heads.animate\nprint(sorted(m for m in sys.modules if m.startswith('fewshot_heads.')))"
+    loaded = run(code, unpacked, tmp_path)
+    assert "fewshot_heads.reenactor" in loaded
+    assert not [part for part in ("criteria", "training", "tuning", "runs", "extractors", "datasets") if part in loaded]
