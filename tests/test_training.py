@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from fewshot_heads import BadInput, OutputError, WeightsMismatch
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings
@@ -135,6 +136,20 @@ def test_without_a_clip_nothing_is_clipped(clips):
     before = training.networks.generator.stem.weight.detach().clone()
     training.update(first(episodes))
     assert not torch.equal(before, training.networks.generator.stem.weight)
+
+
+def test_half_precision_gives_nearly_the_same_terms(clips):
+    exact, episodes = start(clips, 10)
+    AcceleratorState._reset_state(reset_partial_state=True)  # its precision is fixed for the process
+    try:
+        rough = Training(SPEC, 2, 10, TABLE, OPTIM, Accelerator(cpu=True, mixed_precision="bf16"), SETTINGS.patch)
+        batch = first(episodes)
+        one, other = exact.update(batch), rough.update(batch)
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)
+    assert all(p.dtype == torch.float32 and torch.isfinite(p).all() for p in rough.networks.parameters())
+    assert one["l1"] != other["l1"]
+    assert list(other.values()) == pytest.approx(list(one.values()), rel=0.05, abs=0.02)
 
 
 def test_what_is_compiled_is_what_is_called(clips):
