@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from fewshot_heads import Reenactor, VideoWriter, read_image, read_video
 
@@ -44,3 +45,12 @@ def write_clip(path: Path, frames, rate=25) -> Path:
         for frame in frames:
             out.add(frame)
     return path
+
+
+@pytest.fixture
+def one_thread():
+    """For networks so small that threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

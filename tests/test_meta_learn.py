@@ -13,6 +13,8 @@ from fewshot_heads.datasets.shards import INDEX
 from fewshot_heads.meta_learn import main
 from tests.footage import mona_footage
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):

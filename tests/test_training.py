@@ -21,6 +21,8 @@ from tests.footage import SPEC, TABLE, mona_footage
 OPTIM = Optim(discriminator_steps=1, warmup=0)
 SETTINGS = EpisodeSettings(k_shot=2, sampling="hard", augment=1.0, patch=64)
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture(scope="module")
 def clips():

@@ -21,6 +21,8 @@ from tests.footage import SPEC, TABLE, mona_footage
 MONA = EXAMPLES / "mona_lisa.jpg"
 QUICK = Tuning(steps=30, lr=3e-3, look_every=5, augment=0.0)
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
