@@ -27,11 +27,11 @@ from tqdm import tqdm
 from benchmarks import common
 from fewshot_heads.checkpoint import Checkpoint, load_checkpoint, load_critic
 from fewshot_heads.criteria import Criteria
-from fewshot_heads.datasets.augment import as_landmarks
-from fewshot_heads.datasets.episodes import Clip, Footage
+from fewshot_heads.datasets.clips import Clip, Footage
 from fewshot_heads.datasets.shards import open_shards
 from fewshot_heads.errors import BadInput
 from fewshot_heads.images import to_tensor
+from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.painter import stickmen_of
 from fewshot_heads.tuning import Tuning, held_out, tune
 
@@ -59,7 +59,7 @@ def pictures_of(clip: Clip, count: int) -> Footage:
 def e_hat_of(checkpoint: Checkpoint, clip: Footage) -> Tensor:
     """[E], the mean over the clip's pictures."""
     size = checkpoint.about["spec"]["size"]
-    stickmen = stickmen_of([as_landmarks(points) for points in clip.landmarks], size)
+    stickmen = stickmen_of([Landmarks.from_array(points) for points in clip.landmarks], size)
     return checkpoint.networks.embedder(to_tensor(np.stack(clip.frames))[None], stickmen[None]).mean(1)[0].clone()
 
 

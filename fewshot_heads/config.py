@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -130,6 +130,11 @@ def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
             raise UsageError(_unknown(f"option '{key}={text}'", key, [*defaults, *groups], name))
         OmegaConf.update(config, key, _checked(key, text, defaults[key]))
     return config
+
+
+def plain(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """What `compose` gives, as plain dictionaries and lists."""
+    return cast(dict[str, Any], OmegaConf.to_container(compose(name, overrides)))
 
 
 def describe(name: str) -> list[tuple[str, str, str]]:

@@ -21,14 +21,14 @@ from fewshot_heads.config import compose
 from fewshot_heads.errors import OutputError, UsageError
 from fewshot_heads.head import Head
 from fewshot_heads.images import check_target, write_image
-from fewshot_heads.landmarks import Landmarks, detectors
-from fewshot_heads.landmarks.geometry import spread_of_poses
+from fewshot_heads.landmarks import detectors
+from fewshot_heads.landmarks.geometry import spread_of_poses, turned_in_space
 from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.video_reader import VIDEOS, read_video
 
 _SHOWN = 6  # columns of the grid, at most
-_TURNS = ((0.0, 0.0), (0.0, -14.0), (0.0, 14.0), (-8.0, 0.0), (8.0, 0.0))  # pitch, yaw in degrees, of one picture
+_TURNS = ((0, 0, 0), (0, -14, 0), (0, 14, 0), (-8, 0, 0), (8, 0, 0))  # pitch, yaw, roll in degrees, of one picture
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -101,7 +101,9 @@ def before_and_after(reenactor: Reenactor, head: Head, tuned: Head) -> np.ndarra
 
     The columns are the head's pictures, all made from the first one; a single picture is turned to and fro instead.
     """
-    faces = list(head.landmarks[:_SHOWN]) if len(head.landmarks) > 1 else turns(head.landmarks[0])
+    faces = list(head.landmarks[:_SHOWN])
+    if len(faces) == 1:
+        faces = [turned_in_space(faces[0], angles) for angles in np.radians(_TURNS)]
     size = reenactor.size
     motion = Motion(faces, [], [(0, len(faces))], (size, size), "the pictures")
     seen = [cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA) for picture in head.textures[: len(faces)]]
@@ -109,20 +111,6 @@ def before_and_after(reenactor: Reenactor, head: Head, tuned: Head) -> np.ndarra
     for each in (head, tuned):
         rows.append(list(reenactor.animate(each, motion, "absolute", paste_back=False, crop="full")))
     return np.concatenate([np.concatenate(row, axis=1) for row in rows])
-
-
-def turns(face: Landmarks) -> list[Landmarks]:
-    """The face as it is, and turned a little each way."""
-    from fewshot_heads.landmarks.geometry import spatial
-
-    points = spatial(face)
-    centre = points.mean(0)
-    turned = []
-    for pitch, yaw in np.radians(_TURNS):
-        rotation = cv2.Rodrigues(np.array([pitch, yaw, 0.0]))[0]
-        moved = ((points - centre) @ rotation.T + centre).astype(np.float32)
-        turned.append(Landmarks(np.ascontiguousarray(moved[:, :2]), moved[:, 2], face.confidence))
-    return turned
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ class Head:
     def save(self, path: str | Path, overwrite: bool = False) -> None:
         """Writes one `.safetensors` file; pictures inside it are lossless PNG. Raises OutputError."""
         path = Path(path)
-        points = np.array([np.column_stack([f.points, _depth_or_nan(f)]) for f in self.landmarks], np.float32)
+        points = np.stack([face.to_array() for face in self.landmarks])
         tensors = {"e_hat": self.e_hat, "style": self.style, "landmarks": torch.from_numpy(points)}
         tensors["confidence"] = torch.tensor([face.confidence for face in self.landmarks])
         tensors["crop"] = torch.tensor([self.crop.left, self.crop.top, self.crop.side, self.crop.size])
@@ -77,10 +77,7 @@ class Head:
             if about.get("format") != _FORMAT:
                 raise KeyError("format")
             points, confidence = tensors["landmarks"].numpy(), tensors["confidence"].tolist()
-            faces = [
-                Landmarks(p[:, :2], None if np.isnan(p).any() else p[:, 2], sure)
-                for p, sure in zip(points, confidence, strict=True)
-            ]
+            faces = [Landmarks.from_array(array, sure) for array, sure in zip(points, confidence, strict=True)]
             left, top, side, size = tensors["crop"].tolist()
             textures = np.stack([_from_png(tensors[f"texture_{i}"]) for i in range(len(faces))])
             picture, crop = _from_png(tensors["picture"]), Crop(left, top, side, int(size))
@@ -90,10 +87,6 @@ class Head:
             )
         except (OSError, SafetensorError, KeyError, ValueError, IndexError, TypeError, cv2.error) as error:
             raise BadInput(f"{path}: not a head saved by fewshot_heads; make one with Head.save") from error
-
-
-def _depth_or_nan(face: Landmarks) -> np.ndarray:
-    return np.full(len(face.points), np.nan, np.float32) if face.depth is None else face.depth
 
 
 def _to_png(image: np.ndarray) -> Tensor:

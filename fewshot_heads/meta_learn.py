@@ -9,12 +9,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
-
-from omegaconf import OmegaConf
+from typing import Any
 
 from fewshot_heads.cli import make_parser, run, split_overrides
-from fewshot_heads.config import compose
+from fewshot_heads.config import plain
 from fewshot_heads.errors import BadInput, UsageError, WeightsMismatch
 
 _UNSEEN = 8  # episodes of held-out frames in the grids
@@ -38,13 +36,14 @@ def _meta_learn(inputs: Sequence[str], out: Path) -> Path:
     roots, overrides = split_overrides(inputs)
     if not roots:
         raise UsageError("give at least one folder that prepare wrote; --help shows how")
-    config = cast(dict[str, Any], OmegaConf.to_container(compose("meta_learn", overrides)))
+    config = plain("meta_learn", overrides)
     spec, data, runtime = config["model"], config["data"], config["runtime"]
     name = spec.pop("name")
     accelerator = _accelerator(runtime)
 
     from fewshot_heads.checkpoint import load_checkpoint, save_checkpoint
-    from fewshot_heads.datasets.episodes import Clip, Episodes, EpisodeSettings, hold_out
+    from fewshot_heads.datasets.clips import Clip, hold_out
+    from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings
     from fewshot_heads.datasets.shards import open_shards
     from fewshot_heads.runs import train
     from fewshot_heads.training import Optim, Training
@@ -58,8 +57,8 @@ def _meta_learn(inputs: Sequence[str], out: Path) -> Path:
     episodes = Episodes(clips, config["steps"] * config["batch"], settings, config["seed"])
     longest = max((len(clip.frames) for clip in kept), default=0)
     kept = kept if longest > 1 else []
-    plain = replace(settings, k_shot=min(settings.k_shot, longest - 1), augment=0.0, pseudo=0.0)
-    unseen = _collated(Episodes(kept, _UNSEEN, plain, config["seed"])) if kept else None
+    unchanged = replace(settings, k_shot=min(settings.k_shot, longest - 1), augment=0.0, pseudo=0.0)
+    unseen = _collated(Episodes(kept, _UNSEEN, unchanged, config["seed"])) if kept else None
     if episodes.size != spec["size"]:
         raise BadInput(f"{roots[0]}: pictures of {episodes.size} px; use model.size={episodes.size} or prepare anew")
     start = load_checkpoint(config["start"]) if config["start"] else None

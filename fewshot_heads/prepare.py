@@ -18,12 +18,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from fewshot_heads._version import __version__
 from fewshot_heads.cli import make_parser, run, split_overrides
-from fewshot_heads.config import compose
+from fewshot_heads.config import plain
 from fewshot_heads.datasets.packing import SPLITS, collect, in_splits, named, pack
 from fewshot_heads.datasets.parts import PartMaker, read_part, write_part
 from fewshot_heads.datasets.shard_writer import whole
@@ -55,7 +54,7 @@ def _prepare(arguments: argparse.Namespace) -> Path:
     paths, overrides = split_overrides(arguments.inputs)
     if len(paths) != 2:
         raise UsageError("give the folder of footage and the folder to write to; --help shows how")
-    settings: dict[str, Any] = OmegaConf.to_container(compose("prepare", overrides))  # type: ignore[assignment]
+    settings = plain("prepare", overrides)
     if settings["max_seconds"] < 2 * settings["min_seconds"]:
         raise UsageError("max_seconds is under twice min_seconds, so pieces of a long shot could be too short")
     if settings["identity"] == "cluster" and not settings["face_network"]:

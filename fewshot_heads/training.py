@@ -62,6 +62,15 @@ def texture_of(episode: Episode) -> Texture:
     return Texture(shown[:, None], flow[:, None], torch.ones_like(flow[:, :1, 0, 0]), pictures[:, 0], episode["opened"])
 
 
+@torch.no_grad()
+def average(kept: nn.Module, current: nn.Module, decay: float) -> None:
+    """One step of the exponential moving average `kept`. Buffers (spectral norm's) are copied."""
+    for mean, weight in zip(kept.parameters(), current.parameters(), strict=True):
+        mean.lerp_(weight, 1 - decay)
+    for copied, buffer in zip(kept.buffers(), current.buffers(), strict=True):
+        copied.copy_(buffer)
+
+
 class Reenactment(nn.Module):
     """Embedder and generator as one module, which is what several processes share their gradients by."""
 
@@ -155,7 +164,8 @@ class Training:
                 raise FloatingPointError(f"step {self.step}: discriminator is not finite; lower optim.lr_discriminator")
             self._descend(terms["discriminator"], self.critic, self.critic_optimiser, self.table_optimiser)
         self.step += 1
-        self._average()
+        # Young averages forget their random beginning sooner.
+        average(self.ema, self.networks, min(optim.ema, (1 + self.step) / (10 + self.step)))
         means = self.accelerator.reduce(torch.stack([term.detach().float() for term in terms.values()]), "mean")
         return dict(zip(terms, means.tolist(), strict=True))
 
@@ -174,12 +184,3 @@ class Training:
         warm = min(1.0, (self.step + 1) / (self.optim.warmup + 1))
         cosine = 0.05 + 0.95 * (1 + math.cos(math.pi * progress)) / 2
         return warm * (cosine if self.optim.schedule == "cosine" else 1.0)
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        """The EMA; young averages forget their random beginning sooner. Buffers (spectral norm's) are copied."""
-        keep = min(self.optim.ema, (1 + self.step) / (10 + self.step))
-        for average, current in zip(self.ema.parameters(), self.networks.parameters(), strict=True):
-            average.lerp_(current, 1 - keep)
-        for kept, buffer in zip(self.ema.buffers(), self.networks.buffers(), strict=True):
-            kept.copy_(buffer)

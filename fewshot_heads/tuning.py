@@ -9,25 +9,26 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from fewshot_heads import criteria
 from fewshot_heads.checkpoint import Checkpoint, load_critic
-from fewshot_heads.config import compose
+from fewshot_heads.config import plain
 from fewshot_heads.criteria import Criteria, Table
-from fewshot_heads.datasets.augment import Change, as_landmarks, as_stored
-from fewshot_heads.datasets.episodes import Clip, Episodes, EpisodeSettings, Footage, Part, assemble
+from fewshot_heads.datasets.augment import Change
+from fewshot_heads.datasets.clips import Clip, Excerpt, Footage
+from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, assemble
 from fewshot_heads.head import Head
+from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import pose_distance
 from fewshot_heads.models.critic import Critic
-from fewshot_heads.training import Episode, texture_of
+from fewshot_heads.training import Episode, average, texture_of
 
 _ENOUGH = 4  # pictures of which one can be spared to tell when to stop
 _PATIENCE = 4  # looks at the held-out pictures without a gain, after which tuning ends
@@ -69,7 +70,7 @@ class Tuned:
 
 def from_config(overrides: Sequence[str] = ()) -> tuple[Tuning, Table]:
     """The settings and terms of conf/fine_tune.yaml after overrides."""
-    config = cast(dict[str, Any], OmegaConf.to_container(compose("fine_tune", overrides)))
+    config = plain("fine_tune", overrides)
     return Tuning(**{field.name: config[field.name] for field in fields(Tuning)}), config["criterion"]
 
 
@@ -84,7 +85,7 @@ def personalise(
     device = next(networks.parameters()).device
     size = checkpoint.about["spec"]["size"]
     frames = [cv2.resize(texture, (size, size), interpolation=cv2.INTER_AREA) for texture in learner.textures]
-    landmarks = np.stack([as_stored(face) for face in learner.landmarks])
+    landmarks = np.stack([face.to_array() for face in learner.landmarks])
     clip = Footage("head", frames, landmarks, "stills" if len(frames) == 1 else "video")
     generator = copy.deepcopy(networks.generator)
     if head.tuned is not None:
@@ -152,7 +153,7 @@ class _Tuner:
         kept = [i for i in range(count) if i not in spared]
         self.steps = settings.steps or schedule(count)
         drawn = EpisodeSettings(1, "uniform", settings.augment, settings.pseudo, criterion.patch)
-        self.episodes = Episodes([Part(clip, kept)], self.steps * settings.batch, drawn, settings.seed)
+        self.episodes = Episodes([Excerpt(clip, kept)], self.steps * settings.batch, drawn, settings.seed)
         same = Change.draw(np.random.default_rng(0), self.episodes.size, 0.0)
         looks = [assemble(clip, [_nearest(clip, i, kept)], 0, i, same) for i in spared]
         self.held_out = self._moved(default_collate(looks)) if looks else None
@@ -196,10 +197,7 @@ class _Tuner:
         keep = min(self.settings.ema, (1 + step) / (4 + step))
         with torch.no_grad():
             self.average_style.lerp_(self.style, 1 - keep)
-            for average, current in zip(self.average.parameters(), self.generator.parameters(), strict=True):
-                average.lerp_(current, 1 - keep)
-            for kept, buffer in zip(self.average.buffers(), self.generator.buffers(), strict=True):
-                kept.copy_(buffer)
+        average(self.average, self.generator, keep)
 
     @staticmethod
     def _frame(generator: nn.Module, style: Tensor, episode: Episode) -> Tensor:
@@ -227,7 +225,7 @@ class _Tuner:
 
 def _nearest(clip: Clip, driver: int, others: Sequence[int]) -> int:
     """The picture that would show the driver when the head is animated."""
-    faces = [as_landmarks(points) for points in clip.landmarks]
+    faces = [Landmarks.from_array(points) for points in clip.landmarks]
     return min(others, key=lambda i: pose_distance(faces[i], faces[driver]))
 
 

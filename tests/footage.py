@@ -3,7 +3,7 @@
 import numpy as np
 
 from fewshot_heads import read_image
-from fewshot_heads.datasets.episodes import Footage
+from fewshot_heads.datasets.clips import Footage
 from fewshot_heads.landmarks import detector
 from tests.conftest import EXAMPLES
 
@@ -27,6 +27,6 @@ def mona_footage(frames: int = 5, size: int = 128, kind: str = "video") -> list[
             picture = cv2.resize(image[top : top + 240, left : left + 240], (size, size), interpolation=cv2.INTER_AREA)
             face = finder.track(picture)
             pictures.append(picture)
-            landmarks.append(np.column_stack([face.points, face.depth]))
+            landmarks.append(face.to_array())
         clips.append(Footage(name, np.array(pictures), np.array(landmarks, np.float32), kind))
     return clips

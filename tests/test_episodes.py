@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from fewshot_heads import BadInput
-from fewshot_heads.datasets.augment import MIRROR, Change, as_landmarks, as_stored, turned
-from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, Part, assemble, hold_out
+from fewshot_heads.datasets.augment import MIRROR, Change, turned
+from fewshot_heads.datasets.clips import Excerpt, hold_out
+from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, assemble
+from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import MEAN_HEAD
 from tests.footage import mona_footage
 
@@ -69,7 +71,7 @@ def test_clips_of_different_sizes_are_refused(clips):
 def test_no_change_changes_nothing(clips):
     clip, change = clips[0], Change.draw(np.random.default_rng(0), 128, 0.0)
     np.testing.assert_array_equal(change.picture(clip.frames[0]), clip.frames[0])
-    np.testing.assert_allclose(as_stored(change.face(clip.landmarks[0])), clip.landmarks[0], atol=1e-4)
+    np.testing.assert_allclose(change.face(clip.landmarks[0]).to_array(), clip.landmarks[0], atol=1e-4)
 
 
 def test_landmarks_go_where_the_picture_goes(clips):
@@ -101,7 +103,7 @@ def test_a_turned_head_has_turned_landmarks_and_its_old_background(clips):
 def test_landmarks_without_depth_turn_by_the_mean_heads(clips):
     flat = clips[0].landmarks[0].copy()
     flat[:, 2] = np.nan
-    assert as_landmarks(flat).depth is None
+    assert Landmarks.from_array(flat).depth is None
     _, moved, _ = turned(clips[0].frames[0], flat, np.random.default_rng(1))
     assert np.isfinite(moved).all()
 
@@ -118,7 +120,7 @@ def test_held_out_frames_are_the_last_and_are_not_trained_on(clips):
 
 def test_an_episode_of_a_frame_by_itself_is_that_frame(clips):
     change = Change.draw(np.random.default_rng(0), 128, 0.0)
-    episode = assemble(Part(clips[1], [2]), [0], 0, 0, change)
+    episode = assemble(Excerpt(clips[1], [2]), [0], 0, 0, change)
     assert torch.equal(episode["pictures"][0], episode["driver"])
     assert torch.equal(episode["source_points"], episode["driver_points"])
     assert episode["opened"].max() == 0

@@ -9,7 +9,7 @@ import torch
 from fewshot_heads import BadInput, Head, Reenactor, VideoWriter, WeightsMismatch, read_image
 from fewshot_heads.checkpoint import load_checkpoint, load_critic, save_checkpoint
 from fewshot_heads.criteria import Criteria
-from fewshot_heads.datasets.episodes import Part
+from fewshot_heads.datasets.clips import Excerpt
 from fewshot_heads.fine_tune import main
 from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.models import build, build_discriminator
@@ -77,7 +77,7 @@ def test_what_is_kept_is_the_best_look_not_the_last(reenactor, mona):
 
 
 def test_one_picture_goes_by_a_fixed_schedule(reenactor, mona):
-    one = Part(replace(mona, kind="stills"), [0])
+    one = Excerpt(replace(mona, kind="stills"), [0])
     assert tuned_on(reenactor, one, replace(QUICK, steps=3)).curve == []
 
 

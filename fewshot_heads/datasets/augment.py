@@ -10,7 +10,7 @@ import torch
 
 from fewshot_heads.images import to_tensor, to_uint8
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.geometry import control_points, spatial
+from fewshot_heads.landmarks.geometry import control_points, spatial, turned_in_space
 from fewshot_heads.models.texture import tps_warp
 
 # iBUG points (and irises) as a mirror shows them.
@@ -71,19 +71,7 @@ class Change:
         if self.mirror:
             points = points[MIRROR] * [-1, 1] + [self.size, 0]
             depth = depth[MIRROR]
-        return as_landmarks(np.column_stack([points, depth]))
-
-
-def as_landmarks(points: np.ndarray) -> Landmarks:
-    """[70, 3] as stored, depth last, not a number where the detector knew none."""
-    depth = None if np.isnan(points[:, 2]).any() else points[:, 2].astype(np.float32)
-    return Landmarks(points[:, :2].astype(np.float32), depth)
-
-
-def as_stored(face: Landmarks) -> np.ndarray:
-    """float32 [70, 3], depth last; not a number where the detector knew none."""
-    depth = np.full(len(face.points), np.nan) if face.depth is None else face.depth
-    return np.column_stack([face.points, depth]).astype(np.float32)
+        return Landmarks.from_array(np.column_stack([points, depth]))
 
 
 def turned(
@@ -97,16 +85,14 @@ def turned(
     stands still where in life hair and shoulders would have followed: nothing good can be learnt from it.
     """
     turn = np.clip(random.normal(0, 1, 3), -_MOST, _MOST) * _TURN
-    rotation = cv2.Rodrigues(turn)[0]
-    still = spatial(as_landmarks(np.asarray(landmarks)))
-    centre = still.mean(0)
-    moved = (still - centre) @ rotation.T + centre
-    here, there = (control_points(as_landmarks(points)) for points in (still, moved))
+    face = Landmarks.from_array(np.asarray(landmarks))
+    moved = turned_in_space(face, turn)
+    here, there = control_points(Landmarks.from_array(spatial(face))), control_points(moved)
     image, size = to_tensor(np.asarray(picture))[None], picture.shape[0]
     carried = tps_warp(image, torch.from_numpy(here)[None], torch.from_numpy(there)[None])
     dragged = _around(np.vstack([here, there]), size)
     result = to_uint8((image + torch.from_numpy(dragged) * (carried - image))[0])
-    return result, moved.astype(np.float32), _hull(here, size)
+    return result, moved.to_array(), _hull(here, size)
 
 
 def _hull(points: np.ndarray, size: int) -> np.ndarray:

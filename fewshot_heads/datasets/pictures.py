@@ -47,9 +47,8 @@ class Pictures:
         """picture uint8 [S, S, 3]; face in its pixels."""
         if self._network and len(self.jpegs) in self._embedded:
             self._aligned.append(align_face(to_tensor(picture), face.points))
-        depth = np.full(len(face.points), np.nan) if face.depth is None else face.depth
         self.jpegs.append(cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), _JPEG)[1].tobytes())
-        self.landmarks.append(np.column_stack([face.points, depth]))
+        self.landmarks.append(face.to_array())
         self.sharpness.append(sharpness(picture, face))
 
     def embedding(self) -> list[float] | None:

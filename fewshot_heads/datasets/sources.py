@@ -13,8 +13,8 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 from fewshot_heads.errors import BadInput
+from fewshot_heads.video_reader import VIDEOS
 
-VIDEOS = {".mp4", ".mov", ".webm", ".avi", ".mpg", ".mpeg", ".mkv", ".m4v", ".wmv", ".flv", ".ts", ".3gp", ".gif"}
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
 # Folders that sort files, not people; only in front of a path, so a person may still be called "Data".

@@ -48,6 +48,17 @@ class Landmarks:
         """Larger side of the box, pixels."""
         return float((self.box[2:] - self.box[:2]).max())
 
+    @classmethod
+    def from_array(cls, array: np.ndarray, confidence: float = 1.0) -> Landmarks:
+        """What `to_array` made; without depth where that is not a number."""
+        depth = None if np.isnan(array[:, 2]).any() else array[:, 2].astype(np.float32)
+        return cls(array[:, :2].astype(np.float32), depth, confidence)
+
+    def to_array(self) -> np.ndarray:
+        """float32 [70, 3] to be stored, depth last; not a number where the detector knew none."""
+        depth = np.full(N_POINTS, np.nan) if self.depth is None else self.depth
+        return np.column_stack([self.points, depth]).astype(np.float32)
+
     def moved(self, offset: np.ndarray, scale: float = 1.0) -> Landmarks:
         """The same face after (points - offset) * scale, as a crop and resize would show it."""
         depth = None if self.depth is None else self.depth * np.float32(scale)

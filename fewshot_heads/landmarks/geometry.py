@@ -83,6 +83,14 @@ def spatial(landmarks: Landmarks, pose: Pose | None = None) -> np.ndarray:
     return np.column_stack([landmarks.points, depth]).astype(np.float64)
 
 
+def turned_in_space(landmarks: Landmarks, angles: np.ndarray) -> Landmarks:
+    """The face turned about its middle by a rotation vector [3] (pitch, yaw, roll for small ones), radians."""
+    points = spatial(landmarks)
+    centre = points.mean(0)
+    turned = (points - centre) @ cv2.Rodrigues(np.asarray(angles, np.float64))[0].T + centre
+    return Landmarks.from_array(turned, landmarks.confidence)
+
+
 def control_points(landmarks: Landmarks, pose: Pose | None = None) -> np.ndarray:
     """What carries the picture: the 70 landmarks, then the anchors that move rigidly with the head.
 
