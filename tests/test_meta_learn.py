@@ -8,6 +8,7 @@ import pytest
 
 from fewshot_heads import read_image
 from fewshot_heads.checkpoint import load_checkpoint, load_critic
+from fewshot_heads.config import plain
 from fewshot_heads.datasets.shard_writer import Sample, ShardWriter, encode
 from fewshot_heads.datasets.shards import INDEX
 from fewshot_heads.meta_learn import main
@@ -49,6 +50,11 @@ def test_the_command_trains_and_its_weights_load(prepared, tmp_path, capsys):
     grid = read_image(tmp_path / "run" / "grid_000004.jpg")
     assert grid.shape == (4 * 128, 8 * 128, 3)
     assert np.ptp(grid) > 50
+
+
+def test_the_shipped_weights_are_where_a_run_of_their_preset_starts():
+    preset = plain("meta_learn", ["model=realtime"])["model"]
+    assert load_checkpoint(preset.pop("name")).about["spec"] == preset
 
 
 def test_weights_are_where_another_run_starts(prepared, tmp_path, capsys):

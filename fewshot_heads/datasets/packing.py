@@ -46,8 +46,8 @@ class PackedClip:
 
 
 def _slug(text: str) -> str:
-    """Text that may stand in a key; what had to be changed gets a fingerprint."""
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-")[:32]
+    """Text that may stand in a key; what had to be changed gets a fingerprint. A tar's names end at 100 letters."""
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-")[:24]
     return plain if plain == text else f"{plain}-{digest(text, 6)}".lstrip("-")
 
 
