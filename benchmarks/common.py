@@ -1,4 +1,4 @@
-"""What both benchmarks share: settings, statistics, the report, and every call into the library's networks."""
+"""What the benchmarks share: settings, statistics, tables, and the account of a run."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ import json
 import os
 import platform
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from fewshot_heads.errors import BadInput, FewshotHeadsError
 
@@ -121,122 +118,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def cell(value: dict[str, float], digits: int) -> str:
+def cell(value: Mapping[str, float | None] | None, digits: int) -> str:
     """A mean or median with its low and high bounds, as 1.23 [1.11, 1.35]; a dash where there is no number."""
-    middle, low, high = (f"{number:.{digits}f}" for number in value.values())
-    return f"{middle} [{low}, {high}]" if middle != "nan" else "–"
-
-
-class Library:
-    """The library as the benchmarks see it. Pictures are uint8 [S,S,3] and already the crop, unless said otherwise."""
-
-    def __init__(self, model: str = "realtime") -> None:
-        """model: a shipped preset or the path of a .safetensors."""
-        from fewshot_heads import Reenactor
-        from fewshot_heads.landmarks import detector
-
-        self.reenactor = Reenactor.from_pretrained(model)
-        self.detector = detector("mediapipe")
-
-    @property
-    def weights(self) -> dict[str, str]:
-        """The name and the hash of the model's weights."""
-        return {"name": self.reenactor.checkpoint.name, "sha256": self.reenactor.checkpoint.sha256}
-
-    def landmarks(self, picture: np.ndarray) -> Any | None:
-        """The largest face's Landmarks, or None."""
-        return next(iter(self.detector.detect(picture)), None)
-
-    def animate(self, sources: list[np.ndarray], frames: Iterable[np.ndarray], motion: str) -> Iterator[np.ndarray]:
-        """The sources' person moved by the frames, one result [S,S,3] a frame."""
-        head = self.reenactor.embed(sources, crop="full")
-        return iter(self.reenactor.animate(head, frames, motion=motion, paste_back=False, crop="full"))
-
-    def main_job(self, source: str, driver: str, out: str) -> Iterator[int]:
-        """A portrait and a clip in, a video out, all options as they come; yields the frames written so far."""
-        from fewshot_heads import VideoWriter, read_video
-
-        head, video = self.reenactor.embed([source]), read_video(driver)
-        with VideoWriter(out, like=video, overwrite=True) as writer:
-            for count, frame in enumerate(self.reenactor.animate(head, video), 1):
-                writer.add(frame)
-                yield count
-
-    @staticmethod
-    def frames(path: str | Path) -> np.ndarray:
-        """A whole clip, uint8 [T,H,W,3]."""
-        from fewshot_heads import read_video
-
-        return np.stack(list(read_video(path)))
-
-    @staticmethod
-    def warp(source: np.ndarray, source_face: Any, driver_face: Any) -> np.ndarray:
-        """The source carried by the thin-plate spline from its landmarks to the driver's, no network."""
-        from fewshot_heads.images import to_uint8
-        from fewshot_heads.landmarks.geometry import control_points
-        from fewshot_heads.models.texture import tps_warp
-
-        points = (torch.from_numpy(control_points(face))[None].float() for face in (source_face, driver_face))
-        with torch.inference_mode():
-            image = torch.from_numpy(source).permute(2, 0, 1)[None].float() / 127.5 - 1
-            return to_uint8(tps_warp(image, *points)[0])
-
-    def generated(self, batch: int) -> Callable[[], torch.Tensor]:
-        """A call that makes `batch` frames: the flow of every one, and the generator."""
-        from fewshot_heads.models.generator import Texture
-        from fewshot_heads.models.texture import tps_flow
-
-        networks = self.reenactor.checkpoint.networks
-        size = networks.generator.size
-        random = torch.Generator().manual_seed(0)
-        source, stickman = (torch.rand(batch, 3, size, size, generator=random) * 2 - 1 for _ in range(2))
-        opened = torch.zeros(batch, 1, size, size)
-        points = torch.rand(batch, 88, 2, generator=random) * 1.2 - 0.6
-        style = networks.generator.project(networks.embedder(source[:1, None], stickman[:1, None]).mean(1))
-
-        @torch.inference_mode()
-        def call() -> torch.Tensor:
-            flows = tps_flow(points, points * 0.97)[:, None]
-            texture = Texture(source[:, None], flows, torch.ones(batch, 1), source, opened)
-            return networks.generator(stickman, style.expand(batch, -1), texture)
-
-        return call
-
-    def stages(self, source: str, driver: str) -> dict[str, tuple[Callable[[], Any], int]]:
-        """Stage -> (call, frames it does), on the driver's first frames and at the portrait's size."""
-        from fewshot_heads import VideoWriter, read_video
-        from fewshot_heads.landmarks.retarget import retarget
-        from fewshot_heads.landmarks.stickman import draw_stickman
-        from fewshot_heads.landmarks.tracking import track
-        from fewshot_heads.paste import Paster
-
-        video, head = read_video(driver), self.reenactor.embed([source])
-        frames, paster = list(islice(video, 30)), Paster(head.picture, head.crop)
-        face, size = head.landmarks[0], head.crop.size
-        motion = track(frames, [self.detector], name=driver)
-        moves = motion.cropped(size)
-
-        def encode() -> None:
-            with tempfile.TemporaryDirectory() as folder, VideoWriter(Path(folder) / "out.mp4", like=25) as out:
-                for _ in frames:
-                    out.add(head.picture)
-
-        return {
-            "decode": (lambda: list(islice(video, len(frames))), len(frames)),
-            "track landmarks": (lambda: track(frames, [self.detector]), len(frames)),
-            "retarget": (lambda: retarget(face, moves), len(moves)),
-            "raster": (lambda: draw_stickman(face.points, size), 1),
-            **{f"flow and generator, batch {n}": (self.generated(n), n) for n in (1, 4, 8)},
-            "paste back": (lambda: paster.paste(head.textures[0]), 1),
-            "all from landmarks to paste back": (lambda: list(self.reenactor.animate(head, motion)), len(frames)),
-            "encode": (encode, len(frames)),
-        }
-
-    def generator_cost(self) -> dict[str, float]:
-        """GFLOP of one frame by torch's FlopCounterMode, which counts a multiply-add as 2; parameters of the parts."""
-        counter, networks = FlopCounterMode(display=False), self.reenactor.checkpoint.networks
-        call = self.generated(1)
-        with counter:
-            call()
-        parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in networks.named_children()}
-        return {"gflop": counter.get_total_flops() / 1e9, **parameters}
+    numbers = [number for number in (value or {}).values() if number is not None and np.isfinite(number)]
+    middle, *bounds = (f"{number:.{digits}f}" for number in numbers) if numbers else ("–",)
+    return f"{middle} [{bounds[0]}, {bounds[1]}]" if len(bounds) == 2 else middle

@@ -15,6 +15,7 @@ out       benchmarks/results/matching.json, and the table beside it as .md
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def e_hat_of(checkpoint: Checkpoint, clip: Footage) -> Tensor:
     return checkpoint.networks.embedder(to_tensor(np.stack(clip.frames))[None], stickmen[None]).mean(1)[0].clone()
 
 
-def agreement(checkpoint: Checkpoint, table: Tensor, clips: dict[str, Clip], count: int) -> dict[str, float]:
+def agreement(checkpoint: Checkpoint, table: Tensor, clips: Mapping[str, Clip], count: int) -> dict[str, float]:
     """Mean cosine of e_hat_i and W_i, and of e_hat_i and everybody else's W."""
     hats = torch.stack([e_hat_of(checkpoint, pictures_of(clip, count)) for clip in clips.values()])
     cosines = F.normalize(hats) @ F.normalize(table).T

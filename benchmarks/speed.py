@@ -1,26 +1,29 @@
-"""Speed and memory of the main job, end to end and stage by stage, on this machine's processor.
+"""Speed and memory of the main job, end to end and stage by stage, on this machine's processor and accelerator.
 
 python -m benchmarks.speed [driver=FILE] [source=FILE] [key=value ...]
 
-driver    examples/driver.mp4      the clip that moves, repeated until it is long enough
-source    examples/mona_lisa.jpg   the portrait
-model     realtime                 a shipped preset, or a .safetensors file
-seconds   10                       length of the short clip
-long      300                      length of the long clip, for its memory; 0 leaves it out
-threads   2,1                      cores to allow, with a comma between
-repeats   3                        end-to-end runs of the short clip
-out       benchmarks/results/speed.json, and the table beside it as .md
+driver         examples/driver.mp4      the clip that moves, repeated until it is long enough
+source         examples/mona_lisa.jpg   the portrait
+models         realtime,paper           shipped presets, .safetensors files, or presets of conf/model, which then have
+                                        random weights; the first does everything, the others their generator alone
+seconds        10                       length of the short clip
+long           300                      length of the long clip, for its memory; 0 leaves it out
+threads        2,1                      cores to allow, a column each
+batches        1,2,4,8,16,32,64         frames a call of the generator; models after the first have 1 and 4 of these
+device         auto                     auto (the processor, and CUDA or MPS if there is one), cpu, cuda or mps
+repeats        3                        runs of the short clip, and of the import
+stage_seconds  5                        how long a stage is repeated: 3 to 30 times, after one call of warm-up
+out            benchmarks/results/speed.json, and the table beside it as .md
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -31,79 +34,31 @@ import torch
 from tqdm import tqdm
 
 from benchmarks import common
+from benchmarks.stages import COMPARED, batch_title, spread
+from fewshot_heads.checkpoint import pick_device
 from fewshot_heads.errors import BadInput
 
 DEFAULTS = {
     "driver": "examples/driver.mp4",
     "source": "examples/mona_lisa.jpg",
-    "model": "realtime",
+    "models": "realtime,paper",
     "seconds": 10.0,
     "long": 300.0,
     "threads": "2,1",
+    "batches": "1,2,4,8,16,32,64",
+    "device": "auto",
     "repeats": 3,
+    "stage_seconds": 5.0,
     "out": "benchmarks/results/speed.json",
 }
-STAGE_SECONDS = 5  # a stage is called for so long: 3 to 30 times, after one call of warm-up
-CLOCK = "from time import time; start = time(); from fewshot_heads import Reenactor; print(time() - start)"
-JOURNEY = "--journey"  # how this module calls itself: a run of its own has a memory peak and an import of its own
+CLOCK = "from time import time; start = time(); import fewshot_heads; print(time() - start)"
 MEASURES = {  # of a journey -> what the table calls it, digits
     "fps": ("end to end, frames/s", 2),
-    "load": ("load weights, s", 2),
-    "first_frame": ("embed the portrait, then the first frame, s", 2),
+    "start": ("start: interpreter, imports, weights, s", 2),
+    "first_frame": ("then to the first frame: portrait, landmarks of the clip, a batch, s", 2),
     "peak_mib": ("peak memory, MiB", 0),
+    "peak_device_mib": ("peak memory on the device, MiB", 0),
 }
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Median with the smallest and the largest."""
-    return {"median": float(np.median(values)), "low": float(min(values)), "high": float(max(values))}
-
-
-def timed(call: Callable[[], Any], frames: int) -> dict[str, float]:
-    """Milliseconds a frame of a call that does that many frames, after a call of warm-up."""
-    call()
-    spans: list[float] = []
-    end = time.perf_counter() + STAGE_SECONDS
-    while len(spans) < 3 or (len(spans) < 30 and time.perf_counter() < end):
-        start = time.perf_counter()
-        call()
-        spans.append((time.perf_counter() - start) * 1e3 / frames)
-    return spread(spans)
-
-
-def allow(cores: int) -> None:
-    """Pins this process, the threads it starts and its children to that many cores, where the system can."""
-    torch.set_num_threads(cores)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
-
-
-def peak_mib() -> float:
-    """Peak resident memory of this process. On Linux ru_maxrss would count what the parent had at the fork."""
-    if (status := Path("/proc/self/status")).exists():
-        return next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if "VmHWM" in line)
-    import resource  # not on Windows
-
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-
-def journey(arguments: list[str]) -> dict[str, float]:
-    """The main job once, in this process: read, landmarks, generator, paste back, write."""
-    model, source, driver, out, cores = arguments
-    allow(int(cores))
-    start = time.perf_counter()
-    library = common.Library(model)
-    loaded = time.perf_counter()
-    count, first = 0, loaded
-    for count in library.main_job(source, driver, out):
-        if count == 1:
-            first = time.perf_counter()
-    end = time.perf_counter()
-    if count == 0:
-        raise BadInput(f"{driver}: animate gave no frame")
-    spans = {"load": loaded - start, "first_frame": first - loaded}
-    return {"frames": count, "fps": count / (end - loaded), **spans, "peak_mib": peak_mib()}
 
 
 def apart(*arguments: str) -> str:
@@ -111,8 +66,14 @@ def apart(*arguments: str) -> str:
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
     if done.returncode:
         said = done.stderr.split("Exception ignored")[0].strip()  # what an interpreter adds as it ends is no reason
-        raise BadInput((said or f"a run of its own ended with code {done.returncode}").splitlines()[-1])
+        last = (said or f"a run of its own ended with code {done.returncode}").splitlines()[-1]
+        raise BadInput(last.removeprefix("BadInput: "))
     return done.stdout.strip().splitlines()[-1]
+
+
+def job(name: str, cores: int, **arguments: Any) -> dict[str, Any]:
+    """What a job of `benchmarks.stages` returns in a process of its own: its memory and its cores are its own too."""
+    return json.loads(apart("-m", "benchmarks.stages", name, str(cores), json.dumps(arguments)))
 
 
 def repeated(source: str, seconds: float, out: Path) -> Path:
@@ -139,60 +100,101 @@ def repeated(source: str, seconds: float, out: Path) -> Path:
     return out
 
 
-def markdown(report: dict[str, Any]) -> str:
-    """The report's table, a column for each number of cores."""
-    ends, stages = report["end_to_end"].values(), [report["stages"][n] for n in report["end_to_end"]]
-    rows = []
+def numbers(chosen: dict[str, Any], key: str) -> list[int]:
+    """The whole numbers of a setting that lists them."""
+    words = chosen[key].split(",")
+    if not all(word.isdecimal() and int(word) for word in words):
+        raise BadInput(f"{key}={chosen[key]}: expected whole numbers from 1 up, as {key}={DEFAULTS[key]}")
+    return [int(word) for word in words]
+
+
+def columns(threads: list[int], device: str) -> dict[str, dict[str, Any]]:
+    """Title -> cores and device: the processor with each number of cores, and the accelerator."""
+    accelerator, cores = pick_device(device).type, common.machine()["cores"]
+    result: dict[str, dict[str, Any]] = {}
+    if device in ("auto", "cpu"):
+        if max(threads) > cores:
+            raise BadInput(f"threads={max(threads)}: this process may use {cores}; use threads={cores}")
+        result = {f"cores: {count}": {"cores": count, "device": "cpu"} for count in threads}
+    return result if accelerator == "cpu" else result | {accelerator: {"cores": 0, "device": device}}
+
+
+def rows_of(report: dict[str, Any]) -> Iterable[list[str]]:
+    """Of the big table: the journey's measures, then the first model's stages."""
+    ends = report["end_to_end"].values()
     for measure, (title, digits) in MEASURES.items():
-        rows.append([title, *(common.cell(spread([run[measure] for run in end["short"]]), digits) for end in ends)])
+        if any(measure in run for end in ends for run in end["short"]):
+            spreads = [spread([run.get(measure, np.nan) for run in end["short"]]) for end in ends]
+            yield [title, *(common.cell(each, digits) for each in spreads)]
     if report["long_seconds"]:
         title = f"peak memory over {report['long_seconds']:g} s, MiB"
-        rows.append([title, *(f"{end['long']['peak_mib']:.0f}" for end in ends)])
-    for stage in stages[0]:
-        rows.append([f"{stage}, ms/frame", *(common.cell(spans[stage], 1) for spans in stages)])
-    cpu, version, cost = report["machine"]["cpu"], report["machine"]["torch"], report["generator"]
-    caption = f"""{cpu}, torch {version}; median [smallest, largest]. Import: {report["import_seconds"]:.2f} s.
-Generator: {cost["gflop"]:.2f} GFLOP a frame (a multiply-add is 2; convolutions and matrix products only),
-{cost["generator"] / 1e6:.2f} M parameters; embedder {cost["embedder"] / 1e6:.2f} M parameters.
+        yield [title, *(f"{end['long']['peak_mib']:.0f}" for end in ends)]
+    model = next(iter(report["models"].values()))
+    for stage in next(iter(model["ms"].values())):
+        yield [stage, *(common.cell(ms[stage], 1) for ms in model["ms"].values())]
 
-"""
-    return caption + common.table(["", *(f"cores: {n}" for n in report["end_to_end"])], rows)
+
+def markdown(report: dict[str, Any]) -> str:
+    """The big table with a column for each number of cores and accelerator; the small one of the models."""
+    machine, places = report["machine"], list(report["end_to_end"])
+    where = ", ".join([machine["cpu"], *filter(None, [machine["accelerator"]]), f"torch {machine['torch']}"])
+    compared = [(batch, place) for batch in COMPARED if batch in report["batches"] for place in places]
+    models = []
+    for name, model in report["models"].items():
+        cost = model["cost"]
+        title = name if cost["weights"]["sha256"] else f"{name} (random weights)"
+        counts = [f"{cost['gflop']:.2f}", *(f"{cost['parameters'][n] / 1e6:.2f}" for n in ("generator", "embedder"))]
+        cells = [common.cell(model["ms"][place][batch_title(batch)], 1) for batch, place in compared]
+        models.append([title, *counts, *cells])
+    header = ["", "GFLOP/frame", "generator, M parameters", "embedder, M parameters"]
+    header += [f"batch {batch}, {place}, ms/frame" for batch, place in compared]
+    return f"""{where}; median [smallest, largest]; model: {next(iter(report["models"]))}.
+Import in a fresh interpreter: {common.cell(report["import_seconds"], 2)} s.
+
+{common.table(["", *places], rows_of(report))}
+
+A multiply-add is 2 FLOP; convolutions and matrix products only.
+
+{common.table(header, models)}"""
 
 
 def main(argv: list[str]) -> None:
-    if argv[:1] == [JOURNEY]:
-        print(json.dumps(journey(argv[1:])))
-        return
     chosen = common.settings(DEFAULTS, argv)
     common.check_paths(chosen, "driver", "source")
-    cores = chosen["threads"].split(",")
-    if not all(n.isdigit() and int(n) for n in cores) or chosen["repeats"] < 1 or chosen["seconds"] <= 0:
-        raise BadInput("threads, repeats and seconds must be 1 or more, as threads=2,1")
-    report: dict[str, Any] = {"command": common.command("benchmarks.speed", chosen), "machine": common.machine()}
-    report |= {
-        "import_seconds": float(apart("-c", CLOCK)),
+    threads, batches, models = numbers(chosen, "threads"), numbers(chosen, "batches"), chosen["models"].split(",")
+    for key in ("repeats", "seconds"):
+        if chosen[key] <= 0:
+            raise BadInput(f"{key}={chosen[key]}: expected more than 0")
+    places = columns(threads, chosen["device"])
+    accelerator = torch.cuda.get_device_name() if "cuda" in places else None
+    imports = [float(apart("-c", CLOCK)) for _ in range(chosen["repeats"] + 1)][1:]  # the first warms the disk's cache
+    report: dict[str, Any] = {
+        "command": common.command("benchmarks.speed", chosen),
+        "machine": common.machine() | {"accelerator": accelerator},
+        "import_seconds": spread(imports),
         "long_seconds": chosen["long"],
+        "batches": batches,
         "end_to_end": {},
-        "stages": {},
+        "models": {},
     }
+    inputs = {"source": chosen["source"], "driver": chosen["driver"]}
     with tempfile.TemporaryDirectory() as name:
         folder, out = Path(name), str(Path(name) / "out.mp4")
         short = repeated(chosen["driver"], chosen["seconds"], folder / "short.mp4")
         long = repeated(chosen["driver"], chosen["long"], folder / "long.mp4") if chosen["long"] else None
 
-        def run(driver: Path, n: str) -> dict[str, float]:
-            words = [JOURNEY, chosen["model"], chosen["source"], str(driver), out, n]
-            return json.loads(apart("-m", "benchmarks.speed", *words))
+        def travel(driver: Path, place: dict[str, Any]) -> dict[str, Any]:
+            told = {"model": models[0], "out": out, "launched": time.time()}
+            return job("journey", **inputs | {"driver": str(driver)}, **told, **place)
 
-        for n in cores:
-            runs = [run(short, n) for _ in tqdm(range(chosen["repeats"]), f"{n} cores", disable=None)]
-            report["end_to_end"][n] = {"short": runs} | ({"long": run(long, n)} if long else {})
-    for n in sorted(cores, key=int, reverse=True):  # cores once given up stay so: the most first
-        allow(int(n))
-        library = common.Library(chosen["model"])  # anew, for its threads to start on these cores
-        prepared = library.stages(chosen["source"], chosen["driver"]).items()
-        report["stages"][n] = {stage: timed(*work) for stage, work in tqdm(prepared, unit="stage", disable=None)}
-    report["weights"], report["generator"] = library.weights, library.generator_cost()
+        for title, place in places.items():
+            runs = [travel(short, place) for _ in tqdm(range(chosen["repeats"]), title, disable=None)]
+            report["end_to_end"][title] = {"short": runs} | ({"long": travel(long, place)} if long else {})
+    for title, place in tqdm(places.items(), "stages", disable=None):
+        told = {"models": models, "batches": batches, "seconds": chosen["stage_seconds"]}
+        for model, found in job("parts", **inputs, **told, **place).items():
+            about = report["models"].setdefault(model, {"cost": found["cost"], "ms": {}})
+            about["ms"][title] = found["ms"]
     common.write_report(chosen["out"], report, markdown(report))
 
 

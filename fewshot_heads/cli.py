@@ -10,17 +10,17 @@ import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from fewshot_heads.config import describe
+from fewshot_heads.config import describe, module_of
 from fewshot_heads.errors import FewshotHeadsError, UsageError
 
 _OVERRIDE = re.compile(r"[+~]?[a-z_][\w.]*=")
 
 
 def make_parser(task: str, usage: str, description: str) -> argparse.ArgumentParser:
-    """The parser of `python -m fewshot_heads.<task>`, with the keys of conf/<task>.yaml in its help."""
+    """The parser of a task's command line, with the keys of conf/<task>.yaml in its help."""
     keys = "\n".join(f"  {key + '=' + default:<26} {text}" for key, default, text in describe(task))
     parser = argparse.ArgumentParser(
-        prog=f"python -m fewshot_heads.{task}",
+        prog=f"python -m {module_of(task)}",
         usage=f"%(prog)s {usage}",
         description=description,
         epilog=f"keys and their defaults:\n{keys}",

@@ -99,6 +99,13 @@ RULES = {
     "same_person": Rule(number=float, low=-1, high=1),
     "val_share": Rule(number=float, low=0, high=1),
     "shard_mib": Rule(number=int, low=1),
+    "run": Rule(number=int, low=1),
+    "drivers": Rule(number=int, low=0),
+    "clips_per_identity": Rule(number=int, low=0),
+    "limit": Rule(number=int, low=0),
+    "tuning_steps": Rule(number=int, low=0),
+    "split": Rule(("val", "train")),
+    "lpips": Rule((None, "alex", "vgg")),
     "workers.processes": Rule((None,), int, 0),
     "landmarks.min_confidence": Rule(number=float, low=0, high=1),
     "landmarks.dimensions": Rule((2, 3)),
@@ -142,6 +149,11 @@ def describe(name: str) -> list[tuple[str, str, str]]:
     lines = (CONF_DIR / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
     found = (re.fullmatch(r"(?:  - )?(\w+): *([^#]*?) +# *(.+)", line) for line in lines)
     return [(match[1], match[2], match[3]) for match in found if match]
+
+
+def module_of(task: str) -> str:
+    """What `python -m` runs a task by."""
+    return "benchmarks.quality" if task == "benchmark" else f"fewshot_heads.{task}"
 
 
 def _pair(override: str) -> tuple[str, str]:
@@ -195,7 +207,7 @@ def _check_option(group: str, option: str) -> None:
 
 
 def _unknown(what: str, key: str, known: Iterable[str], name: str) -> str:
-    return f"unknown {what}{_hint(key, known)} (python -m fewshot_heads.{name} --help lists all)"
+    return f"unknown {what}{_hint(key, known)} (python -m {module_of(name)} --help lists all)"
 
 
 def _hint(word: str, known: Iterable[str]) -> str:

@@ -7,6 +7,9 @@ import pytest
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS, detector
 from fewshot_heads.landmarks.face_alignment import FaceAlignmentDetector
+from fewshot_heads.landmarks.geometry import Crop
+
+JAW_OPEN = 25  # of MediaPipe's blendshapes
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +47,31 @@ def test_several_faces_come_the_largest_first(mediapipe, mona):
 def test_there_is_no_face_in_noise(mediapipe):
     noise = np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)
     assert mediapipe.detect(noise) == []
+
+
+def head_crop(mediapipe, image: np.ndarray, size: int = 256) -> np.ndarray:
+    return Crop.around(mediapipe.detect(image)[:1], size).cut(image)
+
+
+def test_a_talking_mouth_is_more_open_than_mona_lisas(mediapipe, mona, driver_frames):
+    shut, talking = (mediapipe.expression(head_crop(mediapipe, image)) for image in (mona, driver_frames[9]))
+    assert shut.shape == (52,) and shut.dtype == np.float32
+    assert min(shut.min(), talking.min()) >= 0 and max(shut.max(), talking.max()) <= 1
+    assert talking[JAW_OPEN] > shut[JAW_OPEN] + 0.03
+
+
+def test_the_expression_is_that_of_the_largest_face(mediapipe, mona, driver_frames):
+    for sizes in ((256, 160), (160, 256)):
+        crops = [head_crop(mediapipe, image, size) for image, size in zip((mona, driver_frames[9]), sizes, strict=True)]
+        both = np.full((256, sum(sizes), 3), 60, np.uint8)
+        both[: sizes[0], : sizes[0]], both[: sizes[1], sizes[0] :] = crops
+        alone = [mediapipe.expression(crop)[JAW_OPEN] for crop in crops]
+        assert abs(mediapipe.expression(both)[JAW_OPEN] - alone[int(np.argmax(sizes))]) < 0.5 * (alone[1] - alone[0])
+
+
+def test_noise_has_no_expression(mediapipe):
+    noise = np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8)
+    assert mediapipe.expression(noise) is None
 
 
 def test_an_unknown_backend_names_the_known_ones():

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import socket
+import sys
+from importlib import util
+from types import SimpleNamespace
+from urllib.error import URLError
 
+import cv2
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.linalg import sqrtm
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from benchmarks.common import bootstrap, settings, strict_json
-from benchmarks.quality import MEASURES, choose_frames, summarise
-from benchmarks.speed import repeated, spread
-from fewshot_heads import metrics
+from fewshot_heads import judges, metrics
 from fewshot_heads.errors import BadInput
-from fewshot_heads.extractors import ARCFACE_POINTS, BGR_MEAN, FaceFeatures, MobileFaceNet, VGG19Features, align_face
-from fewshot_heads.video import VideoWriter, read_video
+from fewshot_heads.extractors import BGR_MEAN, FaceFeatures, VGG19Features
+from fewshot_heads.judges import ARCFACE_POINTS, MobileFaceNet, align_face
+from fewshot_heads.landmarks import detector
+from tests.faces import face as head
 
 
 @pytest.fixture
@@ -265,6 +271,260 @@ def test_the_identity_of_the_same_face_moved_stays(identity_file):
     assert np.isnan(metrics.csim(a, missing))
 
 
+def test_an_identity_has_its_networks_name_and_takes_landmarks_with_depth(identity_file, pictures):
+    landmarks = np.stack([face(0.3), face(0.3)])
+    deep = np.concatenate([landmarks, np.full((2, 70, 1), np.nan)], 2)
+    identity = metrics.identity(identity_file)
+    assert identity.name == "MobileFaceNet"
+    np.testing.assert_array_equal(identity(pictures[0], deep), identity(pictures[0], landmarks))
+    with pytest.raises(BadInput, match="for 2 images"):
+        identity(pictures[0], landmarks[:1])
+
+
+def test_dlib_knows_a_person_again_and_tells_two_apart(mona, driver_frames):
+    pytest.importorskip("dlib")
+    if util.find_spec("face_recognition_models") is None:
+        pytest.skip("needs face-recognition-models")
+    finder, identity = detector("mediapipe"), metrics.identity("dlib")
+    (there,), other = finder.detect(mona), finder.detect(driver_frames[0])[0]
+    shifted = there.moved(np.array([15, 10]))
+    a = identity(mona, there.points[None])[0]
+    b = identity(mona[10:, 15:], shifted.points[None])[0]
+    c, missing = identity(np.stack([driver_frames[0]] * 2), np.stack([other.points, np.full((70, 2), np.nan)]))
+    assert identity.name == "dlib ResNet" and a.shape == (128,)
+    assert metrics.csim(a, b) > 0.99
+    assert metrics.csim(a, c) < 0.93
+    assert np.isnan(missing).all()
+
+
+@pytest.mark.parametrize(
+    ("package", "make"),
+    [
+        ("dlib", lambda: judges.DlibResNet()),
+        ("torch_fidelity", lambda: judges.InceptionFeatures("weights.pth")),
+        ("lpips", lambda: judges.LPIPS()),
+    ],
+)
+def test_a_judge_without_its_package_names_the_extra(monkeypatch, package, make):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(BadInput, match=r"pip install 'fewshot_heads\[benchmark\]'") as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+def test_dlib_without_its_weights_names_the_extra(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "dlib", SimpleNamespace())
+    monkeypatch.setattr(judges.util, "find_spec", lambda name: None)
+    with pytest.raises(BadInput, match=r"face_recognition_models.*fewshot_heads\[benchmark\]"):
+        judges.DlibResNet()
+
+
+def test_inception_features_are_those_of_the_file(monkeypatch, tmp_path, pictures):
+    fidelity = pytest.importorskip("torch_fidelity")
+    torch.manual_seed(0)
+    torch.save({}, tmp_path / "empty.pth")
+    with monkeypatch.context() as patch:  # it makes no network without a file
+        patch.setattr(fidelity.FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: None)
+        network = fidelity.FeatureExtractorInceptionV3("fid", ["2048"], str(tmp_path / "empty.pth")).eval()
+    torch.save(network.state_dict(), tmp_path / "fid.pth")
+    expected = network(torch.from_numpy(pictures[0]).permute(0, 3, 1, 2))[0].numpy()
+    features = judges.InceptionFeatures(tmp_path / "fid.pth", batch=1)
+    assert features(pictures[0]).shape == (2, 2048)
+    np.testing.assert_allclose(features(pictures[0]), expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_array_equal(features(pictures[0] / 255), features(pictures[0]))
+    both = judges.InceptionFeatures(tmp_path / "fid.pth", batch=2)(pictures[0])
+    np.testing.assert_allclose(both, expected, rtol=1e-3, atol=1e-5, err_msg="depends on the batch")
+    with pytest.raises(BadInput, match=r"empty\.pth: not the weights"):
+        judges.InceptionFeatures(tmp_path / "empty.pth")
+
+
+def test_inception_never_unpickles_what_is_no_state_dict(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "torch_fidelity", SimpleNamespace())  # it would fail with another error
+    torch.save({"weights": SimpleNamespace()}, tmp_path / "odd.pth")
+    for name in ("odd.pth", "absent.pth"):
+        with pytest.raises(BadInput, match=f"{name}: not the weights of FID's Inception") as caught:
+            judges.InceptionFeatures(tmp_path / name)
+        assert "\n" not in str(caught.value)
+
+
+def lpips_stand_in(net, verbose):
+    """Its distance: the mean absolute difference, as lpips returns it, [N,1,1,1]."""
+    return lambda a, b: (a - b).abs().mean((1, 2, 3), keepdim=True)
+
+
+def test_lpips_gives_a_value_for_each_picture(monkeypatch, pictures):
+    monkeypatch.setitem(sys.modules, "lpips", SimpleNamespace(LPIPS=lpips_stand_in))
+    values = judges.LPIPS("vgg", batch=1)(*pictures)
+    np.testing.assert_allclose(values, 2 * metrics.l1(*pictures), rtol=1e-5)  # the network's range is [-1,1]
+    with pytest.raises(BadInput, match="alex, vgg or squeeze"):
+        judges.LPIPS("resnet")
+
+
+def test_lpips_without_its_weights_waits_a_bounded_time_and_names_the_folder(monkeypatch):
+    patience = []
+
+    def refused(net, verbose):
+        patience.append(socket.getdefaulttimeout())
+        raise URLError("connection refused")
+
+    monkeypatch.setitem(sys.modules, "lpips", SimpleNamespace(LPIPS=refused))
+    before = socket.getdefaulttimeout()
+    with pytest.raises(BadInput, match=r"alex \(.*connection refused.*checkpoints") as caught:
+        judges.LPIPS()
+    assert "\n" not in str(caught.value)
+    assert patience[0] is not None and patience[0] <= 30
+    assert socket.getdefaulttimeout() == before
+
+
+@pytest.fixture
+def features() -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    mix = random.normal(size=(6, 6))
+    return random.normal(size=(50, 6)), random.normal(0.3, 1.4, (40, 6)) @ mix
+
+
+def test_the_frechet_distance_equals_scipys_matrix_root(features):
+    a, b = features
+    covariances = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    root = sqrtm(covariances[0] @ covariances[1]).real
+    expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(covariances[0] + covariances[1] - 2 * root)
+    assert metrics.frechet_distance(a, b) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_frechet_distance_equals_torchmetrics():
+    image = pytest.importorskip("torchmetrics.image.fid")
+
+    class Flat(torch.nn.Module):
+        num_features = 12
+
+        def forward(self, images):
+            return images.flatten(1).double()
+
+    torch.manual_seed(0)
+    a, b = torch.randint(0, 255, (40, 3, 2, 2), dtype=torch.uint8), torch.randint(60, 255, (30, 3, 2, 2)).byte()
+    fid = image.FrechetInceptionDistance(feature=Flat(), normalize=False)
+    fid.set_dtype(torch.float64)
+    fid.update(a, real=True)
+    fid.update(b, real=False)
+    expected = fid.compute().item()
+    assert metrics.frechet_distance(a.flatten(1).numpy(), b.flatten(1).numpy()) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_frechet_distance_of_fewer_pictures_than_features_keeps_its_digits():
+    one, two = np.zeros((2, 2048)), np.zeros((2, 2048))
+    one[:, 0], two[:, 1] = (-1, 1), (-3, 3)  # variances 2 and 18 along different axes: nothing shared
+    assert metrics.frechet_distance(one, two) == pytest.approx(20, rel=1e-12)
+    assert metrics.frechet_distance(one, 3 * one + 1) == pytest.approx(2048 + 2 + 18 - 2 * 6, rel=1e-12)
+
+
+def test_the_frechet_distance_of_degenerate_sets_is_defined(features):
+    a, b = features
+    assert metrics.frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
+    gap = np.full((1, 6), np.nan)
+    assert metrics.frechet_distance(np.vstack([a, gap]), b) == metrics.frechet_distance(a, b)
+    assert np.isnan(metrics.frechet_distance(a, np.vstack([b[:1], gap])))
+    with pytest.raises(BadInput, match="expected \\[N,D\\]"):
+        metrics.frechet_distance(a, b[:, :5])
+
+
+def stack(*faces) -> np.ndarray:
+    return np.stack([each.to_array() for each in faces])
+
+
+def test_the_pose_error_is_the_angle_between_two_heads():
+    a = stack(head(), head((0.1, 0.2, 0)), head((0, 0.25, 0)), head())
+    b = stack(head((0, 0.3, 0), scale=90, centre=(50, 70), mouth=0.3), head((0.1, 0.2, 0)), head((0, -0.5, 0)), head())
+    b[3] = np.nan
+    np.testing.assert_allclose(metrics.pose_error(a, b)[:3], np.degrees([0.3, 0, 0.75]), atol=1e-3)
+    assert np.isnan(metrics.pose_error(a, b)[3]) and np.isnan(metrics.pose_error(b, a)[3])
+    with pytest.raises(BadInput, match="pixels and depth"):
+        metrics.pose_error(a[..., :2], b[..., :2])
+
+
+def test_the_expression_error_is_the_mean_difference_of_blendshapes():
+    a = np.zeros((3, 52))
+    b = a.copy()
+    b[0, 25], b[1], b[2, 0] = 0.52, 0.3, np.nan
+    np.testing.assert_allclose(metrics.expression_error(a, b), [0.01, 0.3, np.nan])
+    with pytest.raises(BadInput, match="expected \\[N,52\\]"):
+        metrics.expression_error(a[:, 1:], b[:, 1:])
+
+
+@pytest.fixture
+def other_shape() -> np.ndarray:
+    """A wider jaw and a longer nose, head units [70,3]."""
+    shape = np.zeros((70, 3))
+    shape[2:6, 0], shape[11:15, 0], shape[28:31, 2] = -0.1, 0.1, -0.08
+    return shape
+
+
+def test_a_shape_that_stays_leaks_nothing_and_the_drivers_leaks_all(other_shape):
+    source = head().to_array()
+    driver = stack(head((0, 0.2, 0.1), shape=other_shape), head((0.2, 0, 0), 80, shape=other_shape, mouth=0.2))
+    kept = stack(head((0, -0.3, 0), 45, (90, 100), mouth=0.3), head((0.1, 0.1, 0.3)))
+    taken = stack(head((0, -0.3, 0), 45, (90, 100), shape=other_shape, mouth=0.3))
+    half = stack(head((0.1, 0.1, 0), shape=other_shape / 2))
+    assert metrics.shape_leak(source, kept, driver) == pytest.approx(0, abs=1e-4)
+    assert metrics.shape_leak(source, taken, driver) == pytest.approx(1, abs=1e-4)
+    assert metrics.shape_leak(source, half, driver) == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_leak_skips_missing_faces_and_is_nan_without_any_or_between_equals(other_shape):
+    source, driver = head().to_array(), stack(head(shape=other_shape))
+    missing = np.full((1, 70, 3), np.nan)
+    assert metrics.shape_leak(source, np.vstack([driver, missing]), driver) == pytest.approx(1)
+    assert np.isnan(metrics.shape_leak(source, missing, driver))
+    assert np.isnan(metrics.shape_leak(source, driver[:0], driver))
+    assert np.isnan(metrics.shape_leak(missing[0], driver, driver))
+    assert np.isnan(metrics.shape_leak(source, driver, source[None]))
+
+
+@pytest.fixture
+def still() -> tuple[np.ndarray, np.ndarray]:
+    """A picture three times, and a face of 100 px in its middle."""
+    picture = np.random.default_rng(0).integers(0, 200, (256, 256, 3), np.uint8)
+    return np.stack([picture] * 3), np.stack([head(scale=50, centre=(128, 138)).points] * 3)
+
+
+def test_a_still_background_has_no_flicker_whatever_the_face_does(still):
+    images, landmarks = still
+    outline = np.vstack([landmarks[0], landmarks[0] - [0, 40]])  # with the hair above it
+    cv2.fillConvexPoly(images[1], cv2.convexHull(outline.astype(np.int32)), (255, 255, 255))
+    assert (images[1] != images[0]).mean() > 0.1
+    assert metrics.flicker(images, landmarks) == 0
+
+
+def test_flicker_is_the_mean_change_outside_the_head(still):
+    images, landmarks = still
+    images[1] += 51
+    assert metrics.flicker(images, landmarks) == pytest.approx(0.2)
+    assert metrics.flicker(images[1:], landmarks[1:]) == pytest.approx(0.2)
+    assert metrics.flicker(images / 255, landmarks) == pytest.approx(0.2)
+
+
+def test_flicker_leaves_out_where_the_head_is_in_either_picture(still):
+    images, landmarks = still
+    there = landmarks[0]
+    landmarks[1] = there - [60, 0]  # the head goes to the left, and shows what it hid
+    images[1, 60:190, 100:160] = 255
+    assert metrics.flicker(images[:2], landmarks[:2]) == 0
+
+
+def test_flicker_skips_missing_faces_and_is_nan_without_a_pair_or_a_background(still):
+    images, landmarks = still
+    images[2] += 51
+    landmarks[0] = np.nan
+    assert metrics.flicker(images, landmarks) == pytest.approx(0.2)
+    landmarks[1] = np.nan
+    assert np.isnan(metrics.flicker(images, landmarks))
+    assert np.isnan(metrics.flicker(images[2:], landmarks[2:]))
+    assert np.isnan(metrics.flicker(images[:0], landmarks[:0]))
+    close_up = np.stack([head(scale=400, centre=(128, 138)).points] * 3)
+    assert np.isnan(metrics.flicker(images, close_up))
+    with pytest.raises(BadInput, match="for 3 images"):
+        metrics.flicker(images, landmarks[:2])
+
+
 def test_the_bootstrap_interval_repeats_itself_and_covers_the_mean():
     values = np.random.default_rng(1).normal(3.0, 1.0, 400)
     low, high = bootstrap(values)
@@ -290,36 +550,3 @@ def test_a_misspelt_benchmark_setting_names_the_nearest():
 
 def test_results_are_strict_json_without_nan():
     assert strict_json({"a": [float("nan"), float("inf"), np.float32(1.5), np.int64(2)]}) == {"a": [None, None, 1.5, 2]}
-
-
-def test_compared_frames_are_evenly_spaced_and_never_a_source():
-    judged, run = choose_frames(101, 5, np.array([0]))
-    assert judged.tolist() == [1, 26, 51, 75, 100]
-    assert run.tolist() == [48, 49, 50, 51, 52]
-    assert choose_frames(4, 32, np.array([0, 3]))[0].tolist() == [1, 2]
-    with pytest.raises(BadInput, match="leaves none"):
-        choose_frames(2, 32, np.array([0, 1]))
-
-
-def test_an_identity_with_many_clips_counts_once_and_failures_not_at_all():
-    def row(identity: str, value: float) -> dict:
-        return {"identity": identity, "columns": {"warp": dict.fromkeys(MEASURES, value)}}
-
-    rows = [row("a", 1.0), row("a", 3.0), row("b", 6.0), {"identity": "c", "failed": "BadInput: no face"}]
-    summary = summarise(rows)["warp"]["l1"]
-    assert (summary["mean"], summary["low"], summary["high"]) == (4.0, 2.0, 6.0)
-    assert summarise(rows[-1:]) == {}
-
-
-def test_the_spread_is_median_smallest_and_largest():
-    assert spread([4.0, 1.0, 2.0]) == {"median": 2.0, "low": 1.0, "high": 4.0}
-
-
-def test_a_repeated_clip_is_as_long_as_asked_at_the_same_rate(tmp_path):
-    with VideoWriter(tmp_path / "clip.mp4", like=25) as out:
-        for level in range(20):
-            out.add(np.full((64, 64, 3), level * 10, np.uint8))
-    longer = read_video(repeated(str(tmp_path / "clip.mp4"), 3, tmp_path / "long.mp4"))
-    assert longer.duration == pytest.approx(3.0, abs=0.1)
-    brightness = [frame.mean() for frame in longer]
-    assert sum(b < a - 100 for a, b in pairwise(brightness)) == 3  # begins again three times

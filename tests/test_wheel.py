@@ -102,4 +102,5 @@ def test_animating_imports_nothing_of_training(unpacked, tmp_path):
     code = "import sys, fewshot_heads.animate\nprint(sorted(m for m in sys.modules if m.startswith('fewshot_heads.')))"
     loaded = run(code, unpacked, tmp_path)
     assert "fewshot_heads.reenactor" in loaded
-    assert not [part for part in ("criteria", "training", "tuning", "runs", "extractors", "datasets") if part in loaded]
+    training = ("criteria", "training", "tuning", "runs", "extractors", "judges", "metrics", "datasets")
+    assert not [part for part in training if part in loaded]

@@ -12,7 +12,7 @@ from typing import Any
 from fewshot_heads.datasets.shard_writer import encode, whole
 from fewshot_heads.datasets.shots import Limits, Reject, Shot, ShotCutter
 from fewshot_heads.datasets.sources import Source
-from fewshot_heads.extractors import MobileFaceNet
+from fewshot_heads.judges import MobileFaceNet
 from fewshot_heads.landmarks import detector
 
 

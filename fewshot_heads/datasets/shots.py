@@ -17,8 +17,8 @@ from fewshot_heads.datasets.pictures import Pictures, Watched, sharpness
 from fewshot_heads.datasets.shards import Sample
 from fewshot_heads.datasets.sources import Source
 from fewshot_heads.errors import BadInput, NoFaceFound
-from fewshot_heads.extractors import MobileFaceNet
 from fewshot_heads.images import read_image
+from fewshot_heads.judges import MobileFaceNet
 from fewshot_heads.landmarks import Detector, Landmarks
 from fewshot_heads.landmarks.geometry import Crop
 from fewshot_heads.landmarks.tracking import track

@@ -10,6 +10,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,26 +48,28 @@ class MediaPipeDetector:
         with _quiet_stderr():
             from mediapipe.tasks.python import BaseOptions, vision
 
-            def landmarker(faces: int):
+            def landmarker(faces: int, blendshapes: bool = False):
                 return vision.FaceLandmarker.create_from_options(
                     vision.FaceLandmarkerOptions(
                         base_options=BaseOptions(model_asset_buffer=MODEL.read_bytes()),
                         num_faces=faces,
                         min_face_detection_confidence=min_confidence,
                         min_face_presence_confidence=min_confidence,
+                        output_face_blendshapes=blendshapes,
                     )
                 )
 
             self._confidence = min_confidence
             self._one, self._many = landmarker(1), landmarker(max_faces)
+            self._make_expressive, self._expressive = partial(landmarker, max_faces, blendshapes=True), None
             for each in (self._one, self._many):  # the first call logs too
                 self._run(each, np.zeros((64, 64, 3), np.uint8))
             _at_exit(self.close)
 
     def close(self) -> None:
         """Gives the networks back; later calls fail."""
-        self._one.close()
-        self._many.close()
+        for each in filter(None, (self._one, self._many, self._expressive)):
+            each.close()
 
     def detect(self, image: np.ndarray) -> list[Landmarks]:
         """Every face of the whole picture, the largest first; see `Detector`."""
@@ -87,6 +90,21 @@ class MediaPipeDetector:
         faces = self._run(self._one, image)
         return faces[0] if faces else None
 
+    def expression(self, image: np.ndarray) -> np.ndarray | None:
+        """The 52 blendshape scores, float32 [52] from 0 to 1, of the largest face of a head crop; None without one.
+
+        In MediaPipe's order: `_neutral`, then ARKit's by name. Their network is made on the first call.
+        """
+        if self._expressive is None:
+            with _quiet_stderr():
+                self._expressive = self._make_expressive()
+                self._seen(self._expressive, np.zeros((64, 64, 3), np.uint8))
+        seen = self._seen(self._expressive, image)
+        if not seen.face_blendshapes:
+            return None
+        sizes = [face.size for face in self._landmarks(seen, image.shape)]
+        return np.array([shape.score for shape in seen.face_blendshapes[int(np.argmax(sizes))]], np.float32)
+
     def _close_up(self, image: np.ndarray, face: Landmarks) -> Landmarks:
         if face.size > 0.3 * min(image.shape[:2]):
             return face
@@ -102,17 +120,24 @@ class MediaPipeDetector:
         return seen.moved(np.array([-left, -top], np.float32) * scale, 1 / scale) if seen else face
 
     def _run(self, landmarker, image: np.ndarray) -> list[Landmarks]:
+        return sorted(self._landmarks(self._seen(landmarker, image), image.shape), key=lambda face: -face.size)
+
+    @staticmethod
+    def _seen(landmarker, image: np.ndarray):
         import mediapipe as mp
 
-        picture = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(image))
-        height, width = image.shape[:2]
+        return landmarker.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(image)))
+
+    def _landmarks(self, seen, shape: tuple[int, ...]) -> list[Landmarks]:
+        """In MediaPipe's order."""
+        height, width = shape[:2]
         faces = []
-        for mesh in landmarker.detect(picture).face_landmarks:
+        for mesh in seen.face_landmarks:
             points = np.array([[p.x, p.y, p.z] for p in mesh], np.float32)[IBUG] * [width, height, width]
             points = points.astype(np.float32)
             # MediaPipe gives no score, only its word that the face is above the threshold.
             faces.append(Landmarks(points[:, :2], points[:, 2], self._confidence))
-        return sorted(faces, key=lambda face: -face.size)
+        return faces
 
 
 def _windows(shape: tuple[int, ...], scale: float) -> Iterator[tuple[int, int, int, int]]:

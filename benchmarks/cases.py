@@ -1,0 +1,146 @@
+"""What is measured on: footage of people, and the cases that the protocols make of it."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fewshot_heads import read_image, read_video
+from fewshot_heads.datasets.shards import INDEX, ShardClip, open_shards
+from fewshot_heads.datasets.sources import PICTURES
+from fewshot_heads.errors import BadInput, NoFaceFound
+from fewshot_heads.landmarks import Detector
+from fewshot_heads.landmarks.geometry import Crop
+
+PROTOCOLS = ("self_reenactment", "cross_reenactment", "identity_round_trip", "paintings")
+_POOL = 32  # frames of a clip that may be sources; the compared ones are the same for every k_shot
+
+
+@dataclass(frozen=True)
+class Footage:
+    """Head crops of one identity; nothing is read before it is asked for.
+
+    origin: a clip in a shard, a video of head crops, or a picture, of which the head is cut out.
+    """
+
+    identity: str
+    name: str
+    origin: Path | ShardClip
+
+    def frames(self, size: int, detector: Detector) -> np.ndarray:
+        """uint8 [T, size, size, 3]. Raises BadInput for pictures of another size, NoFaceFound for a faceless one."""
+        if isinstance(self.origin, ShardClip):
+            frames = np.stack(list(self.origin.frames))
+        elif self.origin.suffix.lower() in PICTURES:
+            picture = read_image(self.origin)
+            faces = detector.detect(picture)
+            if not faces:
+                raise NoFaceFound(f"{self.origin.name}: no face found")
+            frames = Crop.around(faces[:1], size).cut(picture)[None]
+        else:
+            frames = np.stack(list(read_video(self.origin)))
+        if frames.shape[1:3] != (size, size):
+            raise BadInput(f"{self.name}: {frames.shape[2]}x{frames.shape[1]} px, expected head crops of {size}x{size}")
+        return frames
+
+    @property
+    def file(self) -> Path | str:
+        return self.origin.shard if isinstance(self.origin, ShardClip) else self.origin
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measurement: a source of k_shot pictures, moved by a driver. Where both are one, the truth is known."""
+
+    protocol: str
+    k_shot: int
+    source: Footage
+    driver: Footage
+
+    @property
+    def name(self) -> str:
+        return self.source.name if self.source == self.driver else f"{self.source.name} by {self.driver.name}"
+
+    @property
+    def slug(self) -> str:
+        """The name of its files: readable, and its own."""
+        plain = re.sub(r"[^A-Za-z0-9]+", "-", self.name).strip("-")[:80]
+        digest = hashlib.sha256(self.name.encode()).hexdigest()[:6]
+        return f"{self.protocol}-{self.k_shot}-{plain}-{digest}"
+
+
+def find_clips(root: str | Path, split: str = "val") -> list[Footage]:
+    """The clips of a folder that `prepare` wrote, or of <identity>/<name>.mp4. Raises BadInput if there is none."""
+    root = Path(root)
+    if (root / INDEX).is_file():
+        clips = [Footage(clip.identity, clip.name, clip) for clip in open_shards(root, split)]
+    else:
+        clips = [Footage(path.parent.name, f"{path.parent.name}/{path.stem}", path) for path in root.glob("*/*.mp4")]
+    if not clips:
+        raise BadInput(f"{root}: neither <identity>/<name>.mp4 nor a split '{split}' that prepare wrote")
+    return sorted(clips, key=lambda clip: (clip.identity, clip.name))
+
+
+def find_portraits(root: str | Path) -> list[Footage]:
+    """The pictures of a folder. Raises BadInput if there is none."""
+    paths = sorted(path for path in Path(root).glob("*") if path.suffix.lower() in PICTURES)
+    if not paths:
+        raise BadInput(f"{root}: no pictures in it")
+    return [Footage(path.stem, path.stem, path) for path in paths]
+
+
+def fingerprint(footage: Sequence[Footage]) -> str:
+    """sha256 over the names and the files of all footage."""
+    files = {each.file: hashlib.sha256(Path(each.file).read_bytes()).hexdigest() for each in footage}
+    return hashlib.sha256("".join(f"{each.name} {files[each.file]}\n" for each in footage).encode()).hexdigest()
+
+
+def make_cases(clips: Sequence[Footage], portraits: Sequence[Footage], chosen: Mapping[str, Any]) -> list[Case]:
+    """The cases of conf/benchmark.yaml's protocols, in order; the seed chooses each source's drivers."""
+    if unknown := set(chosen["protocols"]) - set(PROTOCOLS):
+        raise BadInput(f"protocols: there is no {unknown.pop()!r}; there is {', '.join(PROTOCOLS)}")
+    by_identity: dict[str, list[Footage]] = {}
+    for clip in clips:
+        by_identity.setdefault(clip.identity, []).append(clip)
+    people = list(by_identity)[: chosen["limit"] or None]
+    kept = [clip for person in people for clip in by_identity[person][: chosen["clips_per_identity"] or None]]
+    first = [by_identity[person][0] for person in people]
+
+    def driven(source: Footage) -> list[Footage]:
+        others = [clip for clip in kept if clip.identity != source.identity]
+        count = min(chosen["drivers"], len(others))
+        return random.Random(f"{chosen['seed']} {source.name}").sample(others, count)
+
+    made = {
+        "self_reenactment": [Case("self_reenactment", k, clip, clip) for k in chosen["k_shots"] for clip in kept],
+        "cross_reenactment": [Case("cross_reenactment", 1, clip, other) for clip in first for other in driven(clip)],
+        "identity_round_trip": [Case("identity_round_trip", 1, clip, clip) for clip in first],
+        "paintings": [Case("paintings", 1, portrait, clip) for portrait in portraits for clip in driven(portrait)],
+    }
+    return [case for protocol in chosen["protocols"] for case in made[protocol]]
+
+
+def choose_frames(total: int, k_shot: int, count: int, run: int) -> tuple[list[int], list[int], list[int]]:
+    """Indices of the sources, of the compared frames, and of consecutive frames from the middle.
+
+    The compared frames are those of every k_shot: none that any number of sources could take. A short clip gives
+    fewer of each. Raises BadInput where nothing is left to compare.
+    """
+    pool = _evenly(np.arange(total), min(_POOL, (total + 1) // 2))
+    free = np.setdiff1d(np.arange(total), pool)
+    if len(free) == 0:
+        raise BadInput(f"a clip of {total} frames leaves none to compare beside its sources")
+    start = max(0, (total - run) // 2)
+    sources = pool[:1] if k_shot == 1 else _evenly(pool, k_shot)
+    return sources.tolist(), _evenly(free, count).tolist(), list(range(start, min(start + run, total)))
+
+
+def _evenly(indices: np.ndarray, count: int) -> np.ndarray:
+    return indices[np.unique(np.linspace(0, len(indices) - 1, min(count, len(indices))).round().astype(int))]

@@ -1,0 +1,137 @@
+"""What is compared: ways to move a source by a driver, from the still picture to other methods."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks import peers
+from fewshot_heads import Reenactor
+from fewshot_heads.checkpoint import load_checkpoint
+from fewshot_heads.errors import BadInput
+from fewshot_heads.images import to_tensor, to_uint8
+from fewshot_heads.landmarks import Detector, Landmarks
+from fewshot_heads.landmarks.geometry import control_points, pose_distance
+from fewshot_heads.landmarks.retarget import Face, choose_reference
+from fewshot_heads.landmarks.tracking import Motion, track
+from fewshot_heads.models.texture import tps_warp
+from fewshot_heads.tuning import Tuning, from_config
+
+
+class Scene:
+    """What a column gets to see: sources and the whole driver, uint8 [S, S, 3] each, and which frames are wanted."""
+
+    def __init__(self, sources: Sequence[np.ndarray], driver: np.ndarray, wanted: Sequence[int], detector: Detector):
+        self.sources, self.driver, self.wanted, self.detector = list(sources), driver, list(wanted), detector
+
+    @cached_property
+    def source_faces(self) -> list[Landmarks | None]:
+        return [self.face(source) for source in self.sources]
+
+    @cached_property
+    def driver_faces(self) -> dict[int, Landmarks | None]:
+        """Of the wanted frames, each looked at by itself."""
+        return {i: self.face(self.driver[i]) for i in self.wanted}
+
+    @cached_property
+    def motion(self) -> Motion:
+        """The driver followed from its first frame to its last, as a user's would be."""
+        return track(self.driver, [self.detector])
+
+    def face(self, picture: np.ndarray) -> Landmarks | None:
+        return next(iter(self.detector.detect(picture)), None)
+
+
+Column = Callable[[Scene], dict[int, np.ndarray]]  # a picture uint8 [S, S, 3] for each wanted frame
+
+
+def still(scene: Scene) -> dict[int, np.ndarray]:
+    """The first source, held."""
+    return dict.fromkeys(scene.wanted, scene.sources[0])
+
+
+@torch.inference_mode()
+def warp(scene: Scene) -> dict[int, np.ndarray]:
+    """The source nearest in pose, carried by the thin-plate spline to the landmarks of each frame; no network.
+
+    Where the frame shows no face there is nothing to warp by: the still source is what is left.
+    """
+    result = still(scene)
+    own = [(face, source) for face, source in zip(scene.source_faces, scene.sources, strict=True) if face]
+    for i, face in scene.driver_faces.items():
+        if face and own:
+            nearest, picture = min(own, key=lambda pair: pose_distance(pair[0], face))
+            here, there = (torch.from_numpy(control_points(each))[None] for each in (nearest, face))
+            result[i] = to_uint8(tps_warp(to_tensor(picture)[None], here, there)[0])
+    return result
+
+
+class Animated:
+    """A model of this library. motion: "relative" or "absolute"; tuning: how it is fine-tuned on the sources first."""
+
+    def __init__(self, reenactor: Reenactor, motion: str = "relative", tuning: Tuning | None = None):
+        self.reenactor, self.motion, self.tuning = reenactor, motion, tuning
+
+    def __call__(self, scene: Scene) -> dict[int, np.ndarray]:
+        head = self.reenactor.embed(scene.sources, crop="full")
+        if self.tuning is not None:
+            head = self.reenactor.fine_tune(head, tuning=self.tuning)
+        # Only the wanted frames are painted, but the reference is chosen among all, as it would be.
+        faces = scene.motion.cropped(self.reenactor.size, full=True)
+        reference = choose_reference(Face.of(head.landmarks[0]), map(Face.of, faces))
+        shown = sorted({*scene.wanted, reference})
+        motion = Motion([faces[i] for i in shown], [], [(0, len(shown))], (self.reenactor.size,) * 2)
+        frames = self.reenactor.animate(
+            head, motion, self.motion, reference=shown.index(reference), paste_back=False, crop="full"
+        )
+        made = dict(zip(shown, frames, strict=True))
+        return {i: made[i] for i in scene.wanted}
+
+
+def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Column]:
+    """The columns that conf/benchmark.yaml names, in its order.
+
+    still; warp; NAME, NAME+absolute, NAME+tuned, NAME+absolute+tuned for a NAME of `models`; a NAME of `peers`;
+    module:function, a Python callable that is a `peers.Peer`. Raises BadInput for anything else.
+    """
+    tuning = replace(from_config()[0], steps=chosen["tuning_steps"], seed=chosen["seed"])
+    reenactors: dict[str, Reenactor] = {}
+    columns: dict[str, Column] = {}
+    for column in chosen["columns"]:
+        name, *options = column.split("+")
+        if column in ("still", "warp"):
+            columns[column] = {"still": still, "warp": warp}[column]
+        elif name in chosen["models"] and set(options) <= {"absolute", "tuned"}:
+            weights = chosen["models"][name]
+            if weights is None:
+                raise BadInput(
+                    f"columns: {column} needs weights; name them, models.{name}=FILE.safetensors, or leave it out"
+                )
+            if name not in reenactors:
+                reenactors[name] = Reenactor(load_checkpoint(weights), "cpu", [detector])
+            motion = "absolute" if "absolute" in options else "relative"
+            columns[column] = Animated(reenactors[name], motion, tuning if "tuned" in options else None)
+        elif name in chosen["peers"] and not options:
+            columns[column] = peers.Column(peers.adapter(name, chosen["peers"][name]))
+        elif ":" in column:
+            columns[column] = peers.Column(_imported(column))
+        else:
+            known = ", ".join(["still", "warp", *chosen["models"], *chosen["peers"]])
+            raise BadInput(
+                f"columns: there is no {column!r}; there is {known}, NAME+absolute, NAME+tuned, module:function"
+            )
+    return columns
+
+
+def _imported(name: str) -> peers.Peer:
+    module, _, function = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise BadInput(f"columns: {name} cannot be imported ({error})") from error

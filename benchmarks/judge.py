@@ -1,0 +1,202 @@
+"""One case measured: every column's frames against the truth, or against source and driver where there is no truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from benchmarks import common
+from benchmarks.cases import Case, choose_frames
+from benchmarks.columns import Scene, make_columns
+from fewshot_heads import metrics
+from fewshot_heads.checkpoint import load_checkpoint
+from fewshot_heads.errors import BadInput, NoFaceFound
+from fewshot_heads.judges import LPIPS, InceptionFeatures
+from fewshot_heads.landmarks import Landmarks, detector
+from fewshot_heads.landmarks.mediapipe import MediaPipeDetector
+
+_SHEET_FRAMES, _TILE = 5, 160  # of the contact sheet; pixels
+_SIZE = 256  # of a crop, where no model says another
+
+
+class Measure(NamedTuple):
+    """How a table shows a measure. better: "low", "high" or "truth" (nearest to the truth's own)."""
+
+    title: str
+    digits: int
+    better: str
+
+
+MEASURES = {
+    "l1": Measure("L1 ↓", 4, "low"),
+    "psnr": Measure("PSNR, dB ↑", 2, "high"),
+    "ssim": Measure("SSIM ↑", 4, "high"),
+    "vgg": Measure("VGG-19 distance ↓", 3, "low"),
+    "lpips": Measure("LPIPS ↓", 3, "low"),
+    "csim": Measure("CSIM ↑", 3, "high"),
+    "akd": Measure("AKD, px ↓", 2, "low"),
+    "no_face": Measure("share of frames with no face ↓", 3, "low"),
+    "pose": Measure("pose error, degrees ↓", 2, "low"),
+    "expression": Measure("expression error ↓", 3, "low"),
+    "shape_leak": Measure("shape leak (0 source, 1 driver) ↓", 3, "low"),
+    "jitter": Measure("jitter, times the driver's", 2, "truth"),
+    "flicker": Measure("flicker of the background, levels of 255 ↓", 2, "low"),
+}
+
+
+class Outcome(NamedTuple):
+    """What one case gave.
+
+    columns: column -> measure -> value. features: "column/judge" and "truth/judge" -> [N, D], for distances between
+    whole sets. sheet: uint8 [rows T, columns T, 3] or None. video: uint8 pictures side by side.
+    """
+
+    columns: dict[str, dict[str, float]]
+    features: dict[str, np.ndarray]
+    sheet: np.ndarray | None
+    video: list[np.ndarray]
+
+
+class Judge:
+    """Measures cases as conf/benchmark.yaml says; the networks are loaded once."""
+
+    def __init__(self, chosen: Mapping[str, Any]) -> None:
+        self.chosen = chosen
+        self.detector = detector(**chosen["landmarks"])
+        self.mediapipe = self.detector if isinstance(self.detector, MediaPipeDetector) else MediaPipeDetector()
+        self.columns = make_columns(chosen, self.detector)
+        sizes = {load_checkpoint(path).about["spec"]["size"] for path in chosen["models"].values() if path}
+        if len(sizes) > 1:
+            raise BadInput(f"models of different sizes ({', '.join(map(str, sorted(sizes)))} px) share no table")
+        (self.size,) = sizes or {_SIZE}
+        self.identity = metrics.Identity(chosen["csim"])
+        self.vgg = metrics.VGGDistance(chosen["vgg"]) if chosen["vgg"] else None
+        self.lpips = LPIPS(chosen["lpips"]) if chosen["lpips"] else None
+        self.inception = InceptionFeatures(chosen["fid"]) if chosen["fid"] else None
+
+    def __call__(self, case: Case) -> Outcome:
+        """Raises what a column raises, its name in front: a table is of cases that every column could do."""
+        scene, judged, run = self._scene(case)
+        made = {}
+        for name, column in self.columns.items():
+            try:
+                made[name] = column(scene)
+            except Exception as error:
+                raise BadInput(f"{name}: {type(error).__name__}: {error}") from error
+        same = case.source == case.driver
+        truth = scene.driver[judged] if same else None
+        aim = self._seen(scene, scene.driver, scene.driver_faces, judged, run)
+        source = self._embedded(scene.sources[0][None], [scene.source_faces[0]])
+        columns, features = {}, {} if truth is None else {"truth/csim": aim["embedding"]}
+        for name, frames in made.items():
+            own = self._seen(scene, frames, {i: scene.face(frames[i]) for i in scene.wanted}, judged, run)
+            pictures = np.stack([frames[i] for i in judged])
+            values = self._faces(own, aim, scene, len(run), truth is not None)
+            values["csim"] = common.mean(metrics.csim(own["embedding"], source if truth is None else aim["embedding"]))
+            if truth is not None:
+                values |= self._pictures(pictures, truth)
+            columns[name] = {key: values[key] for key in MEASURES if key in values}
+            features[f"{name}/csim"] = own["embedding"]
+            if self.inception is not None:
+                features[f"{name}/fid"] = self.inception(pictures)
+        if self.inception is not None and truth is not None:
+            features["truth/fid"] = self.inception(truth)
+        if not self.chosen["videos"]:
+            return Outcome(columns, features, None, [])
+        return Outcome(columns, features, self._sheet(scene, made, judged), self._video(scene, made, run))
+
+    def _scene(self, case: Case) -> tuple[Scene, list[int], list[int]]:
+        driver = case.driver.frames(self.size, self.detector)
+        if case.protocol == "identity_round_trip":
+            driver, sources, judged, run = driver[:1], driver[:1], [0], [0]
+        else:
+            shots, judged, run = choose_frames(len(driver), case.k_shot, self.chosen["frames"], self.chosen["run"])
+            same = case.source == case.driver
+            sources = driver[shots] if same else case.source.frames(self.size, self.detector)[:1]
+        scene = Scene(list(sources), driver, sorted({*judged, *run}), self.detector)
+        if scene.source_faces[0] is None:
+            raise NoFaceFound(f"{case.source.name}: no face in the source")
+        return scene, judged, run
+
+    def _seen(
+        self, scene: Scene, frames: Any, faces: Mapping[int, Landmarks | None], judged: list[int], run: list[int]
+    ) -> dict[str, np.ndarray]:
+        """What the judges see in the compared frames (landmarks, embedding, expression) and in the run."""
+        pictures = np.stack([frames[i] for i in judged])
+        expressions = [self.mediapipe.expression(picture) for picture in pictures]
+        return {
+            "landmarks": _stack([faces[i] for i in judged]),
+            "embedding": self._embedded(pictures, [faces[i] for i in judged]),
+            "expression": np.stack([np.full(52, np.nan) if each is None else each for each in expressions]),
+            "run": _stack([faces[i] for i in run]),
+            "moving": np.stack([frames[i] for i in run]),
+        }
+
+    def _embedded(self, pictures: np.ndarray, faces: list[Landmarks | None]) -> np.ndarray:
+        return self.identity(pictures, _stack(faces)[..., :2])
+
+    def _faces(
+        self, own: dict[str, np.ndarray], aim: dict[str, np.ndarray], scene: Scene, run: int, same: bool
+    ) -> dict[str, float]:
+        """The measures that need no truth, and the distance of landmarks where there is one."""
+        values = {"no_face": float(np.isnan(own["landmarks"][..., :2]).any((1, 2)).mean())}
+        values["expression"] = common.mean(metrics.expression_error(own["expression"], aim["expression"]))
+        values["pose"] = common.mean(metrics.pose_error(own["landmarks"], aim["landmarks"]))
+        if same:
+            values["akd"] = common.mean(metrics.akd(own["landmarks"][..., :2], aim["landmarks"][..., :2]))
+        else:
+            source = _stack(scene.source_faces[:1])[0]
+            values["shape_leak"] = metrics.shape_leak(source, own["landmarks"], aim["landmarks"])
+        if run > 1:
+            pace = metrics.jitter(aim["run"][..., :2])
+            values["jitter"] = metrics.jitter(own["run"][..., :2]) / pace if pace > 0 else float("nan")
+            values["flicker"] = 255 * metrics.flicker(own["moving"], own["run"][..., :2])
+        return values
+
+    def _pictures(self, pictures: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+        values = {
+            "l1": common.mean(metrics.l1(pictures, truth)),
+            "psnr": common.mean(metrics.psnr(pictures, truth)),
+            "ssim": common.mean(metrics.ssim(pictures, truth)),
+        }
+        if self.vgg is not None:
+            values["vgg"] = common.mean(self.vgg(truth, pictures))
+        if self.lpips is not None:
+            values["lpips"] = common.mean(self.lpips(pictures, truth))
+        return values
+
+    def _sheet(self, scene: Scene, made: Mapping[str, Any], judged: list[int]) -> np.ndarray:
+        """A row for the driver and each column, the source first in every row."""
+        shown = np.array(judged)[np.linspace(0, len(judged) - 1, min(_SHEET_FRAMES, len(judged))).round().astype(int)]
+        columns: list[Any] = [scene.driver, *made.values()]
+        rows = [[scene.sources[0], *(frames[i] for i in shown)] for frames in columns]
+        return np.concatenate([np.concatenate([_tile(picture) for picture in row], 1) for row in rows])
+
+    def _video(self, scene: Scene, made: Mapping[str, Any], run: list[int]) -> list[np.ndarray]:
+        """Source, driver and columns side by side."""
+        columns: list[Any] = [scene.driver, *made.values()]
+        return [np.concatenate([_tile(p) for p in (scene.sources[0], *(c[i] for c in columns))], 1) for i in run]
+
+
+def _tile(picture: np.ndarray) -> np.ndarray:
+    return cv2.resize(picture, (_TILE, _TILE), interpolation=cv2.INTER_AREA)
+
+
+def _stack(faces: list[Landmarks | None]) -> np.ndarray:
+    """[N, 70, 3] landmarks, NaN where there is no face."""
+    return np.stack([np.full((70, 3), np.nan) if face is None else face.to_array() for face in faces])
+
+
+def hashes(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """What judged: name and sha256 of each network's weights, None where it was left out."""
+    names = {"vgg": "VGG-19", "csim": metrics.Identity(chosen["csim"]).name, "lpips": "LPIPS", "fid": "FID Inception"}
+    found: dict[str, Any] = {}
+    for key, name in names.items():
+        value = chosen[key]
+        file = Path(value) if value and Path(value).is_file() else None
+        found[key] = {"name": name, "sha256": common.sha256(file) if file else value} if value else None
+    return found

@@ -1,0 +1,119 @@
+"""Tables of the rows that `benchmarks.quality` measured: means, intervals, differences, the worst cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import common
+from benchmarks.judge import MEASURES
+from fewshot_heads import metrics
+
+_WORST = 3  # cases named
+
+Rows = Sequence[dict[str, Any]]
+
+
+def tables(folder: Path, rows: Rows) -> list[dict[str, Any]]:
+    """A table for each protocol and k_shot of the rows, in their order; folder: where their features lie."""
+    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["protocol"], row["k_shot"]), []).append(row)
+    return [_table(folder, group) for group in groups.values()]
+
+
+def _table(folder: Path, rows: Rows) -> dict[str, Any]:
+    """Means of one protocol and k_shot, with bootstrap intervals over identities, and the worst cases by name."""
+    good = [row for row in rows if "failed" not in row]
+    names = list(good[0]["columns"]) if good else []
+    columns = {name: _means([(row["identity"], row["columns"][name]) for row in good]) for name in names}
+    against = {
+        name: _means([(row["identity"], _difference(row["columns"][name], row["columns"]["warp"])) for row in good])
+        for name in names
+        if "warp" in names and name != "warp"
+    }
+    for name, distances in _distances(folder, good).items():
+        columns[name] |= distances
+    ranked = "vgg" if any("vgg" in next(iter(row["columns"].values()), {}) for row in good) else "csim"
+    worst = {}
+    for name in names:
+        known = [row for row in good if row["columns"][name].get(ranked) is not None]
+        known.sort(key=lambda row: row["columns"][name][ranked], reverse=ranked == "vgg")
+        worst[name] = [row["case"] for row in known[:_WORST]]
+    return {
+        "protocol": rows[0]["protocol"],
+        "k_shot": rows[0]["k_shot"],
+        "cases": len(good),
+        "identities": len({row["identity"] for row in good}),
+        "failed": len(rows) - len(good),
+        "columns": columns,
+        "against_warp": against,
+        "worst": worst,
+    }
+
+
+def _difference(values: Mapping[str, float | None], others: Mapping[str, float | None]) -> dict[str, float | None]:
+    both = {key: (value, others.get(key)) for key, value in values.items()}
+    return {key: a - b for key, (a, b) in both.items() if a is not None and b is not None}
+
+
+def _means(values: Sequence[tuple[str, Mapping[str, float | None]]]) -> dict[str, dict[str, float]]:
+    """measure -> mean over the cases of an identity, then over identities, with the bootstrap's 95 % interval."""
+    result = {}
+    for measure in MEASURES:
+        by_identity: dict[str, list[float]] = {}
+        for identity, row in values:
+            if measure in row:
+                value = row[measure]
+                by_identity.setdefault(identity, []).append(float("nan") if value is None else value)
+        if by_identity:
+            means = [common.mean(each) for each in by_identity.values()]
+            low, high = common.bootstrap(means)
+            result[measure] = {"mean": common.mean(means), "low": low, "high": high}
+    return result
+
+
+def _distances(folder: Path, good: Rows) -> dict[str, dict[str, dict[str, float]]]:
+    """column -> Fréchet distances of all its frames to all true ones, where there are any."""
+    pooled: dict[str, list[np.ndarray]] = {}
+    for row in good:
+        with np.load(folder / f"{row['features']}.npz") as file:
+            for key in file.files:
+                pooled.setdefault(key, []).append(file[key])
+    result: dict[str, dict[str, dict[str, float]]] = {}
+    for key, parts in pooled.items():
+        column, _, judge = key.rpartition("/")
+        if column != "truth" and f"truth/{judge}" in pooled:
+            value = metrics.frechet_distance(np.concatenate(parts), np.concatenate(pooled[f"truth/{judge}"]))
+            name = {"csim": "face_frechet", "fid": "fid"}[judge]
+            result.setdefault(column, {})[name] = {"mean": value, "low": float("nan"), "high": float("nan")}
+    return result
+
+
+def measures(identity: str) -> dict[str, Any]:
+    """How every measure is shown, those of all frames together included; identity: the name of its judge."""
+    face = {"title": f"Fréchet distance of {identity} embeddings ↓", "digits": 4, "better": "low"}
+    each = {key: measure._asdict() for key, measure in MEASURES.items()}
+    return {**each, "face_frechet": face, "fid": {"title": "FID ↓", "digits": 1, "better": "low"}}
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """A table for each protocol and k_shot; the failed cases below."""
+    parts: list[str] = []
+    for table in report["tables"]:
+        pictures = f", {table['k_shot']} source pictures" if table["k_shot"] > 1 else ""
+        counts = f"{table['cases']} cases of {table['identities']} identities, {table['failed']} failed"
+        parts += [f"### {table['protocol']}{pictures}", "", f"{counts}; mean over identities [95 % interval].", ""]
+        lines = []
+        for key, measure in report["measures"].items():
+            values = [column.get(key) for column in table["columns"].values()]
+            if any(values):
+                lines.append([measure["title"], *(common.cell(value, measure["digits"]) for value in values)])
+        parts += [common.table(["", *table["columns"]], lines), ""] if lines else []
+    failed = [row for row in report["rows"] if "failed" in row]
+    parts += ["Failed:", ""] if failed else []
+    parts += [f"- {row['protocol']}, {row['k_shot']}, {row['case']}: {row['failed']}" for row in failed]
+    return "\n".join(parts).strip()

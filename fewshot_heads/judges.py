@@ -1,0 +1,250 @@
+"""Networks that only measure: they embed faces or whole pictures for the metrics and never see a gradient.
+
+Each comes from a named file or a package of the extra `benchmark`. Pictures: RGB [N,H,W,3], uint8 or float in [0,1].
+"""
+
+from __future__ import annotations
+
+import socket
+import warnings
+from importlib import import_module, util
+from pathlib import Path
+from pickle import UnpicklingError
+from types import ModuleType
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fewshot_heads.errors import BadInput
+from fewshot_heads.extractors import RGB_MEAN, RGB_STD, first_line
+from fewshot_heads.metrics.pictures import pair, signed, unit
+
+ARCFACE_POINTS = ((38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20))
+DLIB_WEIGHTS = "dlib_face_recognition_resnet_model_v1.dat"
+_INSTALL = "pip install 'fewshot_heads[benchmark]'"
+_PATIENCE = 15.0  # seconds that a silent server may take, for a download that would otherwise hang
+_UNREADABLE = (OSError, RuntimeError, UnpicklingError, EOFError, AttributeError, KeyError, TypeError, ValueError)
+
+
+class Embedder(Protocol):
+    """What `metrics.Identity` needs of a network."""
+
+    name: str
+
+    def embed(self, images: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        """Images float [N,H,W,3] in [0,1], landmarks [N,68 or 70,2] finite pixels -> float64 [N,128]; N >= 1."""
+        ...
+
+
+def embedder(which: str | Path) -> Embedder:
+    """`dlib`, or the file of MobileFaceNet's state dict."""
+    return DlibResNet() if str(which) == "dlib" else MobileFaceNet(which)
+
+
+def _bytes(scaled: np.ndarray) -> np.ndarray:
+    """[0,1] -> uint8; what came as uint8 comes back as it was."""
+    return (scaled * 255).round().clip(0, 255).astype(np.uint8)
+
+
+def _package(name: str, needed_by: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise BadInput(f"{needed_by}: {name} cannot be imported ({first_line(error)}); {_INSTALL}") from error
+
+
+def _conv_bn(channels: int, out: int, size: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    conv = nn.Conv2d(channels, out, size, stride, (size - 1) // 2, groups=groups, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out), nn.ReLU6())
+
+
+class _InvertedResidual(nn.Module):
+    def __init__(self, channels: int, out: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        wide = channels * expansion
+        self.residual = stride == 1 and channels == out
+        self.conv = nn.Sequential(
+            _conv_bn(channels, wide, 1),
+            _conv_bn(wide, wide, 3, stride, groups=wide),
+            nn.Conv2d(wide, out, 1, bias=False),
+            nn.BatchNorm2d(out),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(x) if self.residual else self.conv(x)
+
+
+class _Depthwise(nn.Module):
+    """Depthwise conv + BN; with `separable`, the ReLU and the pointwise half too. Named as the state dict is."""
+
+    def __init__(self, channels: int, size: int, padding: int, separable: bool) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, size, padding=padding, groups=channels, bias=False)
+        if separable:
+            self.bn1, self.bn2 = nn.BatchNorm2d(channels), nn.BatchNorm2d(channels)
+            self.pointwise = nn.Conv2d(channels, channels, 1, bias=False)
+        else:
+            self.bn = nn.BatchNorm2d(channels)
+        self.separable = separable
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.depthwise(x)
+        if not self.separable:
+            return self.bn(x)
+        return F.relu(self.bn2(self.pointwise(F.relu(self.bn1(x)))))
+
+
+class MobileFaceNet(nn.Module):
+    """128-d identity embedding (ArcFace training): RGB faces [-1,1] [B,3,112,112] from `align_face` -> [B,128].
+
+    The layout is that of foamliu/MobileFaceNet. Compare embeddings by cosine (`metrics.csim`). `state_dict_path`
+    is a plain state dict; without it the weights stay random.
+    """
+
+    name = "MobileFaceNet"
+    inverted = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))  # t, c, n, s
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, state_dict_path: str | Path | None = None) -> None:
+        super().__init__()
+        self.conv1 = _conv_bn(3, 64, 3, stride=2)
+        self.dw_conv = _Depthwise(64, 3, 1, separable=True)
+        blocks, channels = [], 64
+        for expansion, out, repeats, stride in self.inverted:
+            for i in range(repeats):
+                blocks.append(_InvertedResidual(channels, out, stride if i == 0 else 1, expansion))
+                channels = out
+        self.features = nn.Sequential(*blocks)
+        self.conv2 = _conv_bn(128, 512, 1)
+        self.gdconv = _Depthwise(512, 7, 0, separable=False)
+        self.conv3 = nn.Conv2d(512, 128, 1)
+        self.bn = nn.BatchNorm2d(128)
+        if state_dict_path is not None:
+            try:
+                self.load_state_dict(torch.load(state_dict_path, map_location="cpu", weights_only=True))
+            except _UNREADABLE as error:
+                raise BadInput(f"{state_dict_path}: not a state dict of MobileFaceNet ({first_line(error)})") from error
+        self.register_buffer("mean", torch.tensor(RGB_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(RGB_STD).view(1, 3, 1, 1), persistent=False)
+        self.eval().requires_grad_(False)
+
+    def forward(self, faces: Tensor) -> Tensor:
+        if faces.shape[-3:] != (3, 112, 112):
+            raise BadInput(f"faces of shape {tuple(faces.shape)}, expected [B,3,112,112] in [-1,1]")
+        x = self.dw_conv(self.conv1(((faces + 1) / 2 - self.mean) / self.std))
+        x = self.conv3(self.gdconv(self.conv2(self.features(x))))
+        return self.bn(x).flatten(1)
+
+    @torch.inference_mode()
+    def embed(self, images: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        """See `Embedder`; each face is aligned by its own landmarks."""
+        faces = torch.stack([align_face(face, at) for face, at in zip(signed(images), landmarks, strict=True)])
+        return self(faces).double().numpy()
+
+
+def align_face(image: Tensor, landmarks: np.ndarray) -> Tensor:
+    """The face of an image [3,H,W], turned and scaled onto ArcFace's five points -> [3,112,112].
+
+    `landmarks` [68 or 70,2] are iBUG points in pixels, pixel edges at integers as detectors have them. The five points
+    are the eye centres, the nose tip and the mouth corners; the similarity transform is their least-squares one.
+    """
+    points = np.asarray(landmarks, dtype=np.float64)
+    if points.ndim != 2 or points.shape[0] < 68 or points.shape[1] != 2 or not np.isfinite(points).all():
+        raise BadInput(f"landmarks of shape {points.shape}, expected [68 or 70,2] finite pixels")
+    five = np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
+    here, there = five @ (1, 1j), np.array(ARCFACE_POINTS) @ (1, 1j)  # a similarity is one complex factor and a shift
+    centred = here - here.mean()
+    factor = (centred.conj() @ (there - there.mean())) / max((centred.conj() @ centred).real, 1e-12)
+    if abs(factor) < 1e-6:
+        raise BadInput("landmarks of a face without extent: the five points fall together")
+    # two samples a pixel each way, then averaged: crops are often twice as large as 112 px, and would alias
+    axis = (np.arange(224) + 0.5) / 2 - 0.5
+    sample = (axis[None, :] + 1j * axis[:, None] - there.mean()) / factor + here.mean()
+    height, width = image.shape[-2:]
+    grid = np.stack([2 * sample.real / width - 1, 2 * sample.imag / height - 1], -1)
+    field = torch.from_numpy(grid).to(image)[None]
+    return F.avg_pool2d(F.grid_sample(image[None], field, align_corners=False), 2)[0]
+
+
+class DlibResNet:
+    """dlib's 128-d face embedding (King 2017, a ResNet of 29 convolutions).
+
+    Its vectors share a large common part, so two people's cosine is high too: about 0.85, one person's 0.99.
+    The weights are those of PyPI `face-recognition-models`.
+    """
+
+    name = "dlib ResNet"
+
+    def __init__(self) -> None:
+        self._dlib = _package("dlib", self.name)
+        # Found, not imported: the package's __init__ needs pkg_resources, which setuptools no longer has.
+        found = util.find_spec("face_recognition_models")
+        if found is None or not found.origin:
+            raise BadInput(f"{self.name}: face_recognition_models, its weights, is not installed; {_INSTALL}")
+        path = Path(found.origin).parent / "models" / DLIB_WEIGHTS
+        try:
+            self._network = self._dlib.face_recognition_model_v1(str(path))
+        except RuntimeError as error:
+            raise BadInput(f"{path}: not the weights of {self.name} ({first_line(error)}); {_INSTALL}") from error
+
+    def embed(self, images: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        """See `Embedder`; dlib aligns each face by its 68 iBUG points."""
+        faces = zip(_bytes(images), np.asarray(landmarks), strict=True)
+        return np.stack([self._network.compute_face_descriptor(image, self._face(points)) for image, points in faces])
+
+    def _face(self, points: np.ndarray):
+        places = np.floor(points[:68, :2]).astype(int)  # the pixel each point lies in: ours count from pixel edges
+        box = self._dlib.rectangle(*places.min(0).tolist(), *places.max(0).tolist())
+        return self._dlib.full_object_detection(box, [self._dlib.point(x, y) for x, y in places.tolist()])
+
+
+class InceptionFeatures:
+    """The Inception of FID (2048-d pool3) by torch-fidelity: images -> float64 [N,2048] for `frechet_distance`.
+
+    weights_path: its state dict, a file named pt_inception-2015-12-05-6726825d.pth.
+    """
+
+    def __init__(self, weights_path: str | Path, batch: int = 16) -> None:
+        package, self.batch = _package("torch_fidelity", "InceptionFeatures"), batch
+        try:
+            # Read once beforehand: torch-fidelity may unpickle whatever the file holds. Some versions forget eval.
+            torch.load(weights_path, map_location="cpu", weights_only=True)
+            self.network = package.FeatureExtractorInceptionV3("fid", ["2048"], str(weights_path)).eval()
+        except _UNREADABLE as error:
+            raise BadInput(f"{weights_path}: not the weights of FID's Inception ({first_line(error)})") from error
+
+    @torch.inference_mode()
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        pictures = torch.from_numpy(_bytes(unit(images))).permute(0, 3, 1, 2)
+        return torch.cat([self.network(part)[0] for part in pictures.split(self.batch)]).double().numpy()
+
+
+class LPIPS:
+    """Learned perceptual distance (Zhang et al. 2018) by PyPI lpips: two stacks of images -> float64 [N].
+
+    network: alex, vgg or squeeze; torchvision fetches that network's ImageNet weights once, if they are not there.
+    """
+
+    def __init__(self, network: str = "alex", batch: int = 8) -> None:
+        if network not in ("alex", "vgg", "squeeze"):
+            raise BadInput(f"LPIPS: network {network!r}, expected alex, vgg or squeeze")
+        package, self.batch, before = _package("lpips", "LPIPS"), batch, socket.getdefaulttimeout()
+        socket.setdefaulttimeout(_PATIENCE)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it asks torchvision in a way that has been renamed
+                self.network = package.LPIPS(net=network, verbose=False)
+        except _UNREADABLE as error:
+            remedy = f"put torchvision's file into {torch.hub.get_dir()}/checkpoints"
+            raise BadInput(f"LPIPS: no ImageNet weights of {network} ({first_line(error)}); {remedy}") from error
+        finally:
+            socket.setdefaulttimeout(before)
+
+    @torch.inference_mode()
+    def __call__(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        parts = zip(*(signed(images).split(self.batch) for images in pair(a, b)), strict=True)
+        return torch.cat([self.network(x, y).flatten() for x, y in parts]).double().numpy()
