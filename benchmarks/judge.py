@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,24 +87,22 @@ class Judge:
                 made[name] = column(scene)
             except Exception as error:
                 raise BadInput(f"{name}: {type(error).__name__}: {error}") from error
-        same = case.source == case.driver
-        truth = scene.driver[judged] if same else None
-        aim = self._seen(scene, scene.driver, scene.driver_faces, judged, run)
-        source = self._embedded(scene.sources[0][None], [scene.source_faces[0]])
-        columns, features = {}, {} if truth is None else {"truth/csim": aim["embedding"]}
+        truth = scene.driver[judged] if case.source == case.driver else None
+        aim = self._seen(scene.driver, scene.driver_faces, judged, run)
+        person = self._embedded(scene.sources[:1], scene.source_faces[:1]) if truth is None else aim["embedding"]
+        results, columns, features = {}, {}, {}
         for name, frames in made.items():
-            own = self._seen(scene, frames, {i: scene.face(frames[i]) for i in scene.wanted}, judged, run)
-            pictures = np.stack([frames[i] for i in judged])
-            values = self._faces(own, aim, scene, len(run), truth is not None)
-            values["csim"] = common.mean(metrics.csim(own["embedding"], source if truth is None else aim["embedding"]))
-            if truth is not None:
-                values |= self._pictures(pictures, truth)
-            columns[name] = {key: values[key] for key in MEASURES if key in values}
-            features[f"{name}/csim"] = own["embedding"]
-            if self.inception is not None:
-                features[f"{name}/fid"] = self.inception(pictures)
-        if self.inception is not None and truth is not None:
-            features["truth/fid"] = self.inception(truth)
+            own = self._seen(frames, {i: scene.face(frames[i]) for i in scene.wanted}, judged, run)
+            results[name], features[f"{name}/csim"] = own["pictures"], own["embedding"]
+            columns[name] = self._motion(own, aim, scene, truth is not None)
+            columns[name]["csim"] = common.mean(metrics.csim(own["embedding"], person))
+        if truth is not None:
+            features["truth/csim"], results["truth"] = aim["embedding"], truth
+            for name, values in self._likeness(results, truth).items():
+                columns[name] |= values
+        if self.inception is not None:
+            features |= {f"{name}/fid": self.inception(pictures) for name, pictures in results.items()}
+        columns = {name: {key: values[key] for key in MEASURES if key in values} for name, values in columns.items()}
         if not self.chosen["videos"]:
             return Outcome(columns, features, None, [])
         return Outcome(columns, features, self._sheet(scene, made, judged), self._video(scene, made, run))
@@ -123,50 +121,60 @@ class Judge:
         return scene, judged, run
 
     def _seen(
-        self, scene: Scene, frames: Any, faces: Mapping[int, Landmarks | None], judged: list[int], run: list[int]
+        self, frames: Any, faces: Mapping[int, Landmarks | None], judged: list[int], run: list[int]
     ) -> dict[str, np.ndarray]:
-        """What the judges see in the compared frames (landmarks, embedding, expression) and in the run."""
+        """The compared frames and what the judges see in them, and the run with its landmarks."""
         pictures = np.stack([frames[i] for i in judged])
         expressions = [self.mediapipe.expression(picture) for picture in pictures]
         return {
+            "pictures": pictures,
             "landmarks": _stack([faces[i] for i in judged]),
             "embedding": self._embedded(pictures, [faces[i] for i in judged]),
             "expression": np.stack([np.full(52, np.nan) if each is None else each for each in expressions]),
-            "run": _stack([faces[i] for i in run]),
             "moving": np.stack([frames[i] for i in run]),
+            "run": _stack([faces[i] for i in run]),
         }
 
-    def _embedded(self, pictures: np.ndarray, faces: list[Landmarks | None]) -> np.ndarray:
-        return self.identity(pictures, _stack(faces)[..., :2])
+    def _embedded(self, pictures: Sequence[np.ndarray] | np.ndarray, faces: list[Landmarks | None]) -> np.ndarray:
+        return self.identity(np.asarray(pictures), _stack(faces)[..., :2])
 
-    def _faces(
-        self, own: dict[str, np.ndarray], aim: dict[str, np.ndarray], scene: Scene, run: int, same: bool
+    def _motion(
+        self, own: dict[str, np.ndarray], aim: dict[str, np.ndarray], scene: Scene, same: bool
     ) -> dict[str, float]:
-        """The measures that need no truth, and the distance of landmarks where there is one."""
-        values = {"no_face": float(np.isnan(own["landmarks"][..., :2]).any((1, 2)).mean())}
-        values["expression"] = common.mean(metrics.expression_error(own["expression"], aim["expression"]))
-        values["pose"] = common.mean(metrics.pose_error(own["landmarks"], aim["landmarks"]))
+        """How well the result moves as the driver does; same: source and driver are one person's clip."""
+        values = {
+            "no_face": float(np.isnan(own["landmarks"][..., :2]).any((1, 2)).mean()),
+            "pose": common.mean(metrics.pose_error(own["landmarks"], aim["landmarks"])),
+            "expression": common.mean(metrics.expression_error(own["expression"], aim["expression"])),
+        }
         if same:
             values["akd"] = common.mean(metrics.akd(own["landmarks"][..., :2], aim["landmarks"][..., :2]))
         else:
-            source = _stack(scene.source_faces[:1])[0]
-            values["shape_leak"] = metrics.shape_leak(source, own["landmarks"], aim["landmarks"])
-        if run > 1:
+            values["shape_leak"] = metrics.shape_leak(
+                _stack(scene.source_faces[:1])[0], own["landmarks"], aim["landmarks"]
+            )
+        if len(own["run"]) > 1:
             pace = metrics.jitter(aim["run"][..., :2])
             values["jitter"] = metrics.jitter(own["run"][..., :2]) / pace if pace > 0 else float("nan")
             values["flicker"] = 255 * metrics.flicker(own["moving"], own["run"][..., :2])
         return values
 
-    def _pictures(self, pictures: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-        values = {
-            "l1": common.mean(metrics.l1(pictures, truth)),
-            "psnr": common.mean(metrics.psnr(pictures, truth)),
-            "ssim": common.mean(metrics.ssim(pictures, truth)),
-        }
-        if self.vgg is not None:
-            values["vgg"] = common.mean(self.vgg(truth, pictures))
-        if self.lpips is not None:
-            values["lpips"] = common.mean(self.lpips(pictures, truth))
+    def _likeness(self, results: Mapping[str, np.ndarray], truth: np.ndarray) -> dict[str, dict[str, float]]:
+        """How near each result's pictures are to the true ones."""
+        names = [name for name in results if name != "truth"]
+        values: dict[str, dict[str, float]] = {}
+        for name in names:
+            values[name] = {
+                "l1": common.mean(metrics.l1(results[name], truth)),
+                "psnr": common.mean(metrics.psnr(results[name], truth)),
+                "ssim": common.mean(metrics.ssim(results[name], truth)),
+            }
+            if self.lpips is not None:
+                values[name]["lpips"] = common.mean(self.lpips(results[name], truth))
+        if self.vgg is not None:  # all at once: the truth's features are dear
+            distances = self.vgg.to_each(truth, [results[name] for name in names])
+            for name, distance in zip(names, distances, strict=True):
+                values[name]["vgg"] = common.mean(distance)
         return values
 
     def _sheet(self, scene: Scene, made: Mapping[str, Any], judged: list[int]) -> np.ndarray:
