@@ -118,8 +118,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def cell(value: Mapping[str, float | None] | None, digits: int) -> str:
-    """A mean or median with its low and high bounds, as 1.23 [1.11, 1.35]; a dash where there is no number."""
+def cell(value: Mapping[str, float | None] | None, digits: int, sign: str = "") -> str:
+    """A mean or median, with its low and high bounds if there are, as 1.23 [1.11, 1.35]; a dash where it is no number.
+
+    sign: "+" for differences.
+    """
     numbers = [number for number in (value or {}).values() if number is not None and np.isfinite(number)]
-    middle, *bounds = (f"{number:.{digits}f}" for number in numbers) if numbers else ("–",)
+    middle, *bounds = (f"{number:{sign}.{digits}f}" for number in numbers) if numbers else ("–",)
     return f"{middle} [{bounds[0]}, {bounds[1]}]" if len(bounds) == 2 else middle

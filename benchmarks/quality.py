@@ -19,6 +19,7 @@ from tqdm import tqdm
 from benchmarks import common, summary
 from benchmarks.cases import Case, find_clips, find_portraits, fingerprint, make_cases
 from benchmarks.judge import Judge, hashes
+from benchmarks.report import markdown
 from fewshot_heads import VideoWriter
 from fewshot_heads.checkpoint import load_checkpoint
 from fewshot_heads.cli import make_parser, run
@@ -27,6 +28,7 @@ from fewshot_heads.datasets.shard_writer import whole
 from fewshot_heads.datasets.workers import spread
 from fewshot_heads.errors import BadInput
 
+_TITLES = {"still": "still source", "warp": "bare warp"}
 # What may change from one call to the next: which cases, not how each is measured.
 _FREE = ("protocols", "k_shots", "clips_per_identity", "limit", "workers", "clips", "portraits", "drivers")
 
@@ -70,11 +72,11 @@ def quality(out: Path, overrides: Sequence[str]) -> Path:
         "machine": common.machine(),
         **account,
         "measures": summary.measures(account["judges"]["csim"]["name"]),
-        "columns": {column: column for column in chosen["columns"]},
+        "columns": {column: _TITLES.get(column, column) for column in chosen["columns"]},
         "tables": summary.tables(out / "cases", rows),
         "rows": rows,
     }
-    common.write_report(out / "quality.json", report, summary.markdown(report))
+    common.write_report(out / "quality.json", report, markdown(report))
     return out / "quality.md"
 
 

@@ -37,12 +37,6 @@ LEGEND = "A faint dot is a case; the full one is the mean over identities, with 
 OTHERS = {"speed": "Speed and memory", "tuning": "Fine-tuning"}
 
 
-def cell(mean: dict[str, float | None], digits: int, sign: str = "") -> str:
-    """1.23 [1.11, 1.35]; without the bounds where there are none, a dash where there is no number."""
-    known = [f"{mean[key]:{sign}.{digits}f}" for key in ("mean", "low", "high") if mean.get(key) is not None]
-    return f"{known[0]} [{known[1]}, {known[2]}]" if len(known) == 3 else (known or ["–"])[0]
-
-
 @dataclass(frozen=True)
 class Section:
     """One protocol with one number of sources: its table, plots and cases."""
@@ -121,7 +115,7 @@ class Section:
         shown = {name: title for name, title in self.columns.items() if name in columns}
         lines = []
         for name, measure in self.measures.items():
-            cells = [cell(columns[column].get(name, {}), measure["digits"], sign) for column in shown]
+            cells = [common.cell(columns[column].get(name, {}), measure["digits"], sign) for column in shown]
             known = {text.split()[0] for text in cells} - {"–"}
             if not sign and measure["better"] in BEST and len(known) > 1:
                 best = BEST[measure["better"]](known, key=float)
@@ -151,6 +145,12 @@ class Section:
             parts.append(page.video(folder, video, ["source", *moved], f"{place} case, {row['case']}"))
         parts.append(f"<figcaption>{page.to_html(self._table(means))}</figcaption>")
         return f'<figure class="case">{"".join(parts)}</figure>'
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """Every table of a quality run, for where no page is wanted."""
+    sections = [Section(report, table, "") for table in report["tables"]]
+    return "\n\n".join(f"### {section.title}\n\n{section.markdown()}" for section in sections)
 
 
 def facts(report: dict[str, Any]) -> dict[str, str]:

@@ -98,22 +98,3 @@ def measures(identity: str) -> dict[str, Any]:
     face = {"title": f"Fréchet distance of {identity} embeddings ↓", "digits": 4, "better": "low"}
     each = {key: measure._asdict() for key, measure in MEASURES.items()}
     return {**each, "face_frechet": face, "fid": {"title": "FID ↓", "digits": 1, "better": "low"}}
-
-
-def markdown(report: Mapping[str, Any]) -> str:
-    """A table for each protocol and k_shot; the failed cases below."""
-    parts: list[str] = []
-    for table in report["tables"]:
-        pictures = f", {table['k_shot']} source pictures" if table["k_shot"] > 1 else ""
-        counts = f"{table['cases']} cases of {table['identities']} identities, {table['failed']} failed"
-        parts += [f"### {table['protocol']}{pictures}", "", f"{counts}; mean over identities [95 % interval].", ""]
-        lines = []
-        for key, measure in report["measures"].items():
-            values = [column.get(key) for column in table["columns"].values()]
-            if any(values):
-                lines.append([measure["title"], *(common.cell(value, measure["digits"]) for value in values)])
-        parts += [common.table(["", *table["columns"]], lines), ""] if lines else []
-    failed = [row for row in report["rows"] if "failed" in row]
-    parts += ["Failed:", ""] if failed else []
-    parts += [f"- {row['protocol']}, {row['k_shot']}, {row['case']}: {row['failed']}" for row in failed]
-    return "\n".join(parts).strip()

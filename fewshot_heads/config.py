@@ -153,7 +153,9 @@ def describe(name: str) -> list[tuple[str, str, str]]:
 
 def module_of(task: str) -> str:
     """What `python -m` runs a task by."""
-    return "benchmarks.quality" if task == "benchmark" else f"fewshot_heads.{task}"
+    elsewhere = {"benchmark": "benchmarks.quality"}
+    elsewhere |= {name: f"fewshot_heads.creative.{name}" for name in ("morph", "audio", "sample", "portrait")}
+    return elsewhere.get(task, f"fewshot_heads.{task}")
 
 
 def _pair(override: str) -> tuple[str, str]:

@@ -112,7 +112,7 @@ def test_the_report_names_what_it_rests_on(report):
     assert data["judges"]["csim"]["name"] == "MobileFaceNet" and data["judges"]["vgg"] is None
     assert len(data["data"]["index"]) == 64 and "workers.processes=1" in data["command"]
     assert str(out) not in data["command"], "where files lie is nobody's business"
-    assert "### self_reenactment, 2 source pictures" in (out / "quality.md").read_text()
+    assert "### Self-reenactment, 2 source pictures" in (out / "quality.md").read_text()
 
 
 def test_each_case_can_be_looked_at(report):
@@ -159,7 +159,7 @@ def test_a_case_that_fails_is_a_row_with_its_reason(clips, measure, tmp_path):
         "wall/short": "a clip of 1 frames leaves none to compare beside its sources",
     }
     assert (data["tables"][0]["cases"], data["tables"][0]["failed"]) == (2, 2)
-    assert "- self_reenactment, 1, wall/clip: NoFaceFound" in (tmp_path / "run" / "quality.md").read_text()
+    assert "- **Failed**, wall/clip: NoFaceFound" in (tmp_path / "run" / "quality.md").read_text()
 
 
 def test_another_method_joins_by_a_command(measure, tmp_path, monkeypatch):
