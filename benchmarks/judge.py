@@ -52,11 +52,13 @@ class Outcome(NamedTuple):
     """What one case gave.
 
     columns: column -> measure -> value. features: "column/judge" and "truth/judge" -> [N, D], for distances between
-    whole sets. sheet: uint8 [rows T, columns T, 3] or None. video: uint8 pictures side by side.
+    whole sets. tone: the source's skin, see `metrics.skin_tone`. sheet: uint8 [rows T, columns T, 3] or None.
+    video: uint8 pictures side by side.
     """
 
     columns: dict[str, dict[str, float]]
     features: dict[str, np.ndarray]
+    tone: float
     sheet: np.ndarray | None
     video: list[np.ndarray]
 
@@ -103,9 +105,10 @@ class Judge:
         if self.inception is not None:
             features |= {f"{name}/fid": self.inception(pictures) for name, pictures in results.items()}
         columns = {name: {key: values[key] for key in MEASURES if key in values} for name, values in columns.items()}
+        tone = metrics.skin_tone(scene.sources[0], _stack(scene.source_faces[:1])[0])
         if not self.chosen["videos"]:
-            return Outcome(columns, features, None, [])
-        return Outcome(columns, features, self._sheet(scene, made, judged), self._video(scene, made, run))
+            return Outcome(columns, features, tone, None, [])
+        return Outcome(columns, features, tone, self._sheet(scene, made, judged), self._video(scene, made, run))
 
     def _scene(self, case: Case) -> tuple[Scene, list[int], list[int]]:
         driver = case.driver.frames(self.size, self.detector)

@@ -134,7 +134,7 @@ def _measured(chosen: Mapping[str, Any], folder: Path, case: Case) -> None:
             for picture in outcome.video:
                 writer.add(picture)
         files = {"sheet": f"cases/{sheet.name}", "video": f"cases/{video.name}"}
-    _write_row(folder, case, {"files": files, "columns": outcome.columns})
+    _write_row(folder, case, {"files": files, "tone": outcome.tone, "columns": outcome.columns})
 
 
 def _write_row(folder: Path, case: Case, facts: Mapping[str, Any]) -> None:

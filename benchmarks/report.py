@@ -90,6 +90,8 @@ class Section:
             parts.append(self._table(self.table["columns"]))
         if self.table.get("against_warp"):
             parts += ["Difference from the bare warp on the same cases:", self._table(self.table["against_warp"], "+")]
+        for half, columns in (self.table.get("by_tone") or {}).items():
+            parts += [f"Skin of the source {half} (individual typology angle):", self._table(columns)]
         worst = {self.columns.get(name, name): cases for name, cases in self.table["worst"].items()}
         notes = [f"- Worst of {title}: {', '.join(cases)}" for title, cases in worst.items()]
         failed = [(row["case"], " ".join(row["failed"].split())) for row in self.rows if "failed" in row]

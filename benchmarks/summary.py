@@ -51,7 +51,30 @@ def _table(folder: Path, rows: Rows) -> dict[str, Any]:
         "failed": len(rows) - len(good),
         "columns": columns,
         "against_warp": against,
+        "by_tone": _by_tone(good, names),
         "worst": worst,
+    }
+
+
+def _by_tone(good: Rows, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The means of the people with darker and with lighter skin, halved at the median of their sources' tones."""
+    tones: dict[str, list[float]] = {}
+    for row in good:
+        if row.get("tone") is not None:
+            tones.setdefault(row["identity"], []).append(row["tone"])
+    people = {identity: float(np.median(values)) for identity, values in tones.items()}
+    if len(people) < 2:
+        return {}
+    middle = float(np.median([*people.values()]))
+    halves = {
+        f"darker, under {middle:.0f} degrees": {person for person, tone in people.items() if tone < middle},
+        f"lighter, {middle:.0f} degrees and over": {person for person, tone in people.items() if tone >= middle},
+    }
+    return {
+        half: {
+            n: _means([(row["identity"], row["columns"][n]) for row in good if row["identity"] in who]) for n in names
+        }
+        for half, who in halves.items()
     }
 
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from scipy.linalg import sqrtm
+from skimage.color import rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from benchmarks.common import bootstrap, settings, strict_json
@@ -274,7 +275,7 @@ def test_the_identity_of_the_same_face_moved_stays(identity_file):
 def test_an_identity_has_its_networks_name_and_takes_landmarks_with_depth(identity_file, pictures):
     landmarks = np.stack([face(0.3), face(0.3)])
     deep = np.concatenate([landmarks, np.full((2, 70, 1), np.nan)], 2)
-    identity = metrics.identity(identity_file)
+    identity = metrics.Identity(identity_file)
     assert identity.name == "MobileFaceNet"
     np.testing.assert_array_equal(identity(pictures[0], deep), identity(pictures[0], landmarks))
     with pytest.raises(BadInput, match="for 2 images"):
@@ -285,7 +286,7 @@ def test_dlib_knows_a_person_again_and_tells_two_apart(mona, driver_frames):
     pytest.importorskip("dlib")
     if util.find_spec("face_recognition_models") is None:
         pytest.skip("needs face-recognition-models")
-    finder, identity = detector("mediapipe"), metrics.identity("dlib")
+    finder, identity = detector("mediapipe"), metrics.Identity("dlib")
     (there,), other = finder.detect(mona), finder.detect(driver_frames[0])[0]
     shifted = there.moved(np.array([15, 10]))
     a = identity(mona, there.points[None])[0]
@@ -448,6 +449,19 @@ def test_the_expression_error_is_the_mean_difference_of_blendshapes():
     np.testing.assert_allclose(metrics.expression_error(a, b), [0.01, 0.3, np.nan])
     with pytest.raises(BadInput, match="expected \\[N,52\\]"):
         metrics.expression_error(a[:, 1:], b[:, 1:])
+
+
+def test_the_skin_tone_is_the_angle_of_lightness_and_yellow():
+    face = head()
+    light, dark = (np.full((200, 200, 3), colour, np.uint8) for colour in ((235, 205, 180), (90, 60, 45)))
+    for image in (light, dark):
+        lightness, _, yellow = rgb2lab(image[:1, :1])[0, 0]
+        assert metrics.skin_tone(image, face.points) == pytest.approx(
+            np.degrees(np.arctan2(lightness - 50, yellow)), abs=0.2
+        )
+    assert metrics.skin_tone(light, face.points) > 41 > 10 > metrics.skin_tone(dark, face.points)
+    assert np.isnan(metrics.skin_tone(light, np.full((70, 2), np.nan)))
+    assert np.isnan(metrics.skin_tone(light, face.points + 1000)), "no cheek in the picture"
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from fewshot_heads.metrics.faces import (
     akd,
     csim,
     expression_error,
-    identity,
     jitter,
     pose_error,
     shape_leak,
+    skin_tone,
 )
 from fewshot_heads.metrics.pictures import (
     IDENTICAL_PSNR,
@@ -35,11 +35,11 @@ __all__ = [
     "expression_error",
     "flicker",
     "frechet_distance",
-    "identity",
     "jitter",
     "l1",
     "pose_error",
     "psnr",
     "shape_leak",
+    "skin_tone",
     "ssim",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from fewshot_heads.errors import BadInput
@@ -42,9 +43,6 @@ class Identity:
         if len(seen):
             embeddings[seen] = self.embedder.embed(scaled[seen], points[seen])
         return embeddings
-
-
-identity = Identity  # identity("dlib")(images, landmarks)
 
 
 def csim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -113,6 +111,25 @@ def shape_leak(source: np.ndarray, results: np.ndarray, driver: np.ndarray) -> f
     moved, apart = _shape(_deep(results)) - own, _shape(_deep(driver)) - own
     distance = float((apart**2).sum())
     return float((moved * apart).sum() / distance) if distance > 0 else float("nan")
+
+
+def skin_tone(image: np.ndarray, landmarks: np.ndarray) -> float:
+    """Individual typology angle of the cheeks, degrees: over 41 light, under 10 dark (Chardon et al. 1991).
+
+    image [H,W,3], landmarks [68 or 70,2]; NaN without a face. Of a photograph it measures light and camera too.
+    """
+    points = np.asarray(landmarks, dtype=np.float64)[..., :2]
+    if not np.isfinite(points).all():
+        return float("nan")
+    colours, cheeks = (255 * unit(image)[0]).astype(np.uint8), np.zeros(image.shape[:2], np.uint8)
+    radius = 0.06 * np.ptp(points, axis=0).max()
+    for lid, jaw, lips in ((41, 2, 48), (46, 14, 54)):
+        cv2.circle(cheeks, np.rint(points[[lid, jaw, lips]].mean(0)).astype(int).tolist(), max(int(radius), 1), 1, -1)
+    if not cheeks.any():
+        return float("nan")
+    lab = cv2.cvtColor(colours.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[cheeks > 0]
+    lightness, _, yellow = np.median(lab, axis=0)
+    return float(np.degrees(np.arctan2(lightness - 50, yellow)))
 
 
 def _shape(stack: np.ndarray) -> np.ndarray:
