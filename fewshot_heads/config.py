@@ -109,6 +109,13 @@ RULES = {
     "workers.processes": Rule((None,), int, 0),
     "landmarks.min_confidence": Rule(number=float, low=0, high=1),
     "landmarks.dimensions": Rule((2, 3)),
+    "path": Rule(("linear", "spherical", "spline")),
+    "easing": Rule(("linear", "smooth", "hold")),
+    "truncation": Rule(number=float, low=0, high=1),
+    "shape_of": Rule((None,), int, 0),
+    "colours_of": Rule((None,), int, 0),
+    "seconds": Rule(number=float, low=0.1),
+    "resolution": Rule(("auto",), int, 64, 2048),
     # In any group, as those above:
     "lr": Rule(number=float, low=0),
     "lr_discriminator": Rule(number=float, low=0),

@@ -100,8 +100,11 @@ def _accelerator(runtime: Mapping[str, Any]) -> Any:
 
 def _account(config: Mapping[str, Any], identities: Sequence[str], start: str | None) -> dict[str, Any]:
     """What the weights' JSON says of how they came about."""
-    kept = ("steps", "batch", "seed", "data", "criterion", "optim")
-    return {**{key: config[key] for key in kept}, "identities": len(identities), "start": start}
+    kept = {key: config[key] for key in ("steps", "batch", "seed", "data", "criterion", "optim")}
+    for term in kept["criterion"].values():
+        if term.get("weights"):
+            term["weights"] = Path(term["weights"]).name  # where files lie is nobody's business
+    return {**kept, "identities": len(identities), "start": start}
 
 
 if __name__ == "__main__":

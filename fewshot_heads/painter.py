@@ -17,7 +17,7 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import control_points, pose_distance
 from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
 from fewshot_heads.models.generator import Texture
-from fewshot_heads.models.texture import normalise, tps_flow
+from fewshot_heads.models.texture import normalise, resize_flow, sample, tps_flow
 
 _BLEND_SHARPNESS = 0.02  # pose distance over which one of several pictures gives way to another
 _SKIN = np.array([1.251, 0.933, 0.801])  # mean colour of the training faces, over its own mean
@@ -27,15 +27,15 @@ _IN_USE = 2  # pictures blended in one frame, at most
 class Painter:
     """Paints frames of one head.
 
-    generator: the head's own, or the checkpoint's; size: pixels of its crop.
+    generator: the head's own, or the checkpoint's; size: pixels of its crop; resolution: pixels of a large frame,
+    None takes the pictures' own.
     """
 
-    def __init__(self, head: Head, generator: Any, size: int, device: torch.device):
+    def __init__(self, head: Head, generator: Any, size: int, device: torch.device, resolution: int | None = None):
         self.generator, self.landmarks, self.size, self.device = generator, head.landmarks, size, device
         self.style = head.style.to(device)[None]
-        self.images = self.large = to_tensor(head.textures)
-        if self.large.shape[-1] != size:
-            self.images = F.interpolate(self.large, (size, size), mode="bilinear", align_corners=False, antialias=True)
+        pictures = to_tensor(head.textures)
+        self.images, self.large = _resized(pictures, size), _resized(pictures, resolution or pictures.shape[-1])
         tint = _tint(to_uint8(self.images[0]), head.landmarks[0].points)
         self.tint = torch.from_numpy(tint.astype(np.float32)).view(1, 3, 1, 1).to(device)
         self.large, self.images = self.large.to(device), self.images.to(device)
@@ -45,16 +45,25 @@ class Painter:
     @torch.inference_mode()
     def paint(self, faces: Sequence[Landmarks], large: bool) -> np.ndarray:
         """Frames uint8 [B, R, R, 3] for landmarks in pixels of the crop; large: at the textures' resolution."""
-        style, stickmen = self.style.expand(len(faces), -1), stickmen_of(faces, self.size).to(self.device)
+        return to_uint8(self.compose(faces, self.style.expand(len(faces), -1), large))
+
+    @torch.inference_mode()
+    def compose(self, faces: Sequence[Landmarks], style: Tensor, large: bool, seat: Tensor | None = None) -> Tensor:
+        """`paint` in [-1, 1], [B, 3, R, R], under a style [B, P] that need not be the head's own.
+
+        seat: flow [B, s, s, 2] along which the still picture is carried first; None leaves it in its place.
+        """
+        stickmen = stickmen_of(faces, self.size).to(self.device)
         if not self.generator.textured:
-            return to_uint8(self.generator(stickmen, style))
+            return self.generator(stickmen, style)
         texture, place = self._texture(faces)
+        texture = texture._replace(still=_seated(texture.still, seat))
         layers = self.generator.layers(stickmen, style, texture)
         layers = layers._replace(paint=(layers.paint + 1) * self.tint - 1)
         if large:
             still = self.large[:1].expand(len(faces), -1, -1, -1)
-            texture = texture._replace(images=self.large[place], still=still)
-        return to_uint8(layers.compose(texture))
+            texture = texture._replace(images=self.large[place], still=_seated(still, seat))
+        return layers.compose(texture)
 
     def _texture(self, faces: Sequence[Landmarks]) -> tuple[Texture, Tensor]:
         """For each face the pictures nearest to it in pose and expression, and their indices [B, T]."""
@@ -78,6 +87,17 @@ class Painter:
 def stickmen_of(faces: Sequence[Landmarks], size: int) -> Tensor:
     """The stickmen [B, 3, size, size] of landmarks in pixels of the crop."""
     return to_tensor(np.stack([draw_stickman(face.points, size) for face in faces]))
+
+
+def _resized(pictures: Tensor, size: int) -> Tensor:
+    """[K, 3, R, R] to [K, 3, size, size]; as they are where that is their size."""
+    if pictures.shape[-1] == size:
+        return pictures
+    return F.interpolate(pictures, (size, size), mode="bilinear", align_corners=False, antialias=True)
+
+
+def _seated(still: Tensor, seat: Tensor | None) -> Tensor:
+    return still if seat is None else sample(still, resize_flow(seat, still.shape[-1]))
 
 
 def _tint(image: np.ndarray, points: np.ndarray) -> np.ndarray:

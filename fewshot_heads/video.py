@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
-from itertools import chain, pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, final
@@ -19,13 +17,12 @@ from av.video.reformatter import ColorRange, Colorspace
 from fewshot_heads.errors import OutputError
 from fewshot_heads.images import check_target, refused, whole_file
 from fewshot_heads.provenance import UNNAMED, Provenance, mark
-from fewshot_heads.video_reader import BT601, BT709, Video, colorspace, decoded, exact_rate, read_video
+from fewshot_heads.sound import Sound, Sounding, packets
+from fewshot_heads.video_reader import BT601, BT709, Video, colorspace, exact_rate, read_video
 
 __all__ = ["Video", "VideoWriter", "exact_rate", "read_video"]
 
 WRITTEN = (".mp4", ".webm", ".gif")
-ENCODED_SOUND = {".mp4": "aac", ".webm": "libopus"}
-COPIED_SOUND = {".mp4": {"aac", "mp3", "ac3", "eac3", "opus"}, ".webm": {"opus", "vorbis"}}
 # At 256x256, crf 18, x264's veryfast costs a tenth more time than superfast and makes files a third the size.
 X264_PRESET = "veryfast"
 GIF_RATE = 50  # players slow a faster gif down to 10 frames a second
@@ -38,7 +35,8 @@ class VideoWriter:
         with VideoWriter("out.mp4", like=driver) as out:
             out.add(frame)
 
-    `like` is a Video, for its rate and its sound, or a rate. Sound is copied where the format takes its codec and
+    `like` is a Video, for its rate and its sound, or a rate. `audio` may be a Sound (`sound.read_sound`): then its file
+    is heard, from its first sample on; False leaves sound out. Sound is copied where the format takes its codec and
     encoded anew (AAC, Opus) where not, from the first frame's moment to the last one's. `crf` is x264's scale: 18
     looks like the frames, 23 is smaller. mp4 and webm need even sides: an odd one gets its last row or column twice.
     A gif has no sound and at most 50 frames a second. Every file says that it is synthetic; `mark` names the model
@@ -51,13 +49,14 @@ class VideoWriter:
         path: str | Path,
         like: Video | Fraction | float | str,
         crf: int = 18,
-        audio: bool = True,
+        audio: bool | Sound = True,
         mark: Provenance | None = UNNAMED,
         overwrite: bool = False,
     ) -> None:
         self.path, self.crf, self.mark = Path(path), crf, mark
         self.rate = like.rate if isinstance(like, Video) else exact_rate(like)
-        self._driver = like if isinstance(like, Video) and like.has_audio and audio else None
+        own = like if isinstance(like, Video) and like.has_audio and audio else None
+        self._sound: Sounding | None = audio if isinstance(audio, Sound) else own
         self._shape: tuple[int, ...] | None = None
         self._encoder: _Encoder | None = None
         check_target(self.path, WRITTEN, overwrite)
@@ -77,7 +76,7 @@ class VideoWriter:
         with self._disk():
             if self._encoder is None:
                 tags = self.mark.tags() if self.mark else {}
-                self._encoder = _Encoder(self._part, frame.shape, self.rate, self.crf, tags, self._driver)
+                self._encoder = _Encoder(self._part, frame.shape, self.rate, self.crf, tags, self._sound)
             self._encoder.add(frame)
 
     def __exit__(
@@ -110,7 +109,7 @@ class _Encoder:
     """One open output: colours, codec and sound. Every stream must exist before the first packet is written."""
 
     def __init__(
-        self, path: Path, shape: tuple[int, ...], rate: Fraction, crf: int, tags: dict[str, str], driver: Video | None
+        self, path: Path, shape: tuple[int, ...], rate: Fraction, crf: int, tags: dict[str, str], sound: Sounding | None
     ) -> None:
         suffix = path.suffix.lower()
         height, width = shape[:2]
@@ -127,8 +126,8 @@ class _Encoder:
             self.palette = _palette_graph(width, height, 1 / self.out_rate)
         else:
             self._open_yuv(suffix, width + width % 2, height + height % 2, crf)
-            if driver:
-                self.sound = _sound(driver, self.output, suffix)
+            if sound:
+                self.sound = packets(sound, self.output, suffix)
         self.packet = next(self.sound, None)
 
     def _open_yuv(self, suffix: str, width: int, height: int, crf: int) -> None:
@@ -195,51 +194,3 @@ def _palette_graph(width: int, height: int, time_base: Fraction) -> Any:
     use.link_to(sink)
     graph.configure()
     return graph
-
-
-def _sound(driver: Video, output: Any, suffix: str) -> Iterator[Any]:
-    """The driver's sound as packets for `output`, on a clock that starts with the driver's first frame."""
-    with av.open(str(driver.path)) as container:
-        track = next(track for track in container.streams.audio if track.codec_context is not None)
-        if track.codec_context.codec.canonical_name in COPIED_SOUND[suffix]:
-            packets = _copied_sound(container, track, output.add_stream_from_template(track), driver.start)
-        else:
-            layout = "mono" if track.layout.nb_channels == 1 else "stereo"
-            target = output.add_stream(ENCODED_SOUND[suffix], rate=48000, layout=layout)
-            packets = _encoded_sound(container, track, target, driver.start)
-        try:
-            yield from packets
-        except av.FFmpegError as error:
-            warnings.warn(f"{driver.path}: the sound is damaged ({error.strerror}) and ends early", stacklevel=2)
-
-
-def _copied_sound(container: Any, track: Any, target: Any, start: Fraction) -> Iterator[Any]:
-    shift = round(start / track.time_base)
-    for packet in container.demux(track):
-        if packet.pts is None or packet.dts is None:
-            continue
-        packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-        if packet.pts + (packet.duration or 0) >= 0:  # the one that ends at zero primes the decoder
-            packet.stream = target
-            yield packet
-
-
-def _encoded_sound(container: Any, track: Any, target: Any, start: Fraction) -> Iterator[Any]:
-    graph = av.filter.Graph()
-    filters = [
-        graph.add_abuffer(template=track),
-        graph.add("atrim", f"start={float(start)}"),
-        graph.add("asetpts", f"PTS-{float(start)}/TB"),
-        graph.add("aresample", "48000:async=1:first_pts=0"),  # silence where sound starts late or has holes
-        graph.add("aformat", f"sample_fmts={target.format.name}:channel_layouts={target.layout.name}"),
-        graph.add("abuffersink"),
-    ]
-    for one, other in pairwise(filters):
-        one.link_to(other)
-    graph.configure()
-    for frame in chain(decoded(container, track, []), [None]):
-        graph.push(frame)
-        with suppress(av.BlockingIOError, av.EOFError):
-            while True:
-                yield from target.encode(graph.pull())
-    yield from target.encode(None)

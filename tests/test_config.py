@@ -57,8 +57,8 @@ def test_every_option_of_every_group_composes(task, option):
     group, name = option.split("=")
     written = yaml.safe_load((CONF_DIR / group / f"{name}.yaml").read_text())
     chosen = compose(task, [option])
-    if group == "experiment":
-        for entry in written.pop("defaults"):
+    if group in ("experiment", "mode"):
+        for entry in written.pop("defaults", []):
             ((key, preset),) = entry.items()
             assert (
                 chosen[key.split("/")[1]] == compose(task, [f"{key.split('/')[1]}={preset}", option])[key.split("/")[1]]

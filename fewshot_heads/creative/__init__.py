@@ -1,0 +1,1 @@
+"""Artists' modes: operations on heads and their landmarks."""

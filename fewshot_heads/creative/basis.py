@@ -1,0 +1,155 @@
+"""How real faces move: a small basis of expressions, learned from clips, in which invented motion stays plausible.
+
+An expression is an offset [70, 3] of the landmarks from the person's usual face, in the head's frame (see
+`landmarks.geometry`). The basis has K directions, most common first, each with its standard deviation over real
+clips; coefficients `z` count in those. Remake it from your own prepared data:
+
+python -m fewshot_heads.creative.basis PREPARED -o motion_basis.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from fewshot_heads.cli import run
+from fewshot_heads.errors import BadInput
+from fewshot_heads.images import refused, whole_file
+from fewshot_heads.landmarks import N_POINTS, Landmarks
+from fewshot_heads.landmarks.geometry import MEAN_HEAD
+from fewshot_heads.landmarks.retarget import Face
+
+SHIPPED = Path(__file__).parent / "motion_basis.json"
+SIZE = 16  # directions kept
+FRONTAL = np.cos(np.radians(25))  # faces turned farther are left out: depth errors would look like expressions
+
+
+def _mean_y(points: Sequence[int]) -> np.ndarray:
+    """The measure [70, 3] that takes the mean height of some points; y points down."""
+    measure = np.zeros((N_POINTS, 3))
+    measure[list(points), 1] = 1 / len(points)
+    return measure
+
+
+# Linear measures of a face [70, 3]: (measure * face).sum(), head units.
+MOUTH = _mean_y([65, 66, 67]) - _mean_y([61, 62, 63])  # gap of the inner lips
+BROWS = -_mean_y(range(17, 27))  # height of the brows
+EYES = _mean_y([40, 41, 46, 47]) - _mean_y([37, 38, 43, 44])  # gap of the lids
+
+
+@dataclass(frozen=True)
+class MotionBasis:
+    """components: [K, 70, 3], orthonormal, head units; deviations: [K], standard deviations over real clips."""
+
+    components: np.ndarray
+    deviations: np.ndarray
+
+    @classmethod
+    def load(cls, path: str | Path = SHIPPED) -> MotionBasis:
+        """What `save` wrote. Raises BadInput."""
+        try:
+            stored = json.loads(Path(path).read_text())
+            components, deviations = np.array(stored["components"], float), np.array(stored["deviations"], float)
+            return cls(components.reshape(len(deviations), N_POINTS, 3), deviations)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadInput(f"{path}: not a motion basis; make one with python -m {__spec__.name} PREPARED") from error
+
+    def save(self, path: Path, overwrite: bool = False) -> None:
+        """Writes a .json. Raises OutputError."""
+        components = self.components.reshape(len(self.components), -1).round(4).tolist()
+        with whole_file(path, (".json",), overwrite) as part:
+            try:
+                part.write_text(json.dumps({"deviations": self.deviations.round(5).tolist(), "components": components}))
+            except OSError as error:
+                raise refused(path, error) from error
+
+    def faces(self, z: np.ndarray, limit: float = np.inf) -> np.ndarray:
+        """Coefficients [T, K] to offsets [T, 70, 3]; where one lies beyond `limit` deviations, all shrink alike."""
+        z = z * np.minimum(1, limit / np.maximum(np.abs(z).max(1, keepdims=True), 1e-9))
+        return np.tensordot(z * self.deviations, self.components, 1)
+
+    def steer(self, measures: Sequence[np.ndarray]) -> np.ndarray:
+        """z [M, K]: for each linear measure [70, 3] the likeliest offset that changes it by one standard deviation of
+        its own and leaves the other measures as they are. As z ~ N(0, 1), the likeliest is the shortest."""
+        gradients = self._gradients(measures)
+        return np.linalg.pinv(gradients).T * np.linalg.norm(gradients, axis=1, keepdims=True)
+
+    def _gradients(self, measures: Sequence[np.ndarray]) -> np.ndarray:
+        """[M, K]: what each measure gains for one of each z; its length is the measure's standard deviation."""
+        return np.tensordot(np.stack(measures), self.components, ((1, 2), (1, 2))) * self.deviations
+
+    def play(self, fixed: Sequence[np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray]:
+        """The `count` most common motions that leave the `fixed` measures as they are.
+
+        Returns z [count, K], each one deviation of itself, and those deviations [count] in head units; as offsets
+        they are orthogonal.
+        """
+        along, _ = np.linalg.qr(self._gradients(fixed).T)
+        free = (np.eye(len(self.deviations)) - along @ along.T) * self.deviations
+        _, spread, directions = np.linalg.svd(free, full_matrices=False)
+        return directions[:count] * spread[:count, None] / self.deviations, spread[:count]
+
+    @cached_property
+    def neutral(self) -> np.ndarray:
+        """[70, 3]: the mean head with its lips closed."""
+        mouth = self.faces(self.steer([MOUTH]))[0]
+        return MEAN_HEAD - mouth * (MOUTH * MEAN_HEAD).sum() / (MOUTH * mouth).sum()
+
+
+def learn(clips: Iterable[np.ndarray]) -> MotionBasis:
+    """Principal components of how people's faces differ from their own mean in a clip.
+
+    clips: landmarks float32 [T, 70, 3] of one person each, in pixels; every clip counts alike, and as its mirror image
+    too. Raises BadInput if too few faces look ahead.
+    """
+    from fewshot_heads.datasets.augment import MIRROR
+
+    covariance, count = np.zeros((3 * N_POINTS, 3 * N_POINTS)), 0
+    for clip in clips:
+        faces = [Face.of(Landmarks.from_array(points)) for points in clip]
+        local = np.array([face.local for face in faces if face.pose.rotation[2, 2] > FRONTAL])
+        if len(local) < SIZE:
+            continue
+        offsets = local - local.mean(0)
+        for seen in (offsets, offsets[:, MIRROR] * [-1, 1, 1]):
+            flat = seen.reshape(len(seen), -1)
+            covariance += flat.T @ flat / len(flat)
+        count += 2
+    if not count:
+        raise BadInput(f"no clip with {SIZE} faces that look ahead; prepare videos of people who face the camera")
+    variances, directions = np.linalg.eigh(covariance / count)
+    common = slice(-1, -SIZE - 1, -1)
+    return MotionBasis(directions.T[common].reshape(SIZE, N_POINTS, 3), np.sqrt(variances[common]))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code, as `cli.run` does."""
+    parser = argparse.ArgumentParser(description="Learns a motion basis from the training clips of prepared data.")
+    parser.add_argument("prepared", help="what python -m fewshot_heads.prepare made")
+    parser.add_argument("-o", "--output", type=Path, default=Path("motion_basis.json"))
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    arguments = parser.parse_args(argv)
+
+    def make() -> Path:
+        from tqdm import tqdm
+
+        from fewshot_heads.datasets.shards import open_shards
+
+        clips = [clip for clip in open_shards(arguments.prepared, "train") if clip.kind == "video"]
+        basis = learn(clip.landmarks for clip in tqdm(clips, "faces", disable=None, unit="clip"))
+        basis.save(arguments.output, arguments.overwrite)
+        return arguments.output
+
+    return run(make, arguments.debug)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""Several people on the device, painted as one: what a morph is made of."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fewshot_heads.errors import WeightsMismatch
+from fewshot_heads.head import Head
+from fewshot_heads.images import to_uint8
+from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks.geometry import control_points
+from fewshot_heads.models import texture as warp
+from fewshot_heads.painter import Painter
+from fewshot_heads.reenactor import Reenactor
+
+_RAMP = 0.5  # of half the crop: how far inside its border a background follows its head
+
+
+class Cast:
+    """K people of one generator.
+
+    portraits: K faces as they sit for their first pictures, pixels of the crop; e_hats: float64 [K, E].
+    tuned: somebody has a generator of their own, so each mixture has one, and frames are painted one at a time.
+    resolution: pixels of a side of the frames; None takes the largest person's pictures'.
+    """
+
+    def __init__(self, reenactor: Reenactor, heads: Sequence[Head], resolution: int | None = None):
+        self.size, self.device = reenactor.size, reenactor.device
+        self.generator = shipped = reenactor.networks.generator
+        self.tuned = any(head.tuned for head in heads)
+        if self.tuned:
+            self.generator = copy.deepcopy(shipped)
+            self._states = [head.tuned or shipped.state_dict() for head in heads]
+        resolution = resolution or max(head.textures.shape[1] for head in heads)
+        self.painters = [Painter(head, self.generator, self.size, self.device, resolution) for head in heads]
+        self.portraits = [head.landmarks[0] for head in heads]
+        self.e_hats = np.stack([head.e_hat.numpy() for head in heads]).astype(np.float64)
+        self._project = shipped.project
+        # What fine-tuning added to P e_hat; nothing where there was none.
+        self._added = np.stack([head.style.numpy() for head in heads]) - self._projected(self.e_hats)
+
+    def style(self, e_hats: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        """[B, P] for e_hats [B, E] of which shares [B, K] are each person's."""
+        return self._projected(e_hats) + shares @ self._added
+
+    @torch.inference_mode()
+    def paint(
+        self, faces: list[Landmarks], rest: list[Landmarks], style: np.ndarray, weights: np.ndarray
+    ) -> np.ndarray:
+        """Frames uint8 [B, R, R, 3].
+
+        faces: B in pixels of the crop. rest: how each would sit for a picture: there every background is brought, so
+        that heads cover heads. style: [B, P]. weights: [B, K], how much of everybody's pixels; rows sum to 1.
+        """
+        if self.tuned:
+            self._become(weights[0])
+        styles = self._tensor(style)
+        if not self.generator.textured:
+            return to_uint8(self.painters[0].compose(faces, styles, large=False))
+        result: Tensor | float = 0.0
+        for k in np.flatnonzero(weights.any(0)):
+            seat = torch.stack([_seat(self.portraits[k], face, self.size) for face in rest]).to(self.device)
+            share = self._tensor(weights[:, k])[:, None, None, None]
+            result = result + share * self.painters[k].compose(faces, styles, large=True, seat=seat)
+        return to_uint8(torch.as_tensor(result))
+
+    def _become(self, weights: np.ndarray) -> None:
+        """The mean of everybody's generators: all were tuned from one, so what lies between them works too."""
+        parts = [(float(w), state) for w, state in zip(weights, self._states, strict=True) if w]
+        self.generator.load_state_dict({name: sum(w * state[name] for w, state in parts) for name in parts[0][1]})
+
+    @torch.inference_mode()
+    def _projected(self, e_hats: np.ndarray) -> np.ndarray:
+        return self._project(self._tensor(e_hats)).cpu().numpy()
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array.astype(np.float32)).to(self.device)
+
+
+def check_made_by(reenactor: Reenactor, head: Head, name: str) -> None:
+    """Raises WeightsMismatch, naming the head, if it is of another generator."""
+    if head.generator != reenactor.checkpoint.sha256:
+        raise WeightsMismatch(f"{name}: made by another generator; embed its pictures again with this one")
+
+
+def _seat(portrait: Landmarks, rest: Landmarks, size: int) -> Tensor:
+    """[s, s, 2]: the flow that brings a picture's head to where another rests, the border staying.
+
+    Affine, so that what the head hides is not turned out as a spline would do; less and less of it toward the border.
+    """
+    seen, there = (warp.normalise(torch.from_numpy(control_points(face)).double(), size) for face in (portrait, rest))
+    grid = warp.identity_grid(warp.FLOW_SIZE, seen)[0]
+    affine = torch.linalg.lstsq(_with_one(there), seen - there).solution
+    ramp = ((1 - grid.abs()) / _RAMP).clamp(0, 1).prod(-1, keepdim=True)
+    return (grid + ramp * ramp * (3 - 2 * ramp) * (_with_one(grid) @ affine)).float()
+
+
+def _with_one(points: Tensor) -> Tensor:
+    return torch.cat([points, torch.ones_like(points[..., :1])], -1)
