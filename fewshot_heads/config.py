@@ -116,6 +116,8 @@ RULES = {
     "colours_of": Rule((None,), int, 0),
     "seconds": Rule(number=float, low=0.1),
     "resolution": Rule(("auto",), int, 64, 2048),
+    "strength": Rule(number=float, low=0, high=1),
+    "neighbours": Rule(number=int, low=1),
     # In any group, as those above:
     "lr": Rule(number=float, low=0),
     "lr_discriminator": Rule(number=float, low=0),

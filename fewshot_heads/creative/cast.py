@@ -1,24 +1,61 @@
-"""Several people on the device, painted as one: what a morph is made of."""
+"""Several people on the device, painted as one: what a morph and a portrait are made of."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from fewshot_heads.errors import WeightsMismatch
+from fewshot_heads.errors import BadInput, WeightsMismatch
 from fewshot_heads.head import Head
 from fewshot_heads.images import to_uint8
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import control_points
+from fewshot_heads.landmarks.retarget import retarget
+from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.models import texture as warp
 from fewshot_heads.painter import Painter
 from fewshot_heads.reenactor import Reenactor
 
 _RAMP = 0.5  # of half the crop: how far inside its border a background follows its head
+_SOFT = 0.2  # of the features' size: how far beyond them one picture's weights reach
+
+
+@dataclass(frozen=True)
+class Acting:
+    """How people follow a driver and are painted; keys that conf/morph.yaml and conf/portrait.yaml share."""
+
+    motion: str = "relative"
+    pose: float = 1.0
+    expression: float = 1.0
+    reference: int | str = "auto"
+    resolution: int | str = "auto"
+    batch: int = 4
+
+    @property
+    def side(self) -> int | None:
+        """Pixels of a side of the frames, for `Cast`."""
+        return None if self.resolution == "auto" else int(self.resolution)
+
+    def check(self) -> None:
+        check_words(self, motion=("relative", "absolute"))
+        if self.batch < 1:
+            raise BadInput(f"batch={self.batch}: expected 1 or more")
+
+    def follow(self, head: Head, driver: Motion, size: int) -> list[Landmarks]:
+        """The head's faces, one a frame of the driver, in pixels of a size x size crop. Raises BadInput."""
+        reference = None if self.reference == "auto" else int(self.reference)
+        if reference is not None and not 0 <= reference < len(driver):
+            raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}")
+        moves = driver.cropped(size)
+        return retarget(head.landmarks[0], moves, self.motion, self.pose, self.expression, reference)
 
 
 class Cast:
@@ -50,22 +87,33 @@ class Cast:
 
     @torch.inference_mode()
     def paint(
-        self, faces: list[Landmarks], rest: list[Landmarks], style: np.ndarray, weights: np.ndarray
+        self,
+        faces: list[Landmarks],
+        rest: list[Landmarks],
+        style: np.ndarray,
+        weights: np.ndarray,
+        around: np.ndarray | None = None,
     ) -> np.ndarray:
         """Frames uint8 [B, R, R, 3].
 
         faces: B in pixels of the crop. rest: how each would sit for a picture: there every background is brought, so
         that heads cover heads. style: [B, P]. weights: [B, K], how much of everybody's pixels; rows sum to 1.
+        around: [B, K], the weights outside the features; None takes the same.
         """
+        around = weights if around is None else around
         if self.tuned:
             self._become(weights[0])
         styles = self._tensor(style)
         if not self.generator.textured:
             return to_uint8(self.painters[0].compose(faces, styles, large=False))
+        inside = torch.from_numpy(np.stack([_features(face, self.size) for face in faces]))[:, None].to(self.device)
+        side = self.painters[0].large.shape[-1]
+        inside = F.interpolate(inside, (side, side), mode="bilinear", align_corners=False)
         result: Tensor | float = 0.0
-        for k in np.flatnonzero(weights.any(0)):
+        for k in np.flatnonzero((weights + around).any(0)):
             seat = torch.stack([_seat(self.portraits[k], face, self.size) for face in rest]).to(self.device)
-            share = self._tensor(weights[:, k])[:, None, None, None]
+            within, beyond = (self._tensor(each[:, k])[:, None, None, None] for each in (weights, around))
+            share = beyond + inside * (within - beyond)
             result = result + share * self.painters[k].compose(faces, styles, large=True, seat=seat)
         return to_uint8(torch.as_tensor(result))
 
@@ -80,6 +128,22 @@ class Cast:
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array.astype(np.float32)).to(self.device)
+
+
+def load_person(reenactor: Reenactor, path: Path, face: int = 0) -> Head:
+    """A saved head of this generator, or the face-th largest face of a picture. Raises as its readers do."""
+    if path.suffix.lower() != ".safetensors":
+        return reenactor.embed([path], face)
+    head = Head.load(path)
+    check_made_by(reenactor, head, str(path))
+    return head
+
+
+def check_words(settings: object, **known: Sequence[str]) -> None:
+    """Raises BadInput for a setting that is none of its known words."""
+    for name, words in known.items():
+        if getattr(settings, name) not in words:
+            raise BadInput(f"{name}={getattr(settings, name)!r}: expected {' or '.join(map(repr, words))}")
 
 
 def check_made_by(reenactor: Reenactor, head: Head, name: str) -> None:
@@ -98,6 +162,17 @@ def _seat(portrait: Landmarks, rest: Landmarks, size: int) -> Tensor:
     affine = torch.linalg.lstsq(_with_one(there), seen - there).solution
     ramp = ((1 - grid.abs()) / _RAMP).clamp(0, 1).prod(-1, keepdim=True)
     return (grid + ramp * ramp * (3 - 2 * ramp) * (_with_one(grid) @ affine)).float()
+
+
+def _features(face: Landmarks, size: int) -> np.ndarray:
+    """float32 [size, size]: 1 on brows, eyes, nose and mouth, 0 on hair and background, softly between."""
+    inner = face.points[17:68]
+    mask = np.zeros((size, size), np.float32)
+    cv2.fillConvexPoly(mask, cv2.convexHull(inner.round().astype(np.int32)), 1.0)
+    soft = _SOFT * float(np.ptp(inner, axis=0).max())
+    reach = 2 * round(soft) + 1
+    wider = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+    return cv2.GaussianBlur(wider, (0, 0), max(soft / 2, 0.5)).astype(np.float32)
 
 
 def _with_one(points: Tensor) -> Tensor:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from fewshot_heads.checkpoint import load_checkpoint
 from fewshot_heads.cli import make_parser, run, split_overrides
 from fewshot_heads.config import plain
 from fewshot_heads.creative import paths
-from fewshot_heads.creative.cast import Cast, check_made_by
+from fewshot_heads.creative.cast import Acting, Cast, check_made_by, check_words, load_person
 from fewshot_heads.errors import BadInput, OutputError, UsageError
 from fewshot_heads.head import Head
 from fewshot_heads.images import WRITTEN as PICTURES
@@ -33,13 +34,13 @@ from fewshot_heads.landmarks.retarget import retarget
 from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.video import WRITTEN, VideoWriter
-from fewshot_heads.video_reader import VIDEOS, exact_rate, read_video
+from fewshot_heads.video_reader import VIDEOS, Video, exact_rate, read_video
 
 _STOPS, _COLUMNS = 16, 8  # of the preview
 
 
 @dataclass(frozen=True)
-class Morph:
+class Morph(Acting):
     """How people become one another; the keys of conf/morph.yaml, which says what they mean."""
 
     path: str = "spherical"
@@ -50,12 +51,6 @@ class Morph:
     colours_of: int | None = None
     seconds: float = 4.0
     rate: float = 25
-    motion: str = "relative"
-    pose: float = 1.0
-    expression: float = 1.0
-    reference: int | str = "auto"
-    resolution: int | str = "auto"
-    batch: int = 4
 
     def frames(self, people: int) -> int:
         """How many there are without a driver."""
@@ -80,21 +75,18 @@ def morph(
     if driver is not None and not isinstance(driver, Motion):
         driver = reenactor.track(driver)
     if driver is None:
+        count = settings.frames(len(heads))
+        moves = paths.looking_about(count, settings.rate)
         # No driver's landmarks to be taken as they are: the mean head's, moving.
-        moves, motion = paths.looking_about(settings.frames(len(heads)), settings.rate), "relative"
-        reference: int | None = 0
+        reenacted = [
+            retarget(head.landmarks[0], moves, "relative", settings.pose, settings.expression, 0) for head in heads
+        ]
     else:
-        moves, motion = driver.cropped(reenactor.size), settings.motion
-        reference = None if settings.reference == "auto" else int(settings.reference)
-        if reference is not None and not 0 <= reference < len(moves):
-            raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(moves) - 1}")
-    reenacted = [
-        retarget(head.landmarks[0], moves, motion, settings.pose, settings.expression, reference) for head in heads
-    ]
-    at = paths.positions(len(moves), len(heads), settings.easing, settings.loop)
-    wanted = np.arange(len(moves)) if only is None else np.array(list(only), int)
-    cast = Cast(reenactor, heads, None if settings.resolution == "auto" else int(settings.resolution))
-    return _frames(cast, reenacted, at, wanted, settings)
+        count = len(driver)
+        reenacted = [settings.follow(head, driver, reenactor.size) for head in heads]
+    at = paths.positions(count, len(heads), settings.easing, settings.loop)
+    wanted = np.arange(count) if only is None else np.array(list(only), int)
+    return _frames(Cast(reenactor, heads, settings.side), reenacted, at, wanted, settings)
 
 
 def _frames(
@@ -133,18 +125,14 @@ def _check(reenactor: Reenactor, heads: Sequence[Head], settings: Morph) -> None
         raise BadInput(f"a morph needs two people or more, {len(heads)} came; give another picture or head")
     for i, head in enumerate(heads):
         check_made_by(reenactor, head, f"head {i}")
-    words = {"path": paths.PATHS, "easing": tuple(paths.EASINGS), "motion": ("relative", "absolute")}
-    for name, known in words.items():
-        if getattr(settings, name) not in known:
-            raise BadInput(f"{name}={getattr(settings, name)!r}: expected {' or '.join(map(repr, known))}")
+    check_words(settings, path=paths.PATHS, easing=tuple(paths.EASINGS))
+    settings.check()
     for name in ("shape_of", "colours_of"):
         person = getattr(settings, name)
         if person is not None and not 0 <= person < len(heads):
             raise BadInput(f"{name}={person}: there are people 0 to {len(heads) - 1}")
     if not 0 <= settings.truncation <= 1:
         raise BadInput(f"truncation={settings.truncation}: expected a number from 0 to 1")
-    if settings.batch < 1:
-        raise BadInput(f"batch={settings.batch}: expected 1 or more")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -168,32 +156,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _morph(arguments: argparse.Namespace) -> Path:
     names, overrides = split_overrides(arguments.inputs)
     inputs = [Path(name) for name in names]
-    people, driver_path = (inputs[:-1], inputs[-1]) if inputs and _moves(inputs[-1]) else (inputs, None)
+    people, driver_path = (inputs[:-1], inputs[-1]) if inputs and is_driver(inputs[-1]) else (inputs, None)
     if len(people) < 2:
         raise UsageError("give at least two people, each a picture or a saved head; --help shows how")
-    for path in filter(_moves, people):
+    for path in filter(is_driver, people):
         raise UsageError(f"{path}: a video is the driver and comes last; people are pictures or saved heads")
     config = plain("morph", overrides)
     settings = Morph(**{field.name: config[field.name] for field in fields(Morph)})
     kinds, suffix = (PICTURES, ".jpg") if arguments.preview else (WRITTEN, ".mp4")
     output = arguments.output or Path(f"{people[0].stem}_to_{people[-1].stem}{suffix}")
-    check_target(output, kinds, arguments.overwrite)
-    if output.resolve() in (path.resolve() for path in inputs):
-        raise OutputError(f"{output}: is also an input; choose another output")
-    if config["threads"]:
-        torch.set_num_threads(config["threads"])
+    check_output(output, kinds, arguments.overwrite, inputs)
     driver = read_video(driver_path) if driver_path else None
-    reenactor = Reenactor(load_checkpoint(config["model"]), config["device"], detectors(**config["landmarks"]))
-    heads = [_head(reenactor, path, config["face"]) for path in people]
-    motion, count = None, settings.frames(len(heads))
-    if driver is not None:
-        frames = tqdm(driver, "landmarks", driver.frame_count_estimate, disable=None, unit="frame", leave=False)
-        motion = reenactor.track(frames, config["driver_face"], config["smooth"], driver.rate, str(driver_path))
-        count = len(motion)
+    reenactor = opened(config)
+    heads = [load_person(reenactor, path, config["face"]) for path in people]
+    motion = tracked(reenactor, driver, config) if driver else None
     mark = reenactor.provenance(composite=False)
     if arguments.preview:
         write_image(output, preview(reenactor, heads, motion, settings), mark, arguments.overwrite)
         return output
+    count = settings.frames(len(heads)) if motion is None else len(motion)
     results = morph(reenactor, heads, motion, settings)
     with VideoWriter(output, driver or settings.rate, config["crf"], mark=mark, overwrite=arguments.overwrite) as out:
         for frame in tqdm(results, "morph", count, disable=None, unit="frame"):
@@ -209,16 +190,29 @@ def preview(reenactor: Reenactor, heads: Sequence[Head], motion: Motion | None, 
     return np.concatenate([np.concatenate(frames[i : i + _COLUMNS], 1) for i in range(0, _STOPS, _COLUMNS)])
 
 
-def _moves(path: Path) -> bool:
+def is_driver(path: Path) -> bool:
+    """Whether a path is one of what moves: videos and folders."""
     return path.is_dir() or path.suffix.lower() in VIDEOS
 
 
-def _head(reenactor: Reenactor, path: Path, face: int) -> Head:
-    if path.suffix.lower() != ".safetensors":
-        return reenactor.embed([path], face)
-    head = Head.load(path)
-    check_made_by(reenactor, head, str(path))
-    return head
+def check_output(path: Path, kinds: Collection[str], overwrite: bool, inputs: Iterable[Path]) -> None:
+    """Raises OutputError for a target that cannot be written or is an input, before any work is done for it."""
+    check_target(path, kinds, overwrite)
+    if path.resolve() in (each.resolve() for each in inputs):
+        raise OutputError(f"{path}: is also an input; choose another output")
+
+
+def opened(config: Mapping[str, Any]) -> Reenactor:
+    """The library as a configuration wants it: model, device, landmarks and threads."""
+    if config["threads"]:
+        torch.set_num_threads(config["threads"])
+    return Reenactor(load_checkpoint(config["model"]), config["device"], detectors(**config["landmarks"]))
+
+
+def tracked(reenactor: Reenactor, driver: Video, config: Mapping[str, Any]) -> Motion:
+    """The motion of a driver's `driver_face`, smoothed by `smooth`."""
+    frames = tqdm(driver, "landmarks", driver.frame_count_estimate, disable=None, unit="frame", leave=False)
+    return reenactor.track(frames, config["driver_face"], config["smooth"], driver.rate, str(driver.path))
 
 
 if __name__ == "__main__":
