@@ -30,7 +30,7 @@ from fewshot_heads.landmarks.geometry import HEAD_ANCHORS
 from fewshot_heads.landmarks.retarget import retarget
 from fewshot_heads.models import build
 from fewshot_heads.models.generator import Texture
-from fewshot_heads.models.texture import tps_flow
+from fewshot_heads.models.texture import carrying_flow
 from fewshot_heads.painter import stickmen_of
 from fewshot_heads.paste import Paster
 
@@ -114,7 +114,7 @@ def painting(reenactor: Reenactor, batch: int) -> Callable[[], torch.Tensor]:
     def call() -> torch.Tensor:
         if not networks.generator.textured:
             return networks.generator(stickman, style)
-        flows = tps_flow(points, points * 0.97)[:, None].to(device)  # the spline is solved where `Painter` does
+        flows = carrying_flow(points, points * 0.97)[:, None].to(device)  # the spline is solved where `Painter` does
         return networks.generator(stickman, style, Texture(source[:, None], flows, weights, source, opened))
 
     return call

@@ -17,10 +17,11 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import control_points, pose_distance
 from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
 from fewshot_heads.models.generator import Texture
-from fewshot_heads.models.texture import normalise, resize_flow, sample, tps_flow
+from fewshot_heads.models.texture import carrying_flow, normalise, resize_flow, sample
 
 _BLEND_SHARPNESS = 0.02  # pose distance over which one of several pictures gives way to another
 _SKIN = np.array([1.251, 0.933, 0.801])  # mean colour of the training faces, over its own mean
+_GREY = 0.04  # spread of a face's mean colour over its brightness, below which the picture has no colours
 _IN_USE = 2  # pictures blended in one frame, at most
 
 
@@ -36,8 +37,8 @@ class Painter:
         self.style = head.style.to(device)[None]
         pictures = to_tensor(head.textures)
         self.images, self.large = _resized(pictures, size), _resized(pictures, resolution or pictures.shape[-1])
-        tint = _tint(to_uint8(self.images[0]), head.landmarks[0].points)
-        self.tint = torch.from_numpy(tint.astype(np.float32)).view(1, 3, 1, 1).to(device)
+        palette = _palette(to_uint8(self.images[0]), head.landmarks[0].points)
+        self.palette = torch.from_numpy(palette.astype(np.float32)).to(device)
         self.large, self.images = self.large.to(device), self.images.to(device)
         # On the CPU: the spline's system is small, and its points come from there.
         self.points = torch.from_numpy(np.stack([control_points(face) for face in head.landmarks]))
@@ -59,7 +60,7 @@ class Painter:
         texture, place = self._texture(faces)
         texture = texture._replace(still=_seated(texture.still, seat))
         layers = self.generator.layers(stickmen, style, texture)
-        layers = layers._replace(paint=(layers.paint + 1) * self.tint - 1)
+        layers = layers._replace(paint=torch.einsum("ij,bjhw->bihw", self.palette, layers.paint + 1) - 1)
         if large:
             still = self.large[:1].expand(len(faces), -1, -1, -1)
             texture = texture._replace(images=self.large[place], still=_seated(still, seat))
@@ -75,7 +76,7 @@ class Painter:
         source = self.points[place]
         used = place.shape[1]
         driver = driver[:, None].expand(-1, used, -1, -1)
-        flows = tps_flow(normalise(source, self.size).flatten(0, 1), normalise(driver, self.size).flatten(0, 1))
+        flows = carrying_flow(normalise(source, self.size).flatten(0, 1), normalise(driver, self.size).flatten(0, 1))
         still = self.images[:1].expand(count, -1, -1, -1)
         shown = [self.landmarks[i].points for i in place[:, 0]]
         opened = [draw_opened(own, face.points, self.size) for own, face in zip(shown, faces, strict=True)]
@@ -100,14 +101,18 @@ def _seated(still: Tensor, seat: Tensor | None) -> Tensor:
     return still if seat is None else sample(still, resize_flow(seat, still.shape[-1]))
 
 
-def _tint(image: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """[3] gains that bring paint, made for photographs, to the colours of the face in image (von Kries).
+def _palette(image: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """[3, 3] that brings paint, made for photographs in colour, to the colours of the face in image.
 
-    A painting under yellow varnish or a grey photograph would otherwise get teeth of another world.
+    Gains of the channels (von Kries), for a painting under yellow varnish would otherwise get teeth of another world;
+    for a face without colour the mean of the channels, for the gains that turn skin grey would turn teeth blue.
     """
     face = np.zeros(image.shape[:2], np.uint8)
     cv2.fillConvexPoly(face, cv2.convexHull(points[:48].round().astype(np.int32)), 1)
     if not face.any():
-        return np.ones(3)
+        return np.eye(3)
     colour = image[face > 0].mean(0) + 1
-    return np.clip(colour / colour.mean() / _SKIN, 0.5, 2.0)
+    colour /= colour.mean()
+    if np.ptp(colour) < _GREY:
+        return np.full((3, 3), 1 / 3)
+    return np.diag(np.clip(colour / _SKIN, 0.5, 2.0))

@@ -18,6 +18,7 @@ from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 from fewshot_heads.landmarks.geometry import control_points
 from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
 
+_PATCHES = (0.5, 0.25, 0.25)  # shares of the patches at the mouth, about the face, farther out
 _TURNED_STILLS = 0.5  # the rest keeps A to A exact; measured: with fewer of those the surroundings of the face suffer
 
 
@@ -115,10 +116,10 @@ class Episodes(Dataset):
         return int(candidates[apart.argmax()] if random.random() < 0.5 else candidates[0]), driver
 
     def _corner(self, points: np.ndarray, random: np.random.Generator) -> torch.Tensor:
-        """The patch lies on the mouth, or anywhere about the face, by turns."""
-        on_mouth = random.random() < 0.5
-        spread = self.size * (0.05 if on_mouth else 0.1)
-        centre = points[OUTER_LIPS if on_mouth else slice(None)].mean(0) + random.normal(0, spread, 2)
+        """The patch lies on the mouth, about the face, or farther out at hair and shoulders."""
+        place = int(random.choice(3, p=_PATCHES))
+        spread = self.size * (0.05, 0.1, 0.25)[place]
+        centre = points[OUTER_LIPS if place == 0 else slice(None)].mean(0) + random.normal(0, spread, 2)
         patch = min(self.settings.patch or self.size, self.size)
         return torch.from_numpy(np.clip(centre - patch / 2, 0, self.size - patch).astype(np.int64))
 

@@ -17,14 +17,14 @@ from fewshot_heads.models import texture as warp
 from fewshot_heads.models.blocks import AdaResBlock, Down, conv
 
 _DISTRUST = 30.0  # logits taken from still and carried pixels where something opened: more than the net can give back
-_MAX_CORRECTION = 0.1  # of the flow, in units of half the picture
+_MAX_CORRECTION = 0.3  # of the flow, in units of half the picture
 
 
 class Texture(NamedTuple):
     """The source pixels a frame is made from.
 
     images [B, T, 3, S, S] in [-1, 1]: the source pictures in use for this frame;
-    flows [B, T, s, s, 2]: where each comes from (`warp.tps_flow`);
+    flows [B, T, s, s, 2]: where each comes from (`warp.carrying_flow`);
     weights [B, T], rows sum to 1: how much each counts;
     still [B, 3, S, S]: the first picture, whose background is kept;
     opened [B, 1, S, S], 0 to 1: mouths and eyes that are shut in the picture (`landmarks.stickman.draw_opened`).
@@ -71,6 +71,12 @@ class Layers(NamedTuple):
             flows = warp.resize_flow(flows.flatten(0, 1), size).unflatten(0, flows.shape[:2])
         still, carried, painted = mask.softmax(1).split(1, 1)
         return still * texture.still + carried * texture.carried(flows) + painted * paint
+
+
+def _smooth(paint: Tensor) -> Tensor:
+    """The binomial 3x3 filter: what it takes away whole is the pattern of two pixels that pixel_shuffle may leave."""
+    across = (paint + F.avg_pool2d(F.pad(paint, (1, 1, 0, 0), mode="replicate"), (1, 3), 1) * 3) / 4
+    return (across + F.avg_pool2d(F.pad(across, (0, 0, 1, 1), mode="replicate"), (3, 1), 1) * 3) / 4
 
 
 class Generator(nn.Module):
@@ -120,7 +126,7 @@ class Generator(nn.Module):
             return self.layers(stickman, style, texture).compose(texture)
         nothing = stickman.new_zeros(stickman.shape[0], 6, self.size, self.size)
         hint = stickman.new_zeros(stickman.shape[0], 3, self.size // 2, self.size // 2)
-        return torch.tanh(self._decide(torch.cat([nothing, stickman], 1), hint, style)[0][:, :3])
+        return _smooth(torch.tanh(self._decide(torch.cat([nothing, stickman], 1), hint, style)[0][:, :3]))
 
     def layers(self, stickman: Tensor, style: Tensor, texture: Texture) -> Layers:
         """What the frame is made of; `compose` puts it together."""
@@ -130,7 +136,7 @@ class Generator(nn.Module):
         # What has just opened is in no source pixel: leave it to the paint.
         distrust = torch.cat([texture.opened, texture.opened, torch.zeros_like(texture.opened)], 1)
         mask = detail[:, 3:] - _DISTRUST * distrust
-        return Layers(torch.tanh(detail[:, :3]), mask, flows + correction[:, None])
+        return Layers(_smooth(torch.tanh(detail[:, :3])), mask, flows + correction[:, None])
 
     def _hint(self, texture: Texture) -> Tensor:
         """[B, 3, S/2, S/2]: displacement and stretch of the heaviest picture's flow."""
@@ -154,6 +160,6 @@ class Generator(nn.Module):
             x = F.interpolate(narrow(x), scale_factor=2, mode="bilinear", align_corners=False)
             x = up(torch.cat([x, skips.pop()], 1), next(styles))
         x = self.head(F.relu(x))
-        correction = _MAX_CORRECTION * torch.tanh(x[:, 24:])
+        correction = _MAX_CORRECTION * torch.tanh(x[:, 24:] / 3)
         correction = F.interpolate(correction, size=(self.size, self.size), mode="bilinear", align_corners=False)
         return F.pixel_shuffle(x[:, :24], 2), correction.permute(0, 2, 3, 1)

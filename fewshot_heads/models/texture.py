@@ -12,6 +12,7 @@ from torch import Tensor
 
 BORDER = 12  # fixed points on the crop's border, which hold the background still
 _STIFFNESS = 1e-3  # regularisation: landmarks that nearly coincide (closed lips) must not fold the plane
+_REACH = 2.0  # how far out, in halves of the crop, the points lie that hold what `carrying_flow` carries
 FLOW_SIZE = 64  # the spline is smooth: it is evaluated on this grid and interpolated
 
 
@@ -34,15 +35,15 @@ def _kernel(a: Tensor, b: Tensor) -> Tensor:
     return squared * torch.log(squared.clamp_min(1e-9))
 
 
-def tps_flow(source: Tensor, driver: Tensor, size: int = FLOW_SIZE) -> Tensor:
+def tps_flow(source: Tensor, driver: Tensor, size: int = FLOW_SIZE, reach: float = 1.0) -> Tensor:
     """Where in the source each place of the result comes from.
 
-    source, driver: control points [B, N, 2] in [-1, 1]; border points are added here.
+    source, driver: control points [B, N, 2] in [-1, 1]; border points are added here, `reach` from the centre.
     Returns absolute sampling positions [B, size, size, 2] in [-1, 1], the spline f with
     f(driver_i) ~ source_i (Bookstein, eq. 10-12, with ridge `_STIFFNESS` on the bending part).
     """
     batch = driver.shape[0]
-    border = border_points(driver).expand(batch, -1, -1)
+    border = reach * border_points(driver).expand(batch, -1, -1)
     centres, values = torch.cat([driver, border], 1), torch.cat([source, border], 1)
     n = centres.shape[1]
     affine = torch.cat([torch.ones_like(centres[..., :1]), centres], -1)
@@ -61,6 +62,12 @@ def tps_flow(source: Tensor, driver: Tensor, size: int = FLOW_SIZE) -> Tensor:
     bending = _kernel(places, centres) @ weights[:, :n]
     shift = bending + weights[:, n : n + 1] + places @ weights[:, n + 1 :]
     return grid + shift.view(batch, size, size, 2)
+
+
+def carrying_flow(source: Tensor, driver: Tensor) -> Tensor:
+    """`tps_flow` for the carried person. Its border lies far out: hair and shoulders go with the head instead of being
+    stretched between it and the crop's edge. The background that goes with them is the still layer's business."""
+    return tps_flow(source, driver, reach=_REACH)
 
 
 def identity_grid(size: int, like: Tensor) -> Tensor:
