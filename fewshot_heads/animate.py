@@ -12,17 +12,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from tqdm import tqdm
 
-from fewshot_heads.checkpoint import load_checkpoint
 from fewshot_heads.cli import make_parser, run, split_overrides
-from fewshot_heads.config import compose
-from fewshot_heads.errors import OutputError, UsageError
+from fewshot_heads.config import plain
+from fewshot_heads.errors import UsageError
 from fewshot_heads.head import Head
-from fewshot_heads.images import check_target
-from fewshot_heads.landmarks import detectors
-from fewshot_heads.reenactor import Reenactor
+from fewshot_heads.tasks import check_output, opened, tracked
 from fewshot_heads.video import WRITTEN, VideoWriter
 from fewshot_heads.video_reader import read_video
 
@@ -54,33 +50,27 @@ def _animate(arguments: argparse.Namespace) -> Path:
     paths = [Path(name) for name in names]
     if len(paths) < 2:
         raise UsageError("give at least one source picture and a driver; --help shows how")
-    config = compose("animate", overrides)
+    config = plain("animate", overrides)
     *sources, driver_path = paths
     output = arguments.output or Path(f"{sources[0].stem}_{driver_path.stem}.mp4")
 
-    check_target(output, WRITTEN, arguments.overwrite)
-    if output.resolve() in (path.resolve() for path in paths):
-        raise OutputError(f"{output}: is also an input; choose another output")
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    check_output(output, WRITTEN, arguments.overwrite, paths)
     driver = read_video(driver_path)
-    reenactor = Reenactor(load_checkpoint(config.model), config.device, detectors(**config.landmarks))
+    reenactor = opened(config)
     if sources[0].suffix == ".safetensors":
         if len(sources) > 1:
             raise UsageError(f"{sources[0]}: a saved head is the only source; leave the others out")
         head = Head.load(sources[0])
     else:
-        head = reenactor.embed(sources, config.face)
-    frames = tqdm(driver, "landmarks", driver.frame_count_estimate, disable=None, unit="frame", leave=False)
-    motion = reenactor.track(frames, config.driver_face, config.smooth, rate=driver.rate, name=str(driver_path))
-    reference = None if config.reference == "auto" else int(config.reference)
-    results: Iterator[np.ndarray] = reenactor.animate(
-        head, motion, config.motion, config.pose, config.expression, reference, config.paste_back, batch=config.batch
-    )
-    if config.side_by_side:
+        head = reenactor.embed(sources, config["face"])
+    motion = tracked(reenactor, driver, config)
+    options = {key: config[key] for key in ("motion", "pose", "expression", "paste_back", "batch")}
+    reference = None if config["reference"] == "auto" else int(config["reference"])
+    results = reenactor.animate(head, motion, reference=reference, **options)
+    if config["side_by_side"]:
         results = _side_by_side(head.picture, driver, results)
-    mark = reenactor.provenance(composite=config.paste_back)
-    with VideoWriter(output, driver, config.crf, mark=mark, overwrite=arguments.overwrite) as out:
+    mark = reenactor.provenance(composite=config["paste_back"])
+    with VideoWriter(output, driver, config["crf"], mark=mark, overwrite=arguments.overwrite) as out:
         for frame in tqdm(results, "animate", len(motion), disable=None, unit="frame"):
             out.add(frame)
     return output

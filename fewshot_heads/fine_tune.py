@@ -12,19 +12,17 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from tqdm import tqdm
 
-from fewshot_heads.checkpoint import load_checkpoint
 from fewshot_heads.cli import make_parser, run, split_overrides
 from fewshot_heads.config import compose
 from fewshot_heads.errors import OutputError, UsageError
 from fewshot_heads.head import Head
 from fewshot_heads.images import check_target, write_image
-from fewshot_heads.landmarks import detectors
 from fewshot_heads.landmarks.geometry import spread_of_poses, turned_in_space
 from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.reenactor import Reenactor
+from fewshot_heads.tasks import opened
 from fewshot_heads.video_reader import VIDEOS, read_video
 
 _SHOWN = 6  # columns of the grid, at most
@@ -62,9 +60,7 @@ def _fine_tune(inputs: Sequence[str], output: Path | None, overwrite: bool) -> P
 
     config = compose("fine_tune", overrides)
     tuning, criterion = from_config(overrides)
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    reenactor = Reenactor(load_checkpoint(config.model), config.device, detectors(**config.landmarks))
+    reenactor = opened(config)
     head = _head(reenactor, sources, config)
     with tqdm(desc="fine-tune", disable=None, unit="step") as bar:
 

@@ -15,22 +15,21 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from tqdm import tqdm
 
-from fewshot_heads.checkpoint import load_checkpoint
 from fewshot_heads.cli import make_parser, run, split_overrides
 from fewshot_heads.config import plain
+from fewshot_heads.creative.cast import load_person
 from fewshot_heads.creative.performance import TARGETS, parse_reactions, perform
 from fewshot_heads.creative.signals import SIGNALS, analyse
-from fewshot_heads.errors import OutputError, UsageError
+from fewshot_heads.errors import UsageError
 from fewshot_heads.head import Head
 from fewshot_heads.images import WRITTEN as PICTURES
-from fewshot_heads.images import check_target, write_image
-from fewshot_heads.landmarks import detectors
+from fewshot_heads.images import write_image
 from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.sound import read_sound
+from fewshot_heads.tasks import check_output, opened
 from fewshot_heads.video import WRITTEN, VideoWriter, exact_rate
 
 logger = logging.getLogger(__name__)
@@ -77,19 +76,14 @@ def _audio(arguments: argparse.Namespace) -> Path:
     config = plain("audio", overrides)
     parse_reactions(config["react"])
     output = arguments.output or Path(f"{portrait.stem}_{source.stem}.{'png' if arguments.preview else 'mp4'}")
-    check_target(output, PICTURES if arguments.preview else WRITTEN, arguments.overwrite)
-    if output.resolve() in (portrait.resolve(), source.resolve()):
-        raise OutputError(f"{output}: is also an input; choose another output")
-    if config["threads"]:
-        torch.set_num_threads(config["threads"])
-
+    check_output(output, PICTURES if arguments.preview else WRITTEN, arguments.overwrite, (portrait, source))
     rate, sound = exact_rate(config["rate"]), read_sound(source)
     curves = analyse(sound, rate, **{key: config[key] for key in _ANALYSIS})
     if not curves["rms"].any():
         logger.warning("%s: silent; the face stays calm", source)
     motion = perform(curves, config["react"], rate, **{key: config[key] for key in _PERFORMANCE})
-    reenactor = Reenactor(load_checkpoint(config["model"]), config["device"], detectors(**config["landmarks"]))
-    head = Head.load(portrait) if portrait.suffix == ".safetensors" else reenactor.embed([portrait], config["face"])
+    reenactor = opened(config)
+    head = load_person(reenactor, portrait, config["face"])
     if arguments.preview:
         sheet = preview(reenactor, head, curves, motion, float(rate))
         write_image(output, sheet, reenactor.provenance(composite=False), arguments.overwrite)

@@ -11,30 +11,28 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
-from fewshot_heads.checkpoint import load_checkpoint
 from fewshot_heads.cli import make_parser, run, split_overrides
 from fewshot_heads.config import plain
 from fewshot_heads.creative import paths
 from fewshot_heads.creative.cast import Acting, Cast, check_made_by, check_words, load_person
-from fewshot_heads.errors import BadInput, OutputError, UsageError
+from fewshot_heads.errors import BadInput, UsageError
 from fewshot_heads.head import Head
 from fewshot_heads.images import WRITTEN as PICTURES
-from fewshot_heads.images import check_target, write_image
-from fewshot_heads.landmarks import Landmarks, detectors
+from fewshot_heads.images import write_image
+from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.retarget import retarget
 from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.reenactor import Reenactor
+from fewshot_heads.tasks import check_output, is_driver, opened, tracked
 from fewshot_heads.video import WRITTEN, VideoWriter
-from fewshot_heads.video_reader import VIDEOS, Video, exact_rate, read_video
+from fewshot_heads.video_reader import exact_rate, read_video
 
 _STOPS, _COLUMNS = 16, 8  # of the preview
 
@@ -188,31 +186,6 @@ def preview(reenactor: Reenactor, heads: Sequence[Head], motion: Motion | None, 
     only = np.linspace(0, count - 1, _STOPS).round()
     frames = list(morph(reenactor, heads, motion, replace(settings, resolution=reenactor.size), only.astype(int)))
     return np.concatenate([np.concatenate(frames[i : i + _COLUMNS], 1) for i in range(0, _STOPS, _COLUMNS)])
-
-
-def is_driver(path: Path) -> bool:
-    """Whether a path is one of what moves: videos and folders."""
-    return path.is_dir() or path.suffix.lower() in VIDEOS
-
-
-def check_output(path: Path, kinds: Collection[str], overwrite: bool, inputs: Iterable[Path]) -> None:
-    """Raises OutputError for a target that cannot be written or is an input, before any work is done for it."""
-    check_target(path, kinds, overwrite)
-    if path.resolve() in (each.resolve() for each in inputs):
-        raise OutputError(f"{path}: is also an input; choose another output")
-
-
-def opened(config: Mapping[str, Any]) -> Reenactor:
-    """The library as a configuration wants it: model, device, landmarks and threads."""
-    if config["threads"]:
-        torch.set_num_threads(config["threads"])
-    return Reenactor(load_checkpoint(config["model"]), config["device"], detectors(**config["landmarks"]))
-
-
-def tracked(reenactor: Reenactor, driver: Video, config: Mapping[str, Any]) -> Motion:
-    """The motion of a driver's `driver_face`, smoothed by `smooth`."""
-    frames = tqdm(driver, "landmarks", driver.frame_count_estimate, disable=None, unit="frame", leave=False)
-    return reenactor.track(frames, config["driver_face"], config["smooth"], driver.rate, str(driver.path))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,6 @@ from tqdm import tqdm
 from fewshot_heads.cli import make_parser, run, split_overrides
 from fewshot_heads.config import plain
 from fewshot_heads.creative.cast import Acting, Cast, check_made_by, load_person
-from fewshot_heads.creative.morph import check_output, is_driver, opened, tracked
 from fewshot_heads.datasets.sources import PICTURES as READ
 from fewshot_heads.errors import BadInput, NoFaceFound, UsageError
 from fewshot_heads.head import Head
@@ -36,6 +35,7 @@ from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.metrics import Identity, csim
 from fewshot_heads.painter import stickmen_of
 from fewshot_heads.reenactor import Reenactor
+from fewshot_heads.tasks import check_output, is_driver, opened, tracked
 from fewshot_heads.video import WRITTEN, VideoWriter
 from fewshot_heads.video_reader import read_video
 
