@@ -115,7 +115,7 @@ def painting(reenactor: Reenactor, batch: int) -> Callable[[], torch.Tensor]:
         if not networks.generator.textured:
             return networks.generator(stickman, style)
         flows = carrying_flow(points, points * 0.97)[:, None].to(device)  # the spline is solved where `Painter` does
-        return networks.generator(stickman, style, Texture(source[:, None], flows, weights, source, opened))
+        return networks.generator(stickman, style, Texture(source[:, None], flows, weights, source, opened, opened))
 
     return call
 

@@ -15,7 +15,7 @@ from fewshot_heads.head import Head
 from fewshot_heads.images import to_tensor, to_uint8
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import control_points, pose_distance
-from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
+from fewshot_heads.landmarks.stickman import draw_head, draw_opened, draw_stickman
 from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.texture import carrying_flow, normalise, resize_flow, sample
 
@@ -41,7 +41,9 @@ class Painter:
         self.palette = torch.from_numpy(palette.astype(np.float32)).to(device)
         self.large, self.images = self.large.to(device), self.images.to(device)
         # On the CPU: the spline's system is small, and its points come from there.
-        self.points = torch.from_numpy(np.stack([control_points(face) for face in head.landmarks]))
+        points = np.stack([control_points(face) for face in head.landmarks])
+        self.points = torch.from_numpy(points)
+        self.own = torch.from_numpy(draw_head(points[0], size))[None, None].to(device)
 
     @torch.inference_mode()
     def paint(self, faces: Sequence[Landmarks], large: bool) -> np.ndarray:
@@ -58,7 +60,7 @@ class Painter:
         if not self.generator.textured:
             return self.generator(stickmen, style)
         texture, place = self._texture(faces)
-        texture = texture._replace(still=_seated(texture.still, seat))
+        texture = texture._replace(still=_seated(texture.still, seat), own=_seated(texture.own, seat))
         layers = self.generator.layers(stickmen, style, texture)
         layers = layers._replace(paint=torch.einsum("ij,bjhw->bihw", self.palette, layers.paint + 1) - 1)
         if large:
@@ -82,7 +84,8 @@ class Painter:
         opened = [draw_opened(own, face.points, self.size) for own, face in zip(shown, faces, strict=True)]
         shut = torch.from_numpy(np.stack(opened)).to(still.device)[:, None]
         flows = flows.unflatten(0, (count, used)).to(still.device)
-        return Texture(self.images[place], flows, weights, still, shut), place
+        own = self.own.expand(count, -1, -1, -1)
+        return Texture(self.images[place], flows, weights, still, shut, own), place
 
 
 def stickmen_of(faces: Sequence[Landmarks], size: int) -> Tensor:

@@ -59,7 +59,8 @@ def texture_of(episode: Episode) -> Texture:
     with torch.autocast(pictures.device.type, enabled=False):
         flow = carrying_flow(normalise(episode["source_points"], size), normalise(episode["driver_points"], size))
     shown = pictures[rows, episode["shown"]]
-    return Texture(shown[:, None], flow[:, None], torch.ones_like(flow[:, :1, 0, 0]), pictures[:, 0], episode["opened"])
+    weights = torch.ones_like(flow[:, :1, 0, 0])
+    return Texture(shown[:, None], flow[:, None], weights, pictures[:, 0], episode["opened"], episode["own"])
 
 
 @torch.no_grad()

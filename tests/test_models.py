@@ -32,7 +32,7 @@ def texture(size, pictures=1, batch=2):
     images = torch.rand(batch, pictures, 3, size, size) * 2 - 1
     flows = identity_grid(64, images).expand(batch, pictures, -1, -1, -1)
     weights, opened = torch.full((batch, pictures), 1 / pictures), torch.zeros(batch, 1, size, size)
-    return Texture(images, flows, weights, images[:, 0], opened)
+    return Texture(images, flows, weights, images[:, 0], opened, torch.zeros_like(opened))
 
 
 def test_adain_sets_mean_and_deviation_of_every_channel():
@@ -81,6 +81,19 @@ def test_a_frame_is_made_of_the_layer_its_mask_names(share, wanted):
     flows = shown.resized_flows(64)
     layers = {"still": shown.still, "carried": shown.carried(flows), "paint": paint}
     torch.testing.assert_close(Layers(paint, logits, flows).compose(shown), layers[wanted], atol=1e-4, rtol=0)
+
+
+def test_the_still_picture_never_shows_its_own_head():
+    torch.manual_seed(0)
+    generator, stickman, seen = build(TINY).generator, torch.rand(2, 3, 64, 64), texture(64)
+    style = generator.project(torch.rand(2, 8))
+    own = torch.zeros(2, 1, 64, 64)
+    own[:, :, 20:30, 20:30] = 1
+    free, bound = (
+        generator.layers(stickman, style, seen._replace(own=mask)).mask.softmax(1) for mask in (own * 0, own)
+    )
+    assert free[:, 0, 20:30, 20:30].min() > 0.01 and bound[:, 0, 20:30, 20:30].max() < 1e-6
+    torch.testing.assert_close(bound[:, :, :19, :19], free[:, :, :19, :19])
 
 
 def test_what_has_opened_is_painted():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
+from fewshot_heads.landmarks.stickman import draw_head, draw_opened, draw_stickman
 from tests.faces import face
 
 
@@ -42,3 +42,8 @@ def test_a_mouth_that_opens_is_marked_and_one_that_was_open_is_not():
     x, y = wide[60:68].mean(0).astype(int)
     assert opened[y, x] == 1 and opened[: y - 40].max() == 0
     assert draw_opened(wide, wide, 256).max() == 0 and draw_opened(wide, shut, 256).max() == 0
+
+
+def test_a_head_is_its_hull_with_a_soft_edge():
+    head = draw_head(np.array([[100, 80], [160, 80], [160, 180], [100, 180], [130, 130]], float), 256)
+    assert head[130, 130] == 1 and head[40, 40] == 0 and 0 < head[130, 94] < 1

@@ -16,7 +16,7 @@ from fewshot_heads.errors import BadInput
 from fewshot_heads.images import to_tensor
 from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 from fewshot_heads.landmarks.geometry import control_points
-from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
+from fewshot_heads.landmarks.stickman import draw_head, draw_opened, draw_stickman
 
 _PATCHES = (0.5, 0.25, 0.25)  # shares of the patches at the mouth, about the face, farther out
 _TURNED_STILLS = 0.5  # the rest keeps A to A exact; measured: with fewer of those the surroundings of the face suffer
@@ -131,7 +131,7 @@ def assemble(
 
     A dict of tensors, S the clip's size:
     pictures, stickmen [K, 3, S, S] in [-1, 1]: what the embedder sees; the first is the one whose background stays;
-    shown []: which of them the texture shows; opened [1, S, S]: see `models.generator.Texture`;
+    shown []: which of them the texture shows; opened, own [1, S, S]: see `models.generator.Texture`;
     driver, stickman [3, S, S]: the truth and its landmarks;
     source_points, driver_points [N, 2]: control points of the shown picture and of the driver, pixels;
     regions [3, S, S], 0 to 1: eyes, mouth, and what opens between shown picture and driver;
@@ -153,6 +153,7 @@ def assemble(
         "stickmen": to_tensor(np.stack([stickmen[i] for i in shots])),
         "shown": torch.tensor(shown),
         "opened": torch.from_numpy(opened)[None],
+        "own": torch.from_numpy(draw_head(control_points(faces[shots[0]]), size))[None],
         "driver": to_tensor(change.picture(clip.frames[driver])),
         "stickman": to_tensor(draw_stickman(goal.points, size)),
         "source_points": torch.from_numpy(control_points(source)),

@@ -66,6 +66,14 @@ def draw_opened(source: np.ndarray, driver: np.ndarray, size: int) -> np.ndarray
     return canvas.astype(np.float32) / 255
 
 
+def draw_head(points: np.ndarray, size: int) -> np.ndarray:
+    """Where a head is: float32 [size, size], 0 to 1, the hull of its control points [N, 2] (pixels) and a soft edge."""
+    canvas = np.zeros((size, size), np.uint8)
+    cv2.fillConvexPoly(canvas, cv2.convexHull(points.round().astype(np.int32)), 255)
+    wide = max(round(size * 9 / 256), 1)
+    return cv2.GaussianBlur(cv2.dilate(canvas, np.ones((wide, wide))), (0, 0), size * 3 / 256).astype(np.float32) / 255
+
+
 def _opening(outline: np.ndarray) -> float:
     """Area of an eye or mouth [N, 2] over its width squared."""
     x, y = outline.T

@@ -27,7 +27,8 @@ class Texture(NamedTuple):
     flows [B, T, s, s, 2]: where each comes from (`warp.carrying_flow`);
     weights [B, T], rows sum to 1: how much each counts;
     still [B, 3, S, S]: the first picture, whose background is kept;
-    opened [B, 1, S, S], 0 to 1: mouths and eyes that are shut in the picture (`landmarks.stickman.draw_opened`).
+    opened [B, 1, S, S], 0 to 1: mouths and eyes that are shut in the picture (`landmarks.stickman.draw_opened`);
+    own [B, 1, S, S], 0 to 1: where the still picture shows its own head (`landmarks.stickman.draw_head`).
     """
 
     images: Tensor
@@ -35,6 +36,7 @@ class Texture(NamedTuple):
     weights: Tensor
     still: Tensor
     opened: Tensor
+    own: Tensor
 
     def carried(self, flows: Tensor) -> Tensor:
         """The weighted pictures along flows [B, T, h, w, 2]: [B, 3, h, w]."""
@@ -133,8 +135,10 @@ class Generator(nn.Module):
         flows = texture.resized_flows(self.size)
         pictures = torch.cat([texture.still, texture.carried(flows), stickman], 1)
         detail, correction = self._decide(pictures, self._hint(texture), style)
-        # What has just opened is in no source pixel: leave it to the paint.
-        distrust = torch.cat([texture.opened, texture.opened, torch.zeros_like(texture.opened)], 1)
+        # What has just opened is in no source pixel: leave it to the paint. The still picture's own head has left its
+        # place, or the carried one is the same.
+        still = torch.maximum(texture.opened, texture.own)
+        distrust = torch.cat([still, texture.opened, torch.zeros_like(still)], 1)
         mask = detail[:, 3:] - _DISTRUST * distrust
         return Layers(_smooth(torch.tanh(detail[:, :3])), mask, flows + correction[:, None])
 
