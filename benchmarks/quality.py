@@ -91,8 +91,15 @@ def _account(chosen: Mapping[str, Any], clips: Sequence[Any], portraits: Sequenc
         "models": {name: model.sha256 for name, model in models.items()},
         "judges": hashes(chosen),
         "data": {"clips": Path(chosen["clips"]).name, **data},
-        "settings": {key: value for key, value in chosen.items() if key not in _FREE},
+        "settings": {key: _without_folders(value) for key, value in chosen.items() if key not in _FREE},
     }
+
+
+def _without_folders(value: Any) -> Any:
+    """Files by name alone: where they lie is nobody's business, and what they are their hashes say."""
+    if isinstance(value, dict):
+        return {key: _without_folders(each) for key, each in value.items()}
+    return Path(value).name if isinstance(value, str) and Path(value).exists() else value
 
 
 def _same_settings(out: Path, account: Mapping[str, Any]) -> None:
