@@ -14,8 +14,8 @@ import numpy as np
 
 from fewshot_heads import read_image, read_video
 from fewshot_heads.datasets.shards import INDEX, ShardClip, open_shards
-from fewshot_heads.datasets.sources import PICTURES
 from fewshot_heads.errors import BadInput, NoFaceFound
+from fewshot_heads.images import PICTURES
 from fewshot_heads.landmarks import Detector
 from fewshot_heads.landmarks.geometry import Crop
 

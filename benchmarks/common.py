@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fewshot_heads.config import hint
 from fewshot_heads.errors import BadInput, FewshotHeadsError
 
 
@@ -24,9 +24,8 @@ def settings(defaults: dict[str, Any], argv: Sequence[str]) -> dict[str, Any]:
     for argument in argv:
         key, equals, value = argument.partition("=")
         if not equals or key not in defaults:
-            near = difflib.get_close_matches(key, defaults, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(defaults)}"
-            raise BadInput(f"unknown setting {argument!r}; {hint}")
+            meant = hint(key, defaults) or f"; the keys are {', '.join(defaults)}"
+            raise BadInput(f"unknown setting {argument!r}{meant}")
         try:
             chosen[key] = type(defaults[key])(value)
         except ValueError as error:

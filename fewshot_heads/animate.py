@@ -35,13 +35,12 @@ def _parser() -> argparse.ArgumentParser:
         "animate",
         "SOURCE [SOURCE ...] DRIVER [-o OUTPUT] [--overwrite] [key=value ...]",
         "Animates the person in one or few pictures with the motion of a driving video.",
+        ".mp4, .webm or .gif; default <source>_<driver>.mp4 here",
     )
     parser.add_argument(
         "inputs", nargs="+", metavar="SOURCE ... DRIVER",
         help="pictures of one person, or one saved head (.safetensors); last the driver: a video, gif or folder",
     )  # fmt: skip
-    parser.add_argument("-o", "--output", type=Path, help=".mp4, .webm or .gif; default <source>_<driver>.mp4 here")
-    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     return parser
 
 

@@ -16,7 +16,7 @@ from fewshot_heads.errors import FewshotHeadsError, UsageError
 _OVERRIDE = re.compile(r"[+~]?[a-z_][\w.]*=")
 
 
-def make_parser(task: str, usage: str, description: str) -> argparse.ArgumentParser:
+def make_parser(task: str, usage: str, description: str, output: str | None = None) -> argparse.ArgumentParser:
     """The parser of a task's command line, with the keys of conf/<task>.yaml in its help."""
     keys = "\n".join(f"  {key + '=' + default:<26} {text}" for key, default, text in describe(task))
     parser = argparse.ArgumentParser(
@@ -26,6 +26,9 @@ def make_parser(task: str, usage: str, description: str) -> argparse.ArgumentPar
         epilog=f"keys and their defaults:\n{keys}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    if output is not None:
+        parser.add_argument("-o", "--output", type=Path, help=output)
+        parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 

@@ -36,10 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "SOURCE [SOURCE ...] [-o HEAD] [--overwrite] [key=value ...]",
         "Tunes the generator on pictures of one person. HEAD, a .safetensors, is a source of `animate`; the picture "
         "<HEAD>_before_after.jpg shows what it changed.",
+        "default <source>_head.safetensors here",
     )
     parser.add_argument("inputs", nargs="+", metavar="SOURCE", help="pictures of one person, a video, or a saved head")
-    parser.add_argument("-o", "--output", type=Path, help="default <source>_head.safetensors here")
-    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     arguments = parser.parse_intermixed_args(argv)
     return run(lambda: _fine_tune(arguments.inputs, arguments.output, arguments.overwrite), arguments.debug)
 

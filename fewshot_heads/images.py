@@ -23,6 +23,7 @@ from fewshot_heads.provenance import Provenance
 
 MIN_SIDE = 32
 MAX_PIXELS = 500_000_000  # twenty times a large camera's; beyond it a picture is a mistake or an attack
+PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}  # read from folders
 WRITTEN = (".png", ".jpg", ".jpeg", ".webp")
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
 

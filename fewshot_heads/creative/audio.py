@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         "audio",
         "PORTRAIT SOUND [-o OUTPUT] [--overwrite] [--preview] [key=value ...]",
         "Music or speech drives the face of a portrait. react.SIGNAL=TARGET:AMOUNT,... says what moves what.",
+        ".mp4, .webm or .gif; default <portrait>_<sound>.mp4 here",
     )
     modes = {mode: plain("audio", [f"mode={mode}"]) for mode in ("music", "speech")}
     own = ["attack", "release", "gate", "liveliness", "blinks"]
@@ -62,8 +63,6 @@ def _parser() -> argparse.ArgumentParser:
     parts = ["keys of the modes and their defaults:", *table, "", "signals (0 to 1), then targets:", *words]
     parser.epilog = "\n".join([str(parser.epilog), "", *parts])
     parser.add_argument("inputs", nargs="+", metavar="PORTRAIT SOUND", help="a picture or saved head; any sound file")
-    parser.add_argument("-o", "--output", type=Path, help=".mp4, .webm or .gif; default <portrait>_<sound>.mp4 here")
-    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     parser.add_argument("--preview", action="store_true", help="only a picture (.png, .jpg) of moments and curves")
     return parser
 

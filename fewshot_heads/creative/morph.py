@@ -139,13 +139,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "morph",
         "PERSON PERSON [PERSON ...] [DRIVER] [-o OUTPUT] [--overwrite] [--preview] [key=value ...]",
         "One person becomes the next, moved by a driving video or, without one, looking about and blinking.",
+        ".mp4, .webm or .gif; default <first>_to_<last>.mp4 here",
     )
     parser.add_argument(
         "inputs", nargs="+", metavar="PERSON ... DRIVER",
         help="a picture of each person, or their saved head (.safetensors); last, if any, a video, gif or folder",
     )  # fmt: skip
-    parser.add_argument("-o", "--output", type=Path, help=".mp4, .webm or .gif; default <first>_to_<last>.mp4 here")
-    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     parser.add_argument("--preview", action="store_true", help=f"only a picture of {_STOPS} frames; default a .jpg")
     arguments = parser.parse_intermixed_args(argv)
     return run(lambda: _morph(arguments), arguments.debug)

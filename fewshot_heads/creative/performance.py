@@ -7,7 +7,6 @@ mouth and brows go where real ones go; a signal makes all that larger. Lids clos
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from fractions import Fraction
 from math import isfinite, pi
@@ -15,6 +14,7 @@ from math import isfinite, pi
 import cv2
 import numpy as np
 
+from fewshot_heads.config import hint
 from fewshot_heads.creative.basis import BROWS, EYES, MOUTH, MotionBasis
 from fewshot_heads.creative.signals import SIGNALS, followed, pulses
 from fewshot_heads.errors import UsageError
@@ -65,9 +65,7 @@ def parse_reactions(react: Mapping[str, str]) -> list[tuple[str, str, float]]:
 
 def _check(where: str, word: str, known: Mapping[str, str]) -> None:
     if word not in known:
-        nearest = difflib.get_close_matches(word, known, 1, 0.5)
-        meant = f"; did you mean '{nearest[0]}'?" if nearest else ""
-        raise UsageError(f"{where}: unknown '{word}'; there is {', '.join(known)}{meant}")
+        raise UsageError(f"{where}: unknown '{word}'; there is {', '.join(known)}{hint(word, known)}")
 
 
 def perform(

@@ -25,9 +25,9 @@ from tqdm import tqdm
 from fewshot_heads.cli import make_parser, run, split_overrides
 from fewshot_heads.config import plain
 from fewshot_heads.creative.cast import Acting, Cast, check_made_by, load_person
-from fewshot_heads.datasets.sources import PICTURES as READ
 from fewshot_heads.errors import BadInput, NoFaceFound, UsageError
 from fewshot_heads.head import Head
+from fewshot_heads.images import PICTURES as READ
 from fewshot_heads.images import WRITTEN as PICTURES
 from fewshot_heads.images import to_tensor, write_image
 from fewshot_heads.landmarks import Landmarks
@@ -165,16 +165,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "portrait",
         "PHOTO [DRIVER] bank=FOLDER [-o OUTPUT] [--overwrite] [--preview] [key=value ...]",
         "The sitter of a picture, re-imagined out of a memory of faces; moved by a driving video, if there is one.",
+        "a picture or, with a driver, .mp4, .webm or .gif; default <photo>_remembered.jpg or .mp4 here",
     )
     parser.add_argument(
         "inputs", nargs="+", metavar="PHOTO DRIVER",
         help="a picture of the sitter or a saved head (.safetensors); then, if any, a video, gif or folder of frames",
     )  # fmt: skip
-    parser.add_argument(
-        "-o", "--output", type=Path,
-        help="a picture or, with a driver, .mp4, .webm or .gif; default <photo>_remembered.jpg or .mp4 here",
-    )  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     parser.add_argument("--preview", action="store_true", help="only a picture of strengths 0 to 1, without the driver")
     arguments = parser.parse_intermixed_args(argv)
     return run(lambda: _portrait(arguments), arguments.debug)
