@@ -14,6 +14,7 @@ import torch
 from benchmarks import peers
 from fewshot_heads import Reenactor
 from fewshot_heads.checkpoint import load_checkpoint
+from fewshot_heads.config import plain
 from fewshot_heads.errors import BadInput
 from fewshot_heads.images import to_tensor, to_uint8
 from fewshot_heads.landmarks import Detector, Landmarks
@@ -100,7 +101,7 @@ def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Col
     still; warp; NAME, NAME+absolute, NAME+tuned, NAME+absolute+tuned for a NAME of `models`; a NAME of `peers`;
     module:function, a Python callable that is a `peers.Peer`. Raises BadInput for anything else.
     """
-    tuning = replace(from_config()[0], steps=chosen["tuning_steps"], seed=chosen["seed"])
+    tuning = replace(from_config(plain("fine_tune"))[0], steps=chosen["tuning_steps"], seed=chosen["seed"])
     reenactors: dict[str, Reenactor] = {}
     columns: dict[str, Column] = {}
     for column in chosen["columns"]:

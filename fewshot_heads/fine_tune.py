@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fewshot_heads.cli import make_parser, run, split_overrides
-from fewshot_heads.config import compose
+from fewshot_heads.config import plain
 from fewshot_heads.errors import OutputError, UsageError
 from fewshot_heads.head import Head
 from fewshot_heads.images import check_target, write_image
@@ -57,8 +57,8 @@ def _fine_tune(inputs: Sequence[str], output: Path | None, overwrite: bool) -> P
 
     from fewshot_heads.tuning import from_config
 
-    config = compose("fine_tune", overrides)
-    tuning, criterion = from_config(overrides)
+    config = plain("fine_tune", overrides)
+    tuning, criterion = from_config(config)
     reenactor = opened(config)
     head = _head(reenactor, sources, config)
     with tqdm(desc="fine-tune", disable=None, unit="step") as bar:
@@ -77,18 +77,18 @@ def _fine_tune(inputs: Sequence[str], output: Path | None, overwrite: bool) -> P
 def _head(reenactor: Reenactor, sources: Sequence[Path], config: Any) -> Head:
     moving = [source for source in sources if source.suffix.lower() in VIDEOS or source.suffix == ".safetensors"]
     if not moving:
-        return reenactor.embed(sources, config.face)
+        return reenactor.embed(sources, config["face"])
     if len(sources) > 1:
         raise UsageError(f"{moving[0]}: a video or a saved head is the only source; leave the others out")
     if moving[0].suffix == ".safetensors":
         return Head.load(moving[0])
     video = read_video(moving[0])
     frames = tqdm(video, "landmarks", video.frame_count_estimate, disable=None, unit="frame", leave=False)
-    motion = reenactor.track(frames, config.face, 0, video.rate, str(moving[0]))
+    motion = reenactor.track(frames, config["face"], 0, video.rate, str(moving[0]))
     seen = sorted(set(range(len(motion))) - set(motion.lost))
-    chosen = [seen[i] for i in spread_of_poses([motion.landmarks[i] for i in seen], config.frames)]
+    chosen = [seen[i] for i in spread_of_poses([motion.landmarks[i] for i in seen], config["frames"])]
     kept = {i: frame for i, frame in enumerate(video) if i in set(chosen)}
-    return reenactor.embed([kept[i] for i in chosen], config.face)
+    return reenactor.embed([kept[i] for i in chosen], config["face"])
 
 
 def before_and_after(reenactor: Reenactor, head: Head, tuned: Head) -> np.ndarray:

@@ -15,8 +15,8 @@ import av
 import av.filter
 import numpy as np
 
+from fewshot_heads.decoding import decoded
 from fewshot_heads.errors import BadInput
-from fewshot_heads.video_reader import decoded
 
 ENCODED = {".mp4": "aac", ".webm": "libopus"}
 COPIED = {".mp4": {"aac", "mp3", "ac3", "eac3", "opus"}, ".webm": {"opus", "vorbis"}}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -68,9 +68,8 @@ class Tuned:
     curve: list[tuple[int, float]]
 
 
-def from_config(overrides: Sequence[str] = ()) -> tuple[Tuning, Table]:
-    """The settings and terms of conf/fine_tune.yaml after overrides."""
-    config = plain("fine_tune", overrides)
+def from_config(config: Mapping[str, Any]) -> tuple[Tuning, Table]:
+    """The settings and terms of a composed conf/fine_tune.yaml."""
     return Tuning(**{field.name: config[field.name] for field in fields(Tuning)}), config["criterion"]
 
 
@@ -79,7 +78,7 @@ def personalise(
     criterion: Table | None = None, on_step: Callable[[int, int], object] | None = None,
 ) -> Head:  # fmt: skip
     """`head` with a generator tuned on the pictures of `learner`; see `Reenactor.fine_tune`."""
-    settings, table = from_config()
+    settings, table = from_config(plain("fine_tune"))
     settings = replace(tuning or settings, **({"steps": steps} if steps else {}))
     networks = checkpoint.networks
     device = next(networks.parameters()).device

@@ -14,11 +14,12 @@ import av.filter
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
+from fewshot_heads.decoding import BT601, BT709, colorspace
 from fewshot_heads.errors import OutputError
 from fewshot_heads.images import check_target, refused, whole_file
 from fewshot_heads.provenance import UNNAMED, Provenance, mark
 from fewshot_heads.sound import Sound, Sounding, packets
-from fewshot_heads.video_reader import BT601, BT709, Video, colorspace, exact_rate, read_video
+from fewshot_heads.video_reader import Video, exact_rate, read_video
 
 __all__ = ["Video", "VideoWriter", "exact_rate", "read_video"]
 

@@ -14,14 +14,13 @@ from typing import Any, NamedTuple
 import av
 import imageio.v3 as iio
 import numpy as np
-from av.video.reformatter import Colorspace
 from PIL import Image
 
+from fewshot_heads.decoding import decoded, display_matrix, picture_stream, pixels
 from fewshot_heads.errors import BadInput
 from fewshot_heads.images import read_image
 
 VIDEOS = {".mp4", ".mov", ".webm", ".avi", ".mpg", ".mpeg", ".mkv", ".m4v", ".wmv", ".flv", ".ts", ".3gp", ".gif"}
-BT709, BT601 = 1, 6  # as files tag them
 
 
 class Timed(NamedTuple):
@@ -114,7 +113,7 @@ def _open_container(path: Path, rate: Fraction | None) -> Video:
         with av.open(str(path)) as container:
             if container.format.name.endswith(("_pipe", "image2")):
                 raise BadInput(f"{path}: a single picture; give a video, a gif or a folder of frames")
-            stream = _picture_stream(container)
+            stream = picture_stream(container)
             if stream is None:
                 raise BadInput(f"{path}: there is no video in this file; give one with pictures")
             average = stream.average_rate or stream.base_rate or Fraction(25)
@@ -136,14 +135,9 @@ def _open_container(path: Path, rate: Fraction | None) -> Video:
     return Video(path, exact, width, height, sound, duration, first.time, lambda: _container_frames(path))
 
 
-def _picture_stream(container: Any) -> Any:
-    cover = av.stream.Disposition.attached_pic
-    return next((stream for stream in container.streams.video if not stream.disposition & cover), None)
-
-
 def _container_frames(path: Path, warn: bool = True) -> Generator[Timed, None, None]:
     with av.open(str(path)) as container:
-        stream = _picture_stream(container)
+        stream = picture_stream(container)
         stream.thread_type = "AUTO"
         aspect = stream.sample_aspect_ratio  # not to be asked for once the container is closed
         step = 1 / (stream.average_rate or stream.base_rate or Fraction(25))
@@ -151,66 +145,17 @@ def _container_frames(path: Path, warn: bool = True) -> Generator[Timed, None, N
         turn: list[int] | None = None
         count, end = 0, Fraction(0)
         for frame in decoded(container, stream, damage):
-            turn = turn or _display_matrix(frame)
+            turn = turn or display_matrix(frame)
             stamp = frame.pts if frame.pts is not None else frame.dts
             time = end if stamp is None else Fraction(stamp * frame.time_base)
             lasts = Fraction((frame.duration or 0) * frame.time_base)
             count, end = count + 1, time + (lasts or step)
-            yield Timed(time, lasts, lambda frame=frame, turn=turn: _pixels(frame, aspect, turn))  # type: ignore[misc]
+            yield Timed(time, lasts, lambda frame=frame, turn=turn: pixels(frame, aspect, turn))  # type: ignore[misc]
         if not stream.duration and container.duration:  # Matroska marks no cut, but says how long the file should be
             announced = Fraction(container.duration + (container.start_time or 0), av.time_base)
             damage += ["shorter than announced"] * (announced - end > Fraction(1, 2))
         if damage and warn:
             warnings.warn(f"{path}: damaged or cut off ({damage[0]}); {count} frames could be read", stacklevel=2)
-
-
-def decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
-    """The stream's sound frames; what is lost is noted in `damage`."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-            if packet is None:
-                return
-        except av.FFmpegError as error:
-            damage.append(error.strerror or "unreadable")
-            return
-        try:
-            frames = packet.decode()
-        except av.FFmpegError as error:
-            damage.append(error.strerror or "undecodable")
-            continue
-        damage += ["a packet is cut off"] * packet.is_corrupt
-        for frame in frames:
-            if frame.is_corrupt:
-                damage.append("a frame is corrupt")
-            else:
-                yield frame
-
-
-def _display_matrix(frame: Any) -> list[int]:
-    """The first five entries of a frame's display matrix. Asked of one frame only: in PyAV the question ties the
-    frame to itself, and a hundred megabytes of pictures then wait for the garbage collector."""
-    found = [bytes(data) for data in frame.side_data if data.type.name == "DISPLAYMATRIX"]
-    return np.frombuffer(found[0], np.int32)[:5].tolist() if found else [1, 0, 0, 0, 1]
-
-
-def _pixels(frame: Any, aspect: Fraction | None, display_matrix: list[int]) -> np.ndarray:
-    """The frame as it should be seen: in RGB by its colour tags (or the custom for its size), turned, unsqueezed."""
-    width = frame.width if not aspect else max(1, round(frame.width * aspect))
-    tagged = frame.colorspace in (*Colorspace, BT601)
-    image = frame.to_ndarray(
-        format="rgb24", width=width, src_colorspace=None if tagged else colorspace(frame.width, frame.height)
-    )
-    x_x, x_y, _, y_x, y_y = display_matrix
-    if abs(x_y) > abs(x_x):
-        image, x_x, y_y = image.swapaxes(0, 1), y_x, x_y
-    return np.ascontiguousarray(image[:: -1 if y_y < 0 else 1, :: -1 if x_x < 0 else 1])
-
-
-def colorspace(width: int, height: int) -> Colorspace:
-    """BT.601 for small pictures, BT.709 for large: what players take an untagged video for."""
-    return Colorspace.ITU709 if width >= 1280 or height > 576 else Colorspace.ITU601
 
 
 # Reading: a gif, a folder

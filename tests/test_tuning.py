@@ -8,6 +8,7 @@ import torch
 
 from fewshot_heads import BadInput, Head, Reenactor, VideoWriter, WeightsMismatch, read_image
 from fewshot_heads.checkpoint import load_checkpoint, load_critic, save_checkpoint
+from fewshot_heads.config import plain
 from fewshot_heads.criteria import Criteria
 from fewshot_heads.datasets.clips import Excerpt
 from fewshot_heads.fine_tune import main
@@ -59,7 +60,7 @@ def test_more_pictures_take_more_steps():
 
 
 def test_the_dataclass_has_the_defaults_of_the_configuration():
-    assert from_config()[0] == Tuning()
+    assert from_config(plain("fine_tune"))[0] == Tuning()
 
 
 def test_pictures_held_out_of_eight_are_seen_better_after_tuning(reenactor, mona):
