@@ -11,11 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fewshot_heads.backdrop import Backdrop, blended
 from fewshot_heads.head import Head
 from fewshot_heads.images import to_tensor, to_uint8
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import control_points, pose_distance
-from fewshot_heads.landmarks.stickman import draw_head, draw_opened, draw_stickman
+from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
 from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.texture import carrying_flow, normalise, resize_flow, sample
 
@@ -38,12 +39,13 @@ class Painter:
         pictures = to_tensor(head.textures)
         self.images, self.large = _resized(pictures, size), _resized(pictures, resolution or pictures.shape[-1])
         palette = _palette(to_uint8(self.images[0]), head.landmarks[0].points)
+        points = np.stack([control_points(face) for face in head.landmarks])
+        self.backdrop = Backdrop(to_uint8(self.images), points, device)
         self.palette = torch.from_numpy(palette.astype(np.float32)).to(device)
         self.large, self.images = self.large.to(device), self.images.to(device)
+        self.stills, self.large_stills = (self.backdrop.pictures(each) for each in (self.images, self.large))
         # On the CPU: the spline's system is small, and its points come from there.
-        points = np.stack([control_points(face) for face in head.landmarks])
         self.points = torch.from_numpy(points)
-        self.own = torch.from_numpy(draw_head(points[0], size))[None, None].to(device)
 
     @torch.inference_mode()
     def paint(self, faces: Sequence[Landmarks], large: bool) -> np.ndarray:
@@ -59,33 +61,34 @@ class Painter:
         stickmen = stickmen_of(faces, self.size).to(self.device)
         if not self.generator.textured:
             return self.generator(stickmen, style)
-        texture, place = self._texture(faces)
+        texture, place, behind = self._texture(faces)
         texture = texture._replace(still=_seated(texture.still, seat), own=_seated(texture.own, seat))
         layers = self.generator.layers(stickmen, style, texture)
         layers = layers._replace(paint=torch.einsum("ij,bjhw->bihw", self.palette, layers.paint + 1) - 1)
         if large:
-            still = self.large[:1].expand(len(faces), -1, -1, -1)
+            still = blended(self.large_stills, *behind)
             texture = texture._replace(images=self.large[place], still=_seated(still, seat))
         return layers.compose(texture)
 
-    def _texture(self, faces: Sequence[Landmarks]) -> tuple[Texture, Tensor]:
-        """For each face the pictures nearest to it in pose and expression, and their indices [B, T]."""
+    def _texture(self, faces: Sequence[Landmarks]) -> tuple[Texture, Tensor, tuple[Tensor, Tensor]]:
+        """For each face the pictures nearest to it in pose and expression, their indices [B, T], and of the pictures
+        behind it the indices and shares that `Backdrop.behind` gives."""
         count = len(faces)
         away = torch.tensor([[pose_distance(own, face) for own in self.landmarks] for face in faces])
         nearest, place = away.topk(min(_IN_USE, len(self.landmarks)), largest=False)
         weights = torch.softmax(-nearest / _BLEND_SHARPNESS, 1).to(self.style.device)
         driver = torch.from_numpy(np.stack([control_points(face) for face in faces]))
+        use, shares, own = self.backdrop.behind(driver)
         source = self.points[place]
         used = place.shape[1]
         driver = driver[:, None].expand(-1, used, -1, -1)
         flows = carrying_flow(normalise(source, self.size).flatten(0, 1), normalise(driver, self.size).flatten(0, 1))
-        still = self.images[:1].expand(count, -1, -1, -1)
+        still = blended(self.stills, use, shares)
         shown = [self.landmarks[i].points for i in place[:, 0]]
         opened = [draw_opened(own, face.points, self.size) for own, face in zip(shown, faces, strict=True)]
         shut = torch.from_numpy(np.stack(opened)).to(still.device)[:, None]
         flows = flows.unflatten(0, (count, used)).to(still.device)
-        own = self.own.expand(count, -1, -1, -1)
-        return Texture(self.images[place], flows, weights, still, shut, own), place
+        return Texture(self.images[place], flows, weights, still, shut, own), place, (use, shares)
 
 
 def stickmen_of(faces: Sequence[Landmarks], size: int) -> Tensor:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from fewshot_heads.backdrop import framed_alike
 from fewshot_heads.checkpoint import Checkpoint, load_checkpoint, pick_device
 from fewshot_heads.errors import BadInput, NoFaceFound, WeightsMismatch
 from fewshot_heads.head import Head
@@ -62,24 +63,27 @@ class Reenactor:
     def embed(self, pictures: Sequence[str | Path | np.ndarray], face: int = 0, crop: str = "auto") -> Head:
         """One person from K pictures (paths, or uint8 [H, W, 3]).
 
-        The first picture is the one that moves: its background stays. The others add views of the face.
+        The first picture is the one that moves: its background stays. The others add views of the face and, where they
+        show the same scene (frames of one video), of what the head hides.
         face: which face of each picture, 0 is the largest. crop: "auto" frames the head; "full" takes each
         picture as already framed. Raises NoFaceFound, naming the picture.
         """
         if not pictures:
             raise BadInput("embed needs at least one picture")
         _check("crop", crop, ("auto", "full"))
-        shots = [self._shot(picture, i, face, crop) for i, picture in enumerate(pictures)]
-        side = max(min(crop.side, _TEXTURE_SIZES[1]) for _, _, crop in shots)
+        images, faces, crops = zip(*(self._shot(each, i, face, crop) for i, each in enumerate(pictures)), strict=True)
+        if crop == "auto":
+            crops = framed_alike(images, faces, crops)
+        side = max(min(crop.side, _TEXTURE_SIZES[1]) for crop in crops)
         resolution = max(int(np.ceil(side / 32)) * 32, _TEXTURE_SIZES[0])
-        textures = np.stack([_at(crop, resolution).cut(image) for image, _, crop in shots])
-        frames = to_tensor(np.stack([crop.cut(image) for image, _, crop in shots])).to(self.device)
-        landmarks = [crop.to_crop(landmarks) for _, landmarks, crop in shots]
+        shots = list(zip(images, crops, strict=True))
+        textures = np.stack([_at(crop, resolution).cut(image) for image, crop in shots])
+        frames = to_tensor(np.stack([crop.cut(image) for image, crop in shots])).to(self.device)
+        landmarks = [crop.to_crop(face) for face, crop in zip(faces, crops, strict=True)]
         stickmen = stickmen_of(landmarks, self.size).to(self.device)
         e_hat = self.networks.embedder(frames[None], stickmen[None]).mean(1)
         style = self.networks.generator.project(e_hat)
-        image, _, crop_box = shots[0]
-        return Head(e_hat[0].cpu(), style[0].cpu(), textures, landmarks, image, crop_box, self.checkpoint.sha256)
+        return Head(e_hat[0].cpu(), style[0].cpu(), textures, landmarks, images[0], crops[0], self.checkpoint.sha256)
 
     def fine_tune(
         self,

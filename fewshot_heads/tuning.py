@@ -42,7 +42,7 @@ class Tuning:
     ema: decay of the averaged weights, which are the ones kept. augment, pseudo: see `EpisodeSettings`. patch: side in
     pixels of what the perceptual and adversarial terms look at. look_every: steps between looks at the held-out
     pictures. keep: share of the way to the tuned weights that is gone, at most where pictures are held out; more of it
-    gains more on what the pictures show, and loses on what they do not.
+    gains more on what the pictures show, and loses on what they do not. Of fewer than four pictures, n, n / 4 of it.
     seed: the same one tunes the same head.
     """
 
@@ -151,6 +151,8 @@ class _Tuner:
         spared = held_out(count)
         kept = [i for i in range(count) if i not in spared]
         self.steps = settings.steps or schedule(count)
+        # A single picture has little to teach that is not carried from it anyway.
+        self.keep = settings.keep * min(1.0, count / _ENOUGH)
         drawn = EpisodeSettings(1, "uniform", settings.augment, settings.pseudo, criterion.patch)
         self.episodes = Episodes([Excerpt(clip, kept)], self.steps * settings.batch, drawn, settings.seed)
         same = Change.draw(np.random.default_rng(0), self.episodes.size, 0.0)
@@ -172,8 +174,8 @@ class _Tuner:
                 if on_step is not None:
                     on_step(step + 1, self.steps)
         if self.held_out is None:
-            return self._tuned(_between(start, self._state(), self.settings.keep), curve)
-        shares = [_between(start, best, share) for share in np.linspace(0, self.settings.keep, 5)]
+            return self._tuned(_between(start, self._state(), self.keep), curve)
+        shares = [_between(start, best, share) for share in np.linspace(0, self.keep, 5)]
         return self._tuned(min(shares, key=self._loss), curve)
 
     def _step(self, step: int) -> None:

@@ -1,0 +1,123 @@
+"""What several pictures know of the scene behind a head, and what they must not be asked."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from fewshot_heads.backdrop import Backdrop, blended, framed_alike, same_scene
+from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks.geometry import MEAN_HEAD, Crop
+from fewshot_heads.landmarks.stickman import draw_head
+
+SIZE = 128
+
+
+def scene(seed: int) -> np.ndarray:
+    """A wall with large coloured patches."""
+    patches = np.random.default_rng(seed).integers(0, 255, (8, 8, 3)).astype(np.uint8)
+    return cv2.resize(patches, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+
+
+def disc(x: float, y: float = 64, radius: float = 18) -> np.ndarray:
+    """Control points [12, 2] of a head there."""
+    angles = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    return np.stack([x + radius * np.cos(angles), y + radius * np.sin(angles)], axis=1).astype(np.float32)
+
+
+def before(wall: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The wall with a red head before it."""
+    head = draw_head(points, SIZE)[..., None]
+    return (wall * (1 - head) + np.array([255, 0, 0]) * head).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def wall():
+    return scene(0)
+
+
+def behind(images, points, driver):
+    """The backdrop uint8 [S, S, 3] for one driver, and where only heads are seen."""
+    backdrop = Backdrop(np.stack(images), np.stack(points), torch.device("cpu"))
+    use, shares, hidden = backdrop.behind(torch.from_numpy(driver)[None])
+    torch.testing.assert_close(shares.sum(1), torch.ones(1, 1, SIZE, SIZE))
+    pictures = backdrop.pictures(torch.from_numpy(np.stack(images)).float().permute(0, 3, 1, 2))
+    return blended(pictures, use, shares)[0].permute(1, 2, 0).numpy(), hidden[0, 0].numpy()
+
+
+def test_one_picture_is_its_own_backdrop(wall):
+    picture, points = before(wall, disc(40)), disc(40)
+    seen, hidden = behind([picture], [points], disc(90))
+    np.testing.assert_allclose(seen, picture, atol=1e-3)
+    np.testing.assert_allclose(hidden, draw_head(points, SIZE), atol=1e-6)
+
+
+def test_what_one_head_hides_is_taken_from_a_picture_that_sees_it(wall):
+    left, right = disc(30), disc(98)
+    seen, hidden = behind([before(wall, left), before(wall, right)], [left, right], left)
+    behind_it = draw_head(left, SIZE) > 0.95
+    assert hidden[behind_it].max() < 0.1
+    assert np.abs(seen - wall)[behind_it].mean() < 2
+    alone, _ = behind([before(wall, left)], [left], left)
+    assert np.abs(alone - wall)[behind_it].mean() > 50
+
+
+def test_of_many_pictures_the_far_one_shows_what_the_near_ones_hide(wall):
+    points = [disc(x) for x in (28, 30, 32, 34, 36, 98)]
+    seen, hidden = behind([before(wall, each) for each in points], points, disc(32))
+    behind_it = draw_head(disc(32), SIZE) > 0.95
+    assert hidden[behind_it].mean() < 0.05
+    assert np.abs(seen - wall)[behind_it].mean() < 8
+
+
+def test_where_all_heads_are_nobody_sees(wall):
+    near, nearer = disc(60), disc(64)
+    _, hidden = behind([before(wall, near), before(wall, nearer)], [near, nearer], near)
+    both = np.minimum(draw_head(near, SIZE), draw_head(nearer, SIZE)) > 0.99
+    assert hidden[both].min() > 0.9
+
+
+def test_the_picture_whose_head_is_nearest_counts_most(wall):
+    """Shoulders move with the head: the backdrop is that of the moment."""
+    light, dark = np.clip(wall.astype(int) + 4, 0, 255).astype(np.uint8), np.clip(wall.astype(int) - 4, 0, 255)
+    points = [disc(30), disc(98)]
+    images = [before(light, points[0]), before(dark.astype(np.uint8), points[1])]
+    away = np.s_[100:, :]  # from both heads
+    for i in (0, 1):
+        seen, _ = behind(images, points, points[i])
+        assert np.abs(seen - images[i])[away].mean() < 0.5
+        assert np.abs(seen - images[1 - i])[away].mean() > 5
+
+
+def test_another_place_lends_nothing(wall):
+    left, right = disc(30), disc(98)
+    images = [before(wall, left), before(scene(1), right), before(wall, right)]
+    heads = np.stack([draw_head(points, SIZE) for points in (left, right, right)])
+    assert same_scene(np.stack(images), heads) == [0, 2]
+    seen, _ = behind(images[:2], [left, right], right)
+    np.testing.assert_allclose(seen, images[0], atol=1e-3)
+
+
+def test_heads_that_fill_their_pictures_say_nothing_of_the_place(wall):
+    large = draw_head(disc(64, radius=80), SIZE)
+    assert same_scene(np.stack([wall, wall]), np.stack([large, large])) == [0]
+
+
+def test_frames_of_one_video_share_a_crop_and_other_pictures_keep_theirs(driver_frames, mona, reenactor):
+    images = [driver_frames[0], driver_frames[-1], mona]
+    faces = [reenactor.detectors[0].detect(image)[0] for image in images]
+    crops = [Crop.around([face], 256) for face in faces]
+    first, second, other = framed_alike(images, faces, crops)
+    assert first == second == Crop.around(faces[:2], 256)
+    assert other == crops[2]
+    head = reenactor.embed(images[:2])
+    assert head.crop == first
+
+
+def test_a_head_that_wanders_is_not_made_small(wall):
+    """Six heads' widths between two places: a square for both would be too large."""
+    frame = np.repeat(np.repeat(wall, 2, axis=0), 8, axis=1)
+    face = Landmarks.from_array(np.array(MEAN_HEAD, float) * 50 + [800, 128, 0])
+    there = face.moved(np.array([-700.0, 0.0], np.float32), 1.0)
+    crops = [Crop.around([each], 256) for each in (face, there)]
+    assert framed_alike([frame, frame], [face, there], crops) == crops
