@@ -1,4 +1,4 @@
-"""What the command lines share: key=value overrides among the paths, one-line errors, exit codes."""
+"""What the command lines share: key=value (or --key value) overrides among the paths, one-line errors, exit codes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from fewshot_heads.config import describe, module_of
@@ -16,16 +16,39 @@ from fewshot_heads.errors import FewshotHeadsError, UsageError
 _OVERRIDE = re.compile(r"[+~]?[a-z_][\w.]*=")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Reads `--key value` and `--key=value` as `key=value`, for each of `keys` and what lies in a group of them."""
+
+    keys: frozenset[str] = frozenset()
+
+    def parse_intermixed_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        tokens, spelled = iter(sys.argv[1:] if args is None else args), []
+        for token in tokens:
+            flag, equals, value = token.partition("=")
+            key = flag.removeprefix("--")
+            if key == flag or flag in self._option_string_actions or key.partition(".")[0] not in self.keys:
+                spelled.append(token)
+                continue
+            if not equals and (value := next(tokens, "")) == "":
+                self.error(f"argument {flag}: expected a value")
+            spelled.append(f"{key}={value}")
+        return super().parse_intermixed_args(spelled, namespace)
+
+
 def make_parser(task: str, usage: str, description: str, output: str | None = None) -> argparse.ArgumentParser:
-    """The parser of a task's command line, with the keys of conf/<task>.yaml in its help."""
-    keys = "\n".join(f"  {key + '=' + default:<26} {text}" for key, default, text in describe(task))
-    parser = argparse.ArgumentParser(
+    """The parser of a task's command line, with the keys of conf/<task>.yaml in its help and as flags."""
+    described = describe(task)
+    keys = "\n".join(f"  {key + '=' + default:<26} {text}" for key, default, text in described)
+    parser = _Parser(
         prog=f"python -m {module_of(task)}",
         usage=f"%(prog)s {usage}",
         description=description,
-        epilog=f"keys and their defaults:\n{keys}",
+        epilog=f"keys and their defaults (key=value, or --key value):\n{keys}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.keys = frozenset(key for key, _, _ in described)
     if output is not None:
         parser.add_argument("-o", "--output", type=Path, help=output)
         parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")

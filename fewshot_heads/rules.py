@@ -99,6 +99,8 @@ RULES = {
     "resolution": Rule(("auto",), int, 64, 2048),
     "strength": Rule(number=float, low=0, high=1),
     "neighbours": Rule(number=int, low=1),
+    "count": Rule(number=int, low=1),
+    "min_distance": Rule((None,), float, 0),
     # In any group, as those above:
     "lr": Rule(number=float, low=0),
     "lr_discriminator": Rule(number=float, low=0),

@@ -385,7 +385,7 @@ def test_the_main_job(mona_path, mona, song, capsys, tmp_path):
 def test_a_preview_is_a_picture_of_curves_and_moments(mona_path, song, tmp_path):
     assert main([str(mona_path), "song.wav", "--preview", "mode=speech"]) == 0
     picture = Image.open("mona_lisa_song.png")
-    assert picture.size == (1024, 5 * 64 + 2 * 256) and read_mark("mona_lisa_song.png")
+    assert picture.size == (1024, 6 * 64 + 2 * 256) and read_mark("mona_lisa_song.png")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mona_lisa_song.png", "song.wav"]
 
 
@@ -426,3 +426,24 @@ def test_the_help_names_every_signal_target_and_key(capsys):
     out = capsys.readouterr().out
     words = itertools.chain(["react.bass=", "expression:", "mode=", "onset_gap=", "liveliness="], ("tilt", "centroid"))
     assert all(word in out for word in words)
+
+
+def test_harmony_drifts_from_home_and_back():
+    home, away = (sum(tone(pitch, 12) for pitch in chord) for chord in ((220, 277.2, 329.6), (233.1, 293.7, 349.2)))
+    curve = analyse(as_sound(np.concatenate([home, home, away, home])), 25)["chroma"]
+    at_home, far, back = curve[5 * 25 : 20 * 25], curve[28 * 25 : 34 * 25], curve[44 * 25 :]
+    assert at_home.max() < 0.35 and back.max() < 0.35 and far.min() > 0.8
+    assert np.abs(np.diff(curve)).max() < 0.05
+    assert not analyse(as_sound(np.zeros(RATE)), 25)["chroma"].any()
+
+
+def test_chroma_leads_to_somebody_else_only_where_it_is_asked_to(mona_path, song, reenactor, driver_frames):
+    reenactor.embed([driver_frames[0]]).save("woman.safetensors")
+    plain_run = [str(mona_path), "song.wav", "rate=2", "paste_back=false"]
+    assert main([*plain_run, "-o", "same.mp4"]) == 0
+    assert main([*plain_run, "-o", "other.mp4", "react.rms=identity:1", "toward=woman.safetensors"]) == 0
+    same, other = (np.stack(list(read_video(name))).astype(int) for name in ("same.mp4", "other.mp4"))
+    assert same.shape == other.shape
+    apart = np.abs(same - other).mean((1, 2, 3))
+    assert apart.max() > 5
+    assert main([*plain_run, "-o", "x.mp4", "react.rms=identity:1", "toward=nobody.jpg"]) == 1

@@ -10,6 +10,7 @@ import yaml
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
+from fewshot_heads.cli import make_parser
 from fewshot_heads.config import CONF_DIR, RULES, compose, describe
 from fewshot_heads.criteria import Criteria
 from fewshot_heads.datasets.episodes import EpisodeSettings
@@ -248,3 +249,29 @@ def test_it_composes_from_any_working_directory(tmp_path):
 def run(command: list[str], folder: Path) -> str:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+def test_every_key_of_a_task_is_a_flag_too():
+    def spelled(*tokens):
+        parser = make_parser("portrait", "", "")
+        parser.add_argument("inputs", nargs="*")
+        parser.add_argument("--preview", action="store_true")
+        read = parser.parse_intermixed_args(tokens)
+        return read.inputs, read.preview
+
+    given = ["a.jpg", "--strength", "0.5", "--bank=a=b", "--preview", "--landmarks.min_confidence", "0.3", "b.mp4"]
+    assert spelled(*given) == (["a.jpg", "strength=0.5", "bank=a=b", "landmarks.min_confidence=0.3", "b.mp4"], True)
+    assert spelled("--reference", "-1") == (["reference=-1"], False)
+    assert spelled("strength=1") == (["strength=1"], False)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "told"),
+    [(["--strnegth", "1"], "--strnegth"), (["--strength"], "--strength: expected a value"), (["-strength=1"], "-s")],
+)
+def test_a_flag_that_is_no_key_or_has_no_value_is_an_error(tokens, told, capsys):
+    parser = make_parser("portrait", "", "")
+    parser.add_argument("inputs", nargs="*")
+    with pytest.raises(SystemExit) as caught:
+        parser.parse_intermixed_args(tokens)
+    assert caught.value.code == 2 and told in capsys.readouterr().err

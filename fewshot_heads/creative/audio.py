@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,13 +19,16 @@ from tqdm import tqdm
 
 from fewshot_heads.cli import make_parser, run, split_overrides
 from fewshot_heads.config import plain
-from fewshot_heads.creative.cast import load_person
-from fewshot_heads.creative.performance import TARGETS, parse_reactions, perform
+from fewshot_heads.creative.cast import Cast, load_person
+from fewshot_heads.creative.morph import Morph, mixed
+from fewshot_heads.creative.performance import TARGETS, dials, parse_reactions, perform
+from fewshot_heads.creative.sample import Sample, sample
 from fewshot_heads.creative.signals import SIGNALS, analyse
 from fewshot_heads.errors import UsageError
 from fewshot_heads.head import Head
 from fewshot_heads.images import WRITTEN as PICTURES
 from fewshot_heads.images import write_image
+from fewshot_heads.landmarks.retarget import retarget
 from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.sound import read_sound
@@ -38,7 +41,7 @@ _ANALYSIS = ("bass", "vocal", "attack", "release", "gate", "onset_gap")
 _PERFORMANCE = ("seed", "liveliness", "blinks", "clamp")
 _COLUMNS = 4  # of the preview's two rows
 _ROW = 64  # pixels of a curve
-_COLOURS = ((230, 90, 90), (90, 170, 250), (240, 240, 240), (250, 200, 80), (130, 220, 130))
+_COLOURS = ((230, 90, 90), (90, 170, 250), (240, 240, 240), (250, 200, 80), (130, 220, 130), (200, 140, 240))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,7 +76,7 @@ def _audio(arguments: argparse.Namespace) -> Path:
         raise UsageError("give a portrait and a sound; --help shows how")
     portrait, source = map(Path, names)
     config = plain("audio", overrides)
-    parse_reactions(config["react"])
+    reactions = parse_reactions(config["react"])
     output = arguments.output or Path(f"{portrait.stem}_{source.stem}.{'png' if arguments.preview else 'mp4'}")
     check_output(output, PICTURES if arguments.preview else WRITTEN, arguments.overwrite, (portrait, source))
     rate, sound = exact_rate(config["rate"]), read_sound(source)
@@ -83,31 +86,70 @@ def _audio(arguments: argparse.Namespace) -> Path:
     motion = perform(curves, config["react"], rate, **{key: config[key] for key in _PERFORMANCE})
     reenactor = opened(config)
     head = load_person(reenactor, portrait, config["face"])
+    drift = None
+    if any(target == "identity" for _, target, _ in reactions):
+        drift = Drift(_other(reenactor, config), dials(curves, config["react"])["identity"])
     if arguments.preview:
-        sheet = preview(reenactor, head, curves, motion, float(rate))
+        sheet = preview(reenactor, head, curves, motion, float(rate), drift)
         write_image(output, sheet, reenactor.provenance(composite=False), arguments.overwrite)
         return output
-    frames = animated(reenactor, head, motion, paste_back=config["paste_back"], batch=config["batch"])
-    mark = reenactor.provenance(composite=config["paste_back"])
+    frames = animated(reenactor, head, motion, drift, config["paste_back"], config["batch"])
+    mark = reenactor.provenance(composite=config["paste_back"] and drift is None)
     with VideoWriter(output, rate, config["crf"], sound, mark, arguments.overwrite) as out:
         for frame in tqdm(frames, "animate", len(motion) - 1, disable=None, unit="frame"):
             out.add(frame)
     return output
 
 
-def animated(reenactor: Reenactor, head: Head, motion: Motion, **options: Any) -> Iterator[np.ndarray]:
-    """The head's frames for what `perform` made; options as of `Reenactor.animate`."""
-    return islice(reenactor.animate(head, motion, "relative", reference=0, **options), 1, None)
+class Drift(NamedTuple):
+    """Whom a head becomes, and by how much in each frame: shares [T], clipped to 0..1."""
+
+    toward: Head
+    shares: np.ndarray
+
+
+def animated(
+    reenactor: Reenactor,
+    head: Head,
+    motion: Motion,
+    drift: Drift | None = None,
+    paste_back: bool = True,
+    batch: int = 4,
+) -> Iterator[np.ndarray]:
+    """The head's frames for what `perform` made; options as of `Reenactor.animate`.
+
+    With a drift there is no picture the other's hair would fit into: paste_back only gives the crop its full size.
+    """
+    if drift is None:
+        frames = reenactor.animate(head, motion, "relative", reference=0, paste_back=paste_back, batch=batch)
+        return islice(frames, 1, None)
+    moves = motion.cropped(reenactor.size)
+    people = [head, drift.toward]
+    reenacted = [
+        retarget(each.landmarks[0], moves, "relative", reference=0, side=reenactor.size)[1:] for each in people
+    ]
+    shares = np.clip(drift.shares, 0, 1)
+    cast = Cast(reenactor, people, None if paste_back else reenactor.size)
+    return mixed(cast, reenacted, shares, np.arange(len(shares)), Morph(batch=batch))
+
+
+def _other(reenactor: Reenactor, config: Mapping[str, Any]) -> Head:
+    """Whom `toward` names, or somebody invented."""
+    if config["toward"] is not None:
+        return load_person(reenactor, Path(config["toward"]))
+    return next(sample(reenactor, Sample(seed=config["seed"], count=1))).head
 
 
 def preview(
-    reenactor: Reenactor, head: Head, curves: Mapping[str, np.ndarray], motion: Motion, rate: float
-) -> np.ndarray:
+    reenactor: Reenactor, head: Head, curves: Mapping[str, np.ndarray], motion: Motion, rate: float,
+    drift: Drift | None = None,
+) -> np.ndarray:  # fmt: skip
     """A sheet uint8 [H, W, 3]: the curves, below them the quietest moments and the loudest, each in time's order."""
     quiet, loud = _moments(-curves["rms"]), _moments(curves["rms"])
     chosen = Motion([motion.landmarks[i] for i in (0, *(at + 1 for at in quiet + loud))], [], [], motion.frame_size)
     chosen.shots.append((0, len(chosen)))
-    frames = list(animated(reenactor, head, chosen, paste_back=False))
+    then = drift and drift._replace(shares=drift.shares[quiet + loud])
+    frames = list(animated(reenactor, head, chosen, then, paste_back=False))
     for frame, at in zip(frames, quiet + loud, strict=True):
         _write(frame, f"{at / rate:.2f} s", 8)
     width = _COLUMNS * reenactor.size
@@ -137,7 +179,7 @@ def _drawn(curves: Mapping[str, np.ndarray], width: int, quiet: list[int], loud:
         for at in moments:
             x = round(at / last * (width - 1))
             cv2.line(sheet, (x, 0), (x, len(sheet)), (grey, grey, grey))
-    for row, ((name, curve), colour) in enumerate(zip(curves.items(), _COLOURS, strict=False)):
+    for row, ((name, curve), colour) in enumerate(zip(curves.items(), _COLOURS, strict=True)):
         along = np.linspace(0, last, width)
         height = np.interp(along, np.arange(len(curve)), curve)
         points = np.stack([np.arange(width), (row + 1) * _ROW - 4 - height * (_ROW - 8)], axis=1)

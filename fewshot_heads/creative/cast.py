@@ -55,7 +55,7 @@ class Acting:
         if reference is not None and not 0 <= reference < len(driver):
             raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}")
         moves = driver.cropped(size)
-        return retarget(head.landmarks[0], moves, self.motion, self.pose, self.expression, reference)
+        return retarget(head.landmarks[0], moves, self.motion, self.pose, self.expression, reference, size)
 
 
 class Cast:

@@ -84,13 +84,14 @@ def morph(
         reenacted = [settings.follow(head, driver, reenactor.size) for head in heads]
     at = paths.positions(count, len(heads), settings.easing, settings.loop)
     wanted = np.arange(count) if only is None else np.array(list(only), int)
-    return _frames(Cast(reenactor, heads, settings.side), reenacted, at, wanted, settings)
+    return mixed(Cast(reenactor, heads, settings.side), reenacted, at, wanted, settings)
 
 
-def _frames(
+def mixed(
     cast: Cast, reenacted: list[list[Landmarks]], at: np.ndarray, wanted: np.ndarray, settings: Morph
 ) -> Iterator[np.ndarray]:
-    """reenacted: N faces of each of K people; at [N]: positions; wanted: indices of frames."""
+    """Frames uint8 [R, R, 3] of the cast as one person. reenacted: N faces of each of K people; at [N]: positions, 0
+    the first person, 1 the second; wanted: indices of frames."""
     batch = 1 if cast.tuned else settings.batch
     for first in range(0, len(wanted), batch):
         now = wanted[first : first + batch]

@@ -30,6 +30,7 @@ TARGETS = {
     "nod": "the head goes down, 1 by 10 degrees",
     "turn": "the face goes to the viewer's right, 1 by 10 degrees",
     "tilt": "the head leans to the viewer's right, 1 by 10 degrees",
+    "identity": "becomes somebody else, see `toward`, 1 wholly",
 }
 _WIDE = 2.5  # deviations of mouth and brows at 1
 _ANGLE = np.radians(10)
@@ -63,6 +64,14 @@ def parse_reactions(react: Mapping[str, str]) -> list[tuple[str, str, float]]:
     return found
 
 
+def dials(curves: Mapping[str, np.ndarray], react: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """What the signals add up to for each of the `TARGETS`: [T]."""
+    turned = {target: np.zeros(len(next(iter(curves.values())))) for target in TARGETS}
+    for signal, target, amount in parse_reactions(react):
+        turned[target] += amount * curves[signal]
+    return turned
+
+
 def _check(where: str, word: str, known: Mapping[str, str]) -> None:
     if word not in known:
         raise UsageError(f"{where}: unknown '{word}'; there is {', '.join(known)}{hint(word, known)}")
@@ -90,21 +99,19 @@ def perform(
     basis = basis or MotionBasis.load()
     count = len(next(iter(curves.values())))
     seconds = np.arange(count) / float(rate)
-    dials = {target: np.zeros(count) for target in TARGETS}
-    for signal, target, amount in parse_reactions(react):
-        dials[target] += amount * curves[signal]
-    random = np.random.default_rng(seed)
+    dial, random = dials(curves, react), np.random.default_rng(seed)
     own_blinks = pulses(_moments(random, blinks, count / float(rate)), seconds)
-    gain = np.maximum(liveliness + dials["expression"], 0)
+    gain = np.maximum(liveliness + dial["expression"], 0)
 
     z = _circling(basis, random, seconds)
-    for measure, dial in zip(basis.steer([MOUTH, BROWS, EYES])[:2], (dials["mouth"], dials["brows"]), strict=True):
-        z += _WIDE * np.clip(dial, 0, 1)[:, None] * measure
+    mouth, brows, _ = basis.steer([MOUTH, BROWS, EYES])
+    for name, measure in (("mouth", mouth), ("brows", brows)):
+        z += _WIDE * np.clip(dial[name], 0, 1)[:, None] * measure
     z *= gain[:, None]
     faces = basis.neutral + basis.faces(z, clamp)
-    _shut(faces, np.clip(np.maximum(dials["blink"], own_blinks), 0, 1))
+    _shut(faces, np.clip(np.maximum(dial["blink"], own_blinks), 0, 1))
     sway = followed(gain, 1 / float(rate), _SLOW, _SLOW)[:, None] * _SWAY * _waves(random, seconds)
-    angles = sway + _ANGLE * np.stack([dials["nod"], -dials["turn"], dials["tilt"]], axis=1)
+    angles = sway + _ANGLE * np.stack([dial["nod"], -dial["turn"], dial["tilt"]], axis=1)
     landmarks = [_placed(basis.neutral, np.zeros(3)), *map(_placed, faces, angles)]
     return Motion(landmarks, [], [(0, count + 1)], (_FRAME, _FRAME), "the sound")
 

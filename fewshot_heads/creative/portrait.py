@@ -2,9 +2,10 @@
 
 python -m fewshot_heads.creative.portrait anna.jpg bank=paintings
 
-The people of a bank whose e_hat is nearest to the sitter's are the memory. The sitter's e_hat, style and pixels are
-drawn toward theirs, while the geometry stays: every picture is painted onto the sitter's landmarks. Hair and background
-are the sitter's up to strength 0.5, then dissolve into the nearest neighbour's. Strength 0 is the plain reenactment.
+The people of a bank whose e_hat is nearest to the sitter's are the memory; without a bank, they are invented. The
+sitter's e_hat, style and pixels are drawn toward theirs, while the geometry stays: every picture is painted onto the
+sitter's landmarks. Hair and background are the sitter's up to strength 0.5, then dissolve into the nearest neighbour's.
+Strength 0 is the plain reenactment.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from tqdm import tqdm
 from fewshot_heads.cli import make_parser, run, split_overrides
 from fewshot_heads.config import plain
 from fewshot_heads.creative.cast import Acting, Cast, check_made_by, load_person
+from fewshot_heads.creative.sample import Sample, sample
 from fewshot_heads.errors import BadInput, NoFaceFound, UsageError
 from fewshot_heads.head import Head
 from fewshot_heads.images import PICTURES as READ
@@ -42,6 +44,7 @@ from fewshot_heads.video_reader import read_video
 logger = logging.getLogger(__name__)
 
 _STRENGTHS = (0, 0.25, 0.5, 0.75, 1)  # of the preview
+_INVENTED = 24  # people of a bank that nobody gave
 _NEARNESS = 0.1  # of cosine: somebody so much farther away counts e times less
 
 
@@ -129,6 +132,12 @@ def recall(reenactor: Reenactor, folder: Path, besides: Path | None = None) -> I
         )
 
 
+def invented(reenactor: Reenactor) -> Iterator[tuple[str, Head]]:
+    """Names and heads of people who do not exist, always the same: a memory for who brings none."""
+    people = tqdm(sample(reenactor, Sample(count=_INVENTED)), "bank", _INVENTED, disable=None, leave=False)
+    return ((f"invented_{number}", each.head) for number, each in enumerate(people))
+
+
 def nearest(sitter: Head, bank: Iterable[tuple[str, Head]], count: int) -> list[Neighbour]:
     """The sitter's count nearest of the bank by cosine of e_hat, the nearest first; fewer if there are no more.
 
@@ -163,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code, as `cli.run` does."""
     parser = make_parser(
         "portrait",
-        "PHOTO [DRIVER] bank=FOLDER [-o OUTPUT] [--overwrite] [--preview] [key=value ...]",
+        "PHOTO [DRIVER] [bank=FOLDER] [-o OUTPUT] [--overwrite] [--preview] [key=value ...]",
         "The sitter of a picture, re-imagined out of a memory of faces; moved by a driving video, if there is one.",
         "a picture or, with a driver, .mp4, .webm or .gif; default <photo>_remembered.jpg or .mp4 here",
     )
@@ -180,19 +189,19 @@ def _portrait(arguments: argparse.Namespace) -> Path:
     names, overrides = split_overrides(arguments.inputs)
     photo, driver_path = _inputs([Path(name) for name in names])
     config = plain("portrait", overrides)
-    if config["bank"] is None:
-        raise UsageError("give a memory, bank=FOLDER: a folder of pictures of faces or of saved heads")
-    settings, bank = Portrait(**{field.name: config[field.name] for field in fields(Portrait)}), Path(config["bank"])
+    settings, bank = Portrait(**{field.name: config[field.name] for field in fields(Portrait)}), config["bank"]
     moving = driver_path is not None and not arguments.preview
     kinds, suffix = (WRITTEN, ".mp4") if moving else (PICTURES, ".jpg")
     output = arguments.output or Path(f"{photo.stem}_remembered{suffix}")
     check_output(output, kinds, arguments.overwrite, filter(None, (photo, driver_path)))
-    _files(bank, photo)
+    if bank:
+        _files(Path(bank), photo)
     driver = read_video(driver_path) if driver_path and moving else None
     judge = Identity(config["judge"]) if config["judge"] else None
     reenactor = opened(config)
     sitter = load_person(reenactor, photo, config["face"])
-    neighbours = nearest(sitter, recall(reenactor, bank, photo), settings.neighbours)
+    memory = recall(reenactor, Path(bank), photo) if bank else invented(reenactor)
+    neighbours = nearest(sitter, memory, settings.neighbours)
     print("\n".join(f"{each.share:4.0%} {each.name} (e_hat {each.similarity:.3f})" for each in neighbours))
     strengths = _STRENGTHS if arguments.preview else (settings.strength,)
     if arguments.preview:
@@ -200,15 +209,13 @@ def _portrait(arguments: argparse.Namespace) -> Path:
     stills: list[np.ndarray] = []
     for strength in strengths:
         stills += portrait(reenactor, sitter, neighbours, None, replace(settings, strength=strength))
-        alike = likeness(reenactor, sitter, stills[-1], judge)
-        told = ", ".join(f"{name} {value:.3f}" for name, value in alike.items())
-        print(f"strength {strength:g}: similarity to the sitter {told}")
+        alike = (f"{name} {value:.3f}" for name, value in likeness(reenactor, sitter, stills[-1], judge).items())
+        print(f"strength {strength:g}: similarity to the sitter {', '.join(alike)}")
     mark = reenactor.provenance(composite=False)
     if driver is None:
         write_image(output, np.concatenate(stills, axis=1), mark, arguments.overwrite)
         return output
-    motion = tracked(reenactor, driver, config)
-    results = portrait(reenactor, sitter, neighbours, motion, settings)
+    results = portrait(reenactor, sitter, neighbours, motion := tracked(reenactor, driver, config), settings)
     with VideoWriter(output, driver, config["crf"], mark=mark, overwrite=arguments.overwrite) as out:
         for frame in tqdm(results, "portrait", len(motion), disable=None, unit="frame"):
             out.add(frame)

@@ -18,11 +18,15 @@ SIGNALS = {
     "rms": "loudness of everything",
     "centroid": "brightness: where the spectrum has its centre",
     "onset": "a pulse at each of the strongest beginnings of notes",
+    "chroma": "how far the harmony has gone from the recording's home, slowly",
 }
 _WINDOW, _HOP = 1024, 256  # samples
 _SILENT = 1e-3  # of full scale: -60 dB
 _LOUD = 95  # percentile of what is not silent that counts as 1: one bang must not make all else quiet
 _ABSENT = 0.05  # of the whole's loudness, below which a band counts as empty
+_NOTES = 8192  # samples in which neighbouring notes are told apart
+_DRIFT = 4.0  # seconds of music whose notes are one harmony
+_AWAY = 0.05  # least distance (1 - cosine) of harmonies that counts as 1: a drone goes nowhere
 _PULSE = (0.08, 0.18)  # seconds a pulse rises and falls: those of a blink
 
 
@@ -68,7 +72,8 @@ def analyse(
     levels["rms"] = _level(whole, loud, gate)
     levels["centroid"] = _brightness(librosa.feature.spectral_centroid(S=np.sqrt(power), freq=pitch)[0], levels["rms"])
     curves = {name: curve(level) for name, level in levels.items()}
-    return curves | {"onset": pulses(_onsets(librosa, power, sound.rate, levels["rms"], onset_gap), shown)}
+    curves["onset"] = pulses(_onsets(librosa, power, sound.rate, levels["rms"], onset_gap), shown)
+    return curves | {"chroma": _wandering(librosa, sound, shown)}
 
 
 def followed(level: np.ndarray, step: float, attack: float, release: float) -> np.ndarray:
@@ -118,6 +123,23 @@ def _brightness(centroid: np.ndarray, level: np.ndarray) -> np.ndarray:
     octaves = np.log2(np.maximum(centroid, 20))
     dark, bright = np.percentile(octaves[heard], [10, 90])
     return np.where(heard, np.clip((octaves - dark) / max(bright - dark, 1), 0, 1), 0)
+
+
+def _wandering(librosa: Any, sound: Sound, shown: np.ndarray) -> np.ndarray:
+    """For frames at `shown` seconds [T] the distance of the harmony from the whole recording's mean one, as a share of
+    the farthest it goes."""
+    samples = np.pad(sound.samples, (0, max(0, _NOTES - len(sound.samples))))
+    power = np.abs(librosa.stft(samples, n_fft=_NOTES, hop_length=_NOTES // 4)) ** 2
+    notes = np.sqrt(librosa.feature.chroma_stft(S=power, sr=sound.rate, norm=None, tuning=0.0))
+    notes *= _loudness(power) > _SILENT
+    step = _NOTES / 4 / sound.rate
+    window = np.hanning(2 * round(_DRIFT / step / 2) + 3)
+    slow = np.stack([np.convolve(note, window)[len(window) // 2 :][: len(note)] for note in notes])
+    home = notes.sum(1)
+    lengths = np.linalg.norm(slow, axis=0) * np.linalg.norm(home)
+    away = np.where(lengths > 0, 1 - home @ slow / np.maximum(lengths, 1e-12), 0.0)
+    away = np.clip(away / max(np.percentile(away, _LOUD), _AWAY), 0, 1)
+    return np.interp(shown, np.arange(len(away)) * step, followed(away, step, 1.0, 1.0))
 
 
 def _onsets(librosa: Any, power: np.ndarray, rate: int, level: np.ndarray, gap: float) -> np.ndarray:
