@@ -175,7 +175,7 @@ class Reenactor:
         if reference is not None and not 0 <= reference < len(driver):
             raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}")
         faces = retarget(
-            head.landmarks[0], driver.cropped(self.size, crop == "full"), motion, pose, expression, reference
+            head.landmarks[0], driver.cropped(self.size, crop == "full"), motion, pose, expression, reference, self.size
         )
         return self._frames(head, faces, paste_back, batch)
 

@@ -62,3 +62,25 @@ def test_a_crop_beyond_the_picture_mirrors_it_and_has_no_black():
 def test_landmarks_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"got points of shape \(68, 2\)"):
         Landmarks(np.zeros((68, 2), np.float32))
+
+
+@pytest.mark.parametrize("angle", [-45, 45])
+def test_a_jaw_that_a_turn_hides_lies_on_the_outline(angle):
+    """A detector with depth sees it through the head: carried from there, a picture would show its eye twice."""
+    seen = face((0, np.radians(angle), 0), scale=80)
+    points = control_points(seen)[:70]
+    left = (range(8), 36, 48, -1)
+    right = (range(9, 17), 45, 54, 1)
+    (jaw, eye, mouth, sign), (other, *_) = (left, right) if angle > 0 else (right, left)
+    beside = [i for i in jaw if seen.points[eye, 1] < seen.points[i, 1] < seen.points[mouth, 1]]
+    edge = np.interp(seen.points[beside, 1], seen.points[[eye, mouth], 1], seen.points[[eye, mouth], 0])
+    assert (sign * (seen.points[beside, 0] - edge)).min() < 0, "hidden behind the face"
+    assert (sign * (points[beside, 0] - edge)).min() > 4
+    kept = [*other, *range(17, 70)]
+    np.testing.assert_allclose(points[kept], seen.points[kept], atol=1e-3)
+    np.testing.assert_allclose(points[list(jaw), 1], seen.points[list(jaw), 1], atol=1e-3)
+
+
+@pytest.mark.parametrize("turn", [(0, 0, 0), (0.2, 0.25, 0.3)])
+def test_a_jaw_in_sight_stays_where_it_is(turn):
+    np.testing.assert_allclose(control_points(face(turn))[:70], face(turn).points, atol=1e-3)

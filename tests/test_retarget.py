@@ -69,3 +69,51 @@ def test_lips_never_cross():
     driver = [face(mouth=0.3), face(mouth=0.0)]  # closing by more than the source is open
     closed = retarget(source, driver, reference=0)[1].points
     assert (closed[[67, 66, 65], 1] - closed[[61, 62, 63], 1]).min() > -1e-3
+
+
+def looking(landmarks) -> np.ndarray:
+    """[2] degrees from the camera's axis, sideways and up or down."""
+    rotation = fit_pose(landmarks).rotation
+    return np.degrees(np.arctan2(rotation[:2, 2], rotation[2, 2]))
+
+
+def test_a_head_turns_no_farther_than_its_picture_bears():
+    angles = np.radians(np.arange(-80, 81, 5))
+    driver = [face((0, a, 0)) for a in angles]
+    straight = int(np.abs(angles).argmin())
+    turned = np.array([looking(each)[0] for each in retarget(face(), driver, reference=straight)])
+    wanted = np.array([looking(each)[0] for each in driver])
+    free = np.abs(wanted) < 24
+    np.testing.assert_allclose(turned[free], wanted[free], atol=1.0)
+    assert np.abs(turned).max() < 36
+    assert (np.diff(turned) * np.sign(np.diff(wanted)) > -0.2).all(), "held back, but never turned round"
+
+
+def test_a_head_turned_away_shows_little_of_its_hidden_cheek_and_does_not_turn_from_the_camera():
+    source = face((0, np.radians(38), 0))
+    driver = [face((0, np.radians(a), 0)) for a in (0, -50, 50)]
+    here, back, away = (looking(each)[0] for each in retarget(source, driver, reference=0))
+    own = looking(source)[0]
+    assert here == pytest.approx(own, abs=0.1)
+    assert 5 < abs(back - own) < 17
+    assert abs(away) < 56
+
+
+def test_leaning_sideways_is_free():
+    driver = [face((0, 0, a)) for a in (0.0, 0.9)]
+    moved = retarget(face(), driver, reference=0)[1]
+    np.testing.assert_allclose(moved.points, driver[1].points, atol=0.05)
+
+
+def test_a_face_stays_in_its_crop():
+    source = face(centre=(128, 128))
+    driver = [face(centre=(128 + x, 128), scale=s) for x, s in ((0, 80), (150, 80), (-300, 80), (20, 400))]
+    for moved in retarget(source, driver, reference=0, side=256):
+        assert moved.box.min() > -1e-2 and moved.box.max() < 256.01
+    wanders = retarget(source, driver, reference=0)[1]
+    assert wanders.box[2] > 256, "without edges it goes where the driver goes"
+    near = [face(centre=(128, 128)), face(centre=(140, 120))]
+    for free, kept in zip(
+        retarget(source, near, reference=0), retarget(source, near, reference=0, side=256), strict=True
+    ):
+        np.testing.assert_array_equal(free.points, kept.points)

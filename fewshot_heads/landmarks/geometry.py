@@ -21,6 +21,7 @@ MEAN_HEAD = np.array(_mean_head["landmarks"], np.float32)  # [70, 3]
 HEAD_ANCHORS = np.array(_mean_head["anchors"], np.float32)  # [A, 3], forehead and crown
 RIGID = np.array([0, 1, 15, 16, *range(27, 36), 36, 39, 42, 45])  # temples, nose, eye corners: no expression
 
+_BEYOND = 0.08  # head units from eye and mouth corners to the outline of a cheek that is turned away
 CROP_FACTOR = 2.2  # side of the crop over the larger side of the face box
 CROP_RISE = 0.08  # the crop's centre lies this share of the face box above the box's centre
 
@@ -96,8 +97,29 @@ def control_points(landmarks: Landmarks, pose: Pose | None = None) -> np.ndarray
 
     Returns float32 [70 + A, 2], pixels. The anchors hold forehead and hair, where no detector has points.
     """
-    anchors = (pose or fit_pose(landmarks)).apply(HEAD_ANCHORS)[:, :2]
-    return np.vstack([landmarks.points, anchors]).astype(np.float32)
+    pose = pose or fit_pose(landmarks)
+    return np.vstack([_outlined(landmarks.points, pose), pose.apply(HEAD_ANCHORS)[:, :2]]).astype(np.float32)
+
+
+def _outlined(points: np.ndarray, pose: Pose) -> np.ndarray:
+    """Points [70, 2] with those of the jaw on the outline of the face where a turn hides them.
+
+    A detector with depth sees them through the head, before them eye or cheek; carried with them, a picture would show
+    these twice. They go sideways to just beyond the brow, eye, nostril, mouth corner and chin of their side.
+    """
+    across = pose.rotation[:2, 0] / max(np.linalg.norm(pose.rotation[:2, 0]), 1e-9)
+    axes = np.stack([across, [-across[1], across[0]]])  # the head's left to right, and its top to bottom
+    u, v = axes @ points.T
+    for sign, jaw, inner in ((-1, slice(0, 8), [17, 36, 31, 48, 8]), (1, slice(9, 17), [26, 45, 35, 54, 8])):
+        edge = np.interp(v[jaw], v[inner], sign * u[inner]) + _BEYOND * pose.scale * (1 - _near_chin(v, jaw))
+        u[jaw] = sign * np.maximum(sign * u[jaw], edge)
+    return np.stack([u, v], axis=1) @ axes
+
+
+def _near_chin(v: np.ndarray, jaw: slice) -> np.ndarray:
+    """1 for points of the jaw at the chin's height, 0 at the mouth's and above."""
+    mouth = (v[48] + v[54]) / 2
+    return np.clip((v[jaw] - mouth) / max(v[8] - mouth, 1e-6), 0, 1)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,10 @@ from fewshot_heads.landmarks.geometry import Pose, fit_pose, spatial
 _EYES = ((RIGHT_EYE, RIGHT_IRIS), (LEFT_EYE, LEFT_IRIS))
 _LIPS = slice(OUTER_LIPS.start, INNER_LIPS.stop)
 _UPPER_INNER, _LOWER_INNER = np.array([61, 62, 63]), np.array([67, 66, 65])
+_FARTHEST = np.radians(35)  # a head turns from its picture: beyond it the cheek that appears is in no picture
+_HIDDEN = np.radians(60)  # a head turned so far shows nothing of its other cheek, which then must not appear
+_ASKANCE = np.radians(48)  # it turns away from the camera: beyond it the far cheek's landmarks slide into each other
+_FREE = 0.7  # share of these that is gone without any resistance
 _SCALE_LIMITS = (0.5, 2.0)  # a part of the source moves at most twice, at least half as far as the driver's
 # How the points go when the lips part by 1: mostly the jaw drops, a little the upper lip rises.
 _JAW_DROP = np.zeros((70, 3))
@@ -77,6 +81,7 @@ def retarget(
     pose: float = 1.0,
     expression: float = 1.0,
     reference: int | None = None,
+    side: int | None = None,
 ) -> list[Landmarks]:
     """The source's landmarks, moved as the driver moves.
 
@@ -85,6 +90,8 @@ def retarget(
     pose, expression: strength of the head's motion and of the face's, 1 as in the driver; with "absolute" they
         do not apply.
     reference: driver frame at which the source looks as in its picture; None chooses the nearest.
+    side: pixels of the square crop, which relative motion then keeps the face in; None has no edges.
+    Relative motion also turns the head no farther than its picture bears (`_bearable`).
     """
     if motion == "absolute":
         return list(driver)
@@ -93,7 +100,8 @@ def retarget(
         reference = choose_reference(own, map(Face.of, driver))  # split twice rather than kept: clips can be long
     start = Face.of(driver[reference])
     gains = _part_gains(own, start)
-    return [_move(own, start, Face.of(now), gains, pose, expression, source.confidence) for now in driver]
+    moved = (_move(own, start, Face.of(now), gains, pose, expression, source.confidence) for now in driver)
+    return [face if side is None else _kept_inside(face, source, side) for face in moved]
 
 
 def _part_gains(own: Face, start: Face) -> np.ndarray:
@@ -123,11 +131,66 @@ def _move(
     local += _JAW_DROP * (max(opening, 0.0) * own.mouth_width() - _lip_gap(local))
     local = _closed_at_most(local)
     turn, _ = cv2.Rodrigues(now.pose.rotation @ start.pose.rotation.T)
-    rotation = cv2.Rodrigues(pose * turn)[0] @ own.pose.rotation
+    rotation = _bearable(cv2.Rodrigues(pose * turn)[0] @ own.pose.rotation, own.pose.rotation)
     growth = (now.pose.scale / start.pose.scale) ** pose
     travel = pose * (now.pose.translation - start.pose.translation) * own.pose.scale / start.pose.scale
     moved = Pose(rotation, own.pose.translation + travel, own.pose.scale * growth).apply(local)
     return Landmarks(moved[:, :2].astype(np.float32), moved[:, 2].astype(np.float32), confidence)
+
+
+def _bearable(rotation: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    """A head's rotation, held back softly where it leaves its picture's [3, 3] by more than `_FARTHEST`, or looks away
+    from the camera by more than `_ASKANCE` (or than in the picture). Leaning sideways is free.
+
+    A head that is turned away in its picture may come back the less the more it is: see `_HIDDEN`.
+    """
+    wanted, own = _looking(rotation), _looking(picture)
+    change, askance = wanted - own, float(np.linalg.norm(own))
+    back = max(0.0, float(-change @ own)) / max(float(np.linalg.norm(change)), 1e-9)  # toward the camera and past it
+    held = own + _soft_limit(change, _FARTHEST * max(1 - back / _HIDDEN, 0.1))
+    held = _soft_limit(held, max(_ASKANCE, askance / _FREE))
+    return _rotation_between(_direction(wanted), _direction(held)) @ rotation
+
+
+def _looking(rotation: np.ndarray) -> np.ndarray:
+    """[2] the angle between a head's long axis, nose to nape, and the camera's (radians), toward picture's x and y."""
+    x, y, z = rotation[:, 2]
+    across = np.hypot(x, y)
+    return np.arctan2(across, z) * np.array([x, y]) / max(across, 1e-9)
+
+
+def _direction(looking: np.ndarray) -> np.ndarray:
+    """The unit vector [3] whose `_looking` this is."""
+    angle = float(np.linalg.norm(looking))
+    return np.append(np.sin(angle) * looking / max(angle, 1e-9), np.cos(angle))
+
+
+def _rotation_between(here: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """The shortest rotation [3, 3] from one unit vector to another."""
+    axis = np.cross(here, there)
+    sine = float(np.linalg.norm(axis))
+    return cv2.Rodrigues(axis / max(sine, 1e-9) * np.arctan2(sine, float(here @ there)))[0]
+
+
+def _soft_limit(vector: np.ndarray, limit: float) -> np.ndarray:
+    """The vector, free up to `_FREE` of the limit, from there on ever slower toward it."""
+    length, free = float(np.linalg.norm(vector)), _FREE * limit
+    if length <= free:
+        return vector
+    room = limit - free
+    return vector / length * (free + room * np.tanh((length - free) / room))
+
+
+def _kept_inside(face: Landmarks, source: Landmarks, side: int) -> Landmarks:
+    """A face moved, and made smaller if need be, so that it leaves the crop no farther than the source's does."""
+    (left, top, right, bottom), own = face.box, source.box
+    low, high = np.minimum(own[:2], 0.0), np.maximum(own[2:], float(side))
+    size = np.array([right - left, bottom - top])
+    shrink = float(min(1.0, ((high - low) / size).min()))
+    middle = np.array([left + right, top + bottom]) / 2
+    half = shrink * size / 2
+    kept = np.clip(middle, low + half, high - half)
+    return face.moved((middle - kept / shrink).astype(np.float32), shrink)
 
 
 def _closed_at_most(local: np.ndarray) -> np.ndarray:

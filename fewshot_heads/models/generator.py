@@ -75,9 +75,9 @@ class Layers(NamedTuple):
         return still * texture.still + carried * texture.carried(flows) + painted * paint
 
 
-def _smooth(paint: Tensor) -> Tensor:
+def _smooth(maps: Tensor) -> Tensor:
     """The binomial 3x3 filter: what it takes away whole is the pattern of two pixels that pixel_shuffle may leave."""
-    across = (paint + F.avg_pool2d(F.pad(paint, (1, 1, 0, 0), mode="replicate"), (1, 3), 1) * 3) / 4
+    across = (maps + F.avg_pool2d(F.pad(maps, (1, 1, 0, 0), mode="replicate"), (1, 3), 1) * 3) / 4
     return (across + F.avg_pool2d(F.pad(across, (0, 0, 1, 1), mode="replicate"), (3, 1), 1) * 3) / 4
 
 
@@ -139,7 +139,7 @@ class Generator(nn.Module):
         # place, or the carried one is the same.
         still = torch.maximum(texture.opened, texture.own)
         distrust = torch.cat([still, texture.opened, torch.zeros_like(still)], 1)
-        mask = detail[:, 3:] - _DISTRUST * distrust
+        mask = _smooth(detail[:, 3:]) - _DISTRUST * distrust
         return Layers(_smooth(torch.tanh(detail[:, :3])), mask, flows + correction[:, None])
 
     def _hint(self, texture: Texture) -> Tensor:
