@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.geometry import Crop, control_points
 from fewshot_heads.landmarks.stickman import draw_head
 
@@ -18,6 +18,7 @@ _AGREE = 12  # grey levels by which two pictures of a place differ, blurred
 _ALIKE = 0.5  # of what both show around their heads must agree for a place to be the same
 _SEEN = 0.05  # of a crop, the least to judge a place by
 _AROUND = 0.12  # of the crop: hair reaches so far beyond the points of a head
+_SWAY = 0.06  # of the crop: a crown's way over which hair begins to have gone; twice as far it has
 _NEAR = 0.01  # of the crop: a head so much farther from the driver's place counts e times less
 _WIDER = 1.4  # times the first picture's crop: one for all may be so large
 _IN_USE = 4  # pictures blended in one frame, at most
@@ -41,6 +42,7 @@ class Backdrop:
         clear = torch.from_numpy(np.stack([_clear(heads[i]) for i in self.scene]))[:, None].to(device)
         self._plate = clear / clear.sum(0).clamp_min(_HIDDEN)
         self._heads = torch.from_numpy(heads[self.scene])[:, None].to(device)
+        self._hair = 1 - clear
         # Hair stays in a picture whose head is near; in the plate it would be of all heads.
         self._shows = torch.cat([(1 - self._heads) ** 4, clear.amax(0, keepdim=True)])
         self._points = torch.from_numpy(points[self.scene])
@@ -57,7 +59,12 @@ class Backdrop:
         away = (self._points[None] - driver[:, None]).norm(dim=-1).mean(-1) / self.size
         nearest, use = away.topk(min(_IN_USE, len(self.scene)), largest=False)
         near = torch.softmax(-nearest / _NEAR, 1)
-        heads = (near.to(self._heads)[..., None, None, None] * self._heads[use.to(self._heads.device)]).sum(1)
+        # Hair that has gone far would stay behind as a ghost; where it only sways it may be left alone.
+        crowns = (self._points[:, N_POINTS:][None] - driver[:, None, N_POINTS:]).norm(dim=-1).mean(-1) / self.size
+        gone = ((crowns.gather(1, use) - _SWAY) / _SWAY).clamp(0, 1).to(self._heads)[..., None, None, None]
+        there = use.to(self._heads.device)
+        hidden = torch.maximum(self._heads[there], gone * self._hair[there])
+        heads = (near.to(self._heads)[..., None, None, None] * hidden).sum(1)
         if len(self.scene) > 1:
             use = F.pad(use, (0, 1), value=len(self.scene))
             near = F.pad(near, (0, 1), value=_PLATE)

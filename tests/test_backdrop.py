@@ -121,3 +121,14 @@ def test_a_head_that_wanders_is_not_made_small(wall):
     there = face.moved(np.array([-700.0, 0.0], np.float32), 1.0)
     crops = [Crop.around([each], 256) for each in (face, there)]
     assert framed_alike([frame, frame], [face, there], crops) == crops
+
+
+def test_hair_is_barred_with_the_head_once_it_has_gone_far(wall):
+    """Points beyond the landmarks are the crown's, whose way counts."""
+    points = np.concatenate([np.repeat(disc(64)[:10], 7, axis=0), disc(64)])
+    backdrop = Backdrop(before(wall, disc(64))[None], points[None], torch.device("cpu"))
+    head = draw_head(points, SIZE)
+    hidden = [backdrop.behind(torch.from_numpy(points + [way, 0]).float()[None])[2][0, 0].numpy() for way in (4, 40)]
+    np.testing.assert_allclose(hidden[0], head, atol=1e-6)
+    around = (head < 0.01) & (hidden[1] > 0.9)
+    assert around.sum() > 500
