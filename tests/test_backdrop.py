@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fewshot_heads.backdrop import Backdrop, blended, framed_alike, same_scene
-from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.geometry import MEAN_HEAD, Crop
 from fewshot_heads.landmarks.stickman import draw_head
 
@@ -20,8 +20,8 @@ def scene(seed: int) -> np.ndarray:
 
 
 def disc(x: float, y: float = 64, radius: float = 18) -> np.ndarray:
-    """Control points [12, 2] of a head there."""
-    angles = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    """Control points [84, 2] of a head there: as many as there are landmarks, then its crown's."""
+    angles = np.linspace(0, 2 * np.pi, N_POINTS + 14, endpoint=False)
     return np.stack([x + radius * np.cos(angles), y + radius * np.sin(angles)], axis=1).astype(np.float32)
 
 
@@ -47,7 +47,7 @@ def behind(images, points, driver):
 
 def test_one_picture_is_its_own_backdrop(wall):
     picture, points = before(wall, disc(40)), disc(40)
-    seen, hidden = behind([picture], [points], disc(90))
+    seen, hidden = behind([picture], [points], disc(44))
     np.testing.assert_allclose(seen, picture, atol=1e-3)
     np.testing.assert_allclose(hidden, draw_head(points, SIZE), atol=1e-6)
 
@@ -124,9 +124,8 @@ def test_a_head_that_wanders_is_not_made_small(wall):
 
 
 def test_hair_is_barred_with_the_head_once_it_has_gone_far(wall):
-    """Points beyond the landmarks are the crown's, whose way counts."""
-    points = np.concatenate([np.repeat(disc(64)[:10], 7, axis=0), disc(64)])
-    backdrop = Backdrop(before(wall, disc(64))[None], points[None], torch.device("cpu"))
+    points = disc(64)
+    backdrop = Backdrop(before(wall, points)[None], points[None], torch.device("cpu"))
     head = draw_head(points, SIZE)
     hidden = [backdrop.behind(torch.from_numpy(points + [way, 0]).float()[None])[2][0, 0].numpy() for way in (4, 40)]
     np.testing.assert_allclose(hidden[0], head, atol=1e-6)
