@@ -40,46 +40,51 @@ class Backdrop:
         heads = np.stack([draw_head(each, self.size) for each in points])
         self.scene = same_scene(images, heads)
         clear = torch.from_numpy(np.stack([_clear(heads[i]) for i in self.scene]))[:, None].to(device)
-        self._plate = clear / clear.sum(0).clamp_min(_HIDDEN)
+        self._clear, self._seen = clear, clear.amax(0)
         self._heads = torch.from_numpy(heads[self.scene])[:, None].to(device)
-        self._hair = 1 - clear
-        # Hair stays in a picture whose head is near; in the plate it would be of all heads.
-        self._shows = torch.cat([(1 - self._heads) ** 4, clear.amax(0, keepdim=True)])
         self._points = torch.from_numpy(points[self.scene])
+        self._numbers = torch.tensor(self.scene)
 
-    def pictures(self, images: Tensor) -> Tensor:
-        """[K, 3, R, R] to [L, 3, R, R]: those of the scene and, if there are several, the plate at the end."""
+    def plate(self, images: Tensor) -> Tensor | None:
+        """Of all pictures [K, 3, R, R] their mean without heads [3, R, R]; None if the first is alone in its scene."""
         if len(self.scene) == 1:
-            return images[:1]
-        return torch.cat([images[self.scene], (images[self.scene] * _at(self._plate, images)).sum(0, keepdim=True)])
+            return None
+        shares = _at(self._clear / self._clear.sum(0).clamp_min(_HIDDEN), images)
+        result = torch.zeros_like(images[0])
+        for number, share in zip(self.scene, shares, strict=True):
+            result += images[number] * share
+        return result
 
     def behind(self, driver: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """For driver's control points [B, N, 2] (pixels): which of the L pictures are in use [B, T], their shares of
-        each place [B, T, 1, S, S], which sum to 1, and [B, 1, S, S], 0 to 1, where only heads are to be seen."""
-        away = (self._points[None] - driver[:, None]).norm(dim=-1).mean(-1) / self.size
-        nearest, use = away.topk(min(_IN_USE, len(self.scene)), largest=False)
-        near = torch.softmax(-nearest / _NEAR, 1)
+        """For driver's control points [B, N, 2] (pixels): which of the K pictures are in use [B, T], their shares of
+        each place and, if there is one, the plate's [B, T or T + 1, 1, S, S], which sum to 1, and [B, 1, S, S], 0 to 1,
+        where only heads are to be seen."""
+        ways = (self._points[None] - driver[:, None]).norm(dim=-1) / self.size
+        nearest, use = ways.mean(-1).topk(min(_IN_USE, len(self.scene)), largest=False)
+        near = torch.softmax(-nearest / _NEAR, 1).to(self._heads)[..., None, None, None]
         # Hair that has gone far would stay behind as a ghost; where it only sways it may be left alone.
-        crowns = (self._points[:, N_POINTS:][None] - driver[:, None, N_POINTS:]).norm(dim=-1).mean(-1) / self.size
-        gone = ((crowns.gather(1, use) - _SWAY) / _SWAY).clamp(0, 1).to(self._heads)[..., None, None, None]
+        crowns = ways[..., N_POINTS:].mean(-1).gather(1, use).to(self._heads)
+        gone = ((crowns - _SWAY) / _SWAY).clamp(0, 1)[..., None, None, None]
         there = use.to(self._heads.device)
-        hidden = torch.maximum(self._heads[there], gone * self._hair[there])
-        heads = (near.to(self._heads)[..., None, None, None] * hidden).sum(1)
-        if len(self.scene) > 1:
-            use = F.pad(use, (0, 1), value=len(self.scene))
-            near = F.pad(near, (0, 1), value=_PLATE)
-        use, near = use.to(heads.device), near.to(heads)[..., None, None, None]
-        seen = near * self._shows[use]
-        shares = seen + _HIDDEN * near
+        hidden = torch.maximum(self._heads[there], gone * (1 - self._clear[there]))
+        if len(self.scene) == 1:
+            return self._numbers[use], torch.ones_like(hidden), hidden[:, 0]
+        # Hair stays in a picture whose head is near; in the plate it would be of all heads.
+        seen = near * (1 - hidden) ** 4 + _HIDDEN * near
+        shares = torch.cat([seen, (_PLATE * self._seen).expand(len(seen), 1, -1, -1, -1)], 1)
         shares = shares / shares.sum(1, keepdim=True)
-        return use, shares, heads * (1 - shares[:, -1]) if len(self.scene) > 1 else heads
+        return self._numbers[use], shares, (shares[:, :-1] * hidden).sum(1)
 
 
-def blended(pictures: Tensor, use: Tensor, shares: Tensor) -> Tensor:
-    """Pictures [L, 3, R, R] in use [B, T] mixed by shares [B, T, 1, S, S]: [B, 3, R, R]."""
-    if use.shape[1] == 1:  # the only one, and no copies of it
-        return pictures.expand(len(use), -1, -1, -1)
-    return (pictures[use] * _at(shares.flatten(0, 1), pictures).unflatten(0, use.shape)).sum(1)
+def blended(images: Tensor, plate: Tensor | None, use: Tensor, shares: Tensor) -> Tensor:
+    """What is behind heads, [B, 3, R, R], of pictures [K, 3, R, R], their plate, and what `Backdrop.behind` says."""
+    if plate is None:  # the first, and no copies of it
+        return images[:1].expand(len(use), -1, -1, -1)
+    sized = _at(shares.flatten(0, 1), images).unflatten(0, shares.shape[:2])
+    result = plate * sized[:, -1]
+    for place in range(use.shape[1]):
+        result = result + images[use[:, place]] * sized[:, place]
+    return result
 
 
 def _at(shares: Tensor, pictures: Tensor) -> Tensor:
@@ -91,22 +96,27 @@ def _at(shares: Tensor, pictures: Tensor) -> Tensor:
 def same_scene(images: np.ndarray, heads: np.ndarray) -> list[int]:
     """Indices of the pictures uint8 [K, S, S, 3] that show the scene of the first, which is always one of them.
 
-    heads float32 [K, S, S]: where the heads are, which are not looked at.
+    heads float32 [K, S, S]: where the heads are, which are not looked at. What is beside and above them has to agree,
+    and what is below: two pictures on a white wall are one scene only if the clothes are the same too.
     """
     width = max(images.shape[1] // 32, 1)
     blurred = [cv2.blur(image, (width, width)).astype(np.int16) for image in images]
+    clear = np.stack([_clear(head) for head in heads]) > 0.5
+    chins = [int(np.flatnonzero((head > 0.5).any(1)).max(initial=0)) for head in heads]
     found = [0]
     for i in range(1, len(images)):
-        around = (_clear(heads[0]) > 0.5) & (_clear(heads[i]) > 0.5)
-        apart = np.abs(blurred[i] - blurred[0]).mean(2)[around]
-        if around.mean() > _SEEN and (apart < _AGREE).mean() > _ALIKE:
+        agree, around = np.abs(blurred[i] - blurred[0]).mean(2) < _AGREE, clear[0] & clear[i]
+        below = np.arange(len(around))[:, None] > max(chins[0], chins[i])
+        parts = [part for part in (around & ~below, around & below) if part.mean() > _SEEN / 2]
+        if around.mean() > _SEEN and all(agree[part].mean() > _ALIKE for part in parts):
             found.append(i)
     return found
 
 
 def framed_alike(images: Sequence[np.ndarray], faces: Sequence[Landmarks], crops: Sequence[Crop]) -> list[Crop]:
     """The crops of K pictures uint8 [H, W, 3], with one for all that show the first one's scene, so that their
-    backgrounds lie upon each other. Unless the head moves about so much that it would be too small in it."""
+    backgrounds lie upon each other. Unless the head moves about so much that it would be too small in it, or leave
+    it."""
     first, (height, width, _) = crops[0], images[0].shape
     alike = [i for i, image in enumerate(images) if image.shape == images[0].shape]
     small = [cv2.resize(images[i], (first.size, first.size), interpolation=cv2.INTER_AREA) for i in alike]
@@ -114,7 +124,9 @@ def framed_alike(images: Sequence[np.ndarray], faces: Sequence[Landmarks], crops
     heads = [draw_head(control_points(faces[i]) * scale, first.size) for i in alike]
     scene = [alike[i] for i in same_scene(np.stack(small), np.stack(heads))]
     shared = Crop.around([faces[i] for i in scene], first.size)
-    if shared.side > _WIDER * first.side:
+    sides = [crops[i].side for i in scene]
+    boxes = np.array([shared.to_crop(faces[i]).box for i in scene])
+    if not max(sides) / _WIDER <= shared.side <= first.side * _WIDER or boxes.min() < 0 or boxes.max() > first.size:
         return list(crops)
     return [shared if i in scene else crop for i, crop in enumerate(crops)]
 

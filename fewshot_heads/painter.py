@@ -43,7 +43,7 @@ class Painter:
         self.backdrop = Backdrop(to_uint8(self.images), points, device)
         self.palette = torch.from_numpy(palette.astype(np.float32)).to(device)
         self.large, self.images = self.large.to(device), self.images.to(device)
-        self.stills, self.large_stills = (self.backdrop.pictures(each) for each in (self.images, self.large))
+        self.plate, self.large_plate = (self.backdrop.plate(each) for each in (self.images, self.large))
         # On the CPU: the spline's system is small, and its points come from there.
         self.points = torch.from_numpy(points)
 
@@ -66,7 +66,7 @@ class Painter:
         layers = self.generator.layers(stickmen, style, texture)
         layers = layers._replace(paint=torch.einsum("ij,bjhw->bihw", self.palette, layers.paint + 1) - 1)
         if large:
-            still = blended(self.large_stills, *behind)
+            still = blended(self.large, self.large_plate, *behind)
             texture = texture._replace(images=self.large[place], still=_seated(still, seat))
         return layers.compose(texture)
 
@@ -83,7 +83,7 @@ class Painter:
         used = place.shape[1]
         driver = driver[:, None].expand(-1, used, -1, -1)
         flows = carrying_flow(normalise(source, self.size).flatten(0, 1), normalise(driver, self.size).flatten(0, 1))
-        still = blended(self.stills, use, shares)
+        still = blended(self.images, self.plate, use, shares)
         shown = [self.landmarks[i].points for i in place[:, 0]]
         opened = [draw_opened(own, face.points, self.size) for own, face in zip(shown, faces, strict=True)]
         shut = torch.from_numpy(np.stack(opened)).to(still.device)[:, None]

@@ -41,8 +41,8 @@ def behind(images, points, driver):
     backdrop = Backdrop(np.stack(images), np.stack(points), torch.device("cpu"))
     use, shares, hidden = backdrop.behind(torch.from_numpy(driver)[None])
     torch.testing.assert_close(shares.sum(1), torch.ones(1, 1, SIZE, SIZE))
-    pictures = backdrop.pictures(torch.from_numpy(np.stack(images)).float().permute(0, 3, 1, 2))
-    return blended(pictures, use, shares)[0].permute(1, 2, 0).numpy(), hidden[0, 0].numpy()
+    pictures = torch.from_numpy(np.stack(images)).float().permute(0, 3, 1, 2)
+    return blended(pictures, backdrop.plate(pictures), use, shares)[0].permute(1, 2, 0).numpy(), hidden[0, 0].numpy()
 
 
 def test_one_picture_is_its_own_backdrop(wall):
@@ -131,3 +131,35 @@ def test_hair_is_barred_with_the_head_once_it_has_gone_far(wall):
     np.testing.assert_allclose(hidden[0], head, atol=1e-6)
     around = (head < 0.01) & (hidden[1] > 0.9)
     assert around.sum() > 500
+
+
+def test_between_two_heads_each_picture_shows_what_the_other_hides(wall):
+    left, right = disc(30), disc(98)
+    seen, hidden = behind([before(wall, left), before(wall, right)], [left, right], disc(64))
+    for points in (left, right):
+        there = draw_head(points, SIZE) > 0.95
+        assert hidden[there].max() < 0.05 and np.abs(seen - wall)[there].mean() < 2
+
+
+def test_a_white_wall_is_no_scene_where_the_clothes_are_others(wall):
+    head = disc(64, y=50)
+
+    def portrait(*jacket):
+        picture = np.full((SIZE, SIZE, 3), 240, np.uint8)
+        picture[96:] = jacket
+        return before(picture, head)
+
+    heads = np.stack([draw_head(head, SIZE)] * 3)
+    assert same_scene(np.stack([portrait(20, 40, 160), portrait(165, 15, 25), portrait(22, 42, 158)]), heads) == [0, 2]
+
+
+def test_a_shared_crop_never_loses_a_face_or_cuts_one_off(wall):
+    frame = np.repeat(np.repeat(wall, 8, axis=0), 8, axis=1)
+    mean = np.array(MEAN_HEAD, float)
+    for odd in (mean * 200 + [512, 460, 0], mean * 40 + [900, 200, 0]):
+        faces = [Landmarks.from_array(points) for points in (odd, *[mean * 90 + [512, 512, 0]] * 7)]
+        crops = [Crop.around([each], 256) for each in faces]
+        for crop, each in zip(framed_alike([frame] * 8, faces, crops), faces, strict=True):
+            box = crop.to_crop(each).box
+            assert box.min() >= 0 and box.max() <= 256
+            assert np.ptp(box.reshape(2, 2), axis=0).max() < 256 / 1.5
