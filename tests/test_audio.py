@@ -435,9 +435,12 @@ def test_harmony_drifts_from_home_and_back():
     assert at_home.max() < 0.35 and back.max() < 0.35 and far.min() > 0.8
     assert np.abs(np.diff(curve)).max() < 0.05
     assert not analyse(as_sound(np.zeros(RATE)), 25)["chroma"].any()
+    hiss = 10 ** (-66 / 20) * np.random.default_rng(0).standard_normal(len(home))
+    paused = analyse(as_sound(np.concatenate([home, away, hiss, home])), 25)["chroma"]
+    assert paused[30 * 25 : 33 * 25].max() < 0.2, "in a pause the face comes home"
 
 
-def test_chroma_leads_to_somebody_else_only_where_it_is_asked_to(mona_path, song, reenactor, driver_frames):
+def test_a_sound_leads_to_somebody_else_only_where_it_is_asked_to(mona_path, song, reenactor, driver_frames):
     reenactor.embed([driver_frames[0]]).save("woman.safetensors")
     plain_run = [str(mona_path), "song.wav", "rate=2", "paste_back=false"]
     assert main([*plain_run, "-o", "same.mp4"]) == 0

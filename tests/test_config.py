@@ -11,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from fewshot_heads.cli import make_parser
-from fewshot_heads.config import CONF_DIR, RULES, compose, describe
+from fewshot_heads.config import CONF_DIR, RULES, compose, describe, plain
 from fewshot_heads.criteria import Criteria
 from fewshot_heads.datasets.episodes import EpisodeSettings
 from fewshot_heads.errors import BadInput, UsageError
@@ -263,6 +263,14 @@ def test_every_key_of_a_task_is_a_flag_too():
     assert spelled(*given) == (["a.jpg", "strength=0.5", "bank=a=b", "landmarks.min_confidence=0.3", "b.mp4"], True)
     assert spelled("--reference", "-1") == (["reference=-1"], False)
     assert spelled("strength=1") == (["strength=1"], False)
+
+
+@pytest.mark.parametrize("task", ["animate", "fine_tune", "morph", "audio", "portrait", "sample"])
+def test_keys_of_a_task_and_of_its_groups_are_flags(task):
+    parser = make_parser(task, "", "")
+    parser.add_argument("inputs", nargs="*")
+    for key in plain(task):
+        assert parser.parse_intermixed_args([f"--{key}", "1"]).inputs == [f"{key}=1"]
 
 
 @pytest.mark.parametrize(

@@ -142,8 +142,8 @@ def test_the_density_has_the_spread_of_the_people_it_was_learned_from(model):
 
 
 def test_too_few_people_are_told():
-    with pytest.raises(BadInput, match="3 people sit well"):
-        learn(made_up(3))
+    with pytest.raises(BadInput, match="7 people sit well"):
+        learn(made_up(7))
 
 
 def clip(pictures, faces):

@@ -25,7 +25,7 @@ from safetensors.numpy import save
 
 from fewshot_heads.cli import run
 from fewshot_heads.errors import BadInput
-from fewshot_heads.images import refused, whole_file
+from fewshot_heads.images import check_target, refused, whole_file
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.models.texture import carrying_flow, normalise, resize_flow, sample
 
@@ -232,6 +232,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def make() -> Path:
+        check_target(arguments.output, (".safetensors",), arguments.overwrite)
         from fewshot_heads.creative.learning import learn
         from fewshot_heads.creative.sitters import sitters
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,7 +24,7 @@ from fewshot_heads.creative.morph import Morph, mixed
 from fewshot_heads.creative.performance import TARGETS, dials, parse_reactions, perform
 from fewshot_heads.creative.sample import Sample, sample
 from fewshot_heads.creative.signals import SIGNALS, analyse
-from fewshot_heads.errors import UsageError
+from fewshot_heads.errors import BadInput, UsageError
 from fewshot_heads.head import Head
 from fewshot_heads.images import WRITTEN as PICTURES
 from fewshot_heads.images import write_image
@@ -78,7 +78,11 @@ def _audio(arguments: argparse.Namespace) -> Path:
     config = plain("audio", overrides)
     reactions = parse_reactions(config["react"])
     output = arguments.output or Path(f"{portrait.stem}_{source.stem}.{'png' if arguments.preview else 'mp4'}")
-    check_output(output, PICTURES if arguments.preview else WRITTEN, arguments.overwrite, (portrait, source))
+    toward = None if config["toward"] is None else Path(config["toward"])
+    inputs = [path for path in (portrait, source, toward) if path]
+    check_output(output, PICTURES if arguments.preview else WRITTEN, arguments.overwrite, inputs)
+    if toward and not toward.is_file():
+        raise BadInput(f"toward={toward}: no such file; name a picture or a saved head")
     rate, sound = exact_rate(config["rate"]), read_sound(source)
     curves = analyse(sound, rate, **{key: config[key] for key in _ANALYSIS})
     if not curves["rms"].any():
@@ -88,7 +92,9 @@ def _audio(arguments: argparse.Namespace) -> Path:
     head = load_person(reenactor, portrait, config["face"])
     drift = None
     if any(target == "identity" for _, target, _ in reactions):
-        drift = Drift(_other(reenactor, config), dials(curves, config["react"])["identity"])
+        # Whom the user names, or somebody invented.
+        other = load_person(reenactor, toward) if toward else _invented(reenactor, config["seed"])
+        drift = Drift(other, dials(curves, config["react"])["identity"])
     if arguments.preview:
         sheet = preview(reenactor, head, curves, motion, float(rate), drift)
         write_image(output, sheet, reenactor.provenance(composite=False), arguments.overwrite)
@@ -133,11 +139,8 @@ def animated(
     return mixed(cast, reenacted, shares, np.arange(len(shares)), Morph(batch=batch))
 
 
-def _other(reenactor: Reenactor, config: Mapping[str, Any]) -> Head:
-    """Whom `toward` names, or somebody invented."""
-    if config["toward"] is not None:
-        return load_person(reenactor, Path(config["toward"]))
-    return next(sample(reenactor, Sample(seed=config["seed"], count=1))).head
+def _invented(reenactor: Reenactor, seed: int) -> Head:
+    return next(sample(reenactor, Sample(seed=seed, count=1))).head
 
 
 def preview(

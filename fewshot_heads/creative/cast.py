@@ -1,4 +1,4 @@
-"""Several people on the device, painted as one: what a morph and a portrait are made of."""
+"""Several people on the device, painted as one: what a morph, a portrait and a drift are made of."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SOFT = 0.2  # of the features' size: how far beyond them one picture's weights 
 
 @dataclass(frozen=True)
 class Acting:
-    """How people follow a driver and are painted; keys that conf/morph.yaml and conf/portrait.yaml share."""
+    """How people follow a driver and are painted; keys that conf/morph.yaml, portrait.yaml and sample.yaml share."""
 
     motion: str = "relative"
     pose: float = 1.0

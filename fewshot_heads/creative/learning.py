@@ -32,10 +32,13 @@ def learn(people: Sequence[Sitter], directions: int = DIRECTIONS) -> tuple[Appea
     Everybody counts twice, as they are and mirrored. The oddest quarter is left out: what no few directions can say is
     not a face but what lies on it. Raises BadInput for too few people.
     """
-    if len(people) < 4:
+    if len(people) < _FEWEST:
         raise BadInput(
-            f"{len(people)} people sit well for a portrait, 4 at least are needed; prepare more, frontal ones"
+            f"{len(people)} people sit well for a portrait, {_FEWEST} at least are needed; prepare more, frontal ones"
         )
+    sizes = sorted({each.picture.shape[0] for each in people})
+    if len(sizes) > 1:
+        raise BadInput(f"pictures of {' and '.join(map(str, sizes))} pixels; prepare all with one size")
     shapes, mean = _aligned([control_points(each.landmarks).astype(np.float64) for each in people])
     face = _soft_hull(mean + _WIDER * (mean - mean.mean(0)), people[0].picture.shape[0])
     work = zip(people, _gains(people), strict=True)

@@ -159,7 +159,8 @@ def likeness(reenactor: Reenactor, sitter: Head, frame: np.ndarray, judge: Ident
     seat, size = sitter.landmarks[0], reenactor.size
     frames = to_tensor(cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA))[None, None]
     with torch.inference_mode():
-        seen = reenactor.networks.embedder(frames.to(reenactor.device), stickmen_of([seat], size)[None])[0, 0]
+        pair = (each.to(reenactor.device) for each in (frames, stickmen_of([seat], size)[None]))
+        seen = reenactor.networks.embedder(*pair)[0, 0]
     result = {"e_hat": float(csim(sitter.e_hat.numpy(), seen.cpu().numpy()))}
     if judge:
         pictures = (sitter.textures[0], frame)

@@ -138,7 +138,7 @@ def _sample(arguments: argparse.Namespace) -> Path:
     kinds, suffix = (WRITTEN, ".mp4") if driver_path else ((*PICTURES, HEAD), ".jpg")
     output = arguments.output or Path(f"people_{settings.seed}{suffix}")
     check_output(output, kinds, arguments.overwrite, [Path(name) for name in names])
-    if output.suffix == HEAD and settings.count != 1:
+    if output.suffix.lower() == HEAD and settings.count != 1:
         raise OutputError(f"{output}: holds one head; use count=1")
     driver = read_video(driver_path) if driver_path else None
     reenactor = opened(config)
@@ -147,7 +147,7 @@ def _sample(arguments: argparse.Namespace) -> Path:
     print(f"distance to the nearest training person: {away}")
     print(f"draws in which no face was found: {sum(each.refused for each in people)}")
     heads = [each.head for each in people]
-    if output.suffix == HEAD:
+    if output.suffix.lower() == HEAD:
         heads[0].save(output, arguments.overwrite)
         return output
     mark = reenactor.provenance(composite=False)

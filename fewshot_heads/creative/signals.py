@@ -101,9 +101,9 @@ def _librosa() -> Any:
     return librosa
 
 
-def _loudness(power: np.ndarray) -> np.ndarray:
-    """Root mean square [N] of the samples behind rows of a Hann-windowed one-sided spectrum (Parseval)."""
-    return np.sqrt(2 * power.sum(0) / (_WINDOW * 3 / 8 * _WINDOW))
+def _loudness(power: np.ndarray, window: int = _WINDOW) -> np.ndarray:
+    """Root mean square [N] of the samples behind rows of a one-sided spectrum under a Hann window (Parseval)."""
+    return np.sqrt(2 * power.sum(0) / (window * 3 / 8 * window))
 
 
 def _loud(loudness: np.ndarray) -> float:
@@ -131,7 +131,7 @@ def _wandering(librosa: Any, sound: Sound, shown: np.ndarray) -> np.ndarray:
     samples = np.pad(sound.samples, (0, max(0, _NOTES - len(sound.samples))))
     power = np.abs(librosa.stft(samples, n_fft=_NOTES, hop_length=_NOTES // 4)) ** 2
     notes = np.sqrt(librosa.feature.chroma_stft(S=power, sr=sound.rate, norm=None, tuning=0.0))
-    notes *= _loudness(power) > _SILENT
+    notes *= _loudness(power, _NOTES) > _SILENT
     step = _NOTES / 4 / sound.rate
     window = np.hanning(2 * round(_DRIFT / step / 2) + 3)
     slow = np.stack([np.convolve(note, window)[len(window) // 2 :][: len(note)] for note in notes])

@@ -26,9 +26,9 @@ class Texture(NamedTuple):
     images [B, T, 3, S, S] in [-1, 1]: the source pictures in use for this frame;
     flows [B, T, s, s, 2]: where each comes from (`warp.carrying_flow`);
     weights [B, T], rows sum to 1: how much each counts;
-    still [B, 3, S, S]: the first picture, whose background is kept;
+    still [B, 3, S, S]: the background: the first picture, or what all of its scene show (`backdrop`);
     opened [B, 1, S, S], 0 to 1: mouths and eyes that are shut in the picture (`landmarks.stickman.draw_opened`);
-    own [B, 1, S, S], 0 to 1: where the still picture shows its own head (`landmarks.stickman.draw_head`).
+    own [B, 1, S, S], 0 to 1: where the still picture shows only its own head (`landmarks.stickman.draw_head`).
     """
 
     images: Tensor
