@@ -11,7 +11,8 @@ import torch
 
 from fewshot_heads import BadInput, VideoWriter, WeightsMismatch, read_image, read_video, write_image
 from fewshot_heads.config import compose
-from fewshot_heads.creative.portrait import Portrait, invented, likeness, main, nearest, portrait, recall
+from fewshot_heads.creative.bank import invented, nearest, recall
+from fewshot_heads.creative.portrait import Portrait, likeness, main, portrait
 from fewshot_heads.metrics import Identity
 from fewshot_heads.provenance import read_mark
 from fewshot_heads.sound import read_sound

@@ -11,8 +11,6 @@ Strength 0 is the plain reenactment.
 from __future__ import annotations
 
 import argparse
-import heapq
-import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -25,11 +23,10 @@ from tqdm import tqdm
 
 from fewshot_heads.cli import make_parser, run, split_overrides
 from fewshot_heads.config import plain
+from fewshot_heads.creative.bank import Neighbour, bank_files, invented, nearest, recall
 from fewshot_heads.creative.cast import Acting, Cast, check_made_by, load_person
-from fewshot_heads.creative.sample import Sample, sample
-from fewshot_heads.errors import BadInput, NoFaceFound, UsageError
+from fewshot_heads.errors import BadInput, UsageError
 from fewshot_heads.head import Head
-from fewshot_heads.images import PICTURES as READ
 from fewshot_heads.images import WRITTEN as PICTURES
 from fewshot_heads.images import to_tensor, write_image
 from fewshot_heads.landmarks import Landmarks
@@ -41,11 +38,7 @@ from fewshot_heads.tasks import check_output, is_driver, opened, tracked
 from fewshot_heads.video import WRITTEN, VideoWriter
 from fewshot_heads.video_reader import read_video
 
-logger = logging.getLogger(__name__)
-
 _STRENGTHS = (0, 0.25, 0.5, 0.75, 1)  # of the preview
-_INVENTED = 24  # people of a bank that nobody gave
-_NEARNESS = 0.1  # of cosine: somebody so much farther away counts e times less
 
 
 @dataclass(frozen=True)
@@ -59,16 +52,6 @@ class Portrait(Acting):
         super().check()
         if not 0 <= self.strength <= 1:
             raise BadInput(f"strength={self.strength}: expected a number from 0 to 1")
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """Somebody of the bank. similarity: cosine of e_hat with the sitter's; share of the memory, 0 to 1."""
-
-    name: str
-    head: Head
-    similarity: float
-    share: float
 
 
 def portrait(
@@ -109,46 +92,6 @@ def _frames(cast: Cast, faces: list[Landmarks], weights: np.ndarray, settings: P
         now = faces[first : first + settings.batch]
         rows = (each.repeat(len(now), 0) for each in (style, weights, around))
         yield from cast.paint(now, cast.portraits[:1] * len(now), *rows)
-
-
-def recall(reenactor: Reenactor, folder: Path, besides: Path | None = None) -> Iterator[tuple[str, Head]]:
-    """Names and heads of a folder's saved heads and pictures, the largest face of each, in the order of their names.
-
-    besides: a file that is no memory, the sitter's own. What shows no face or cannot be read is left out, with one
-    warning at the end. Raises BadInput for a folder without anybody.
-    """
-    files = _files(folder, besides)
-    left_out = []
-    for path in tqdm(files, "bank", disable=None, unit="face", leave=False):
-        try:
-            yield path.stem, load_person(reenactor, path)
-        except (NoFaceFound, BadInput):
-            left_out.append(path.name)
-    if len(left_out) == len(files):
-        raise BadInput(f"{folder}: no file of {len(files)} shows a face; give a folder of pictures with a face each")
-    if left_out:
-        logger.warning(
-            "%s: %d of %d files show no face; the first is %s", folder, len(left_out), len(files), left_out[0]
-        )
-
-
-def invented(reenactor: Reenactor) -> Iterator[tuple[str, Head]]:
-    """Names and heads of people who do not exist, always the same: a memory for who brings none."""
-    people = tqdm(sample(reenactor, Sample(count=_INVENTED)), "bank", _INVENTED, disable=None, leave=False)
-    return ((f"invented_{number}", each.head) for number, each in enumerate(people))
-
-
-def nearest(sitter: Head, bank: Iterable[tuple[str, Head]], count: int) -> list[Neighbour]:
-    """The sitter's count nearest of the bank by cosine of e_hat, the nearest first; fewer if there are no more.
-
-    Shares are the softmax of cosines over 0.1. Of the bank, read once, no more than count heads are held.
-    """
-    own = sitter.e_hat.numpy()
-    alike = ((float(csim(own, head.e_hat.numpy())), name, head) for name, head in bank)
-    found = heapq.nlargest(count, alike, key=lambda each: each[0])
-    powers = np.exp([(similarity - found[0][0]) / _NEARNESS for similarity, _, _ in found])
-    shares = powers / powers.sum()
-    return [Neighbour(name, head, alike, float(s)) for (alike, name, head), s in zip(found, shares, strict=True)]
 
 
 def likeness(reenactor: Reenactor, sitter: Head, frame: np.ndarray, judge: Identity | None = None) -> dict[str, float]:
@@ -196,7 +139,7 @@ def _portrait(arguments: argparse.Namespace) -> Path:
     output = arguments.output or Path(f"{photo.stem}_remembered{suffix}")
     check_output(output, kinds, arguments.overwrite, filter(None, (photo, driver_path)))
     if bank:
-        _files(Path(bank), photo)
+        bank_files(Path(bank), photo)
     driver = read_video(driver_path) if driver_path and moving else None
     judge = Identity(config["judge"]) if config["judge"] else None
     reenactor = opened(config)
@@ -233,18 +176,6 @@ def _inputs(paths: list[Path]) -> tuple[Path, Path | None]:
     if drivers and not is_driver(drivers[0]):
         raise UsageError(f"{drivers[0]}: the driver is a video, gif or folder; others' pictures go into bank=FOLDER")
     return photo, drivers[0] if drivers else None
-
-
-def _files(folder: Path, besides: Path | None) -> list[Path]:
-    """The bank's pictures and saved heads in the order of their names."""
-    if not folder.is_dir():
-        raise BadInput(f"bank={folder}: no such folder; give one with pictures of faces or saved heads")
-    own = besides.resolve() if besides else None
-    kinds = {*READ, ".safetensors"}
-    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in kinds and path.resolve() != own]
-    if not files:
-        raise BadInput(f"bank={folder}: no pictures and no saved heads in it; put faces there, a file each")
-    return files
 
 
 if __name__ == "__main__":
