@@ -23,11 +23,11 @@ from tqdm import tqdm
 from fewshot_heads._version import __version__
 from fewshot_heads.cli import make_parser, run, split_overrides
 from fewshot_heads.config import plain
+from fewshot_heads.datasets.limits import Limits, Reject
 from fewshot_heads.datasets.packing import SPLITS, collect, in_splits, named, pack
 from fewshot_heads.datasets.parts import PartMaker, read_part, write_part
 from fewshot_heads.datasets.shard_writer import whole
 from fewshot_heads.datasets.shards import INDEX, open_shards, read_index
-from fewshot_heads.datasets.shots import Limits, Reject
 from fewshot_heads.datasets.sources import Source, digest, find_sources
 from fewshot_heads.datasets.workers import spread
 from fewshot_heads.errors import BadInput, OutputError, UsageError

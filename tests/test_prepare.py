@@ -16,8 +16,9 @@ import pytest
 
 from fewshot_heads.datasets import parts, shard_writer
 from fewshot_heads.datasets.identities import assign_splits, cluster
+from fewshot_heads.datasets.limits import Limits
 from fewshot_heads.datasets.shards import open_shards
-from fewshot_heads.datasets.shots import Limits, ShotCutter, _stretches
+from fewshot_heads.datasets.shots import ShotCutter, _stretches
 from fewshot_heads.datasets.sources import find_sources
 from fewshot_heads.datasets.workers import WorkerDied, spread
 from fewshot_heads.errors import BadInput

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fewshot_heads.datasets.limits import Limits, Reject
 from fewshot_heads.datasets.pictures import Pictures, Watched, sharpness
 from fewshot_heads.datasets.shards import Sample
 from fewshot_heads.datasets.sources import Source
@@ -27,37 +28,6 @@ from fewshot_heads.video_reader import Video
 
 _GAP = 0.5  # seconds without a face that end a shot
 _CHANGE = 30  # mean difference of two frames, grey levels, that is a cut; the quickest heads stay under 20
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a shot is cut to and has to be; the keys of conf/prepare.yaml, with their units."""
-
-    size: int
-    crop: str
-    rate: float | None
-    min_seconds: float
-    max_seconds: float
-    min_face: float
-    min_sharpness: float
-    max_lost: float
-    max_outside: float
-
-
-@dataclass(frozen=True)
-class Reject:
-    """What was left out: a stretch of a video (seconds) or a whole file, and why.
-
-    reason: one word. value and limit: the measure that failed, if there is one; detail: else, in words.
-    """
-
-    source: str
-    reason: str
-    start: float | None = None
-    end: float | None = None
-    value: float | None = None
-    limit: float | None = None
-    detail: str | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +100,7 @@ class ShotCutter:
                     "lost": round(1 - len(kept) / (end - first), 4),
                     **_facts(faces, [crop] * len(faces)),
                 }
-                failed = self._fails(facts)
+                failed = limits.fails(facts)
                 if failed:
                     yield failed
                 else:
@@ -154,7 +124,7 @@ class ShotCutter:
 
     def _stills(self, root: Path, source: Source) -> Iterator[Shot | Reject]:
         """The pictures of one person as one clip, each with a crop of its own."""
-        pictures = Pictures(self._network, len(source.files))
+        limits, pictures = self._limits, Pictures(self._network, len(source.files))
         boxes: list[list[float]] = []
         sizes: list[float] = []
         for name in source.files:
@@ -170,7 +140,7 @@ class ShotCutter:
             crop = self._crop(faces, picture.shape[:2])
             facts = {"source": name, "kind": "stills", **_facts(faces, [crop])}
             cut, face = crop.cut(picture), crop.to_crop(faces[0])
-            failed = self._fails(facts) or self._blurred({**facts, "sharpness": sharpness(cut, face)})
+            failed = limits.fails(facts) or limits.blurred({**facts, "sharpness": sharpness(cut, face)})
             if failed:
                 yield failed
             else:
@@ -193,30 +163,12 @@ class ShotCutter:
         top = float(np.clip(round(crop.top + shift), 0, height - side))
         return replace(crop, left=left, top=top, side=side)
 
-    def _fails(self, facts: dict[str, Any]) -> Reject | None:
-        """The first limit a shot does not keep, of those that need no pixels."""
-        limits, video = self._limits, facts["kind"] == "video"
-        seconds = facts["end"] - facts["start"] if video else 0.0
-        if video and seconds < limits.min_seconds:
-            return _reject(facts, "short", seconds, limits.min_seconds)
-        if video and facts["lost"] > limits.max_lost:
-            return _reject(facts, "lost", facts["lost"], limits.max_lost)
-        if facts["face"] < limits.min_face:
-            return _reject(facts, "small_face", facts["face"], limits.min_face)
-        if facts["outside"] > limits.max_outside:
-            return _reject(facts, "outside", facts["outside"], limits.max_outside)
-        return None
-
-    def _blurred(self, facts: dict[str, Any]) -> Reject | None:
-        limit = self._limits.min_sharpness
-        return _reject(facts, "blurred", facts["sharpness"], limit) if facts["sharpness"] < limit else None
-
     def _judged(self, facts: dict[str, Any], pictures: Pictures) -> Shot | Reject:
         if not pictures.jpegs:
-            return _reject(facts, "unreadable")
+            return Reject.of(facts, "unreadable")
         facts["sharpness"] = round(float(np.median(pictures.sharpness)), 2)
         sample = Sample({**facts, "size": self._limits.size}, np.array(pictures.landmarks, np.float32), pictures.jpegs)
-        return self._blurred(facts) or Shot(sample, pictures.embedding())
+        return self._limits.blurred(facts) or Shot(sample, pictures.embedding())
 
 
 def _stretches(
@@ -250,8 +202,3 @@ def _facts(faces: list[Landmarks], crops: list[Crop]) -> dict[str, float]:
 def _box(crop: Crop) -> list[float]:
     """left, top, side in pixels of the source."""
     return [float(crop.left), float(crop.top), float(crop.side)]
-
-
-def _reject(facts: dict[str, Any], reason: str, value: float | None = None, limit: float | None = None) -> Reject:
-    rounded = None if value is None else round(value, 4)
-    return Reject(facts["source"], reason, facts.get("start"), facts.get("end"), rounded, limit)
