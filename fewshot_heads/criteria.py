@@ -56,6 +56,11 @@ def match(e_hat: Tensor, w: Tensor) -> Tensor:
     return F.l1_loss(e_hat, w.detach())
 
 
+def identity(last: Tensor, wanted: Tensor) -> Tensor:
+    """1 - cosine of two embeddings, the means over space of a face network's last features [B, C, H, W]."""
+    return 1 - F.cosine_similarity(last.mean((2, 3)), wanted.mean((2, 3))).mean()
+
+
 def fooled(critic: nn.Module, frame: Tensor, truth: Tensor, stickman: Tensor, given: Tensor) -> dict[str, Tensor]:
     """The generator's adversarial terms: L_ADV of eq. 4, with feature matching L_FM apart.
 
@@ -99,7 +104,8 @@ class Criteria(nn.Module):
     """The terms of a table (conf/criterion), each {"weight": w, ...}; a weight of 0 leaves a term out.
 
     l1: `eyes`, `mouth` and `opened` are what these regions count beyond 1. vgg19 and vggface: `weights` names the
-    network (see `extractors`). Raises BadInput for a network without weights or of the wrong kind.
+    network (see `extractors`); identity looks through vggface's. Raises BadInput for a network without weights or of
+    the wrong kind.
     """
 
     def __init__(self, table: Table, patch: int | None = None):
@@ -110,12 +116,12 @@ class Criteria(nn.Module):
         self.networks = nn.ModuleDict()
         if self.weight("vgg19"):
             self.networks["vgg19"] = channels_last(VGG19Features(table["vgg19"]["weights"]))
-        if self.weight("vggface"):
-            weights = table["vggface"].get("weights")
+        if looking := [name for name in ("vggface", "identity") if self.weight(name)]:
+            weights = table.get("vggface", {}).get("weights")
             if not weights:
                 raise BadInput(
                     "criterion.vggface has no weights of its own: name a file (criterion.vggface.weights=FILE.npz) or "
-                    "leave it out (criterion.vggface.weight=0)"
+                    f"leave out what needs it ({' '.join(f'criterion.{name}.weight=0' for name in looking)})"
                 )
             self.networks["vggface"] = FaceFeatures(weights)
         self.requires_grad_(False).eval()
@@ -140,10 +146,14 @@ class Criteria(nn.Module):
             terms["l1"] = weighted_l1(frame, truth, region)
         if "vgg19" in self.networks:
             seen, real = (self.look(x, episode) for x in (frame, truth))
-            terms["vgg19"] = _perceptual(self.networks["vgg19"], seen, real)
+            terms["vgg19"] = _distance(self.networks["vgg19"], *_features(self.networks["vgg19"], seen, real))
         if "vggface" in self.networks:
             seen, real = (faces(x, episode["face"]) for x in (frame, truth))
-            terms["vggface"] = _perceptual(self.networks["vggface"], seen, real)
+            features, wanted = _features(self.networks["vggface"], seen, real)
+            if self.weight("vggface"):
+                terms["vggface"] = _distance(self.networks["vggface"], features, wanted)
+            if self.weight("identity"):
+                terms["identity"] = identity(features[-1], wanted[-1])
         return terms
 
     def total(self, terms: Mapping[str, Tensor], step: int) -> Tensor:
@@ -155,7 +165,13 @@ class Criteria(nn.Module):
         return total
 
 
-def _perceptual(network: Any, frame: Tensor, truth: Tensor) -> Tensor:
+def _features(network: nn.Module, frame: Tensor, truth: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    """A frozen network's features of both; gradients reach the frame only."""
     with torch.no_grad():
         wanted = network(truth)
-    return network.unit * feature_distance(network(frame), wanted)
+    return network(frame), wanted
+
+
+def _distance(network: Any, features: list[Tensor], wanted: list[Tensor]) -> Tensor:
+    """In the units of pictures from 0 to 255."""
+    return network.unit * feature_distance(features, wanted)

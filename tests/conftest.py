@@ -54,3 +54,19 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def faceres_file(tmp_path):
+    """A face network of random weights, in the layout of faceres."""
+    random, channels = np.random.default_rng(0), 32
+    arrays = {"conv1.weight": random.normal(0, 0.02, (32, 3, 3, 3)), "conv1.bias": random.normal(0, 0.1, 32)}
+    for i, out in enumerate((64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024), 1):
+        arrays[f"conv_dw_{i}.weight"] = random.normal(0, 0.4, (channels, 1, 3, 3))
+        arrays[f"conv_dw_{i}.scale"] = random.uniform(0.5, 1.5, channels)
+        arrays[f"conv_dw_{i}.bias"] = random.normal(0, 0.1, channels)
+        arrays[f"conv_pw_{i}.weight"] = random.normal(0, (2 / channels) ** 0.5, (out, channels, 1, 1))
+        arrays[f"conv_pw_{i}.bias"] = random.normal(0, 0.1, out)
+        channels = out
+    np.savez(tmp_path / "faceres.npz", **{name: array.astype(np.float16) for name, array in arrays.items()})
+    return tmp_path / "faceres.npz"

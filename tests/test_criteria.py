@@ -103,6 +103,32 @@ def test_the_table_weighs_eyes_mouth_and_what_opens():
     assert mouth.item() == pytest.approx(4 / (4 + 1))
 
 
+def test_identity_is_one_minus_the_cosine_of_the_pooled_features():
+    wanted, last = torch.zeros(2, 2, 4, 4), torch.zeros(2, 2, 4, 4, requires_grad=True)
+    wanted[:, 0], last.data[0, 0], last.data[1, 1] = 1.0, 3.0, torch.rand(4, 4)
+    loss = criteria.identity(last, wanted)
+    assert loss.item() == pytest.approx((0 + 1) / 2)
+
+
+def test_identity_looks_at_the_face_through_the_face_network(faceres_file):
+    truth = torch.rand(1, 3, 32, 32)
+    frame = (truth + 0.3 * torch.rand(1, 3, 32, 32)).requires_grad_()
+    episode = {
+        "driver": truth,
+        "regions": torch.zeros(1, 3, 32, 32),
+        "trust": torch.ones(1, 1, 32, 32),
+        "face": torch.tensor([[2.0, 2.0, 12.0, 12.0]]),
+    }
+    table = Criteria({"identity": {"weight": 3.0}, "vggface": {"weight": 0.0, "weights": faceres_file}})
+    terms = table.content(frame, episode)
+    assert list(terms) == ["identity"] and 0 < terms["identity"].item() < 2
+    terms["identity"].backward()
+    assert frame.grad[..., :14, :14].abs().sum() > 0 and frame.grad[..., 16:, 16:].abs().sum() == 0
+    assert table.content(truth, episode)["identity"].item() == pytest.approx(0, abs=1e-6)
+    with pytest.raises(BadInput, match="criterion.identity.weight=0"):
+        Criteria({"identity": {"weight": 1.0}})
+
+
 def test_what_cannot_be_trusted_costs_nothing():
     frame, trust = torch.ones(1, 3, 8, 8, requires_grad=True), torch.ones(1, 1, 8, 8)
     trust[..., 4:] = 0
