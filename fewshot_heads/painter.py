@@ -15,7 +15,7 @@ from fewshot_heads.backdrop import Backdrop, blended
 from fewshot_heads.head import Head
 from fewshot_heads.images import to_tensor, to_uint8
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.geometry import control_points, pose_distance
+from fewshot_heads.landmarks.geometry import Crop, control_points, pose_distance
 from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
 from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.texture import carrying_flow, normalise, resize_flow, sample
@@ -24,6 +24,7 @@ _BLEND_SHARPNESS = 0.02  # pose distance over which one of several pictures give
 _SKIN = np.array([1.251, 0.933, 0.801])  # mean colour of the training faces, over its own mean
 _GREY = 0.04  # spread of a face's mean colour over its brightness, below which the picture has no colours
 _IN_USE = 2  # pictures blended in one frame, at most
+_REACH = 1.5  # crops: how much of a lone picture may come into view, with hair and shoulders, when the head leans
 
 
 class Painter:
@@ -44,6 +45,11 @@ class Painter:
         self.palette = torch.from_numpy(palette.astype(np.float32)).to(device)
         self.large, self.images = self.large.to(device), self.images.to(device)
         self.plate, self.large_plate = (self.backdrop.plate(each) for each in (self.images, self.large))
+        self.carried, self.large_carried, self.reach = self.images, self.large, 1.0
+        if len(pictures) == 1:  # several would be too large with their surroundings, and fill each other's gaps
+            whole, self.reach = to_tensor(_surroundings(head))[None], _REACH
+            sizes = (round(each.shape[-1] * _REACH) for each in (self.images, self.large))
+            self.carried, self.large_carried = (_resized(whole, each).to(device) for each in sizes)
         # On the CPU: the spline's system is small, and its points come from there.
         self.points = torch.from_numpy(points)
 
@@ -67,7 +73,7 @@ class Painter:
         layers = layers._replace(paint=torch.einsum("ij,bjhw->bihw", self.palette, layers.paint + 1) - 1)
         if large:
             still = blended(self.large, self.large_plate, *behind)
-            texture = texture._replace(images=self.large[place], still=_seated(still, seat))
+            texture = texture._replace(images=self.large_carried[place], still=_seated(still, seat))
         return layers.compose(texture)
 
     def _texture(self, faces: Sequence[Landmarks]) -> tuple[Texture, Tensor, tuple[Tensor, Tensor]]:
@@ -88,7 +94,15 @@ class Painter:
         opened = [draw_opened(own, face.points, self.size) for own, face in zip(shown, faces, strict=True)]
         shut = torch.from_numpy(np.stack(opened)).to(still.device)[:, None]
         flows = flows.unflatten(0, (count, used)).to(still.device)
-        return Texture(self.images[place], flows, weights, still, shut, own), place, (use, shares)
+        texture = Texture(self.carried[place], flows, weights, still, shut, own, self.reach)
+        return texture, place, (use, shares)
+
+
+def _surroundings(head: Head) -> np.ndarray:
+    """The first picture around its crop, uint8 [W, W, 3] at the texture's resolution; mirrored beyond its edges."""
+    crop, resolution = head.crop, head.textures.shape[1]
+    margin = (_REACH - 1) / 2 * crop.side
+    return Crop(crop.left - margin, crop.top - margin, crop.side * _REACH, round(resolution * _REACH)).cut(head.picture)
 
 
 def stickmen_of(faces: Sequence[Landmarks], size: int) -> Tensor:

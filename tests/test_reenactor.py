@@ -7,9 +7,11 @@ import torch
 
 from fewshot_heads import BadInput, Head, NoFaceFound, Reenactor, WeightsMismatch
 from fewshot_heads.checkpoint import load_checkpoint, save_checkpoint
+from fewshot_heads.landmarks.geometry import Crop
 from fewshot_heads.landmarks.retarget import Face
 from fewshot_heads.metrics import psnr
 from fewshot_heads.models import build
+from fewshot_heads.painter import Painter
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +98,21 @@ def test_a_grey_portrait_stays_grey(reenactor, mona, motion):
     grey = np.repeat(mona.mean(2, keepdims=True).astype(np.uint8), 3, axis=2)
     for frame in list(reenactor.animate(reenactor.embed([grey]), motion))[::4]:
         assert np.ptp(frame.astype(int), axis=2).max() <= 2
+
+
+def test_what_a_picture_shows_beyond_its_crop_comes_into_view_with_the_head(reenactor, head):
+    side, size = int(head.crop.side), reenactor.size
+    canvas = np.full((2 * side, 2 * side, 3), (255, 0, 0), np.uint8)
+    corner = side // 2
+    canvas[corner : corner + side, corner : corner + side] = cv2.resize(head.textures[0], (side, side))
+    in_red = dataclasses.replace(head, picture=canvas, crop=Crop(corner, corner, side, size))
+    painter = Painter(in_red, reenactor.networks.generator, size, reenactor.device)
+    seat = head.landmarks[0]
+    lower = seat.moved(np.array([0, -0.15 * size], np.float32))
+    there, below = painter.paint([seat, lower], large=False).astype(int)
+    top = np.s_[: size // 16, size // 3 : size * 2 // 3]
+    red = [(frame[..., 0] - frame[..., 1:].max(2))[top].mean() for frame in (there, below)]
+    assert red[0] < 60 < 120 < red[1]
 
 
 def test_options_that_do_not_exist_are_named(reenactor, head, motion, mona):

@@ -23,12 +23,13 @@ _MAX_CORRECTION = 0.3  # of the flow, in units of half the picture
 class Texture(NamedTuple):
     """The source pixels a frame is made from.
 
-    images [B, T, 3, S, S] in [-1, 1]: the source pictures in use for this frame;
+    images [B, T, 3, W, W] in [-1, 1]: the source pictures in use for this frame, W = reach * S;
     flows [B, T, s, s, 2]: where each comes from (`warp.carrying_flow`);
     weights [B, T], rows sum to 1: how much each counts;
     still [B, 3, S, S]: the background: the first picture, or what all of its scene show (`backdrop`);
     opened [B, 1, S, S], 0 to 1: mouths and eyes that are shut in the picture (`landmarks.stickman.draw_opened`);
-    own [B, 1, S, S], 0 to 1: where the still picture shows only its own head (`landmarks.stickman.draw_head`).
+    own [B, 1, S, S], 0 to 1: where the still picture shows only its own head (`landmarks.stickman.draw_head`);
+    reach: side of what the images show, in crops. Beyond it they are mirrored.
     """
 
     images: Tensor
@@ -37,11 +38,12 @@ class Texture(NamedTuple):
     still: Tensor
     opened: Tensor
     own: Tensor
+    reach: float = 1.0
 
     def carried(self, flows: Tensor) -> Tensor:
         """The weighted pictures along flows [B, T, h, w, 2]: [B, 3, h, w]."""
         batch, count = flows.shape[:2]
-        carried = warp.sample(self.images.flatten(0, 1), flows.flatten(0, 1))
+        carried = warp.sample(self.images.flatten(0, 1), flows.flatten(0, 1) / self.reach)
         return (carried.unflatten(0, (batch, count)) * self.weights[:, :, None, None, None]).sum(1)
 
     def resized_flows(self, size: int) -> Tensor:
