@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 
@@ -74,7 +75,10 @@ def warp(scene: Scene) -> dict[int, np.ndarray]:
 
 
 class Animated:
-    """A model of this library. motion: "relative" or "absolute"; tuning: how it is fine-tuned on the sources first."""
+    """A model of this library. motion: "relative" or "absolute"; tuning: how it is fine-tuned on the sources first.
+
+    The frames of a model smaller than the scene's are enlarged.
+    """
 
     def __init__(self, reenactor: Reenactor, motion: str = "relative", tuning: Tuning | None = None):
         self.reenactor, self.motion, self.tuning = reenactor, motion, tuning
@@ -92,7 +96,11 @@ class Animated:
             head, motion, self.motion, reference=shown.index(reference), paste_back=False, crop="full"
         )
         made = dict(zip(shown, frames, strict=True))
-        return {i: made[i] for i in scene.wanted}
+        return {i: _enlarged(made[i], scene.driver.shape[1]) for i in scene.wanted}
+
+
+def _enlarged(frame: np.ndarray, side: int) -> np.ndarray:
+    return frame if len(frame) == side else cv2.resize(frame, (side, side), interpolation=cv2.INTER_CUBIC)
 
 
 def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Column]:

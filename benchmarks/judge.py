@@ -72,9 +72,7 @@ class Judge:
         self.mediapipe = self.detector if isinstance(self.detector, MediaPipeDetector) else MediaPipeDetector()
         self.columns = make_columns(chosen, self.detector)
         sizes = {load_checkpoint(path).about["spec"]["size"] for path in chosen["models"].values() if path}
-        if len(sizes) > 1:
-            raise BadInput(f"models of different sizes ({', '.join(map(str, sorted(sizes)))} px) share no table")
-        (self.size,) = sizes or {_SIZE}
+        self.size = max(sizes, default=_SIZE)  # frames of a smaller model are enlarged
         self.identity = metrics.Identity(chosen["csim"])
         self.vgg = metrics.VGGDistance(chosen["vgg"]) if chosen["vgg"] else None
         self.lpips = LPIPS(chosen["lpips"]) if chosen["lpips"] else None

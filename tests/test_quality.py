@@ -16,10 +16,12 @@ from benchmarks.judge import MEASURES
 from benchmarks.quality import main
 from benchmarks.summary import tables
 from fewshot_heads import VideoWriter, read_video
+from fewshot_heads.checkpoint import save_checkpoint
 from fewshot_heads.errors import BadInput
 from fewshot_heads.judges import MobileFaceNet
 from fewshot_heads.landmarks import detector
 from fewshot_heads.landmarks.geometry import Crop
+from fewshot_heads.models import build
 from tests.conftest import EXAMPLES, write_clip
 
 FRAMES = 10
@@ -191,6 +193,22 @@ def test_a_method_that_loses_frames_fails_by_name(measure):
     assert data["rows"][0]["failed"] == (
         f"tests.test_quality:hold: BadInput: it wrote {FRAMES - 1} frames for a driver of {FRAMES}"
     )
+
+
+def test_a_smaller_model_is_enlarged_to_the_same_table(measure, tmp_path):
+    spec = {"architecture": "paper", "size": 64, "embedding": 8, "channels": [4, 8], "bottleneck": 1}
+    small = save_checkpoint(build(spec), tmp_path, "small", {"spec": spec})
+    chosen = (
+        "protocols=[self_reenactment]",
+        "k_shots=[1]",
+        "limit=1",
+        "columns=[still,paper]",
+        f"models.paper={small}",
+    )
+    code, data = measure(*chosen)
+    assert code == 0 and not data["rows"][0].get("failed")
+    still, paper = table(data, "self_reenactment")["columns"].values()
+    assert still["l1"]["mean"] < paper["l1"]["mean"] < 1, "it was not trained"
 
 
 @pytest.mark.parametrize(
