@@ -20,7 +20,7 @@ from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
 from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.texture import carrying_flow, normalise, resize_flow, sample
 
-_BLEND_SHARPNESS = 0.02  # pose distance over which one of several pictures gives way to another
+_BLEND_SHARPNESS = 0.005  # pose distance over which one of several pictures gives way to another
 _SKIN = np.array([1.251, 0.933, 0.801])  # mean colour of the training faces, over its own mean
 _GREY = 0.04  # spread of a face's mean colour over its brightness, below which the picture has no colours
 _IN_USE = 2  # pictures blended in one frame, at most
