@@ -97,15 +97,20 @@ def recognised(kept: list[Sitter], judge: metrics.Identity) -> dict[str, np.ndar
     return {"own": own, "others": cosines[~np.eye(len(kept), dtype=bool)], "rank": (cosines > own[:, None]).sum(1)}
 
 
+def check_same_people(codes: np.ndarray, kept: np.ndarray) -> None:
+    """Raises BadInput unless codes [N, D] learned now are the numbers kept [2 N, <= D] of the shipped model's people,
+    whose second half are their mirror images."""
+    own = kept[: len(codes)]
+    # By size: which way a direction points is the linear algebra library's whim.
+    if 2 * len(codes) != len(kept) or not np.allclose(np.abs(codes[:, : own.shape[1]]), np.abs(own), atol=0.02):
+        raise BadInput("these are not the people the shipped model was learned from; give the same prepared data")
+
+
 def measured(chosen: dict[str, Any]) -> dict[str, Any]:
     judge = metrics.Identity(chosen["csim"])
     people = sitters(chosen["prepared"].split(","), Path(chosen["matte"]), Path(chosen["hair"]))
     _, kept, codes = learn(people)
-    shipped = Appearance.load().people[: len(codes)]
-    # By size: which way a direction points is the linear algebra library's whim.
-    same = len(codes) == len(Appearance.load().people) // 2
-    if not same or not np.allclose(np.abs(codes[:, : shipped.shape[1]]), np.abs(shipped), atol=0.02):
-        raise BadInput("these are not the people the shipped model was learned from; give the same prepared data")
+    check_same_people(codes, Appearance.load().people)
     found, training, others = drawn(judge, chosen), embedded(people, judge), held_out(Path(chosen["clips"]), judge)
     few, again = chosen["compared"], recognised(kept, judge)
     return {

@@ -326,3 +326,13 @@ def test_other_people_than_those_of_the_shipped_model_are_refused(prepared, tmp_
     monkeypatch.setattr(sampling, "sitters", lambda roots, *_: sitters(roots))
     with pytest.raises(BadInput, match="not the people the shipped model was learned from"):
         sampling.main([f"prepared={prepared}", *(f"{key}={tmp_path}" for key in ("clips", "csim", "matte", "hair"))])
+
+
+def test_as_many_other_people_are_refused_too():
+    kept = Appearance.load().people
+    codes = np.pad(kept[: len(kept) // 2], ((0, 0), (0, 3)))
+    sampling.check_same_people(-codes, kept)
+    with pytest.raises(BadInput, match="not the people"):
+        sampling.check_same_people(codes[::-1], kept)
+    with pytest.raises(BadInput, match="not the people"):
+        sampling.check_same_people(codes[1:], kept)
