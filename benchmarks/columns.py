@@ -14,7 +14,7 @@ import torch
 
 from benchmarks import peers
 from fewshot_heads import Reenactor
-from fewshot_heads.checkpoint import load_checkpoint
+from fewshot_heads.checkpoint import Checkpoint, load_checkpoint
 from fewshot_heads.config import plain
 from fewshot_heads.errors import BadInput
 from fewshot_heads.images import to_tensor, to_uint8
@@ -101,6 +101,12 @@ class Animated:
 
 def _enlarged(frame: np.ndarray, side: int) -> np.ndarray:
     return frame if len(frame) == side else cv2.resize(frame, (side, side), interpolation=cv2.INTER_CUBIC)
+
+
+def checkpoints(chosen: Mapping[str, Any]) -> dict[str, Checkpoint]:
+    """The models that a column is made with, by name."""
+    used = {column.split("+")[0] for column in chosen["columns"]}
+    return {name: load_checkpoint(path) for name, path in chosen["models"].items() if path and name in used}
 
 
 def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Column]:

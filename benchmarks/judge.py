@@ -11,9 +11,8 @@ import numpy as np
 
 from benchmarks import common
 from benchmarks.cases import Case, choose_frames
-from benchmarks.columns import Scene, make_columns
+from benchmarks.columns import Scene, checkpoints, make_columns
 from fewshot_heads import metrics
-from fewshot_heads.checkpoint import load_checkpoint
 from fewshot_heads.errors import BadInput, NoFaceFound
 from fewshot_heads.judges import LPIPS, InceptionFeatures
 from fewshot_heads.landmarks import Landmarks, detector
@@ -71,8 +70,8 @@ class Judge:
         self.detector = detector(**chosen["landmarks"])
         self.mediapipe = self.detector if isinstance(self.detector, MediaPipeDetector) else MediaPipeDetector()
         self.columns = make_columns(chosen, self.detector)
-        sizes = {load_checkpoint(path).about["spec"]["size"] for path in chosen["models"].values() if path}
-        self.size = max(sizes, default=_SIZE)  # frames of a smaller model are enlarged
+        # Frames of a smaller model are enlarged.
+        self.size = max((each.about["spec"]["size"] for each in checkpoints(chosen).values()), default=_SIZE)
         self.identity = metrics.Identity(chosen["csim"])
         self.vgg = metrics.VGGDistance(chosen["vgg"]) if chosen["vgg"] else None
         self.lpips = LPIPS(chosen["lpips"]) if chosen["lpips"] else None

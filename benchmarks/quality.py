@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from benchmarks import common, summary
 from benchmarks.cases import Case, find_clips, find_portraits, fingerprint, make_cases
+from benchmarks.columns import checkpoints
 from benchmarks.judge import Judge, hashes
 from benchmarks.report import markdown
 from fewshot_heads import VideoWriter
-from fewshot_heads.checkpoint import load_checkpoint
 from fewshot_heads.cli import make_parser, run
 from fewshot_heads.config import plain
 from fewshot_heads.datasets.shard_writer import whole
@@ -82,8 +82,7 @@ def quality(out: Path, overrides: Sequence[str]) -> Path:
 
 def _account(chosen: Mapping[str, Any], clips: Sequence[Any], portraits: Sequence[Any]) -> dict[str, Any]:
     """What a table rests on: weights, judges and footage by hash, and the settings."""
-    used = {column.split("+")[0] for column in chosen["columns"]}
-    models = {name: load_checkpoint(path) for name, path in chosen["models"].items() if path and name in used}
+    models = checkpoints(chosen)
     data = {"index": fingerprint([*clips, *portraits]), "count": len(clips), "portraits": len(portraits)}
     first = next(iter(models.values()), None)
     return {

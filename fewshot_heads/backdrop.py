@@ -20,10 +20,12 @@ _SEEN = 0.05  # of a crop, the least to judge a place by
 _AROUND = 0.12  # of the crop: hair reaches so far beyond the points of a head
 _SWAY = 0.06  # of the crop: a crown's way over which hair begins to have gone; twice as far it has
 _NEAR = 0.004  # of the crop: a head so much farther from the driver's place counts e times less
+_FILLS = 0.01  # the same, of who fills what the nearest head hides
+_FILL = 0.05  # what all who may fill count together, where the nearest sees
 _WIDER = 1.4  # times the first picture's crop: one for all may be so large
 _IN_USE = 4  # pictures blended in one frame, at most
-_PLATE = 0.003  # what the plate counts beside the nearest pictures, 1 together
-_HIDDEN = 2e-5  # a share below which a place is seen by nobody
+_PLATE = 0.003 * _FILL  # what the plate counts beside the nearest pictures, 1 together
+_HIDDEN = 2e-5 * _FILL  # a share below which a place is seen by nobody
 
 
 class Backdrop:
@@ -61,7 +63,8 @@ class Backdrop:
         where only heads are to be seen."""
         ways = (self._points[None] - driver[:, None]).norm(dim=-1) / self.size
         nearest, use = ways.mean(-1).topk(min(_IN_USE, len(self.scene)), largest=False)
-        near = torch.softmax(-nearest / _NEAR, 1).to(self._heads)[..., None, None, None]
+        near, fills = (torch.softmax(-nearest / each, 1) for each in (_NEAR, _FILLS))
+        near = near.lerp(fills, _FILL).to(self._heads)[..., None, None, None]
         # Hair that has gone far would stay behind as a ghost; where it only sways it may be left alone.
         crowns = ways[..., N_POINTS:].mean(-1).gather(1, use).to(self._heads)
         gone = ((crowns - _SWAY) / _SWAY).clamp(0, 1)[..., None, None, None]

@@ -28,7 +28,8 @@ class Head:
 
     e_hat: float32 [E], the identity embedding, mean over the K pictures.
     style: float32 [P], every AdaIN scale and shift.
-    textures: uint8 [K, R, R, 3], the crops, at their own resolution R (a multiple of 32).
+    textures: uint8 [K, R, R, 3], the crops, at their own resolution R (a multiple of 32). What moves of a lone picture
+        is taken from `picture`, which goes on beyond its crop.
     landmarks: K faces in pixels of the generator's crop (size x size, not R x R).
     picture: uint8 [H, W, 3], the first picture whole, into which the moving head is pasted back.
     crop: where in `picture` the first texture lies.

@@ -24,7 +24,7 @@ _BLEND_SHARPNESS = 0.005  # pose distance over which one of several pictures giv
 _SKIN = np.array([1.251, 0.933, 0.801])  # mean colour of the training faces, over its own mean
 _GREY = 0.04  # spread of a face's mean colour over its brightness, below which the picture has no colours
 _IN_USE = 2  # pictures blended in one frame, at most
-_REACH = 1.5  # crops: how much of a lone picture may come into view, with hair and shoulders, when the head leans
+_SPAN = 1.5  # crops: how much of a lone picture may come into view, with hair and shoulders, when the head leans
 
 
 class Painter:
@@ -45,10 +45,10 @@ class Painter:
         self.palette = torch.from_numpy(palette.astype(np.float32)).to(device)
         self.large, self.images = self.large.to(device), self.images.to(device)
         self.plate, self.large_plate = (self.backdrop.plate(each) for each in (self.images, self.large))
-        self.carried, self.large_carried, self.reach = self.images, self.large, 1.0
-        if len(pictures) == 1:  # several would be too large with their surroundings, and fill each other's gaps
-            whole, self.reach = to_tensor(_surroundings(head))[None], _REACH
-            sizes = (round(each.shape[-1] * _REACH) for each in (self.images, self.large))
+        self.carried, self.large_carried, self.span = self.images, self.large, 1.0
+        if len(pictures) == 1 and generator.textured:  # of several, a head keeps only the first with its surroundings
+            whole, self.span = to_tensor(surroundings(head))[None], _SPAN
+            sizes = (round(each.shape[-1] * _SPAN) for each in (self.images, self.large))
             self.carried, self.large_carried = (_resized(whole, each).to(device) for each in sizes)
         # On the CPU: the spline's system is small, and its points come from there.
         self.points = torch.from_numpy(points)
@@ -73,7 +73,7 @@ class Painter:
         layers = layers._replace(paint=torch.einsum("ij,bjhw->bihw", self.palette, layers.paint + 1) - 1)
         if large:
             still = blended(self.large, self.large_plate, *behind)
-            texture = texture._replace(images=self.large_carried[place], still=_seated(still, seat))
+            texture = texture._replace(images=_picked(self.large_carried, place), still=_seated(still, seat))
         return layers.compose(texture)
 
     def _texture(self, faces: Sequence[Landmarks]) -> tuple[Texture, Tensor, tuple[Tensor, Tensor]]:
@@ -90,19 +90,24 @@ class Painter:
         driver = driver[:, None].expand(-1, used, -1, -1)
         flows = carrying_flow(normalise(source, self.size).flatten(0, 1), normalise(driver, self.size).flatten(0, 1))
         still = blended(self.images, self.plate, use, shares)
-        shown = [self.landmarks[i].points for i in place[:, 0]]
-        opened = [draw_opened(own, face.points, self.size) for own, face in zip(shown, faces, strict=True)]
+        shown = [self.landmarks[i] for i in place[:, 0]]
+        opened = [draw_opened(own, face, self.size) for own, face in zip(shown, faces, strict=True)]
         shut = torch.from_numpy(np.stack(opened)).to(still.device)[:, None]
         flows = flows.unflatten(0, (count, used)).to(still.device)
-        texture = Texture(self.carried[place], flows, weights, still, shut, own, self.reach)
+        texture = Texture(_picked(self.carried, place), flows, weights, still, shut, own, self.span)
         return texture, place, (use, shares)
 
 
-def _surroundings(head: Head) -> np.ndarray:
+def _picked(pictures: Tensor, place: Tensor) -> Tensor:
+    """Of pictures [K, 3, R, R] those at place [B, T]: [B, T, 3, R, R]; no copies of a lone one."""
+    return pictures.expand(len(place), 1, -1, -1, -1) if len(pictures) == 1 else pictures[place]
+
+
+def surroundings(head: Head) -> np.ndarray:
     """The first picture around its crop, uint8 [W, W, 3] at the texture's resolution; mirrored beyond its edges."""
     crop, resolution = head.crop, head.textures.shape[1]
-    margin = (_REACH - 1) / 2 * crop.side
-    return Crop(crop.left - margin, crop.top - margin, crop.side * _REACH, round(resolution * _REACH)).cut(head.picture)
+    margin = (_SPAN - 1) / 2 * crop.side
+    return Crop(crop.left - margin, crop.top - margin, crop.side * _SPAN, round(resolution * _SPAN)).cut(head.picture)
 
 
 def stickmen_of(faces: Sequence[Landmarks], size: int) -> Tensor:

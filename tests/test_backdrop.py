@@ -133,6 +133,14 @@ def test_hair_is_barred_with_the_head_once_it_has_gone_far(wall):
     assert around.sum() > 500
 
 
+def test_what_the_nearest_head_hides_is_filled_by_one_not_much_farther(wall):
+    left, right = disc(40), disc(54)
+    driver = disc(44)
+    seen, _ = behind([before(wall, left), before(wall, right)], [left, right], driver)
+    strip = (draw_head(left, SIZE) > 0.95) & (draw_head(right, SIZE) < 0.01) & (draw_head(driver, SIZE) < 0.9)
+    assert strip.sum() > 100 and np.abs(seen - wall)[strip].mean() < 3
+
+
 def test_between_two_heads_each_picture_shows_what_the_other_hides(wall):
     left, right = disc(30), disc(98)
     seen, hidden = behind([before(wall, left), before(wall, right)], [left, right], disc(64))

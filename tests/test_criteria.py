@@ -121,7 +121,7 @@ def test_identity_looks_at_the_face_through_the_face_network(faceres_file):
     }
     table = Criteria({"identity": {"weight": 3.0}, "vggface": {"weight": 0.0, "weights": faceres_file}})
     terms = table.content(frame, episode)
-    assert list(terms) == ["identity"] and 0 < terms["identity"].item() < 2
+    assert list(terms) == ["identity"] and 0 < terms["identity"].item() <= 1
     terms["identity"].backward()
     assert frame.grad[..., :14, :14].abs().sum() > 0 and frame.grad[..., 16:, 16:].abs().sum() == 0
     assert table.content(truth, episode)["identity"].item() == pytest.approx(0, abs=1e-6)

@@ -198,17 +198,15 @@ def test_a_method_that_loses_frames_fails_by_name(measure):
 def test_a_smaller_model_is_enlarged_to_the_same_table(measure, tmp_path):
     spec = {"architecture": "paper", "size": 64, "embedding": 8, "channels": [4, 8], "bottleneck": 1}
     small = save_checkpoint(build(spec), tmp_path, "small", {"spec": spec})
-    chosen = (
-        "protocols=[self_reenactment]",
-        "k_shots=[1]",
-        "limit=1",
-        "columns=[still,paper]",
-        f"models.paper={small}",
-    )
-    code, data = measure(*chosen)
+    few = ("protocols=[self_reenactment]", "k_shots=[1]", "limit=1")
+    code, data = measure(*few, "columns=[realtime,paper]", f"models.paper={small}")
     assert code == 0 and not data["rows"][0].get("failed")
-    still, paper = table(data, "self_reenactment")["columns"].values()
-    assert still["l1"]["mean"] < paper["l1"]["mean"] < 1, "it was not trained"
+    realtime, paper = table(data, "self_reenactment")["columns"].values()
+    assert realtime["l1"]["mean"] < paper["l1"]["mean"] < 1, "it was not trained"
+    large = {**spec, "size": 512}
+    unused = save_checkpoint(build(large), tmp_path, "large", {"spec": large})
+    code, data = measure(*few, "columns=[still,warp]", f"models.paper={unused}", out="unused")
+    assert code == 0 and not data["rows"][0].get("failed"), "a model that nobody asked for has no say"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from fewshot_heads.landmarks.geometry import Crop
 from fewshot_heads.landmarks.retarget import Face
 from fewshot_heads.metrics import psnr
 from fewshot_heads.models import build
-from fewshot_heads.painter import Painter
+from fewshot_heads.painter import Painter, surroundings
 
 
 @pytest.fixture(scope="module")
@@ -100,19 +100,34 @@ def test_a_grey_portrait_stays_grey(reenactor, mona, motion):
         assert np.ptp(frame.astype(int), axis=2).max() <= 2
 
 
-def test_what_a_picture_shows_beyond_its_crop_comes_into_view_with_the_head(reenactor, head):
+@pytest.mark.parametrize(("large", "resolution"), [(False, None), (True, None), (True, 320)])
+def test_what_a_picture_shows_beyond_its_crop_comes_into_view_with_the_head(reenactor, head, large, resolution):
     side, size = int(head.crop.side), reenactor.size
     canvas = np.full((2 * side, 2 * side, 3), (255, 0, 0), np.uint8)
     corner = side // 2
     canvas[corner : corner + side, corner : corner + side] = cv2.resize(head.textures[0], (side, side))
     in_red = dataclasses.replace(head, picture=canvas, crop=Crop(corner, corner, side, size))
-    painter = Painter(in_red, reenactor.networks.generator, size, reenactor.device)
+    painter = Painter(in_red, reenactor.networks.generator, size, reenactor.device, resolution)
     seat = head.landmarks[0]
     lower = seat.moved(np.array([0, -0.15 * size], np.float32))
-    there, below = painter.paint([seat, lower], large=False).astype(int)
-    top = np.s_[: size // 16, size // 3 : size * 2 // 3]
+    there, below = painter.paint([seat, lower], large).astype(int)
+    shown = len(there)
+    top = np.s_[: shown // 16, shown // 3 : shown * 2 // 3]
     red = [(frame[..., 0] - frame[..., 1:].max(2))[top].mean() for frame in (there, below)]
     assert red[0] < 60 < 120 < red[1]
+
+
+@pytest.mark.parametrize(("shape", "crop"), [((300, 200), "full"), ((301, 301), "full"), ((800, 700), "auto")])
+def test_the_surroundings_of_a_crop_hold_its_texture_in_their_middle(reenactor, mona, shape, crop):
+    head = reenactor.embed([cv2.resize(mona, shape[::-1], interpolation=cv2.INTER_AREA)], crop=crop)
+    wide, side = surroundings(head).astype(int), head.textures.shape[1]
+    margin = (len(wide) - side) // 2
+    assert np.abs(wide[margin : margin + side, margin : margin + side] - head.textures[0]).max() <= 1
+
+
+def test_of_several_pictures_the_crops_are_all_there_is(reenactor, mona):
+    painter = Painter(reenactor.embed([mona, mona]), reenactor.networks.generator, reenactor.size, reenactor.device)
+    assert painter.span == 1 and painter.carried.shape == painter.images.shape
 
 
 def test_options_that_do_not_exist_are_named(reenactor, head, motion, mona):

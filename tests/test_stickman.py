@@ -37,9 +37,9 @@ def test_a_missing_point_leaves_its_line_out():
 
 
 def test_a_mouth_that_opens_is_marked_and_one_that_was_open_is_not():
-    shut, wide = face().points, face(mouth=0.3).points
+    shut, wide = face(), face(mouth=0.3)
     opened = draw_opened(shut, wide, 256)
-    x, y = wide[60:68].mean(0).astype(int)
+    x, y = wide.points[60:68].mean(0).astype(int)
     assert opened[y, x] == 1 and opened[: y - 40].max() == 0
     assert draw_opened(wide, wide, 256).max() == 0 and draw_opened(wide, shut, 256).max() == 0
 
@@ -47,3 +47,10 @@ def test_a_mouth_that_opens_is_marked_and_one_that_was_open_is_not():
 def test_a_head_is_its_hull_with_a_soft_edge():
     head = draw_head(np.array([[100, 80], [160, 80], [160, 180], [100, 180], [130, 130]], float), 256)
     assert head[130, 130] == 1 and head[40, 40] == 0 and 0 < head[130, 94] < 1
+
+
+@pytest.mark.parametrize("depth", [True, False])
+@pytest.mark.parametrize("yaw", [-0.9, 0.9])
+def test_a_turn_is_no_opening_of_the_far_eye(yaw, depth):
+    assert draw_opened(face(mouth=0.1, depth=depth), face((0, yaw, 0), mouth=0.1, depth=depth), 256).max() == 0
+    assert draw_opened(face(depth=depth), face((0, yaw, 0), mouth=0.3, depth=depth), 256).max() > 0.9

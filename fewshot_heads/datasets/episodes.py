@@ -147,7 +147,7 @@ def assemble(
     trust = change.placed(np.minimum(seen[shots[shown]][2], seen[shots[0]][2])).round()
     stickmen = {i: draw_stickman(face.points, size) for i, face in faces.items()}
     source, goal = faces[shots[shown]], change.face(landmarks[driver])
-    opened = draw_opened(source.points, goal.points, size)
+    opened = draw_opened(source, goal, size)
     return {
         "pictures": to_tensor(np.stack([pictures[i] for i in shots])),
         "stickmen": to_tensor(np.stack([stickmen[i] for i in shots])),

@@ -8,7 +8,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS
+from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS, Landmarks
+from fewshot_heads.landmarks.geometry import fit_pose, spatial
 
 # (points, closed, colour): inner lips have a colour of their own, or mouths would never close.
 _LINES: list[tuple[list[int], bool, tuple[int, int, int]]] = [
@@ -50,18 +51,20 @@ def draw_stickman(points: np.ndarray, size: int, scale: float = 1.0) -> np.ndarr
     return canvas
 
 
-def draw_opened(source: np.ndarray, driver: np.ndarray, size: int) -> np.ndarray:
+def draw_opened(source: Landmarks, driver: Landmarks, size: int) -> np.ndarray:
     """Where the driver opens a mouth or an eye that is shut in the source: float32 [size, size], 0 to 1.
 
-    source, driver: points [70, 2] in pixels of their crops. What lies inside there is not in the source's
-    pixels, however they are carried, so the generator has to paint it.
+    source, driver: faces in pixels of their crops. What lies inside there is not in the source's pixels, however they
+    are carried, so the generator has to paint it.
     """
     canvas = np.zeros((size, size), np.uint8)
+    # From the front: a turn narrows the far eye, which is no opening.
+    before, now = (fit_pose(face).undo(spatial(face))[:, :2] for face in (source, driver))
     for part in (RIGHT_EYE, LEFT_EYE, INNER_LIPS):
-        ratio = (_opening(source[part]) + 0.03) / (_opening(driver[part]) + 0.03)
+        ratio = (_opening(before[part]) + 0.03) / (_opening(now[part]) + 0.03)
         share = np.clip((0.7 - ratio) / 0.4, 0, 1)
         if share > 0:
-            outline = _fixed_point(driver[part]).round().astype(np.int32)
+            outline = _fixed_point(driver.points[part]).round().astype(np.int32)
             cv2.fillPoly(canvas, [outline], int(round(255 * share)), cv2.LINE_AA, _SUBPIXEL_BITS)
     return canvas.astype(np.float32) / 255
 

@@ -23,13 +23,13 @@ _MAX_CORRECTION = 0.3  # of the flow, in units of half the picture
 class Texture(NamedTuple):
     """The source pixels a frame is made from.
 
-    images [B, T, 3, W, W] in [-1, 1]: the source pictures in use for this frame, W = reach * S;
+    images [B, T, 3, W, W] in [-1, 1]: the source pictures in use for this frame, W = span * S;
     flows [B, T, s, s, 2]: where each comes from (`warp.carrying_flow`);
     weights [B, T], rows sum to 1: how much each counts;
     still [B, 3, S, S]: the background: the first picture, or what all of its scene show (`backdrop`);
     opened [B, 1, S, S], 0 to 1: mouths and eyes that are shut in the picture (`landmarks.stickman.draw_opened`);
     own [B, 1, S, S], 0 to 1: where the still picture shows only its own head (`landmarks.stickman.draw_head`);
-    reach: side of what the images show, in crops. Beyond it they are mirrored.
+    span: side of what the images show, in crops. Beyond it they are mirrored.
     """
 
     images: Tensor
@@ -38,12 +38,12 @@ class Texture(NamedTuple):
     still: Tensor
     opened: Tensor
     own: Tensor
-    reach: float = 1.0
+    span: float = 1.0
 
     def carried(self, flows: Tensor) -> Tensor:
         """The weighted pictures along flows [B, T, h, w, 2]: [B, 3, h, w]."""
         batch, count = flows.shape[:2]
-        carried = warp.sample(self.images.flatten(0, 1), flows.flatten(0, 1) / self.reach)
+        carried = warp.sample(self.images.flatten(0, 1), flows.flatten(0, 1) / self.span)
         return (carried.unflatten(0, (batch, count)) * self.weights[:, :, None, None, None]).sum(1)
 
     def resized_flows(self, size: int) -> Tensor:
@@ -63,7 +63,7 @@ class Layers(NamedTuple):
     flows: Tensor
 
     def compose(self, texture: Texture) -> Tensor:
-        """The frame [B, 3, R, R] for a texture whose pictures are R x R, S or any other size.
+        """The frame [B, 3, R, R] for a texture whose still picture is R x R, S or any other size.
 
         Kept and carried pixels come from the pictures as they are, so a large source stays sharp.
         """
