@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE
 from fewshot_heads.landmarks.stickman import draw_head, draw_opened, draw_stickman
 from tests.faces import face
 
@@ -54,3 +57,16 @@ def test_a_head_is_its_hull_with_a_soft_edge():
 def test_a_turn_is_no_opening_of_the_far_eye(yaw, depth):
     assert draw_opened(face(mouth=0.1, depth=depth), face((0, yaw, 0), mouth=0.1, depth=depth), 256).max() == 0
     assert draw_opened(face(depth=depth), face((0, yaw, 0), mouth=0.3, depth=depth), 256).max() > 0.9
+
+
+def test_only_a_shut_eye_has_to_be_painted_when_it_opens():
+    def eyes(height):
+        points = face().points.copy()
+        for part in (RIGHT_EYE, LEFT_EYE):
+            middle = points[part].mean(0)
+            points[part, 1] = middle[1] + height * (points[part, 1] - middle[1])
+        return replace(face(), points=points)
+
+    wide, open_eyes, shut = eyes(2.0), eyes(1.0), eyes(0.1)
+    assert draw_opened(shut, open_eyes, 256).max() > 0.9
+    assert draw_opened(open_eyes, wide, 256).max() == 0

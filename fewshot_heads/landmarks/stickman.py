@@ -26,6 +26,7 @@ _LINES: list[tuple[list[int], bool, tuple[int, int, int]]] = [
 _MOUTH_COLOUR = (0, 0, 255)
 _IRIS_COLOUR = (255, 255, 0)
 _SUBPIXEL_BITS = 4
+_SHUT, _HALF_OPEN = 0.1, 0.16  # area of an eye over its width squared; open eyes have 0.2 and more
 
 
 def draw_stickman(points: np.ndarray, size: int, scale: float = 1.0) -> np.ndarray:
@@ -61,8 +62,10 @@ def draw_opened(source: Landmarks, driver: Landmarks, size: int) -> np.ndarray:
     # From the front: a turn narrows the far eye, which is no opening.
     before, now = (fit_pose(face).undo(spatial(face))[:, :2] for face in (source, driver))
     for part in (RIGHT_EYE, LEFT_EYE, INNER_LIPS):
-        ratio = (_opening(before[part]) + 0.03) / (_opening(now[part]) + 0.03)
-        share = np.clip((0.7 - ratio) / 0.4, 0, 1)
+        was, opened = _opening(before[part]), _opening(now[part])
+        share = np.clip((0.7 - (was + 0.03) / (opened + 0.03)) / 0.4, 0, 1)
+        if part is not INNER_LIPS:  # an eye that shows its iris is carried better, however wide, than it is painted
+            share *= np.clip((_HALF_OPEN - was) / (_HALF_OPEN - _SHUT), 0, 1)
         if share > 0:
             outline = _fixed_point(driver.points[part]).round().astype(np.int32)
             cv2.fillPoly(canvas, [outline], int(round(255 * share)), cv2.LINE_AA, _SUBPIXEL_BITS)
