@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 
@@ -17,7 +16,7 @@ from fewshot_heads import Reenactor
 from fewshot_heads.checkpoint import Checkpoint, load_checkpoint
 from fewshot_heads.config import plain
 from fewshot_heads.errors import BadInput
-from fewshot_heads.images import to_tensor, to_uint8
+from fewshot_heads.images import resized, to_tensor, to_uint8
 from fewshot_heads.landmarks import Detector, Landmarks
 from fewshot_heads.landmarks.geometry import control_points, pose_distance
 from fewshot_heads.landmarks.retarget import Face, choose_reference
@@ -96,11 +95,7 @@ class Animated:
             head, motion, self.motion, reference=shown.index(reference), paste_back=False, crop="full"
         )
         made = dict(zip(shown, frames, strict=True))
-        return {i: _enlarged(made[i], scene.driver.shape[1]) for i in scene.wanted}
-
-
-def _enlarged(frame: np.ndarray, side: int) -> np.ndarray:
-    return frame if len(frame) == side else cv2.resize(frame, (side, side), interpolation=cv2.INTER_CUBIC)
+        return {i: resized(made[i], scene.driver.shape[1]) for i in scene.wanted}
 
 
 def checkpoints(chosen: Mapping[str, Any]) -> dict[str, Checkpoint]:

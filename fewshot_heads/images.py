@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
@@ -77,6 +78,13 @@ def write_image(path: str | Path, image: np.ndarray, mark: Provenance | None = N
             Image.fromarray(image).save(part, **options)
         except OSError as error:
             raise refused(path, error) from error
+
+
+def resized(image: np.ndarray, side: int) -> np.ndarray:
+    """A square picture [S, S] or [S, S, C] at side x side: averaged when it shrinks, cubic when it grows."""
+    if len(image) == side:
+        return image
+    return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA if side < len(image) else cv2.INTER_CUBIC)
 
 
 def to_tensor(image: np.ndarray) -> torch.Tensor:

@@ -25,7 +25,7 @@ from safetensors.numpy import save
 
 from fewshot_heads.cli import run
 from fewshot_heads.errors import BadInput
-from fewshot_heads.images import check_target, refused, whole_file
+from fewshot_heads.images import check_target, refused, resized, whole_file
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.models.texture import carrying_flow, normalise, resize_flow, sample
 
@@ -111,7 +111,7 @@ class Appearance:
         face = {
             name: mean + np.tensordot(code, self.components[name][: len(code)], 1) for name, mean in self.means.items()
         }
-        layers = np.dstack([_enlarged(face[name], self.size) for name in MAPS])
+        layers = np.dstack([resized(face[name], self.size) for name in MAPS])
         layers = carry(layers, self.means["points"], face["points"])
         return self._composed(layers), Landmarks(face["points"][:N_POINTS].astype(np.float32))
 
@@ -192,10 +192,6 @@ def _plain(values: np.ndarray, name: str) -> np.ndarray:
     """Sixteen bits for what is large, thirty-two for what is small or must be exact."""
     large = name.startswith("mean.") or name == "people"
     return np.ascontiguousarray(values, np.float16 if large else np.float32)
-
-
-def _enlarged(image: np.ndarray, size: int) -> np.ndarray:
-    return image if image.shape[0] == size else cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC)
 
 
 def _joined(distance: np.ndarray) -> np.ndarray:

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -25,7 +24,7 @@ from fewshot_heads.creative.cast import Acting
 from fewshot_heads.errors import BadInput, NoFaceFound, OutputError, UsageError
 from fewshot_heads.head import Head
 from fewshot_heads.images import WRITTEN as PICTURES
-from fewshot_heads.images import write_image
+from fewshot_heads.images import resized, write_image
 from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.painter import Painter
 from fewshot_heads.reenactor import Reenactor
@@ -153,7 +152,7 @@ def _sample(arguments: argparse.Namespace) -> Path:
     mark = reenactor.provenance(composite=False)
     if driver is None:
         side = _PREVIEW if arguments.preview else settings.side or heads[0].picture.shape[0]
-        pictures = [_sized(head.picture, side) for head in heads]
+        pictures = [resized(head.picture, side) for head in heads]
         write_image(output, grid(pictures), mark, arguments.overwrite)
         return output
     motion = tracked(reenactor, driver, config)
@@ -161,11 +160,6 @@ def _sample(arguments: argparse.Namespace) -> Path:
         for frame in tqdm(moved(reenactor, heads, motion, settings), "sample", len(motion), disable=None, unit="frame"):
             out.add(frame)
     return output
-
-
-def _sized(picture: np.ndarray, side: int) -> np.ndarray:
-    how = cv2.INTER_AREA if side < picture.shape[0] else cv2.INTER_CUBIC
-    return picture if side == picture.shape[0] else cv2.resize(picture, (side, side), interpolation=how)
 
 
 if __name__ == "__main__":
