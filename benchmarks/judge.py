@@ -15,7 +15,7 @@ from benchmarks.columns import Scene, checkpoints, make_columns
 from fewshot_heads import metrics
 from fewshot_heads.errors import BadInput, NoFaceFound
 from fewshot_heads.judges import LPIPS, InceptionFeatures
-from fewshot_heads.landmarks import Landmarks, detector
+from fewshot_heads.landmarks import N_POINTS, Landmarks, detector
 from fewshot_heads.landmarks.mediapipe import MediaPipeDetector
 
 _SHEET_FRAMES, _TILE = 5, 160  # of the contact sheet; pixels
@@ -196,7 +196,7 @@ def _tile(picture: np.ndarray) -> np.ndarray:
 
 def _stack(faces: list[Landmarks | None]) -> np.ndarray:
     """[N, 70, 3] landmarks, NaN where there is no face."""
-    return np.stack([np.full((70, 3), np.nan) if face is None else face.to_array() for face in faces])
+    return np.stack([np.full((N_POINTS, 3), np.nan) if face is None else face.to_array()[:N_POINTS] for face in faces])
 
 
 def hashes(chosen: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from benchmarks import common
 from fewshot_heads import BadInput, Reenactor, VideoWriter, read_image, read_video
 from fewshot_heads.checkpoint import Checkpoint, load_checkpoint
 from fewshot_heads.config import CONF_DIR, plain
-from fewshot_heads.landmarks import N_POINTS
+from fewshot_heads.landmarks import N_POINTS, N_SURFACE
 from fewshot_heads.landmarks.geometry import HEAD_ANCHORS
 from fewshot_heads.landmarks.retarget import retarget
 from fewshot_heads.models import build
@@ -104,7 +104,9 @@ def painting(reenactor: Reenactor, batch: int) -> Callable[[], torch.Tensor]:
     networks, device, size = reenactor.networks, reenactor.device, reenactor.size
     random = torch.Generator().manual_seed(0)
     source, stickman = (torch.rand(2, batch, 3, size, size, generator=random) * 2 - 1).to(device)
-    points = torch.rand(batch, N_POINTS + len(HEAD_ANCHORS), 2, generator=random) * 1.2 - 0.6
+    # The spline is solved where `Painter` does: on the CPU.
+    count = N_POINTS + len(HEAD_ANCHORS) + N_SURFACE
+    points = size * (torch.rand(batch, count, 3, generator=random) * 0.6 + 0.2)
     with torch.inference_mode():
         style = networks.generator.project(networks.embedder(source[:1, None], stickman[:1, None]).mean(1))
     style, weights = style.expand(batch, -1), source.new_ones(batch, 1)
@@ -114,7 +116,7 @@ def painting(reenactor: Reenactor, batch: int) -> Callable[[], torch.Tensor]:
     def call() -> torch.Tensor:
         if not networks.generator.textured:
             return networks.generator(stickman, style)
-        flows = carrying_flow(points, points * 0.97)[:, None].to(device)  # the spline is solved where `Painter` does
+        flows = carrying_flow(points, points * 0.97, size)[:, None].to(device)
         return networks.generator(stickman, style, Texture(source[:, None], flows, weights, source, opened, opened))
 
     return call

@@ -15,10 +15,10 @@ from fewshot_heads.backdrop import Backdrop, blended
 from fewshot_heads.head import Head
 from fewshot_heads.images import to_tensor, to_uint8
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.geometry import Crop, control_points, pose_distance
+from fewshot_heads.landmarks.geometry import Crop, carrying_points, control_points, pose_distance
 from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
 from fewshot_heads.models.generator import Texture
-from fewshot_heads.models.texture import carrying_flow, normalise, resize_flow, sample
+from fewshot_heads.models.texture import carrying_flow, resize_flow, sample
 
 _BLEND_SHARPNESS = 0.005  # pose distance over which one of several pictures gives way to another
 _SKIN = np.array([1.251, 0.933, 0.801])  # mean colour of the training faces, over its own mean
@@ -40,8 +40,8 @@ class Painter:
         pictures = to_tensor(head.textures)
         self.images, self.large = _resized(pictures, size), _resized(pictures, resolution or pictures.shape[-1])
         palette = _palette(to_uint8(self.images[0]), head.landmarks[0].points)
-        points = np.stack([control_points(face) for face in head.landmarks])
-        self.backdrop = Backdrop(to_uint8(self.images), points, device)
+        held = np.stack([control_points(face) for face in head.landmarks])
+        self.backdrop = Backdrop(to_uint8(self.images), held, device)
         self.palette = torch.from_numpy(palette.astype(np.float32)).to(device)
         self.large, self.images = self.large.to(device), self.images.to(device)
         self.plate, self.large_plate = (self.backdrop.plate(each) for each in (self.images, self.large))
@@ -51,7 +51,7 @@ class Painter:
             sizes = (round(each.shape[-1] * _SPAN) for each in (self.images, self.large))
             self.carried, self.large_carried = (_resized(whole, each).to(device) for each in sizes)
         # On the CPU: the spline's system is small, and its points come from there.
-        self.points = torch.from_numpy(points)
+        self.points = torch.from_numpy(np.stack([carrying_points(face) for face in head.landmarks]))
 
     @torch.inference_mode()
     def paint(self, faces: Sequence[Landmarks], large: bool) -> np.ndarray:
@@ -83,12 +83,12 @@ class Painter:
         away = torch.tensor([[pose_distance(own, face) for own in self.landmarks] for face in faces])
         nearest, place = away.topk(min(_IN_USE, len(self.landmarks)), largest=False)
         weights = torch.softmax(-nearest / _BLEND_SHARPNESS, 1).to(self.style.device)
-        driver = torch.from_numpy(np.stack([control_points(face) for face in faces]))
-        use, shares, own = self.backdrop.behind(driver)
+        driver = torch.from_numpy(np.stack([carrying_points(face) for face in faces]))
+        use, shares, own = self.backdrop.behind(torch.from_numpy(np.stack([control_points(face) for face in faces])))
         source = self.points[place]
         used = place.shape[1]
         driver = driver[:, None].expand(-1, used, -1, -1)
-        flows = carrying_flow(normalise(source, self.size).flatten(0, 1), normalise(driver, self.size).flatten(0, 1))
+        flows = carrying_flow(source.flatten(0, 1), driver.flatten(0, 1), self.size)
         still = blended(self.images, self.plate, use, shares)
         shown = [self.landmarks[i] for i in place[:, 0]]
         opened = [draw_opened(own, face, self.size) for own, face in zip(shown, faces, strict=True)]

@@ -20,7 +20,7 @@ from fewshot_heads.criteria import Criteria, Table
 from fewshot_heads.models import Networks, build, build_discriminator
 from fewshot_heads.models.critic import Critic
 from fewshot_heads.models.generator import Texture
-from fewshot_heads.models.texture import carrying_flow, normalise
+from fewshot_heads.models.texture import carrying_flow
 
 Episode = Mapping[str, Tensor]
 
@@ -57,7 +57,7 @@ def texture_of(episode: Episode) -> Texture:
     size = pictures.shape[-1]
     # In full precision even under autocast: the spline solves a stiff system.
     with torch.autocast(pictures.device.type, enabled=False):
-        flow = carrying_flow(normalise(episode["source_points"], size), normalise(episode["driver_points"], size))
+        flow = carrying_flow(episode["source_points"], episode["driver_points"], size)
     shown = pictures[rows, episode["shown"]]
     weights = torch.ones_like(flow[:, :1, 0, 0])
     return Texture(shown[:, None], flow[:, None], weights, pictures[:, 0], episode["opened"], episode["own"])

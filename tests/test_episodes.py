@@ -10,7 +10,7 @@ from fewshot_heads import BadInput
 from fewshot_heads.datasets.augment import MIRROR, Change, turned
 from fewshot_heads.datasets.clips import Excerpt, hold_out
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, assemble
-from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.geometry import MEAN_HEAD
 from tests.footage import mona_footage
 
@@ -85,7 +85,7 @@ def test_landmarks_go_where_the_picture_goes(clips):
         moved = change.picture(dot).mean(2)
         rows, columns = np.mgrid[:128, :128] + 0.5
         seen = np.array([(columns * moved).sum(), (rows * moved).sum()]) / moved.sum()
-        wanted = change.face(np.where(np.arange(70)[:, None] == 30, [*(np.array([x, y]) + 0.5), 0], points))
+        wanted = change.face(np.where(np.arange(len(points))[:, None] == 30, [*(np.array([x, y]) + 0.5), 0], points))
         np.testing.assert_allclose(seen, wanted.points[30], atol=0.8)
 
 
@@ -101,7 +101,7 @@ def test_a_turned_head_has_turned_landmarks_and_its_old_background(clips):
 
 
 def test_landmarks_without_depth_turn_by_the_mean_heads(clips):
-    flat = clips[0].landmarks[0].copy()
+    flat = clips[0].landmarks[0, :N_POINTS].copy()
     flat[:, 2] = np.nan
     assert Landmarks.from_array(flat).depth is None
     _, moved, _ = turned(clips[0].frames[0], flat, np.random.default_rng(1))

@@ -3,7 +3,16 @@ import numpy as np
 import pytest
 
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.geometry import HEAD_ANCHORS, Crop, control_points, fit_pose, pose_distance
+from fewshot_heads.landmarks.geometry import (
+    HEAD_ANCHORS,
+    MEAN_SURFACE,
+    SURFACE_MIRROR,
+    Crop,
+    carrying_points,
+    control_points,
+    fit_pose,
+    pose_distance,
+)
 from tests.faces import face
 
 TURN = (0.1, 0.4, -0.2)
@@ -26,6 +35,28 @@ def test_the_head_anchors_move_with_the_head_and_not_with_the_mouth():
     calm, talking, turned = face(), face(mouth=0.3), face((0, 0.3, 0))
     np.testing.assert_allclose(control_points(calm)[70:], control_points(talking)[70:], atol=1e-3)
     assert np.abs(control_points(calm)[70:] - control_points(turned)[70:]).max() > 5
+
+
+def test_a_face_is_carried_by_the_surface_that_faces_the_viewer():
+    held, left, right = 70 + len(HEAD_ANCHORS), MEAN_SURFACE[:, 0] < -0.5, MEAN_SURFACE[:, 0] > 0.5
+    front, turned = (carrying_points(face((0, turn, 0), surface=0)) for turn in (0.0, 0.8))
+    for points in (front, turned):
+        np.testing.assert_array_equal(points[36:70, 2], 1)
+    np.testing.assert_array_equal(front[:held, :2], control_points(face()))
+    assert front[held:, 2].max() <= 0.05 and (front[held:, 2] > 0).mean() > 0.9
+    away, toward = (turned[held:, 2][side] for side in ((right, left) if turned[30, 0] > 128 else (left, right)))
+    assert away.max() < 0.01 < toward.mean()
+
+
+def test_a_face_without_a_surface_is_carried_by_its_landmarks():
+    points, known = carrying_points(face()), carrying_points(face(surface=0))
+    assert points.shape == known.shape and (points[70 + len(HEAD_ANCHORS) :, 2] == 0).all()
+    np.testing.assert_allclose(points[:, :2], known[:, :2], atol=0.2)
+
+
+def test_the_surface_is_its_own_mirror_image():
+    np.testing.assert_array_equal(SURFACE_MIRROR[SURFACE_MIRROR], np.arange(len(MEAN_SURFACE)))
+    np.testing.assert_allclose(MEAN_SURFACE[SURFACE_MIRROR] * [-1, 1, 1], MEAN_SURFACE, atol=1e-3)
 
 
 def test_the_pose_distance_ignores_place_and_size_but_not_turn_and_mouth():

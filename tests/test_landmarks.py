@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from fewshot_heads.errors import BadInput
-from fewshot_heads.landmarks import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS, detector
+from fewshot_heads.landmarks import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS, Landmarks, detector
 from fewshot_heads.landmarks.face_alignment import FaceAlignmentDetector
-from fewshot_heads.landmarks.geometry import Crop
+from fewshot_heads.landmarks.geometry import MEAN_SURFACE, Crop, fit_pose
+from tests.faces import face
 
 JAW_OPEN = 25  # of MediaPipe's blendshapes
 
@@ -25,6 +26,27 @@ def test_mona_lisa_has_one_face_with_depth_and_her_irises_in_her_eyes(mediapipe,
         assert (low < face.points[iris]).all() and (face.points[iris] < high).all()
     nose_tip, temple = face.depth[30], face.depth[0]
     assert nose_tip < temple, "larger depth is farther away"
+
+
+def test_mona_lisas_surface_is_about_where_the_mean_heads_is(mediapipe, mona):
+    (seen,) = mediapipe.detect(mona)
+    apart = np.linalg.norm((fit_pose(seen).undo(seen.surface) - MEAN_SURFACE)[:, :2], axis=1)
+    assert apart.mean() < 0.08 and apart.max() < 0.3  # head units; a wrong order of the points would give 0.5
+
+
+@pytest.mark.parametrize("surface", [None, 0])
+def test_landmarks_are_stored_with_the_surface_they_have(surface):
+    seen = face((0.1, 0.2, 0), surface=surface)
+    again = Landmarks.from_array(seen.to_array())
+    assert (again.surface is None) == (surface is None)
+    np.testing.assert_array_equal(again.to_array(), seen.to_array())
+    wanted = face((0.1, 0.2, 0), scale=30, centre=(54, 44), surface=surface)
+    np.testing.assert_allclose(seen.moved(np.array([20, 40]), 0.5).to_array(), wanted.to_array(), atol=1e-3)
+
+
+def test_a_surface_of_another_size_is_refused():
+    with pytest.raises(ValueError, match=r"surface of shape \(3, 3\), expected \(151, 3\)"):
+        Landmarks(np.zeros((70, 2), np.float32), surface=np.zeros((3, 3), np.float32))
 
 
 def test_a_small_face_in_a_large_picture_is_found_in_its_place(mediapipe, mona):

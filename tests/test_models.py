@@ -1,14 +1,16 @@
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from fewshot_heads.landmarks.geometry import control_points
+from fewshot_heads.landmarks.geometry import HEAD_ANCHORS, MEAN_SURFACE, carrying_points, control_points
 from fewshot_heads.models import build
 from fewshot_heads.models.blocks import adain
 from fewshot_heads.models.discriminator import Discriminator
 from fewshot_heads.models.generator import Layers, Texture
 from fewshot_heads.models.texture import (
+    carrying_flow,
     identity_grid,
     normalise,
     resize_flow,
@@ -120,6 +122,18 @@ def test_the_spline_takes_every_driver_point_to_its_source_point():
     flow = resize_flow(tps_flow(a, b), 256)
     found = F.grid_sample(flow.permute(0, 3, 1, 2), b[:, :, None], align_corners=False)[..., 0].transpose(1, 2)
     assert ((found - a).norm(dim=-1).mean() * 128) < 0.5  # pixels, with the stiffness that keeps lips from folding
+
+
+def test_skin_that_moves_between_the_landmarks_carries_what_is_there():
+    cheek = int(np.abs(MEAN_SURFACE[:, :2] - [0.45, 0.55]).sum(1).argmin())
+    drawn = np.exp(-((MEAN_SURFACE - MEAN_SURFACE[cheek]) ** 2).sum(1, keepdims=True) / 0.1) * [0.06, 0, 0]
+    source, driver, blind = (
+        torch.from_numpy(carrying_points(f))[None] for f in (face(surface=0), face(surface=drawn), face())
+    )
+    for goal, wanted in ((driver, -0.06 * 60), (blind, 0.0)):
+        moved = (carrying_flow(source, goal, 256) - identity_grid(64, source)) * 128  # pixels
+        x, y = (goal[0, 70 + len(HEAD_ANCHORS) + cheek, :2] / 4).long().tolist()
+        assert moved[0, y, x, 0] == pytest.approx(wanted, abs=1) and moved[0, 2, 2].abs().max() < 0.5
 
 
 def test_no_motion_is_no_change():

@@ -10,7 +10,7 @@ from fewshot_heads import BadInput, Head, Reenactor, WeightsMismatch, read_image
 from fewshot_heads.config import compose
 from fewshot_heads.creative import paths
 from fewshot_heads.creative.morph import Morph, main, morph, preview
-from fewshot_heads.landmarks import LEFT_EYE, Landmarks
+from fewshot_heads.landmarks import LEFT_EYE, N_POINTS, Landmarks
 from fewshot_heads.landmarks.retarget import Face
 from fewshot_heads.provenance import read_mark
 from tests.faces import face
@@ -106,7 +106,7 @@ def test_shape_of_one_with_colours_and_pose_of_the_other(reenactor, heads, way):
     assert alike(*frames)
     (seen,) = reenactor.detectors[0].detect(frames[0])
     seen, a, b = (Face.of(each) for each in (seen, *(head.landmarks[0] for head in heads)))
-    shape = [np.linalg.norm((seen.local - other.local)[:, :2], axis=1).mean() for other in (a, b)]
+    shape = [np.linalg.norm((seen.local - other.local)[:N_POINTS, :2], axis=1).mean() for other in (a, b)]
     turn = [np.linalg.norm(seen.pose.rotation - other.pose.rotation) for other in (a, b)]
     assert shape[0] < 0.85 * shape[1] and turn[1] < 0.7 * turn[0]
     assert apart(frames[0], way[-1]) < apart(frames[0], way[0]) / 2

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fewshot_heads.landmarks import RIGHT_EYE
-from fewshot_heads.landmarks.geometry import MEAN_HEAD, fit_pose
+from fewshot_heads.landmarks.geometry import MEAN_HEAD, MEAN_SURFACE, fit_pose
 from fewshot_heads.landmarks.retarget import Face, choose_reference, retarget
 from tests.faces import face
 
@@ -30,6 +30,25 @@ def test_a_driver_of_the_same_person_is_followed_exactly():
     driver = [face((0.1, a, 0.05), mouth=m, centre=(120 + 30 * a, 130)) for a, m in frames]
     for moved, wanted in zip(retarget(driver[0], driver, reference=0), driver, strict=True):
         np.testing.assert_allclose(moved.points, wanted.points, atol=0.05)
+
+
+def test_the_surface_goes_as_the_drivers_and_keeps_its_own_shape():
+    bulge = np.where(np.arange(151)[:, None] == 60, [0, 0, -0.2], 0)  # the source's own
+    moving = np.where(np.arange(151)[:, None] == 90, [0.1, 0, 0], 0)  # what the driver's skin does
+    driver = [face(surface=0), face((0, 0.2, 0), scale=60, surface=moving)]
+    (_, moved) = retarget(face(surface=bulge), driver, reference=0)
+    wanted = face((0, 0.2, 0), surface=bulge + moving)
+    np.testing.assert_allclose(moved.surface, wanted.surface, atol=0.2)
+
+
+def test_of_a_driver_without_a_surface_the_landmarks_move_it():
+    calm, talking = face(surface=0), face((0, 0.2, 0), mouth=0.3)
+    (_, moved) = retarget(calm, [face(), talking], reference=0)
+    still = face((0, 0.2, 0), surface=0).surface
+    dropped = (moved.surface - still)[:, 1] / 60
+    chin, brow = MEAN_SURFACE[:, 1] > 0.9, MEAN_SURFACE[:, 1] < -0.2
+    assert dropped[chin].max() > 0.02 and np.abs(dropped[brow]).max() < 0.01
+    assert retarget(face(), [calm], reference=0)[0].surface is None
 
 
 def test_absolute_motion_is_the_drivers_landmarks_themselves():

@@ -81,9 +81,11 @@ def test_smoothing_quiets_a_still_face_and_keeps_a_moving_one():
     random = np.random.default_rng(0)
     still = [face(centre=(100, 100)) for _ in range(60)]
     noisy = [replace(f, points=f.points + random.normal(0, 0.3, (70, 2)).astype(np.float32)) for f in still]
-    quiet = np.array([f.points for f in smoothed(noisy)])
-    rough = np.array([f.points for f in noisy])
-    assert np.abs(np.diff(quiet, 2, axis=0)).mean() < 0.5 * np.abs(np.diff(rough, 2, axis=0)).mean()
+    skin = face(surface=0).surface
+    noisy = [replace(f, surface=skin + random.normal(0, 0.3, skin.shape).astype(np.float32)) for f in noisy]
+    for part in ("points", "surface"):
+        rough, quiet = (np.array([getattr(f, part) for f in faces]) for faces in (noisy, smoothed(noisy)))
+        assert np.abs(np.diff(quiet, 2, axis=0)).mean() < 0.5 * np.abs(np.diff(rough, 2, axis=0)).mean()
     moving = [face(centre=(100 + 40 * np.sin(i / 5), 100)) for i in range(60)]
     kept = np.array([f.points for f in smoothed(moving)])[5:-5]
     assert np.abs(kept - np.array([f.points for f in moving])[5:-5]).mean() < 0.6  # no lag: a frame is up to 8 px

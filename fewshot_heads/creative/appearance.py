@@ -27,7 +27,7 @@ from fewshot_heads.cli import run
 from fewshot_heads.errors import BadInput
 from fewshot_heads.images import check_target, refused, resized, whole_file
 from fewshot_heads.landmarks import N_POINTS, Landmarks
-from fewshot_heads.models.texture import carrying_flow, normalise, resize_flow, sample
+from fewshot_heads.models.texture import REACH, normalise, resize_flow, sample, tps_flow
 
 SHIPPED = Path(__file__).parent / "appearance.safetensors"
 MAPS = ("brightness", "colour", "hair", "outline")
@@ -181,7 +181,7 @@ def carry(layers: np.ndarray, seen: np.ndarray, there: np.ndarray) -> np.ndarray
     source, target = (
         normalise(torch.from_numpy(np.asarray(points, np.float64)), size)[None] for points in (seen, there)
     )
-    flow = resize_flow(carrying_flow(source, target).float(), size)
+    flow = resize_flow(tps_flow(source, target, reach=REACH).float(), size)
     # What lies beyond the picture goes on as its edge does: mirrored there, a head would grow a second one.
     flow = flow.clamp(-1 + 1 / size, 1 - 1 / size)
     image = torch.from_numpy(np.ascontiguousarray(layers, dtype=np.float32)).permute(2, 0, 1)[None]

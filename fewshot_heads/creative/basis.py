@@ -106,14 +106,14 @@ class MotionBasis:
 def learn(clips: Iterable[np.ndarray]) -> MotionBasis:
     """Principal components of how people's faces differ from their own mean in a clip.
 
-    clips: landmarks float32 [T, 70, 3] of one person each, in pixels; every clip counts alike, and as its mirror image
-    too. Raises BadInput if too few faces look ahead.
+    clips: landmarks float32 [T, 70 or more, 3] of one person each, in pixels; every clip counts alike, and as its
+    mirror image too. Raises BadInput if too few faces look ahead.
     """
     from fewshot_heads.datasets.augment import MIRROR
 
     covariance, count = np.zeros((3 * N_POINTS, 3 * N_POINTS)), 0
     for clip in clips:
-        faces = [Face.of(Landmarks.from_array(points)) for points in clip]
+        faces = [Face.of(Landmarks.from_array(points[:N_POINTS])) for points in clip]
         local = np.array([face.local for face in faces if face.pose.rotation[2, 2] > FRONTAL])
         if len(local) < SIZE:
             continue

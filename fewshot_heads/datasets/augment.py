@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from fewshot_heads.images import to_tensor, to_uint8
-from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.geometry import control_points, spatial, turned_in_space
+from fewshot_heads.landmarks import N_POINTS, Landmarks
+from fewshot_heads.landmarks.geometry import SURFACE_MIRROR, control_points, spatial, turned_in_space
 from fewshot_heads.models.texture import tps_warp
 
 # iBUG points (and irises) as a mirror shows them.
@@ -65,12 +65,13 @@ class Change:
         return np.clip(mixed, 0, 255).astype(np.uint8)
 
     def face(self, landmarks: np.ndarray) -> Landmarks:
-        """[70, 3] pixels of the crop, depth last, to where `picture` shows them."""
+        """Landmarks as `to_array` made them, pixels of the crop, to where `picture` shows them."""
         points = landmarks[:, :2] @ self.matrix[:, :2].T + self.matrix[:, 2]
         depth = landmarks[:, 2] * self.zoom
         if self.mirror:
-            points = points[MIRROR] * [-1, 1] + [self.size, 0]
-            depth = depth[MIRROR]
+            partners = np.concatenate([MIRROR, N_POINTS + SURFACE_MIRROR])[: len(points)]
+            points = points[partners] * [-1, 1] + [self.size, 0]
+            depth = depth[partners]
         return Landmarks.from_array(np.column_stack([points, depth]))
 
 
@@ -79,7 +80,7 @@ def turned(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A picture as if the head had been turned a little: what lets a person's only picture be a pair.
 
-    picture uint8 [S, S, 3], landmarks float32 [70, 3] as stored. The landmarks turn in space, the picture follows
+    picture uint8 [S, S, 3], landmarks as `to_array` made them. The landmarks turn in space, the picture follows
     by a thin-plate spline, the background stays. It is fit for an input only: what it shows, no camera has seen.
     Returns picture, landmarks and float32 [S, S]: 1 on the face, 0 around it. There background was dragged along, or
     stands still where in life hair and shoulders would have followed: nothing good can be learnt from it.

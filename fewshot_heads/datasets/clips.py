@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Clip(Protocol):
-    """Footage of one person: frames uint8 [S, S, 3] of size S, landmarks float32 [T, 70, 3] (pixels, depth last)."""
+    """Footage of one person: T frames uint8 [S, S, 3], S the size, and landmarks [T, ...] as `to_array` made them."""
 
     @property
     def size(self) -> int: ...

@@ -15,7 +15,7 @@ from fewshot_heads.datasets.clips import Clip
 from fewshot_heads.errors import BadInput
 from fewshot_heads.images import to_tensor
 from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE
-from fewshot_heads.landmarks.geometry import control_points
+from fewshot_heads.landmarks.geometry import carrying_points, control_points
 from fewshot_heads.landmarks.stickman import draw_head, draw_opened, draw_stickman
 
 _PATCHES = (0.5, 0.25, 0.25)  # shares of the patches at the mouth, about the face, farther out
@@ -133,7 +133,7 @@ def assemble(
     pictures, stickmen [K, 3, S, S] in [-1, 1]: what the embedder sees; the first is the one whose background stays;
     shown []: which of them the texture shows; opened, own [1, S, S]: see `models.generator.Texture`;
     driver, stickman [3, S, S]: the truth and its landmarks;
-    source_points, driver_points [N, 2]: control points of the shown picture and of the driver, pixels;
+    source_points, driver_points [N, 3]: `carrying_points` of the shown picture and of the driver;
     regions [3, S, S], 0 to 1: eyes, mouth, and what opens between shown picture and driver;
     trust [1, S, S], 0 or 1: where the truth can be had from the pictures; face [4]: box of the driver's face, pixels.
     """
@@ -156,8 +156,8 @@ def assemble(
         "own": torch.from_numpy(draw_head(control_points(faces[shots[0]]), size))[None],
         "driver": to_tensor(change.picture(clip.frames[driver])),
         "stickman": to_tensor(draw_stickman(goal.points, size)),
-        "source_points": torch.from_numpy(control_points(source)),
-        "driver_points": torch.from_numpy(control_points(goal)),
+        "source_points": torch.from_numpy(carrying_points(source)),
+        "driver_points": torch.from_numpy(carrying_points(goal)),
         "regions": torch.from_numpy(np.stack([*_regions(goal.points, size), opened]).astype(np.float32)),
         "trust": torch.from_numpy(np.ascontiguousarray(trust))[None],
         "face": torch.from_numpy(goal.box.astype(np.float32)),

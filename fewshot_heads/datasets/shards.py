@@ -28,10 +28,11 @@ import fsspec
 import numpy as np
 
 from fewshot_heads.errors import BadInput
-from fewshot_heads.landmarks import N_POINTS
+from fewshot_heads.landmarks import N_POINTS, N_SURFACE
 
 INDEX = "index.jsonl"
 BLOCK = 512  # what a tar is made of: a header of one, data padded to whole ones
+_FACES = ((N_POINTS, 3), (N_POINTS + N_SURFACE, 3))  # what `Landmarks.to_array` makes
 _AGAIN = "fetch it again, or prepare the data anew into another folder"
 
 
@@ -177,7 +178,7 @@ def _members(data: bytes, shard: str) -> Iterator[tuple[dict[str, Any], np.ndarr
             members = ((info.name, tar.extractfile(info).read()) for info in tar)  # type: ignore[union-attr]
             meta = json.loads(next(members)[1])
             landmarks = np.load(io.BytesIO(next(members)[1]), allow_pickle=False)
-            if landmarks.shape != (len(meta["frame_bytes"]), N_POINTS, 3):
+            if landmarks.shape[0] != len(meta["frame_bytes"]) or landmarks.shape[1:] not in _FACES:
                 raise ValueError(f"landmarks of shape {landmarks.shape}")
             yield meta, landmarks, members
     except (tarfile.TarError, ValueError, KeyError, StopIteration, EOFError) as error:

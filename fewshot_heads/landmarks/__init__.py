@@ -1,7 +1,7 @@
 """Facial landmarks: one value, one protocol, two detectors.
 
 `Landmarks` is what every detector returns and everything else consumes: the 68 iBUG points
-and the two irises, in pixels, with depth where the detector knows it.
+and the two irises, in pixels, with depth and the skin between them where the detector knows it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from fewshot_heads.errors import BadInput
 
 N_POINTS = 70
+N_SURFACE = 151  # points of the skin between them; see `geometry.MEAN_SURFACE`
 JAW = slice(0, 17)
 RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
 OUTER_LIPS, INNER_LIPS = slice(48, 60), slice(60, 68)
@@ -28,15 +29,19 @@ class Landmarks:
         and left iris as the viewer sees them (iBUG order: image left first).
     depth: float32 [70] in the same pixels, larger is farther away; None if unknown.
     confidence: 0 to 1, as the detector reports it.
+    surface: float32 [151, 3], more points of forehead, cheeks, nose and chin (pixels, depth last); None if unknown.
     """
 
     points: np.ndarray
     depth: np.ndarray | None = None
     confidence: float = 1.0
+    surface: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.points.shape != (N_POINTS, 2):
             raise ValueError(f"landmarks: got points of shape {self.points.shape}, expected ({N_POINTS}, 2)")
+        if self.surface is not None and self.surface.shape != (N_SURFACE, 3):
+            raise ValueError(f"landmarks: got a surface of shape {self.surface.shape}, expected ({N_SURFACE}, 3)")
 
     @property
     def box(self) -> np.ndarray:
@@ -51,18 +56,25 @@ class Landmarks:
     @classmethod
     def from_array(cls, array: np.ndarray, confidence: float = 1.0) -> Landmarks:
         """What `to_array` made; without depth where that is not a number."""
-        depth = None if np.isnan(array[:, 2]).any() else array[:, 2].astype(np.float32)
-        return cls(array[:, :2].astype(np.float32), depth, confidence)
+        array = array.astype(np.float32)
+        points, surface = array[:N_POINTS], array[N_POINTS:] if len(array) > N_POINTS else None
+        depth = None if np.isnan(points[:, 2]).any() else points[:, 2]
+        return cls(points[:, :2], depth, confidence, surface)
 
     def to_array(self) -> np.ndarray:
-        """float32 [70, 3] to be stored, depth last; not a number where the detector knew none."""
+        """float32 [70, 3] to be stored, depth last (not a number where the detector knew none); or [221, 3] with the
+        surface."""
         depth = np.full(N_POINTS, np.nan) if self.depth is None else self.depth
-        return np.column_stack([self.points, depth]).astype(np.float32)
+        points = np.column_stack([self.points, depth])
+        return (points if self.surface is None else np.vstack([points, self.surface])).astype(np.float32)
 
     def moved(self, offset: np.ndarray, scale: float = 1.0) -> Landmarks:
         """The same face after (points - offset) * scale, as a crop and resize would show it."""
         depth = None if self.depth is None else self.depth * np.float32(scale)
-        return replace(self, points=((self.points - offset) * scale).astype(np.float32), depth=depth)
+        surface = self.surface
+        if surface is not None:
+            surface = ((surface - np.append(offset, 0)) * scale).astype(np.float32)
+        return replace(self, points=((self.points - offset) * scale).astype(np.float32), depth=depth, surface=surface)
 
 
 class Detector(Protocol):

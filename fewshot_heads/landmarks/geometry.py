@@ -14,13 +14,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fewshot_heads.landmarks import JAW, Landmarks
+from fewshot_heads.landmarks import JAW, N_POINTS, N_SURFACE, RIGHT_EYE, Landmarks
 
 _mean_head = json.loads((Path(__file__).parent / "mean_head.json").read_text())
 MEAN_HEAD = np.array(_mean_head["landmarks"], np.float32)  # [70, 3]
 HEAD_ANCHORS = np.array(_mean_head["anchors"], np.float32)  # [A, 3], forehead and crown
+MEAN_SURFACE = np.array(_mean_head["surface"], np.float32)  # [151, 3], where `Landmarks.surface` is on the mean head
+SURFACE_MIRROR = np.array(_mean_head["surface_mirror"])  # [151], each point's partner
+_NORMALS = np.array(_mean_head["normals"], np.float32)  # [151, 3], outward
 RIGID = np.array([0, 1, 15, 16, *range(27, 36), 36, 39, 42, 45])  # temples, nose, eye corners: no expression
 
+_LOOSE = 0.05  # how closely the carrying spline meets a point, beside lids and lips: many tell of a place together
+_EDGE_ON, _FACING = 0.1, 0.4  # cosines to the viewer between which a point of the surface comes to be trusted
 _BEYOND = 0.08  # head units from eye and mouth corners to the outline of a cheek that is turned away
 CROP_FACTOR = 2.2  # side of the crop over the larger side of the face box
 CROP_RISE = 0.08  # the crop's centre lies this share of the face box above the box's centre
@@ -76,24 +81,46 @@ def _pose_from_flat(model: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, fl
 
 
 def spatial(landmarks: Landmarks, pose: Pose | None = None) -> np.ndarray:
-    """Landmarks as float64 [70, 3] pixels; a missing depth is that of the mean head in `pose`."""
-    if landmarks.depth is not None:
-        depth = landmarks.depth
-    else:
-        depth = (pose or fit_pose(landmarks)).apply(MEAN_HEAD)[:, 2]
-    return np.column_stack([landmarks.points, depth]).astype(np.float64)
+    """Landmarks, and the surface if known, as float64 [70 or 221, 3] pixels.
+
+    A missing depth is that of the mean head in `pose`.
+    """
+    array = landmarks.to_array().astype(np.float64)
+    if landmarks.depth is None:
+        array[:N_POINTS, 2] = (pose or fit_pose(landmarks)).apply(MEAN_HEAD)[:, 2]
+    return array
 
 
 def turned_in_space(landmarks: Landmarks, angles: np.ndarray) -> Landmarks:
     """The face turned about its middle by a rotation vector [3] (pitch, yaw, roll for small ones), radians."""
     points = spatial(landmarks)
-    centre = points.mean(0)
+    centre = points[:N_POINTS].mean(0)
     turned = (points - centre) @ cv2.Rodrigues(np.asarray(angles, np.float64))[0].T + centre
     return Landmarks.from_array(turned, landmarks.confidence)
 
 
+def carrying_points(landmarks: Landmarks) -> np.ndarray:
+    """What carries the picture: `control_points`, then the face's surface, each with its weight.
+
+    Returns float32 [70 + A + 151, 3]: x, y in pixels, then 0 to 1, how closely it is to be met. A surface point that
+    does not face the viewer has 0: what lies before it would be carried with it. So has one that no detector saw; it is
+    where the mean head has it.
+    """
+    pose = fit_pose(landmarks)
+    held = control_points(landmarks, pose)
+    if landmarks.surface is None:
+        surface, seen = pose.apply(MEAN_SURFACE), np.zeros(N_SURFACE)
+    else:
+        facing = -(_NORMALS @ pose.rotation.T)[:, 2]
+        surface, seen = landmarks.surface, np.clip((facing - _EDGE_ON) / (_FACING - _EDGE_ON), 0, 1)
+    weights = np.full(len(held) + N_SURFACE, _LOOSE)
+    weights[RIGHT_EYE.start : N_POINTS] = 1.0
+    weights[len(held) :] *= seen**2
+    return np.column_stack([np.vstack([held, surface[:, :2]]), weights]).astype(np.float32)
+
+
 def control_points(landmarks: Landmarks, pose: Pose | None = None) -> np.ndarray:
-    """What carries the picture: the 70 landmarks, then the anchors that move rigidly with the head.
+    """What holds a head: the 70 landmarks, then the anchors that move rigidly with it.
 
     Returns float32 [70 + A, 2], pixels. The anchors hold forehead and hair, where no detector has points.
     """

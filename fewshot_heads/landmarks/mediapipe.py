@@ -1,4 +1,4 @@
-"""MediaPipe FaceLandmarker: 478 mesh points with depth, reduced to the 70 of `Landmarks`.
+"""MediaPipe FaceLandmarker: 478 mesh points with depth, reduced to the 70 of `Landmarks` and 151 between them.
 
 The model file ships in the package (Google, Apache-2.0; see NOTICE), so nothing is downloaded.
 """
@@ -29,6 +29,16 @@ IBUG = np.array(
     + [78, 82, 13, 312, 308, 317, 14, 87]  # inner lips
     + [468, 473]  # irises
 )
+# Points of the mesh spread between those, the same on both sides: `Landmarks.surface`.
+SURFACE = np.array([
+    3, 6, 8, 9, 10, 21, 31, 34, 35, 36, 47, 49, 50, 54, 55, 67, 68, 69, 71, 89, 92, 101,
+    103, 104, 106, 108, 109, 116, 117, 120, 123, 125, 128, 134, 135, 137, 138, 139, 140, 142, 147, 148, 149, 151,
+    156, 162, 169, 170, 172, 174, 175, 177, 187, 188, 192, 194, 198, 200, 202, 203, 205, 206, 207, 208, 210, 211,
+    212, 213, 214, 215, 216, 218, 221, 222, 223, 225, 227, 229, 230, 248, 251, 261, 264, 265, 266, 277, 279, 280,
+    284, 285, 297, 298, 299, 301, 319, 322, 330, 332, 333, 335, 337, 338, 345, 346, 349, 352, 354, 357, 363, 364,
+    366, 367, 368, 369, 371, 376, 377, 378, 383, 389, 394, 395, 397, 399, 401, 411, 412, 416, 418, 420, 422, 423,
+    425, 426, 427, 428, 430, 431, 432, 433, 434, 435, 436, 438, 441, 442, 443, 445, 447, 449, 450,
+])  # fmt: skip
 _SEARCH_SCALES = (1.0, 0.5, 0.3)  # window side, as a share of the picture's shorter side
 _REFINE_SIDE = 512  # the window around a found face is shown to the network at this size
 
@@ -133,10 +143,9 @@ class MediaPipeDetector:
         height, width = shape[:2]
         faces = []
         for mesh in seen.face_landmarks:
-            points = np.array([[p.x, p.y, p.z] for p in mesh], np.float32)[IBUG] * [width, height, width]
-            points = points.astype(np.float32)
+            points = np.array([[p.x, p.y, p.z] for p in mesh], np.float32) * [width, height, width]
             # MediaPipe gives no score, only its word that the face is above the threshold.
-            faces.append(Landmarks(points[:, :2], points[:, 2], self._confidence))
+            faces.append(Landmarks.from_array(points[np.concatenate([IBUG, SURFACE])], self._confidence))
         return faces
 
 

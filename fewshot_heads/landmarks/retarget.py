@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, LEFT_IRIS, OUTER_LIPS, RIGHT_EYE, RIGHT_IRIS, Landmarks
-from fewshot_heads.landmarks.geometry import Pose, fit_pose, spatial
+from fewshot_heads.landmarks.geometry import MEAN_HEAD, MEAN_SURFACE, Pose, fit_pose, spatial
 
 _EYES = ((RIGHT_EYE, RIGHT_IRIS), (LEFT_EYE, LEFT_IRIS))
 _LIPS = slice(OUTER_LIPS.start, INNER_LIPS.stop)
@@ -29,6 +29,10 @@ _JAW_DROP = np.zeros((70, 3))
 _JAW_DROP[[49, 50, 51, 52, 53, 61, 62, 63], 1] = -0.15
 _JAW_DROP[[55, 56, 57, 58, 59, 65, 66, 67], 1] = 0.85
 _JAW_DROP[[4, 5, 6, 7, 8, 9, 10, 11, 12], 1] = [0.1, 0.3, 0.5, 0.65, 0.7, 0.65, 0.5, 0.3, 0.1]
+_NEARBY = 0.15  # head units about a point of the surface in which landmarks say how it moves
+_apart = ((MEAN_SURFACE[:, None] - MEAN_HEAD) ** 2).sum(-1)
+_SPREAD = np.exp(-(_apart - _apart.min(1, keepdims=True)) / (2 * _NEARBY**2))
+_SPREAD /= _SPREAD.sum(1, keepdims=True)  # [151, 70]: how much each landmark says
 
 
 def _lip_gap(local: np.ndarray) -> float:
@@ -38,7 +42,7 @@ def _lip_gap(local: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Face:
-    """Landmarks split into rigid pose and local shape [70, 3] in the head's frame."""
+    """Landmarks split into rigid pose and local shape in the head's frame, [70, 3] or with the surface [221, 3]."""
 
     pose: Pose
     local: np.ndarray
@@ -125,17 +129,31 @@ def _width(face: Face, eye: slice) -> float:
 def _move(
     own: Face, start: Face, now: Face, gains: np.ndarray, pose: float, expression: float, confidence: float
 ) -> Landmarks:
-    local = own.local + expression * gains * (now.local - start.local)
+    count = len(own.local)
+    local = own.local + expression * _on_all(gains, count) * _changed(start, now, count)
     # A reference with parted lips says nothing of how far the source's are apart: this one measure is absolute.
     opening = own.mouth_opening() + expression * (now.mouth_opening() - own.mouth_opening())
-    local += _JAW_DROP * (max(opening, 0.0) * own.mouth_width() - _lip_gap(local))
+    local += _on_all(_JAW_DROP, count) * (max(opening, 0.0) * own.mouth_width() - _lip_gap(local))
     local = _closed_at_most(local)
     turn, _ = cv2.Rodrigues(now.pose.rotation @ start.pose.rotation.T)
     rotation = _bearable(cv2.Rodrigues(pose * turn)[0] @ own.pose.rotation, own.pose.rotation)
     growth = (now.pose.scale / start.pose.scale) ** pose
     travel = pose * (now.pose.translation - start.pose.translation) * own.pose.scale / start.pose.scale
     moved = Pose(rotation, own.pose.translation + travel, own.pose.scale * growth).apply(local)
-    return Landmarks(moved[:, :2].astype(np.float32), moved[:, 2].astype(np.float32), confidence)
+    return Landmarks.from_array(moved, confidence)
+
+
+def _changed(start: Face, now: Face, count: int) -> np.ndarray:
+    """[count, 3]: what `now` differs by from `start`; of a surface not seen in both, what the landmarks say."""
+    seen = min(len(start.local), len(now.local))
+    return _on_all(now.local[:seen] - start.local[:seen], count)
+
+
+def _on_all(values: np.ndarray, count: int) -> np.ndarray:
+    """Values [70 or 221, D] for the landmarks, or for the surface too: [count, D]."""
+    if len(values) < count:
+        values = np.vstack([values, _SPREAD @ values])
+    return values[:count]
 
 
 def _bearable(rotation: np.ndarray, picture: np.ndarray) -> np.ndarray:

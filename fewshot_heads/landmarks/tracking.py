@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from math import pi
 
@@ -154,17 +154,13 @@ def smoothed(faces: list[Landmarks], strength: float = 1.0, rate: float = 25.0) 
     if strength <= 0 or len(faces) < 3:
         return faces
     size = float(np.median([face.size for face in faces]))
-    tracks = np.array([face.points for face in faces])
-    if all(face.depth is not None for face in faces):
-        tracks = np.concatenate([tracks, np.array([face.depth for face in faces])[..., None]], -1)
-    tracks /= size
-    ahead = _one_euro(tracks, strength, rate)
-    back = _one_euro(tracks[::-1], strength, rate)[::-1]
-    tracks = (ahead + back) * np.float32(size / 2)
-    return [
-        replace(face, points=t[:, :2], depth=t[:, 2] if t.shape[1] == 3 else face.depth)
-        for face, t in zip(faces, tracks, strict=True)
-    ]
+    tracks = np.array([face.to_array() for face in faces])
+    flat = np.isnan(tracks).any()  # without depth
+    smooth = tracks[..., : 2 if flat else 3] / size
+    ahead = _one_euro(smooth, strength, rate)
+    back = _one_euro(smooth[::-1], strength, rate)[::-1]
+    tracks[..., : smooth.shape[-1]] = (ahead + back) * np.float32(size / 2)
+    return [Landmarks.from_array(track, face.confidence) for face, track in zip(faces, tracks, strict=True)]
 
 
 def _one_euro(x: np.ndarray, strength: float, rate: float) -> np.ndarray:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 BORDER = 12  # fixed points on the crop's border, which hold the background still
 _STIFFNESS = 1e-3  # regularisation: landmarks that nearly coincide (closed lips) must not fold the plane
-_REACH = 2.0  # how far out, in halves of the crop, the points lie that hold what `carrying_flow` carries
+REACH = 2.0  # how far out, in halves of the crop, the points lie that hold what `carrying_flow` carries
+_UNSEEN = 1e-8  # the weight of a point below which it has no say anyway
 FLOW_SIZE = 64  # the spline is smooth: it is evaluated on this grid and interpolated
 
 
@@ -31,16 +32,20 @@ def border_points(like: Tensor) -> Tensor:
 
 def _kernel(a: Tensor, b: Tensor) -> Tensor:
     """U(r) = r^2 log r^2 between [B, N, 2] and [B, M, 2]: [B, N, M]."""
-    squared = (a[:, :, None] - b[:, None]).square().sum(-1)
-    return squared * torch.log(squared.clamp_min(1e-9))
+    squared = (a[:, :, None, 0] - b[:, None, :, 0]).square_()  # in place: these are the largest arrays there are
+    squared.add_((a[:, :, None, 1] - b[:, None, :, 1]).square_()).clamp_min_(1e-9)
+    return squared.log().mul_(squared)
 
 
-def tps_flow(source: Tensor, driver: Tensor, size: int = FLOW_SIZE, reach: float = 1.0) -> Tensor:
+def tps_flow(
+    source: Tensor, driver: Tensor, size: int = FLOW_SIZE, reach: float = 1.0, stiffness: Tensor | None = None
+) -> Tensor:
     """Where in the source each place of the result comes from.
 
     source, driver: control points [B, N, 2] in [-1, 1]; border points are added here, `reach` from the centre.
+    stiffness: the ridge on the bending part, [B, N]: how little each point is met; None is `_STIFFNESS` for all.
     Returns absolute sampling positions [B, size, size, 2] in [-1, 1], the spline f with
-    f(driver_i) ~ source_i (Bookstein, eq. 10-12, with ridge `_STIFFNESS` on the bending part).
+    f(driver_i) ~ source_i (Bookstein, eq. 10-12).
     """
     batch = driver.shape[0]
     border = reach * border_points(driver).expand(batch, -1, -1)
@@ -48,7 +53,10 @@ def tps_flow(source: Tensor, driver: Tensor, size: int = FLOW_SIZE, reach: float
     n = centres.shape[1]
     affine = torch.cat([torch.ones_like(centres[..., :1]), centres], -1)
     system = centres.new_zeros(batch, n + 3, n + 3)
-    system[:, :n, :n] = _kernel(centres, centres) + _STIFFNESS * torch.eye(n, device=centres.device)
+    ridge = centres.new_full((batch, n), _STIFFNESS)
+    if stiffness is not None:
+        ridge[:, : driver.shape[1]] = stiffness
+    system[:, :n, :n] = _kernel(centres, centres) + torch.diag_embed(ridge)
     system[:, :n, n:] = affine
     system[:, n:, :n] = affine.transpose(1, 2)
     # Solved for the displacement rather than the position: zero motion then gives exactly zero flow.
@@ -64,10 +72,15 @@ def tps_flow(source: Tensor, driver: Tensor, size: int = FLOW_SIZE, reach: float
     return grid + shift.view(batch, size, size, 2)
 
 
-def carrying_flow(source: Tensor, driver: Tensor) -> Tensor:
-    """`tps_flow` for the carried person. Its border lies far out: hair and shoulders go with the head instead of being
-    stretched between it and the crop's edge. The background that goes with them is the still layer's business."""
-    return tps_flow(source, driver, reach=_REACH)
+def carrying_flow(source: Tensor, driver: Tensor, size: int) -> Tensor:
+    """`tps_flow` for the carried person, from `landmarks.geometry.carrying_points` [B, N, 3] in a size x size crop.
+
+    Its border lies far out: hair and shoulders go with the head instead of being stretched between it and the crop's
+    edge. The background that goes with them is the still layer's business.
+    """
+    weights = torch.minimum(source[..., 2], driver[..., 2]).clamp_min(_UNSEEN)
+    here, there = normalise(source[..., :2], size), normalise(driver[..., :2], size)
+    return tps_flow(here, there, reach=REACH, stiffness=_STIFFNESS / weights)
 
 
 def identity_grid(size: int, like: Tensor) -> Tensor:
