@@ -1,4 +1,5 @@
-"""The still layer of a head: the first picture's background, and what other pictures of that scene know of it."""
+"""The still layer of a head: the first picture's background, what other pictures of that scene know of it, and a guess
+where none does."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.geometry import Crop, control_points
 from fewshot_heads.landmarks.stickman import draw_head
+from fewshot_heads.models.texture import resize_flow, sample
 
 _AGREE = 12  # grey levels by which two pictures of a place differ, blurred
 _ALIKE = 0.5  # of what both show around their heads must agree for a place to be the same
@@ -25,7 +27,8 @@ _FILL = 0.05  # what all who may fill count together, where the nearest sees
 _WIDER = 1.4  # times the first picture's crop: one for all may be so large
 _IN_USE = 4  # pictures blended in one frame, at most
 _PLATE = 0.003 * _FILL  # what the plate counts beside the nearest pictures, 1 together
-_HIDDEN = 2e-5 * _FILL  # a share below which a place is seen by nobody
+_MARGIN = 0.03  # of the crop: background beside a head that is narrower than this says less of what is behind it
+_LEAST = 1e-6  # a share below which a place is seen by nobody
 
 
 class Backdrop:
@@ -34,7 +37,8 @@ class Backdrop:
     images uint8 [K, S, S, 3]; points [K, N, 2]: control points of their heads, pixels.
     The background stays the first picture's. Pictures that show the same scene, such as frames of one video, lend
     theirs: the nearer the head is to the driver's, the more, for shoulders and hair are then in their places too. Where
-    all these hide the scene by their heads, the plate shows it: the mean of all pictures, without their heads.
+    all these hide the scene by their heads, the plate shows it: the mean of all pictures, without their heads, and
+    where nobody ever saw it what lies around.
     """
 
     def __init__(self, images: np.ndarray, points: np.ndarray, device: torch.device):
@@ -47,20 +51,17 @@ class Backdrop:
         self._points = torch.from_numpy(points[self.scene])
         self._numbers = torch.tensor(self.scene)
 
-    def plate(self, images: Tensor) -> Tensor | None:
-        """Of all pictures [K, 3, R, R] their mean without heads [3, R, R]; None if the first is alone in its scene."""
-        if len(self.scene) == 1:
-            return None
-        shares = _at(self._clear / self._clear.sum(0).clamp_min(_HIDDEN), images)
-        result = torch.zeros_like(images[0])
+    def plate(self, images: Tensor) -> Tensor:
+        """Of all pictures [K, 3, R, R] their mean without heads [3, R, R]; filled in where all have theirs."""
+        shares = _at(self._clear / self._clear.sum(0).clamp_min(_LEAST), images)
+        mean = torch.zeros_like(images[0])
         for number, share in zip(self.scene, shares, strict=True):
-            result += images[number] * share
-        return result
+            mean += images[number] * share
+        return filled(mean, self._seen[0])
 
-    def behind(self, driver: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """For driver's control points [B, N, 2] (pixels): which of the K pictures are in use [B, T], their shares of
-        each place and, if there is one, the plate's [B, T or T + 1, 1, S, S], which sum to 1, and [B, 1, S, S], 0 to 1,
-        where only heads are to be seen."""
+    def behind(self, driver: Tensor) -> tuple[Tensor, Tensor]:
+        """For driver's control points [B, N, 2] (pixels): which of the K pictures are in use [B, T], and their shares
+        of each place and the plate's [B, T + 1, 1, S, S], which sum to 1."""
         ways = (self._points[None] - driver[:, None]).norm(dim=-1) / self.size
         nearest, use = ways.mean(-1).topk(min(_IN_USE, len(self.scene)), largest=False)
         near, fills = (torch.softmax(-nearest / each, 1) for each in (_NEAR, _FILLS))
@@ -70,19 +71,33 @@ class Backdrop:
         gone = ((crowns - _SWAY) / _SWAY).clamp(0, 1)[..., None, None, None]
         there = use.to(self._heads.device)
         hidden = torch.maximum(self._heads[there], gone * (1 - self._clear[there]))
-        if len(self.scene) == 1:
-            return self._numbers[use], torch.ones_like(hidden), hidden[:, 0]
         # Hair stays in a picture whose head is near; in the plate it would be of all heads.
-        seen = near * (1 - hidden) ** 4 + _HIDDEN * near
-        shares = torch.cat([seen, (_PLATE * self._seen).expand(len(seen), 1, -1, -1, -1)], 1)
-        shares = shares / shares.sum(1, keepdim=True)
-        return self._numbers[use], shares, (shares[:, :-1] * hidden).sum(1)
+        seen = near * (1 - hidden) ** 4
+        shares = seen / (seen.sum(1, keepdim=True) + _PLATE * self._seen + _LEAST)
+        shares = shares * (1 - hidden.prod(1, keepdim=True) ** 3)
+        return self._numbers[use], torch.cat([shares, 1 - shares.sum(1, keepdim=True)], 1)
 
 
-def blended(images: Tensor, plate: Tensor | None, use: Tensor, shares: Tensor) -> Tensor:
+def filled(picture: Tensor, known: Tensor) -> Tensor:
+    """A picture [3, R, R] where known [S, S] is 1; where it is 0, each row goes on from either side, mirrored and, if
+    there is too little of it, stretched, and the two fade into each other."""
+    size, x = len(known), np.arange(len(known))
+    hole = (known < 0.5).cpu().numpy()
+    first, last = hole.argmax(1)[:, None], size - 1 - hole[:, ::-1].argmax(1)[:, None]
+    width, beside = last - first + 1, np.stack([first, size - 1 - last])  # [2, S, 1]: pixels there are on either side
+    steps = np.stack([x - first, last - x]) * np.minimum(beside / width, 1)
+    places = np.stack([first - 1 - steps[0], last + 1 + steps[1]])
+    fade = np.clip((x - first + 0.5) / width, 0, 1)
+    shares = np.stack([1 - fade, fade]) ** 2 * np.minimum(beside / (_MARGIN * size), 1) + _LEAST
+    flows = (np.stack([places, np.broadcast_to(x[:, None], places.shape)], -1) + 0.5) * (2 / size) - 1
+    there = resize_flow(torch.from_numpy(flows).to(picture), picture.shape[-1])
+    sides = sample(picture.expand(2, -1, -1, -1), there) * _at(torch.from_numpy(shares[:, None]).to(picture), picture)
+    guess = sides.sum(0) / _at(torch.from_numpy(shares.sum(0)[None, None]).to(picture), picture)[0]
+    return guess + _at(known[None, None].to(picture), picture)[0] * (picture - guess)
+
+
+def blended(images: Tensor, plate: Tensor, use: Tensor, shares: Tensor) -> Tensor:
     """What is behind heads, [B, 3, R, R], of pictures [K, 3, R, R], their plate, and what `Backdrop.behind` says."""
-    if plate is None:  # the first, and no copies of it
-        return images[:1].expand(len(use), -1, -1, -1)
     sized = _at(shares.flatten(0, 1), images).unflatten(0, shares.shape[:2])
     result = plate * sized[:, -1]
     for place in range(use.shape[1]):

@@ -16,7 +16,7 @@ from fewshot_heads.head import Head
 from fewshot_heads.images import to_tensor, to_uint8
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import Crop, carrying_points, control_points, pose_distance
-from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
+from fewshot_heads.landmarks.stickman import draw_head, draw_opened, draw_stickman
 from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.texture import carrying_flow, resize_flow, sample
 
@@ -68,7 +68,7 @@ class Painter:
         if not self.generator.textured:
             return self.generator(stickmen, style)
         texture, place, behind = self._texture(faces)
-        texture = texture._replace(still=_seated(texture.still, seat), own=_seated(texture.own, seat))
+        texture = texture._replace(still=_seated(texture.still, seat))
         layers = self.generator.layers(stickmen, style, texture)
         layers = layers._replace(paint=torch.einsum("ij,bjhw->bihw", self.palette, layers.paint + 1) - 1)
         if large:
@@ -83,8 +83,9 @@ class Painter:
         away = torch.tensor([[pose_distance(own, face) for own in self.landmarks] for face in faces])
         nearest, place = away.topk(min(_IN_USE, len(self.landmarks)), largest=False)
         weights = torch.softmax(-nearest / _BLEND_SHARPNESS, 1).to(self.style.device)
+        held = np.stack([control_points(face) for face in faces])
+        use, shares = self.backdrop.behind(torch.from_numpy(held))
         driver = torch.from_numpy(np.stack([carrying_points(face) for face in faces]))
-        use, shares, own = self.backdrop.behind(torch.from_numpy(np.stack([control_points(face) for face in faces])))
         source = self.points[place]
         used = place.shape[1]
         driver = driver[:, None].expand(-1, used, -1, -1)
@@ -92,9 +93,10 @@ class Painter:
         still = blended(self.images, self.plate, use, shares)
         shown = [self.landmarks[i] for i in place[:, 0]]
         opened = [draw_opened(own, face, self.size) for own, face in zip(shown, faces, strict=True)]
-        shut = torch.from_numpy(np.stack(opened)).to(still.device)[:, None]
+        covered = [draw_head(points, self.size) for points in held]
+        shut, head = (torch.from_numpy(np.stack(each)).to(still.device)[:, None] for each in (opened, covered))
         flows = flows.unflatten(0, (count, used)).to(still.device)
-        texture = Texture(_picked(self.carried, place), flows, weights, still, shut, own, self.span)
+        texture = Texture(_picked(self.carried, place), flows, weights, still, shut, head, self.span)
         return texture, place, (use, shares)
 
 

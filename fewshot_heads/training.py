@@ -51,7 +51,7 @@ class Optim:
 
 
 def texture_of(episode: Episode) -> Texture:
-    """What the texture branch is given: the shown picture, its flow to the driver, the first picture's background."""
+    """What the texture branch is given: the shown picture, its flow to the driver, and what is behind the head."""
     pictures = episode["pictures"]
     rows = torch.arange(len(pictures), device=pictures.device)
     size = pictures.shape[-1]
@@ -60,7 +60,7 @@ def texture_of(episode: Episode) -> Texture:
         flow = carrying_flow(episode["source_points"], episode["driver_points"], size)
     shown = pictures[rows, episode["shown"]]
     weights = torch.ones_like(flow[:, :1, 0, 0])
-    return Texture(shown[:, None], flow[:, None], weights, pictures[:, 0], episode["opened"], episode["own"])
+    return Texture(shown[:, None], flow[:, None], weights, episode["still"], episode["opened"], episode["head"])
 
 
 @torch.no_grad()

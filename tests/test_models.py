@@ -85,14 +85,14 @@ def test_a_frame_is_made_of_the_layer_its_mask_names(share, wanted):
     torch.testing.assert_close(Layers(paint, logits, flows).compose(shown), layers[wanted], atol=1e-4, rtol=0)
 
 
-def test_the_still_picture_never_shows_its_own_head():
+def test_no_background_shows_through_a_head():
     torch.manual_seed(0)
     generator, stickman, seen = build(TINY).generator, torch.rand(2, 3, 64, 64), texture(64)
     style = generator.project(torch.rand(2, 8))
-    own = torch.zeros(2, 1, 64, 64)
-    own[:, :, 20:30, 20:30] = 1
+    head = torch.zeros(2, 1, 64, 64)
+    head[:, :, 20:30, 20:30] = 1
     free, bound = (
-        generator.layers(stickman, style, seen._replace(own=mask)).mask.softmax(1) for mask in (own * 0, own)
+        generator.layers(stickman, style, seen._replace(head=mask)).mask.softmax(1) for mask in (head * 0, head)
     )
     assert free[:, 0, 20:30, 20:30].min() > 0.01 and bound[:, 0, 20:30, 20:30].max() < 1e-6
     torch.testing.assert_close(bound[:, :, :19, :19], free[:, :, :19, :19])

@@ -100,7 +100,7 @@ def test_the_main_job(footage, tmp_path, capsys):
             and each.kind == "video"
             and each.seconds == pytest.approx(8 / RATE, 0.01)
         )
-        assert each.landmarks.shape == (8, 70, 3) and np.isfinite(each.landmarks).all()
+        assert each.landmarks.shape == (8, 70 + 151, 3) and np.isfinite(each.landmarks).all()
         points = each.landmarks[..., :2]
         assert points.min() > 0 and points.max() < 96
     summary = json.loads((out / "prepare.json").read_text())
@@ -114,8 +114,8 @@ def test_landmarks_lie_on_the_stored_faces(footage, tmp_path):
     finder = detector("mediapipe")
     for split in ("train", "val"):
         for each in open_shards(tmp_path / "out", split):
-            seen = finder.detect(each.frames[4])[0].points
-            assert np.abs(seen - each.landmarks[4, :, :2]).mean() < 2.5
+            seen = finder.detect(each.frames[4])[0].to_array()
+            assert np.abs((seen - each.landmarks[4])[:, :2]).mean() < 2.5
 
 
 def test_the_contact_sheet_has_a_tile_a_clip(footage, tmp_path):

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from fewshot_heads.backdrop import Backdrop, blended
 from fewshot_heads.datasets.augment import Change, turned
 from fewshot_heads.datasets.clips import Clip
 from fewshot_heads.errors import BadInput
 from fewshot_heads.images import to_tensor
-from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE
+from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE, Landmarks
 from fewshot_heads.landmarks.geometry import carrying_points, control_points
 from fewshot_heads.landmarks.stickman import draw_head, draw_opened, draw_stickman
 
@@ -131,7 +132,7 @@ def assemble(
 
     A dict of tensors, S the clip's size:
     pictures, stickmen [K, 3, S, S] in [-1, 1]: what the embedder sees; the first is the one whose background stays;
-    shown []: which of them the texture shows; opened, own [1, S, S]: see `models.generator.Texture`;
+    shown []: which of them the texture shows; still [3, S, S], opened, head [1, S, S]: see `models.generator.Texture`;
     driver, stickman [3, S, S]: the truth and its landmarks;
     source_points, driver_points [N, 3]: `carrying_points` of the shown picture and of the driver;
     regions [3, S, S], 0 to 1: eyes, mouth, and what opens between shown picture and driver;
@@ -153,7 +154,8 @@ def assemble(
         "stickmen": to_tensor(np.stack([stickmen[i] for i in shots])),
         "shown": torch.tensor(shown),
         "opened": torch.from_numpy(opened)[None],
-        "own": torch.from_numpy(draw_head(control_points(faces[shots[0]]), size))[None],
+        "still": _behind(pictures[shots[0]], faces[shots[0]], goal),
+        "head": torch.from_numpy(draw_head(control_points(goal), size))[None],
         "driver": to_tensor(change.picture(clip.frames[driver])),
         "stickman": to_tensor(draw_stickman(goal.points, size)),
         "source_points": torch.from_numpy(carrying_points(source)),
@@ -162,6 +164,13 @@ def assemble(
         "trust": torch.from_numpy(np.ascontiguousarray(trust))[None],
         "face": torch.from_numpy(goal.box.astype(np.float32)),
     }
+
+
+def _behind(picture: np.ndarray, face: Landmarks, driver: Landmarks) -> torch.Tensor:
+    """[3, S, S]: what `Backdrop` knows from one picture."""
+    own, goal = (control_points(each)[None] for each in (face, driver))
+    backdrop, images = Backdrop(picture[None], own, torch.device("cpu")), to_tensor(picture[None])
+    return blended(images, backdrop.plate(images), *backdrop.behind(torch.from_numpy(goal)))[0]
 
 
 def _openings(landmarks: np.ndarray) -> np.ndarray:

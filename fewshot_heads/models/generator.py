@@ -26,9 +26,9 @@ class Texture(NamedTuple):
     images [B, T, 3, W, W] in [-1, 1]: the source pictures in use for this frame, W = span * S;
     flows [B, T, s, s, 2]: where each comes from (`warp.carrying_flow`);
     weights [B, T], rows sum to 1: how much each counts;
-    still [B, 3, S, S]: the background: the first picture, or what all of its scene show (`backdrop`);
+    still [B, 3, S, S]: the background, without a head (`backdrop`);
     opened [B, 1, S, S], 0 to 1: mouths and eyes that are shut in the picture (`landmarks.stickman.draw_opened`);
-    own [B, 1, S, S], 0 to 1: where the still picture shows only its own head (`landmarks.stickman.draw_head`);
+    head [B, 1, S, S], 0 to 1: where the driver's head hides it (`landmarks.stickman.draw_head`);
     span: side of what the images show, in crops. Beyond it they are mirrored.
     """
 
@@ -37,7 +37,7 @@ class Texture(NamedTuple):
     weights: Tensor
     still: Tensor
     opened: Tensor
-    own: Tensor
+    head: Tensor
     span: float = 1.0
 
     def carried(self, flows: Tensor) -> Tensor:
@@ -137,9 +137,8 @@ class Generator(nn.Module):
         flows = texture.resized_flows(self.size)
         pictures = torch.cat([texture.still, texture.carried(flows), stickman], 1)
         detail, correction = self._decide(pictures, self._hint(texture), style)
-        # What has just opened is in no source pixel: leave it to the paint. The still picture's own head has left its
-        # place, or the carried one is the same.
-        still = torch.maximum(texture.opened, texture.own)
+        # What has just opened is in no source pixel: leave it to the paint. And no background shows through a head.
+        still = torch.maximum(texture.opened, texture.head)
         distrust = torch.cat([still, texture.opened, torch.zeros_like(still)], 1)
         mask = _smooth(detail[:, 3:]) - _DISTRUST * distrust
         return Layers(_smooth(torch.tanh(detail[:, :3])), mask, flows + correction[:, None])
