@@ -66,9 +66,7 @@ class Backdrop:
         nearest, use = ways.mean(-1).topk(min(_IN_USE, len(self.scene)), largest=False)
         near, fills = (torch.softmax(-nearest / each, 1) for each in (_NEAR, _FILLS))
         near = near.lerp(fills, _FILL).to(self._heads)[..., None, None, None]
-        # Hair that has gone far would stay behind as a ghost; where it only sways it may be left alone.
-        crowns = ways[..., N_POINTS:].mean(-1).gather(1, use).to(self._heads)
-        gone = ((crowns - _SWAY) / _SWAY).clamp(0, 1)[..., None, None, None]
+        gone = _gone(ways).gather(1, use).to(self._heads)[..., None, None, None]
         there = use.to(self._heads.device)
         hidden = torch.maximum(self._heads[there], gone * (1 - self._clear[there]))
         # Hair stays in a picture whose head is near; in the plate it would be of all heads.
@@ -76,6 +74,23 @@ class Backdrop:
         shares = seen / (seen.sum(1, keepdim=True) + _PLATE * self._seen + _LEAST)
         shares = shares * (1 - hidden.prod(1, keepdim=True) ** 3)
         return self._numbers[use], torch.cat([shares, 1 - shares.sum(1, keepdim=True)], 1)
+
+
+def covered(source: np.ndarray, driver: np.ndarray, size: int) -> np.ndarray:
+    """Where the driver's head hides what is behind it, [S, S], 0 to 1: all control points [N, 2] in pixels.
+
+    That is its hull, and where it has gone far from the source's the hair around it, which goes along.
+    """
+    head = draw_head(driver, size)
+    gone = float(_gone(torch.from_numpy(source - driver).norm(dim=-1) / size))
+    return np.maximum(head, gone * (1 - _clear(head))) if gone else head
+
+
+def _gone(ways: Tensor) -> Tensor:
+    """[...] for the ways [..., N] of control points (of the crop): 1 where hair has gone far and would stay behind as a
+    ghost; 0 where it only sways and may be left alone."""
+    crowns = ways[..., N_POINTS:].mean(-1)
+    return ((crowns - _SWAY) / _SWAY).clamp(0, 1)
 
 
 def filled(picture: Tensor, known: Tensor) -> Tensor:

@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewshot_heads.backdrop import Backdrop, blended
+from fewshot_heads.backdrop import Backdrop, blended, covered
 from fewshot_heads.head import Head
 from fewshot_heads.images import to_tensor, to_uint8
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import Crop, carrying_points, control_points, pose_distance
-from fewshot_heads.landmarks.stickman import draw_head, draw_opened, draw_stickman
+from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
 from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.texture import carrying_flow, resize_flow, sample
 
@@ -93,8 +93,8 @@ class Painter:
         still = blended(self.images, self.plate, use, shares)
         shown = [self.landmarks[i] for i in place[:, 0]]
         opened = [draw_opened(own, face, self.size) for own, face in zip(shown, faces, strict=True)]
-        covered = [draw_head(points, self.size) for points in held]
-        shut, head = (torch.from_numpy(np.stack(each)).to(still.device)[:, None] for each in (opened, covered))
+        heads = [covered(control_points(own), goal, self.size) for own, goal in zip(shown, held, strict=True)]
+        shut, head = (torch.from_numpy(np.stack(each)).to(still.device)[:, None] for each in (opened, heads))
         flows = flows.unflatten(0, (count, used)).to(still.device)
         texture = Texture(_picked(self.carried, place), flows, weights, still, shut, head, self.span)
         return texture, place, (use, shares)

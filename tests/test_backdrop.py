@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from fewshot_heads.backdrop import Backdrop, blended, filled, framed_alike, same_scene
+from fewshot_heads.backdrop import Backdrop, blended, covered, filled, framed_alike, same_scene
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.geometry import MEAN_HEAD, Crop
 from fewshot_heads.landmarks.stickman import draw_head
@@ -145,6 +145,14 @@ def test_hair_goes_with_the_head_once_that_has_gone_far(wall):
     np.testing.assert_allclose(guessed[0], head**3, atol=0.06)
     around = (head < 0.01) & (guessed[1] > 0.9)
     assert around.sum() > 500
+
+
+def test_a_head_covers_its_hull_and_far_from_its_place_its_hair():
+    points = disc(64)
+    np.testing.assert_array_equal(covered(points, points + np.float32([4, 0]), SIZE), draw_head(disc(68), SIZE))
+    far = covered(points, points + np.float32([40, 0]), SIZE)
+    head = draw_head(disc(104), SIZE)
+    assert (far >= head).all() and ((head < 0.01) & (far > 0.9)).sum() > 300
 
 
 def test_what_the_nearest_head_hides_is_filled_by_one_not_much_farther(wall):

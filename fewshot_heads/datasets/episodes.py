@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from fewshot_heads.backdrop import Backdrop, blended
+from fewshot_heads.backdrop import Backdrop, blended, covered
 from fewshot_heads.datasets.augment import Change, turned
 from fewshot_heads.datasets.clips import Clip
 from fewshot_heads.errors import BadInput
 from fewshot_heads.images import to_tensor
 from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE, Landmarks
 from fewshot_heads.landmarks.geometry import carrying_points, control_points
-from fewshot_heads.landmarks.stickman import draw_head, draw_opened, draw_stickman
+from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
 
 _PATCHES = (0.5, 0.25, 0.25)  # shares of the patches at the mouth, about the face, farther out
 _TURNED_STILLS = 0.5  # the rest keeps A to A exact; measured: with fewer of those the surroundings of the face suffer
@@ -155,7 +155,7 @@ def assemble(
         "shown": torch.tensor(shown),
         "opened": torch.from_numpy(opened)[None],
         "still": _behind(pictures[shots[0]], faces[shots[0]], goal),
-        "head": torch.from_numpy(draw_head(control_points(goal), size))[None],
+        "head": torch.from_numpy(covered(control_points(source), control_points(goal), size))[None],
         "driver": to_tensor(change.picture(clip.frames[driver])),
         "stickman": to_tensor(draw_stickman(goal.points, size)),
         "source_points": torch.from_numpy(carrying_points(source)),
