@@ -72,7 +72,9 @@ class Backdrop:
         # Hair stays in a picture whose head is near; in the plate it would be of all heads.
         seen = near * (1 - hidden) ** 4
         shares = seen / (seen.sum(1, keepdim=True) + _PLATE * self._seen + _LEAST)
-        shares = shares * (1 - hidden.prod(1, keepdim=True) ** 3)
+        shares = shares * (
+            1 - hidden.prod(1, keepdim=True) ** hidden.shape[1]
+        )  # the more to choose from, the less guessed
         return self._numbers[use], torch.cat([shares, 1 - shares.sum(1, keepdim=True)], 1)
 
 

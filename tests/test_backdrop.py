@@ -50,7 +50,7 @@ def test_behind_the_head_of_one_picture_is_what_lies_beside_it(wall):
     striped = np.repeat(wall[:, :1], SIZE, axis=1)
     picture, points = before(striped, disc(40)), disc(40)
     seen, guessed = behind([picture], [points], disc(44))
-    np.testing.assert_allclose(guessed, draw_head(points, SIZE) ** 3, atol=0.06)
+    np.testing.assert_allclose(guessed, draw_head(points, SIZE), atol=0.02)
     away = guessed < 1e-3
     np.testing.assert_allclose(seen[away], picture[away], atol=0.5)
     assert np.abs(seen - striped)[guessed > 0.99].max() < 3
@@ -142,7 +142,7 @@ def test_hair_goes_with_the_head_once_that_has_gone_far(wall):
     points = disc(64)
     head = draw_head(points, SIZE)
     guessed = [behind([before(wall, points)], [points], points + np.float32([way, 0]))[1] for way in (4, 40)]
-    np.testing.assert_allclose(guessed[0], head**3, atol=0.06)
+    np.testing.assert_allclose(guessed[0], head, atol=0.02)
     around = (head < 0.01) & (guessed[1] > 0.9)
     assert around.sum() > 500
 
@@ -160,7 +160,7 @@ def test_what_the_nearest_head_hides_is_filled_by_one_not_much_farther(wall):
     driver = disc(44)
     seen, _ = behind([before(wall, left), before(wall, right)], [left, right], driver)
     strip = (draw_head(left, SIZE) > 0.95) & (draw_head(right, SIZE) < 0.01) & (draw_head(driver, SIZE) < 0.9)
-    assert strip.sum() > 100 and np.abs(seen - wall)[strip].mean() < 3
+    assert strip.sum() > 100 and np.abs(seen - wall)[strip].mean() < 5
 
 
 def test_between_two_heads_each_picture_shows_what_the_other_hides(wall):

@@ -28,7 +28,7 @@ _LOOSE = 0.05  # how closely the carrying spline meets a point, beside lids and 
 _EDGE_ON, _FACING = 0.1, 0.4  # cosines to the viewer between which a point of the surface comes to be trusted
 _BEYOND = 0.08  # head units from eye and mouth corners to the outline of a cheek that is turned away
 CROP_FACTOR = 2.2  # side of the crop over the larger side of the face box
-CROP_RISE = 0.08  # the crop's centre lies this share of the face box above the box's centre
+CROP_RISE = 0.16  # the crop's centre lies this share of the face box above the box's centre
 
 
 @dataclass(frozen=True)
