@@ -71,10 +71,8 @@ class Backdrop:
         hidden = torch.maximum(self._heads[there], gone * (1 - self._clear[there]))
         # Hair stays in a picture whose head is near; in the plate it would be of all heads.
         seen = near * (1 - hidden) ** 4
-        shares = seen / (seen.sum(1, keepdim=True) + _PLATE * self._seen + _LEAST)
-        shares = shares * (
-            1 - hidden.prod(1, keepdim=True) ** hidden.shape[1]
-        )  # the more to choose from, the less guessed
+        guessed = hidden.prod(1, keepdim=True) ** hidden.shape[1]  # the less, the more there are to choose from
+        shares = (1 - guessed) * seen / (seen.sum(1, keepdim=True) + _PLATE * self._seen + _LEAST)
         return self._numbers[use], torch.cat([shares, 1 - shares.sum(1, keepdim=True)], 1)
 
 
@@ -118,7 +116,8 @@ def blended(images: Tensor, plate: Tensor, use: Tensor, shares: Tensor) -> Tenso
     sized = _at(shares.flatten(0, 1), images).unflatten(0, shares.shape[:2])
     result = plate * sized[:, -1]
     for place in range(use.shape[1]):
-        result = result + images[use[:, place]] * sized[:, place]
+        shown = images[use[:, place]] if len(images) > 1 else images  # no copies of a lone one
+        result = result + shown * sized[:, place]
     return result
 
 
