@@ -70,9 +70,11 @@ class Backdrop:
         there = use.to(self._heads.device)
         hidden = torch.maximum(self._heads[there], gone * (1 - self._clear[there]))
         # Hair stays in a picture whose head is near; in the plate it would be of all heads.
-        seen = near * (1 - hidden) ** 4
-        guessed = hidden.prod(1, keepdim=True) ** hidden.shape[1]  # the less, the more there are to choose from
-        shares = (1 - guessed) * seen / (seen.sum(1, keepdim=True) + _PLATE * self._seen + _LEAST)
+        seen = near * ((1 - hidden) ** 4 + _LEAST)
+        # The more pictures there are to choose from, the less is guessed, and nothing where the driver's head hides it.
+        fronts = torch.from_numpy(np.stack([draw_head(points, self.size) for points in driver.numpy()])).to(hidden)
+        guessed = hidden.prod(1, keepdim=True) ** hidden.shape[1] * (1 - fronts[:, None, None])
+        shares = (1 - guessed) * seen / (seen.sum(1, keepdim=True) + _PLATE * self._seen)
         return self._numbers[use], torch.cat([shares, 1 - shares.sum(1, keepdim=True)], 1)
 
 

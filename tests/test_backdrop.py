@@ -49,11 +49,17 @@ def behind(images, points, driver):
 def test_behind_the_head_of_one_picture_is_what_lies_beside_it(wall):
     striped = np.repeat(wall[:, :1], SIZE, axis=1)
     picture, points = before(striped, disc(40)), disc(40)
-    seen, guessed = behind([picture], [points], disc(44))
-    np.testing.assert_allclose(guessed, draw_head(points, SIZE), atol=0.02)
+    seen, guessed = behind([picture], [points], disc(98))
+    assert guessed[draw_head(points, SIZE) > 0.99].min() > 0.98
+    assert np.abs(seen - striped)[guessed > 0.99].max() < 3
     away = guessed < 1e-3
     np.testing.assert_allclose(seen[away], picture[away], atol=0.5)
-    assert np.abs(seen - striped)[guessed > 0.99].max() < 3
+
+
+def test_what_a_head_hides_need_not_be_guessed(wall):
+    picture, points = before(wall, disc(40)), disc(40)
+    _, guessed = behind([picture], [points], points)
+    assert guessed.max() < 0.3 and guessed[draw_head(points, SIZE) > 0.99].max() < 0.01
 
 
 def test_a_narrow_strip_beside_a_head_is_stretched_and_says_little():
@@ -73,7 +79,7 @@ def test_what_one_head_hides_is_taken_from_a_picture_that_sees_it(wall):
     seen, _ = behind([before(wall, left), before(wall, right)], [left, right], left)
     behind_it = draw_head(left, SIZE) > 0.95
     assert np.abs(seen - wall)[behind_it].mean() < 2
-    alone, guessed = behind([before(wall, left)], [left], left)
+    alone, guessed = behind([before(wall, left)], [left], right)
     assert np.abs(alone - wall)[behind_it].mean() > 20 and guessed[behind_it].min() > 0.8
 
 
@@ -86,8 +92,8 @@ def test_of_many_pictures_the_far_one_shows_what_the_near_ones_hide(wall):
 
 def test_where_all_heads_are_it_is_guessed(wall):
     blue = wall * np.array([0, 0, 1], np.uint8)
-    near, nearer = disc(60), disc(64)
-    seen, guessed = behind([before(blue, near), before(blue, nearer)], [near, nearer], near)
+    near, nearer = disc(40), disc(44)
+    seen, guessed = behind([before(blue, near), before(blue, nearer)], [near, nearer], disc(100))
     both = np.minimum(draw_head(near, SIZE), draw_head(nearer, SIZE)) > 0.99
     assert guessed[both].min() > 0.9 and seen[both][:, 0].max() < 10  # nothing of the red heads
 
@@ -142,7 +148,7 @@ def test_hair_goes_with_the_head_once_that_has_gone_far(wall):
     points = disc(64)
     head = draw_head(points, SIZE)
     guessed = [behind([before(wall, points)], [points], points + np.float32([way, 0]))[1] for way in (4, 40)]
-    np.testing.assert_allclose(guessed[0], head, atol=0.02)
+    assert guessed[0][head < 0.01].max() < 0.02
     around = (head < 0.01) & (guessed[1] > 0.9)
     assert around.sum() > 500
 
