@@ -37,8 +37,8 @@ class Backdrop:
     images uint8 [K, S, S, 3]; points [K, N, 2]: control points of their heads, pixels.
     The background stays the first picture's. Pictures that show the same scene, such as frames of one video, lend
     theirs: the nearer the head is to the driver's, the more, for shoulders and hair are then in their places too. Where
-    all these hide the scene by their heads, the plate shows it: the mean of all pictures, without their heads, and
-    where nobody ever saw it what lies around.
+    all these hide the scene by their heads, the plate shows it: the mean of all pictures, without their heads. Of a
+    lone picture the plate is a guess from what lies beside the head; several are carried there, each from nearby.
     """
 
     def __init__(self, images: np.ndarray, points: np.ndarray, device: torch.device):
@@ -49,7 +49,7 @@ class Backdrop:
         self._clear, self._seen = clear, clear.amax(0)
         self._heads = torch.from_numpy(heads[self.scene])[:, None].to(device)
         self._points = torch.from_numpy(points[self.scene])
-        self._numbers = torch.tensor(self.scene)
+        self._numbers, self._lone = torch.tensor(self.scene), len(images) == 1
 
     def plate(self, images: Tensor) -> Tensor:
         """Of all pictures [K, 3, R, R] their mean without heads [3, R, R]; filled in where all have theirs."""
@@ -59,9 +59,10 @@ class Backdrop:
             mean += images[number] * share
         return filled(mean, self._seen[0])
 
-    def behind(self, driver: Tensor) -> tuple[Tensor, Tensor]:
-        """For driver's control points [B, N, 2] (pixels): which of the K pictures are in use [B, T], and their shares
-        of each place and the plate's [B, T + 1, 1, S, S], which sum to 1."""
+    def behind(self, driver: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """For driver's control points [B, N, 2] (pixels): which of the K pictures are in use [B, T], their shares of
+        each place and the plate's [B, T + 1, 1, S, S], which sum to 1, and [B, 1, S, S], 0 to 1, where these show only
+        heads."""
         ways = (self._points[None] - driver[:, None]).norm(dim=-1) / self.size
         nearest, use = ways.mean(-1).topk(min(_IN_USE, len(self.scene)), largest=False)
         near, fills = (torch.softmax(-nearest / each, 1) for each in (_NEAR, _FILLS))
@@ -71,11 +72,12 @@ class Backdrop:
         hidden = torch.maximum(self._heads[there], gone * (1 - self._clear[there]))
         # Hair stays in a picture whose head is near; in the plate it would be of all heads.
         seen = near * ((1 - hidden) ** 4 + _LEAST)
-        # The more pictures there are to choose from, the less is guessed, and nothing where the driver's head hides it.
-        fronts = torch.from_numpy(np.stack([draw_head(points, self.size) for points in driver.numpy()])).to(hidden)
-        guessed = hidden.prod(1, keepdim=True) ** hidden.shape[1] * (1 - fronts[:, None, None])
-        shares = (1 - guessed) * seen / (seen.sum(1, keepdim=True) + _PLATE * self._seen)
-        return self._numbers[use], torch.cat([shares, 1 - shares.sum(1, keepdim=True)], 1)
+        shares = seen / (seen.sum(1, keepdim=True) + _PLATE * self._seen)
+        if self._lone:  # what the driver's head hides need not be guessed
+            fronts = torch.from_numpy(np.stack([draw_head(points, self.size) for points in driver.numpy()])).to(hidden)
+            shares, hidden = shares * (1 - hidden * (1 - fronts[:, None, None])), torch.zeros_like(hidden)
+        heads = (shares * hidden).sum(1)
+        return self._numbers[use], torch.cat([shares, 1 - shares.sum(1, keepdim=True)], 1), heads
 
 
 def covered(source: np.ndarray, driver: np.ndarray, size: int) -> np.ndarray:
@@ -114,7 +116,7 @@ def filled(picture: Tensor, known: Tensor) -> Tensor:
 
 
 def blended(images: Tensor, plate: Tensor, use: Tensor, shares: Tensor) -> Tensor:
-    """What is behind heads, [B, 3, R, R], of pictures [K, 3, R, R], their plate, and what `Backdrop.behind` says."""
+    """What is behind heads, [B, 3, R, R]: pictures [K, 3, R, R] and their plate, as `Backdrop.behind` shares them."""
     sized = _at(shares.flatten(0, 1), images).unflatten(0, shares.shape[:2])
     result = plate * sized[:, -1]
     for place in range(use.shape[1]):

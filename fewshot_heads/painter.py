@@ -67,8 +67,7 @@ class Painter:
         stickmen = stickmen_of(faces, self.size).to(self.device)
         if not self.generator.textured:
             return self.generator(stickmen, style)
-        texture, place, behind = self._texture(faces)
-        texture = texture._replace(still=_seated(texture.still, seat))
+        texture, place, behind = self._texture(faces, seat)
         layers = self.generator.layers(stickmen, style, texture)
         layers = layers._replace(paint=torch.einsum("ij,bjhw->bihw", self.palette, layers.paint + 1) - 1)
         if large:
@@ -76,7 +75,9 @@ class Painter:
             texture = texture._replace(images=_picked(self.large_carried, place), still=_seated(still, seat))
         return layers.compose(texture)
 
-    def _texture(self, faces: Sequence[Landmarks]) -> tuple[Texture, Tensor, tuple[Tensor, Tensor]]:
+    def _texture(
+        self, faces: Sequence[Landmarks], seat: Tensor | None = None
+    ) -> tuple[Texture, Tensor, tuple[Tensor, Tensor]]:
         """For each face the pictures nearest to it in pose and expression, their indices [B, T], and of the pictures
         behind it the indices and shares that `Backdrop.behind` gives."""
         count = len(faces)
@@ -84,19 +85,20 @@ class Painter:
         nearest, place = away.topk(min(_IN_USE, len(self.landmarks)), largest=False)
         weights = torch.softmax(-nearest / _BLEND_SHARPNESS, 1).to(self.style.device)
         held = np.stack([control_points(face) for face in faces])
-        use, shares = self.backdrop.behind(torch.from_numpy(held))
+        use, shares, only_heads = self.backdrop.behind(torch.from_numpy(held))
         driver = torch.from_numpy(np.stack([carrying_points(face) for face in faces]))
         source = self.points[place]
         used = place.shape[1]
         driver = driver[:, None].expand(-1, used, -1, -1)
         flows = carrying_flow(source.flatten(0, 1), driver.flatten(0, 1), self.size)
-        still = blended(self.images, self.plate, use, shares)
+        still = _seated(blended(self.images, self.plate, use, shares), seat)
         shown = [self.landmarks[i] for i in place[:, 0]]
         opened = [draw_opened(own, face, self.size) for own, face in zip(shown, faces, strict=True)]
         heads = [covered(control_points(own), goal, self.size) for own, goal in zip(shown, held, strict=True)]
         shut, head = (torch.from_numpy(np.stack(each)).to(still.device)[:, None] for each in (opened, heads))
+        barred = torch.maximum(head, _seated(only_heads, seat))
         flows = flows.unflatten(0, (count, used)).to(still.device)
-        texture = Texture(_picked(self.carried, place), flows, weights, still, shut, head, self.span)
+        texture = Texture(_picked(self.carried, place), flows, weights, still, shut, barred, self.span)
         return texture, place, (use, shares)
 
 

@@ -170,7 +170,8 @@ def _behind(picture: np.ndarray, face: Landmarks, driver: Landmarks) -> torch.Te
     """[3, S, S]: what `Backdrop` knows from one picture."""
     own, goal = (control_points(each)[None] for each in (face, driver))
     backdrop, images = Backdrop(picture[None], own, torch.device("cpu")), to_tensor(picture[None])
-    return blended(images, backdrop.plate(images), *backdrop.behind(torch.from_numpy(goal)))[0]
+    use, shares, _ = backdrop.behind(torch.from_numpy(goal))
+    return blended(images, backdrop.plate(images), use, shares)[0]
 
 
 def _openings(landmarks: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ class Texture(NamedTuple):
     weights [B, T], rows sum to 1: how much each counts;
     still [B, 3, S, S]: the background, without a head (`backdrop`);
     opened [B, 1, S, S], 0 to 1: mouths and eyes that are shut in the picture (`landmarks.stickman.draw_opened`);
-    head [B, 1, S, S], 0 to 1: where the driver's head hides it (`backdrop.covered`);
+    head [B, 1, S, S], 0 to 1: where the driver's head hides it (`backdrop.covered`), or it shows only heads;
     span: side of what the images show, in crops. Beyond it they are mirrored.
     """
 
