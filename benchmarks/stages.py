@@ -106,7 +106,9 @@ def painting(reenactor: Reenactor, batch: int) -> Callable[[], torch.Tensor]:
     source, stickman = (torch.rand(2, batch, 3, size, size, generator=random) * 2 - 1).to(device)
     # The spline is solved where `Painter` does: on the CPU.
     count = N_POINTS + len(HEAD_ANCHORS) + N_SURFACE
-    points = size * (torch.rand(batch, count, 3, generator=random) * 0.6 + 0.2)
+    points = torch.rand(batch, count, 3, generator=random)
+    points[..., :2] = size * (0.6 * points[..., :2] + 0.2)
+    moved = points * torch.tensor([0.97, 0.97, 1.0])
     with torch.inference_mode():
         style = networks.generator.project(networks.embedder(source[:1, None], stickman[:1, None]).mean(1))
     style, weights = style.expand(batch, -1), source.new_ones(batch, 1)
@@ -116,7 +118,7 @@ def painting(reenactor: Reenactor, batch: int) -> Callable[[], torch.Tensor]:
     def call() -> torch.Tensor:
         if not networks.generator.textured:
             return networks.generator(stickman, style)
-        flows = carrying_flow(points, points * 0.97, size)[:, None].to(device)
+        flows = carrying_flow(points, moved, size)[:, None].to(device)
         return networks.generator(stickman, style, Texture(source[:, None], flows, weights, source, opened, opened))
 
     return call

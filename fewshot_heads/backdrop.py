@@ -75,7 +75,8 @@ class Backdrop:
         shares = seen / (seen.sum(1, keepdim=True) + _PLATE * self._seen)
         if self._lone:  # what the driver's head hides need not be guessed
             fronts = torch.from_numpy(np.stack([draw_head(points, self.size) for points in driver.numpy()])).to(hidden)
-            shares, hidden = shares * (1 - hidden * (1 - fronts[:, None, None])), torch.zeros_like(hidden)
+            fronts = fronts[:, None, None]
+            shares, hidden = shares * (1 - hidden * (1 - fronts)), hidden * fronts
         heads = (shares * hidden).sum(1)
         return self._numbers[use], torch.cat([shares, 1 - shares.sum(1, keepdim=True)], 1), heads
 
@@ -101,7 +102,7 @@ def filled(picture: Tensor, known: Tensor) -> Tensor:
     """A picture [3, R, R] where known [S, S] is 1; where it is 0, each row goes on from either side, mirrored and, if
     there is too little of it, stretched, and the two fade into each other."""
     size, x = len(known), np.arange(len(known))
-    hole = (known < 0.5).cpu().numpy()
+    hole = (known < 0.99).cpu().numpy()
     first, last = hole.argmax(1)[:, None], size - 1 - hole[:, ::-1].argmax(1)[:, None]
     width, beside = last - first + 1, np.stack([first, size - 1 - last])  # [2, S, 1]: pixels there are on either side
     steps = np.stack([x - first, last - x]) * np.minimum(beside / width, 1)

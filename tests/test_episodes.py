@@ -11,7 +11,9 @@ from fewshot_heads.datasets.augment import MIRROR, Change, turned
 from fewshot_heads.datasets.clips import Excerpt, hold_out
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, assemble
 from fewshot_heads.landmarks import N_POINTS, Landmarks
-from fewshot_heads.landmarks.geometry import MEAN_HEAD
+from fewshot_heads.landmarks.geometry import MEAN_HEAD, control_points
+from fewshot_heads.landmarks.stickman import draw_head
+from tests.faces import face
 from tests.footage import mona_footage
 
 SETTINGS = EpisodeSettings(k_shot=2, sampling="hard", augment=1.0)
@@ -89,6 +91,15 @@ def test_landmarks_go_where_the_picture_goes(clips):
         np.testing.assert_allclose(seen, wanted.points[30], atol=0.8)
 
 
+def test_a_mirrored_face_is_the_face_mirrored_with_its_surface():
+    whole = np.array([[1.0, 0, 0], [0, 1, 0]])
+    change = Change(128, whole, 1.0, True, np.ones(3), np.zeros(3), 1.0)
+    turn, size = 0.3, 128
+    seen = change.face(face((0.1, turn, 0.05), scale=30, centre=(60, 64), surface=0).to_array())
+    wanted = face((0.1, -turn, -0.05), scale=30, centre=(size - 60, 64), surface=0)
+    np.testing.assert_allclose(seen.to_array(), wanted.to_array(), atol=0.6)
+
+
 def test_a_turned_head_has_turned_landmarks_and_its_old_background(clips):
     picture, points = clips[0].frames[0], clips[0].landmarks[0]
     seen, moved, trust = turned(picture, points, np.random.default_rng(1))
@@ -123,4 +134,18 @@ def test_an_episode_of_a_frame_by_itself_is_that_frame(clips):
     episode = assemble(Excerpt(clips[1], [2]), [0], 0, 0, change)
     assert torch.equal(episode["pictures"][0], episode["driver"])
     assert torch.equal(episode["source_points"], episode["driver_points"])
+    assert (episode["still"] - episode["driver"]).abs().mean() < 0.01
+
+
+def test_an_episode_shows_no_head_where_the_source_had_it_and_the_driver_has_not(clips):
+    change = Change.draw(np.random.default_rng(0), 128, 0.0)
+    moved = replace(
+        clips[1], landmarks=clips[1].landmarks + np.float32([40, 0, 0]) * (np.arange(5) == 1)[:, None, None]
+    )
+    episode = assemble(moved, [0], 0, 1, change)
+    was, now = (draw_head(control_points(Landmarks.from_array(moved.landmarks[i])), 128) > 0.99 for i in (0, 1))
+    left = torch.from_numpy(was & (draw_head(control_points(Landmarks.from_array(moved.landmarks[1])), 128) < 0.01))
+    changed = (episode["still"] - episode["pictures"][0]).abs().mean(0)
+    assert left.sum() > 300 and changed[left].mean() > 0.1
+    assert episode["head"][0][torch.from_numpy(now)].min() > 0.98
     assert episode["opened"].max() == 0

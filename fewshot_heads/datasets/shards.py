@@ -3,7 +3,7 @@
 A shard is a plain tar. One sample is one clip of one identity, its members one after another:
 
     <key>.json           what is known of the clip, and the bytes of each frame
-    <key>.landmarks.npy  float32 [T, 70, 3], pixels of the crop, depth last (not a number if unknown)
+    <key>.landmarks.npy  float32 [T, 70 or 221, 3], pixels of the crop, as `Landmarks.to_array` made them
     <key>.0000.jpg ...   the frames, size x size
 
 so the first two are one range to read and every frame another. `index.jsonl` says where each clip lies; it is
@@ -37,7 +37,7 @@ _AGAIN = "fetch it again, or prepare the data anew into another folder"
 
 
 class Sample(NamedTuple):
-    """A clip in memory: facts, landmarks float32 [T, 70, 3] and T encoded frames."""
+    """A clip in memory: facts, landmarks float32 [T, 70 or 221, 3] and T encoded frames."""
 
     meta: dict[str, Any]
     landmarks: np.ndarray
@@ -70,7 +70,7 @@ class ShardClip:
 
     @property
     def landmarks(self) -> np.ndarray:
-        """float32 [T, 70, 3], pixels of the crop, depth last (not a number if unknown); not to be written to."""
+        """float32 [T, 70 or 221, 3], pixels of the crop, as `Landmarks.to_array` made them; not to be written to."""
         return _head(self.shard, self.offset, self.head).landmarks
 
     @property

@@ -122,7 +122,7 @@ def carrying_points(landmarks: Landmarks) -> np.ndarray:
 def control_points(landmarks: Landmarks, pose: Pose | None = None) -> np.ndarray:
     """What holds a head: the 70 landmarks, then the anchors that move rigidly with it.
 
-    Returns float32 [70 + A, 2], pixels. The anchors hold forehead and hair, where no detector has points.
+    Returns float32 [70 + A, 2], pixels. The anchors hold forehead and hair, where few detectors have points.
     """
     pose = pose or fit_pose(landmarks)
     return np.vstack([_outlined(landmarks.points, pose), pose.apply(HEAD_ANCHORS)[:, :2]]).astype(np.float32)

@@ -154,7 +154,8 @@ def smoothed(faces: list[Landmarks], strength: float = 1.0, rate: float = 25.0) 
     if strength <= 0 or len(faces) < 3:
         return faces
     size = float(np.median([face.size for face in faces]))
-    tracks = np.array([face.to_array() for face in faces])
+    arrays = [face.to_array() for face in faces]
+    tracks = np.array([array[: min(map(len, arrays))] for array in arrays])  # the surface only where all have it
     flat = np.isnan(tracks).any()  # without depth
     smooth = tracks[..., : 2 if flat else 3] / size
     ahead = _one_euro(smooth, strength, rate)

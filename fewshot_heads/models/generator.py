@@ -1,6 +1,6 @@
 """The realtime generator: what the warp cannot do.
 
-Three layers make a frame: the source as it stands (the background), the source carried by the landmarks
+Three layers make a frame: what stands still (the background), the source carried by the landmarks
 (the person), and new paint (an opening mouth, eyelids, a cheek the turn uncovers). The network sees all it
 needs to judge, and answers with a correction of the flow, the paint, and how much of each layer shows where.
 """
@@ -26,7 +26,7 @@ class Texture(NamedTuple):
     images [B, T, 3, W, W] in [-1, 1]: the source pictures in use for this frame, W = span * S;
     flows [B, T, s, s, 2]: where each comes from (`warp.carrying_flow`);
     weights [B, T], rows sum to 1: how much each counts;
-    still [B, 3, S, S]: the background, without a head (`backdrop`);
+    still [B, 3, S, S]: the background (`backdrop`), with heads only where `head` bars it;
     opened [B, 1, S, S], 0 to 1: mouths and eyes that are shut in the picture (`landmarks.stickman.draw_opened`);
     head [B, 1, S, S], 0 to 1: where the driver's head hides it (`backdrop.covered`), or it shows only heads;
     span: side of what the images show, in crops. Beyond it they are mirrored.
@@ -54,7 +54,7 @@ class Texture(NamedTuple):
 class Layers(NamedTuple):
     """A frame before it is put together: what the network decided, at any resolution.
 
-    paint [B, 3, S, S] in [-1, 1]; mask [B, 3, S, S]: logits of the shares of the still source, the carried
+    paint [B, 3, S, S] in [-1, 1]; mask [B, 3, S, S]: logits of the shares of the still layer, the carried
     source and the paint; flows [B, T, S, S, 2]: the corrected flow of each picture in use.
     """
 
