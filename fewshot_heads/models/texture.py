@@ -6,6 +6,7 @@ as `torch.nn.functional.grid_sample(align_corners=False)` has them.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -61,15 +62,25 @@ def tps_flow(
     system[:, n:, :n] = affine.transpose(1, 2)
     # Solved for the displacement rather than the position: zero motion then gives exactly zero flow.
     target = torch.cat([values - centres, centres.new_zeros(batch, 3, 2)], 1)
-    if system.device.type == "mps":  # which cannot solve it with torch 2.6
-        weights = torch.linalg.solve(system.cpu(), target.cpu()).to(system.device)
-    else:
-        weights = torch.linalg.solve(system, target)
+    weights = _solved(system, target)
     grid = identity_grid(size, driver).expand(batch, -1, -1, -1)
     places = grid.reshape(batch, -1, 2)
     bending = _kernel(places, centres) @ weights[:, :n]
     shift = bending + weights[:, n : n + 1] + places @ weights[:, n + 1 :]
     return grid + shift.view(batch, size, size, 2)
+
+
+def _solved(system: Tensor, target: Tensor) -> Tensor:
+    """The solution [B, N, 2] of systems [B, N, N]; no gradient goes through it.
+
+    On the CPU by numpy: torch's LAPACK (MKL, of 2.13) was seen to wait for itself for ever in a batch of 254 x 254. And mps
+    cannot solve it with torch 2.6.
+    """
+    if system.is_cuda:
+        return torch.linalg.solve(system, target)
+    return torch.from_numpy(np.linalg.solve(system.detach().cpu().numpy(), target.detach().cpu().numpy())).to(
+        system.device
+    )
 
 
 def carrying_flow(source: Tensor, driver: Tensor, size: int) -> Tensor:
