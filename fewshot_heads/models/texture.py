@@ -73,8 +73,8 @@ def tps_flow(
 def _solved(system: Tensor, target: Tensor) -> Tensor:
     """The solution [B, N, 2] of systems [B, N, N]; no gradient goes through it.
 
-    On the CPU by numpy: torch's LAPACK (MKL, of 2.13) was seen to wait for itself for ever in a batch of 254 x 254. And mps
-    cannot solve it with torch 2.6.
+    On the CPU by numpy: torch's LAPACK (MKL, of 2.13) was seen to wait for itself for ever in a batch of 254 x 254. And
+    mps cannot solve it with torch 2.6.
     """
     if system.is_cuda:
         return torch.linalg.solve(system, target)
