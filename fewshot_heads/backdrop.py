@@ -74,9 +74,10 @@ class Backdrop:
         seen = near * ((1 - hidden) ** 4 + _LEAST)
         shares = seen / (seen.sum(1, keepdim=True) + _PLATE * self._seen)
         if self._lone:  # what the driver's head hides need not be guessed
-            fronts = torch.from_numpy(np.stack([draw_head(points, self.size) for points in driver.numpy()])).to(hidden)
-            fronts = fronts[:, None, None]
-            shares, hidden = shares * (1 - hidden * (1 - fronts)), hidden * fronts
+            fronts = np.stack([draw_head(points, self.size) for points in driver.numpy()])
+            front = torch.from_numpy(fronts).to(hidden)[:, None, None]
+            shares = shares * (1 - hidden * (1 - front))
+            hidden = hidden * front
         heads = (shares * hidden).sum(1)
         return self._numbers[use], torch.cat([shares, 1 - shares.sum(1, keepdim=True)], 1), heads
 

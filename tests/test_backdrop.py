@@ -38,19 +38,19 @@ def wall():
 
 
 def behind(images, points, driver):
-    """The backdrop uint8 [S, S, 3] for one driver, and the plate's share of it [S, S]."""
+    """The backdrop uint8 [S, S, 3] for one driver, the plate's share of it [S, S], and where only heads are seen."""
     backdrop = Backdrop(np.stack(images), np.stack(points), torch.device("cpu"))
-    use, shares, _ = backdrop.behind(torch.from_numpy(driver)[None])
+    use, shares, hidden = backdrop.behind(torch.from_numpy(driver)[None])
     torch.testing.assert_close(shares.sum(1), torch.ones(1, 1, SIZE, SIZE))
     pictures = torch.from_numpy(np.stack(images)).float().permute(0, 3, 1, 2)
     seen = blended(pictures, backdrop.plate(pictures), use, shares)[0].permute(1, 2, 0).numpy()
-    return seen, shares[0, -1, 0].numpy()
+    return seen, shares[0, -1, 0].numpy(), hidden[0, 0].numpy()
 
 
 def test_behind_the_head_of_one_picture_is_what_lies_beside_it(wall):
     striped = np.repeat(wall[:, :1], SIZE, axis=1)
     picture, points = before(striped, disc(40)), disc(40)
-    seen, guessed = behind([picture], [points], disc(98))
+    seen, guessed, _ = behind([picture], [points], disc(98))
     assert guessed[draw_head(points, SIZE) > 0.99].min() > 0.98
     assert np.abs(seen - striped)[guessed > 0.99].max() < 3
     away = guessed < 1e-3
@@ -60,7 +60,7 @@ def test_behind_the_head_of_one_picture_is_what_lies_beside_it(wall):
 def test_a_frame_around_a_picture_is_no_background():
     wall, points = np.full((SIZE, SIZE, 3), 128, np.uint8), disc(64)
     wall[:, :3], wall[:, -3:] = 0, 0
-    seen, _ = behind([before(wall, points)], [points], disc(100))
+    seen, *_ = behind([before(wall, points)], [points], disc(100))
     column = seen[4:-4, 64]
     assert np.abs(column - 128).max() < 8
 
@@ -84,7 +84,7 @@ def test_a_head_that_is_brought_elsewhere_leaves_no_ghost(wall):
 
 def test_what_a_head_hides_need_not_be_guessed(wall):
     picture, points = before(wall, disc(40)), disc(40)
-    _, guessed = behind([picture], [points], points)
+    _, guessed, _ = behind([picture], [points], points)
     assert guessed.max() < 0.3 and guessed[draw_head(points, SIZE) > 0.99].max() < 0.01
 
 
@@ -103,17 +103,19 @@ def test_a_narrow_strip_beside_a_head_is_stretched_and_says_little():
 
 def test_what_one_head_hides_is_taken_from_a_picture_that_sees_it(wall):
     left, right = disc(30), disc(98)
-    seen, _ = behind([before(wall, left), before(wall, right)], [left, right], left)
+    seen, _, hidden = behind([before(wall, left), before(wall, right)], [left, right], left)
     behind_it = draw_head(left, SIZE) > 0.95
+    assert hidden[behind_it].max() < 0.1
     assert np.abs(seen - wall)[behind_it].mean() < 2
-    alone, guessed = behind([before(wall, left)], [left], right)
+    alone, guessed, _ = behind([before(wall, left)], [left], right)
     assert np.abs(alone - wall)[behind_it].mean() > 20 and guessed[behind_it].min() > 0.8
 
 
 def test_of_many_pictures_the_far_one_shows_what_the_near_ones_hide(wall):
     points = [disc(x) for x in (28, 30, 32, 34, 36, 98)]
-    seen, _ = behind([before(wall, each) for each in points], points, disc(32))
+    seen, _, hidden = behind([before(wall, each) for each in points], points, disc(32))
     behind_it = draw_head(disc(32), SIZE) > 0.95
+    assert hidden[behind_it].mean() < 0.05
     assert np.abs(seen - wall)[behind_it].mean() < 8
 
 
@@ -134,7 +136,7 @@ def test_the_picture_whose_head_is_nearest_counts_most(wall):
     images = [before(light, points[0]), before(dark.astype(np.uint8), points[1])]
     away = np.s_[100:, :]  # from both heads
     for i in (0, 1):
-        seen, _ = behind(images, points, points[i])
+        seen, *_ = behind(images, points, points[i])
         assert np.abs(seen - images[i])[away].mean() < 0.5
         assert np.abs(seen - images[1 - i])[away].mean() > 5
 
@@ -144,7 +146,7 @@ def test_another_place_lends_nothing(wall):
     images = [before(wall, left), before(scene(1), right), before(wall, right)]
     heads = np.stack([draw_head(points, SIZE) for points in (left, right, right)])
     assert same_scene(np.stack(images), heads) == [0, 2]
-    seen, guessed = behind(images[:2], [left, right], left)
+    seen, guessed, _ = behind(images[:2], [left, right], left)
     np.testing.assert_allclose(seen[guessed < 1e-3], images[0][guessed < 1e-3], atol=0.5)
 
 
@@ -193,16 +195,17 @@ def test_a_head_covers_its_hull_and_far_from_its_place_its_hair():
 def test_what_the_nearest_head_hides_is_filled_by_one_not_much_farther(wall):
     left, right = disc(40), disc(54)
     driver = disc(44)
-    seen, _ = behind([before(wall, left), before(wall, right)], [left, right], driver)
+    seen, *_ = behind([before(wall, left), before(wall, right)], [left, right], driver)
     strip = (draw_head(left, SIZE) > 0.95) & (draw_head(right, SIZE) < 0.01) & (draw_head(driver, SIZE) < 0.9)
     assert strip.sum() > 100 and np.abs(seen - wall)[strip].mean() < 5
 
 
 def test_between_two_heads_each_picture_shows_what_the_other_hides(wall):
     left, right = disc(30), disc(98)
-    seen, _ = behind([before(wall, left), before(wall, right)], [left, right], disc(64))
+    seen, _, hidden = behind([before(wall, left), before(wall, right)], [left, right], disc(64))
     for points in (left, right):
-        assert np.abs(seen - wall)[draw_head(points, SIZE) > 0.95].mean() < 2
+        there = draw_head(points, SIZE) > 0.95
+        assert hidden[there].max() < 0.05 and np.abs(seen - wall)[there].mean() < 2
 
 
 def test_a_white_wall_is_no_scene_where_the_clothes_are_others(wall):

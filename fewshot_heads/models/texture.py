@@ -78,9 +78,8 @@ def _solved(system: Tensor, target: Tensor) -> Tensor:
     """
     if system.is_cuda:
         return torch.linalg.solve(system, target)
-    return torch.from_numpy(np.linalg.solve(system.detach().cpu().numpy(), target.detach().cpu().numpy())).to(
-        system.device
-    )
+    on_cpu = (each.detach().cpu().numpy() for each in (system, target))
+    return torch.from_numpy(np.linalg.solve(*on_cpu)).to(system.device)
 
 
 def carrying_flow(source: Tensor, driver: Tensor, size: int) -> Tensor:
