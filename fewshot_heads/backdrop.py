@@ -20,7 +20,9 @@ _AGREE = 12  # grey levels by which two pictures of a place differ, blurred
 _ALIKE = 0.5  # of what both show around their heads must agree for a place to be the same
 _SEEN = 0.05  # of a crop, the least to judge a place by
 _AROUND = 0.12  # of the crop: hair reaches so far beyond the points of a head
-_SWAY = 0.06  # of the crop: a crown's way over which hair begins to have gone; twice as far it has
+_FAR = 0.3  # of the crop: and so far above the chin, where the rest of a person is not
+_FRINGE = 0.012  # of the crop: single hairs reach so far beyond a matte
+_SWAY = 0.02  # of the crop: a crown's way over which hair begins to have gone; twice as far it has
 _NEAR = 0.004  # of the crop: a head so much farther from the driver's place counts e times less
 _FILLS = 0.01  # the same, of who fills what the nearest head hides
 _FILL = 0.05  # what all who may fill count together, where the nearest sees
@@ -28,24 +30,29 @@ _WIDER = 1.4  # times the first picture's crop: one for all may be so large
 _IN_USE = 4  # pictures blended in one frame, at most
 _PLATE = 0.003 * _FILL  # what the plate counts beside the nearest pictures, 1 together
 _MARGIN = 0.03  # of the crop: background beside a head that is narrower than this says less of what is behind it
+_CLOTHES = 0.02  # what a person counts beside background, where a guess is made
 _LEAST = 1e-6  # a share below which a place is seen by nobody
 
 
 class Backdrop:
     """What is behind a head of K pictures.
 
-    images uint8 [K, S, S, 3]; points [K, N, 2]: control points of their heads, pixels.
+    images uint8 [K, S, S, 3]; points [K, N, 2]: control points of their heads, pixels; people float32 [K, S, S]: how
+    much of each place is a person (`matte.person`).
     The background stays the first picture's. Pictures that show the same scene, such as frames of one video, lend
     theirs: the nearer the head is to the driver's, the more, for shoulders and hair are then in their places too. Where
     all these hide the scene by their heads, the plate shows it: the mean of all pictures, without their heads. Of a
     lone picture the plate is a guess from what lies beside the head; several are carried there, each from nearby.
     """
 
-    def __init__(self, images: np.ndarray, points: np.ndarray, device: torch.device):
+    def __init__(self, images: np.ndarray, points: np.ndarray, people: np.ndarray, device: torch.device):
         self.size = images.shape[1]
         heads = np.stack([draw_head(each, self.size) for each in points])
         self.scene = same_scene(images, heads)
-        clear = torch.from_numpy(np.stack([_clear(heads[i]) for i in self.scene]))[:, None].to(device)
+        wide = np.stack([np.maximum(_grown(people[i], _FRINGE), heads[i]) for i in self.scene])
+        zones = np.stack([_zone(heads[i]) for i in self.scene])
+        self._people = torch.from_numpy(wide)[:, None].to(device)
+        clear = torch.from_numpy(1 - zones * wide)[:, None].to(device)
         self._clear, self._seen = clear, clear.amax(0)
         self._heads = torch.from_numpy(heads[self.scene])[:, None].to(device)
         self._points = torch.from_numpy(points[self.scene])
@@ -54,10 +61,11 @@ class Backdrop:
     def plate(self, images: Tensor) -> Tensor:
         """Of all pictures [K, 3, R, R] their mean without heads [3, R, R]; filled in where all have theirs."""
         shares = _at(self._clear / self._clear.sum(0).clamp_min(_LEAST), images)
-        mean = torch.zeros_like(images[0])
-        for number, share in zip(self.scene, shares, strict=True):
+        mean, person = torch.zeros_like(images[0]), torch.zeros_like(shares[0])
+        for number, share, matte in zip(self.scene, shares, _at(self._people, images), strict=True):
             mean += images[number] * share
-        return filled(mean, self._seen[0])
+            person += matte * share
+        return filled(mean, self._seen[0], person)
 
     def behind(self, driver: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """For driver's control points [B, N, 2] (pixels): which of the K pictures are in use [B, T], their shares of
@@ -74,7 +82,7 @@ class Backdrop:
         seen = near * ((1 - hidden) ** 4 + _LEAST)
         shares = seen / (seen.sum(1, keepdim=True) + _PLATE * self._seen)
         if self._lone:  # what the driver's head hides need not be guessed
-            fronts = np.stack([draw_head(points, self.size) for points in driver.numpy()])
+            fronts = np.stack([draw_head(points[:N_POINTS], self.size) for points in driver.numpy()])
             front = torch.from_numpy(fronts).to(hidden)[:, None, None]
             shares = shares * (1 - hidden * (1 - front))
             hidden = hidden * front
@@ -85,11 +93,11 @@ class Backdrop:
 def covered(source: np.ndarray, driver: np.ndarray, size: int) -> np.ndarray:
     """Where the driver's head hides what is behind it, [S, S], 0 to 1: all control points [N, 2] in pixels.
 
-    That is its hull, and where it has gone far from the source's the hair around it, which goes along.
+    That is its hull, and where it has gone far from the source's all the place its hair may take, which goes along.
     """
     head = draw_head(driver, size)
     gone = float(_gone(torch.from_numpy(source - driver).norm(dim=-1) / size))
-    return np.maximum(head, gone * (1 - _clear(head))) if gone else head
+    return np.maximum(head, gone * _zone(head)) if gone else head
 
 
 def _gone(ways: Tensor) -> Tensor:
@@ -99,9 +107,10 @@ def _gone(ways: Tensor) -> Tensor:
     return ((crowns - _SWAY) / _SWAY).clamp(0, 1)
 
 
-def filled(picture: Tensor, known: Tensor) -> Tensor:
+def filled(picture: Tensor, known: Tensor, person: Tensor) -> Tensor:
     """A picture [3, R, R] where known [S, S] is 1; where it is 0, each row goes on from either side, mirrored and, if
-    there is too little of it, stretched, and the two fade into each other."""
+    there is too little of it, stretched, and the two fade into each other. person [1, R, R], 0 to 1: what should not go
+    on if on the other side there is background."""
     size, x = len(known), np.arange(len(known))
     hole = (known < 0.99).cpu().numpy()
     first, last = hole.argmax(1)[:, None], size - 1 - hole[:, ::-1].argmax(1)[:, None]
@@ -112,8 +121,9 @@ def filled(picture: Tensor, known: Tensor) -> Tensor:
     shares = np.stack([1 - fade, fade]) ** 2 * np.minimum(beside / (_MARGIN * size), 1) + _LEAST
     flows = (np.stack([places, np.broadcast_to(x[:, None], places.shape)], -1) + 0.5) * (2 / size) - 1
     there = resize_flow(torch.from_numpy(flows).to(picture), picture.shape[-1])
-    sides = sample(picture.expand(2, -1, -1, -1), there) * _at(torch.from_numpy(shares[:, None]).to(picture), picture)
-    guess = sides.sum(0) / _at(torch.from_numpy(shares.sum(0)[None, None]).to(picture), picture)[0]
+    sides = sample(torch.cat([picture, 1 - person + _CLOTHES]).expand(2, -1, -1, -1), there)
+    weights = sides[:, 3:] * _at(torch.from_numpy(shares[:, None]).to(picture), picture)
+    guess = (sides[:, :3] * weights).sum(0) / weights.sum(0)
     return guess + _at(known[None, None].to(picture), picture)[0] * (picture - guess)
 
 
@@ -141,8 +151,8 @@ def same_scene(images: np.ndarray, heads: np.ndarray) -> list[int]:
     """
     width = max(images.shape[1] // 32, 1)
     blurred = [cv2.blur(image, (width, width)).astype(np.int16) for image in images]
-    clear = np.stack([_clear(head) for head in heads]) > 0.5
-    chins = [int(np.flatnonzero((head > 0.5).any(1)).max(initial=0)) for head in heads]
+    clear = np.stack([_grown(head, _AROUND) for head in heads]) < 0.5
+    chins = [_chin(head) for head in heads]
     found = [0]
     for i in range(1, len(images)):
         agree, around = np.abs(blurred[i] - blurred[0]).mean(2) < _AGREE, clear[0] & clear[i]
@@ -171,8 +181,18 @@ def framed_alike(images: Sequence[np.ndarray], faces: Sequence[Landmarks], crops
     return [shared if i in scene else crop for i, crop in enumerate(crops)]
 
 
-def _clear(head: np.ndarray) -> np.ndarray:
-    """[S, S], 1 well away from a head and 0 on it and on its hair."""
-    reach = round(_AROUND * len(head))
-    wide = cv2.dilate(head, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)))
-    return 1 - cv2.GaussianBlur(wide, (0, 0), max(reach / 6, 0.5))
+def _zone(head: np.ndarray) -> np.ndarray:
+    """[S, S], 1 on a head and wherever its hair may be: about it, and farther out above the chin."""
+    above = np.arange(len(head))[:, None] < _chin(head)
+    return np.maximum(_grown(head, _AROUND), _grown(head, _FAR) * above)
+
+
+def _chin(head: np.ndarray) -> int:
+    """The lowest row of a head [S, S]."""
+    return int(np.flatnonzero((head > 0.5).any(1)).max(initial=0))
+
+
+def _grown(mask: np.ndarray, share: float) -> np.ndarray:
+    """[S, S] wider by a share of S, with a soft edge."""
+    away = cv2.distanceTransform((mask < 0.5).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.clip(2.5 - away * (2 / (share * len(mask))), 0, 1)

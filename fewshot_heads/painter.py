@@ -17,6 +17,7 @@ from fewshot_heads.images import to_tensor, to_uint8
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import Crop, carrying_points, control_points, pose_distance
 from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
+from fewshot_heads.matte import person
 from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.texture import carrying_flow, resize_flow, sample
 
@@ -41,7 +42,8 @@ class Painter:
         self.images, self.large = _resized(pictures, size), _resized(pictures, resolution or pictures.shape[-1])
         palette = _palette(to_uint8(self.images[0]), head.landmarks[0].points)
         held = np.stack([control_points(face) for face in head.landmarks])
-        self.backdrop = Backdrop(to_uint8(self.images), held, device)
+        people = np.stack([person(image) for image in to_uint8(self.images)])
+        self.backdrop = Backdrop(to_uint8(self.images), held, people, device)
         self.palette = torch.from_numpy(palette.astype(np.float32)).to(device)
         self.large, self.images = self.large.to(device), self.images.to(device)
         self.plate, self.large_plate = (self.backdrop.plate(each) for each in (self.images, self.large))
@@ -50,6 +52,8 @@ class Painter:
             whole, self.span = to_tensor(surroundings(head))[None], _SPAN
             sizes = (round(each.shape[-1] * _SPAN) for each in (self.images, self.large))
             self.carried, self.large_carried = (_resized(whole, each).to(device) for each in sizes)
+            people = np.stack([person(image) for image in to_uint8(self.carried)])
+        self.mattes = torch.from_numpy(people)[:, None].to(device)
         # On the CPU: the spline's system is small, and its points come from there.
         self.points = torch.from_numpy(np.stack([carrying_points(face) for face in head.landmarks]))
 
@@ -96,9 +100,9 @@ class Painter:
         opened = [draw_opened(own, face, self.size) for own, face in zip(shown, faces, strict=True)]
         heads = [covered(control_points(own), goal, self.size) for own, goal in zip(shown, held, strict=True)]
         shut, head = (torch.from_numpy(np.stack(each)).to(still.device)[:, None] for each in (opened, heads))
-        barred = torch.maximum(head, _seated(only_heads, seat))
         flows = flows.unflatten(0, (count, used)).to(still.device)
-        texture = Texture(_picked(self.carried, place), flows, weights, still, shut, barred, self.span)
+        images, mattes = (_picked(each, place) for each in (self.carried, self.mattes))
+        texture = Texture(images, flows, weights, still, mattes, shut, head, _seated(only_heads, seat), self.span)
         return texture, place, (use, shares)
 
 

@@ -60,7 +60,8 @@ def texture_of(episode: Episode) -> Texture:
         flow = carrying_flow(episode["source_points"], episode["driver_points"], size)
     shown = pictures[rows, episode["shown"]]
     weights = torch.ones_like(flow[:, :1, 0, 0])
-    return Texture(shown[:, None], flow[:, None], weights, episode["still"], episode["opened"], episode["head"])
+    still, matte, *rest = (episode[key] for key in ("still", "matte", "opened", "covered", "unseen"))
+    return Texture(shown[:, None], flow[:, None], weights, still, matte[:, None], *rest)
 
 
 @torch.no_grad()

@@ -18,6 +18,7 @@ from fewshot_heads.images import to_tensor
 from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE, Landmarks
 from fewshot_heads.landmarks.geometry import carrying_points, control_points
 from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
+from fewshot_heads.matte import person
 
 _PATCHES = (0.5, 0.25, 0.25)  # shares of the patches at the mouth, about the face, farther out
 _TURNED_STILLS = 0.5  # the rest keeps A to A exact; measured: with fewer of those the surroundings of the face suffer
@@ -132,7 +133,7 @@ def assemble(
 
     A dict of tensors, S the clip's size:
     pictures, stickmen [K, 3, S, S] in [-1, 1]: what the embedder sees; the first is the one whose background stays;
-    shown []: which of them the texture shows; still [3, S, S], opened, head [1, S, S]: see `models.generator.Texture`;
+    shown []: which of them the texture shows; still [3, S, S], matte, opened, covered, unseen [1, S, S]: see `models.generator.Texture`;
     driver, stickman [3, S, S]: the truth and its landmarks;
     source_points, driver_points [N, 3]: `carrying_points` of the shown picture and of the driver;
     regions [3, S, S], 0 to 1: eyes, mouth, and what opens between shown picture and driver;
@@ -149,13 +150,16 @@ def assemble(
     stickmen = {i: draw_stickman(face.points, size) for i, face in faces.items()}
     source, goal = faces[shots[shown]], change.face(landmarks[driver])
     opened = draw_opened(source, goal, size)
+    still, unseen = _behind(pictures[shots[0]], faces[shots[0]], goal)
     return {
         "pictures": to_tensor(np.stack([pictures[i] for i in shots])),
         "stickmen": to_tensor(np.stack([stickmen[i] for i in shots])),
         "shown": torch.tensor(shown),
         "opened": torch.from_numpy(opened)[None],
-        "still": _behind(pictures[shots[0]], faces[shots[0]], goal),
-        "head": torch.from_numpy(covered(control_points(source), control_points(goal), size))[None],
+        "still": still,
+        "unseen": unseen,
+        "covered": torch.from_numpy(covered(control_points(source), control_points(goal), size))[None],
+        "matte": torch.from_numpy(person(pictures[shots[shown]]))[None],
         "driver": to_tensor(change.picture(clip.frames[driver])),
         "stickman": to_tensor(draw_stickman(goal.points, size)),
         "source_points": torch.from_numpy(carrying_points(source)),
@@ -166,12 +170,13 @@ def assemble(
     }
 
 
-def _behind(picture: np.ndarray, face: Landmarks, driver: Landmarks) -> torch.Tensor:
-    """[3, S, S]: what `Backdrop` knows from one picture."""
+def _behind(picture: np.ndarray, face: Landmarks, driver: Landmarks) -> tuple[torch.Tensor, torch.Tensor]:
+    """[3, S, S]: what `Backdrop` knows from one picture; [1, S, S]: where it shows only a head."""
     own, goal = (control_points(each)[None] for each in (face, driver))
-    backdrop, images = Backdrop(picture[None], own, torch.device("cpu")), to_tensor(picture[None])
-    use, shares, _ = backdrop.behind(torch.from_numpy(goal))
-    return blended(images, backdrop.plate(images), use, shares)[0]
+    backdrop = Backdrop(picture[None], own, person(picture)[None], torch.device("cpu"))
+    images = to_tensor(picture[None])
+    use, shares, unseen = backdrop.behind(torch.from_numpy(goal))
+    return blended(images, backdrop.plate(images), use, shares)[0], unseen[0]
 
 
 def _openings(landmarks: np.ndarray) -> np.ndarray:

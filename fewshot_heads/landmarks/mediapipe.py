@@ -55,7 +55,7 @@ class MediaPipeDetector:
 
     def __init__(self, min_confidence: float = 0.4, max_faces: int = 6):
         os.environ.setdefault("GLOG_minloglevel", "2")
-        with _quiet_stderr():
+        with quiet_stderr():
             from mediapipe.tasks.python import BaseOptions, vision
 
             def landmarker(faces: int, blendshapes: bool = False):
@@ -74,7 +74,7 @@ class MediaPipeDetector:
             self._make_expressive, self._expressive = partial(landmarker, max_faces, blendshapes=True), None
             for each in (self._one, self._many):  # the first call logs too
                 self._run(each, np.zeros((64, 64, 3), np.uint8))
-            _at_exit(self.close)
+            at_exit(self.close)
 
     def close(self) -> None:
         """Gives the networks back; later calls fail."""
@@ -106,7 +106,7 @@ class MediaPipeDetector:
         In MediaPipe's order: `_neutral`, then ARKit's by name. Their network is made on the first call.
         """
         if self._expressive is None:
-            with _quiet_stderr():
+            with quiet_stderr():
                 self._expressive = self._make_expressive()
                 self._seen(self._expressive, np.zeros((64, 64, 3), np.uint8))
         seen = self._seen(self._expressive, image)
@@ -171,7 +171,7 @@ def _apart(a: Landmarks, b: Landmarks) -> bool:
     return bool(np.linalg.norm(centres) > 0.5 * max(a.size, b.size))
 
 
-def _at_exit(function: Callable[[], None]) -> None:
+def at_exit(function: Callable[[], None]) -> None:
     """MediaPipe closes through a thread pool, which is gone by the time of `atexit` (it would complain on stderr).
 
     A forked process, such as a data loader's worker, has the networks without their threads: there it would hang.
@@ -181,7 +181,7 @@ def _at_exit(function: Callable[[], None]) -> None:
 
 
 @contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
+def quiet_stderr() -> Iterator[None]:
     """MediaPipe's C++ logs go straight to file descriptor 2; a user has no use for them."""
     saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:

@@ -26,9 +26,12 @@ class Texture(NamedTuple):
     images [B, T, 3, W, W] in [-1, 1]: the source pictures in use for this frame, W = span * S;
     flows [B, T, s, s, 2]: where each comes from (`warp.carrying_flow`);
     weights [B, T], rows sum to 1: how much each counts;
-    still [B, 3, S, S]: the background (`backdrop`), with heads only where `head` bars it;
+    still [B, 3, S, S]: the background (`backdrop`), with heads only where the next two bar it;
+    mattes [B, T, 1, W, W], 0 to 1: which of the images is person (`matte.person`);
     opened [B, 1, S, S], 0 to 1: mouths and eyes that are shut in the picture (`landmarks.stickman.draw_opened`);
-    head [B, 1, S, S], 0 to 1: where the driver's head hides it (`backdrop.covered`), or it shows only heads;
+    covered [B, 1, S, S], 0 to 1: where the driver's head hides the still layer, if a person is carried there
+        (`backdrop.covered`);
+    unseen [B, 1, S, S], 0 to 1: where the still layer shows only heads (`Backdrop.behind`);
     span: side of what the images show, in crops. Beyond it they are mirrored.
     """
 
@@ -36,14 +39,23 @@ class Texture(NamedTuple):
     flows: Tensor
     weights: Tensor
     still: Tensor
+    mattes: Tensor
     opened: Tensor
-    head: Tensor
+    covered: Tensor
+    unseen: Tensor
     span: float = 1.0
 
     def carried(self, flows: Tensor) -> Tensor:
         """The weighted pictures along flows [B, T, h, w, 2]: [B, 3, h, w]."""
+        return self._along(flows, self.images)
+
+    def person(self, flows: Tensor) -> Tensor:
+        """How much of what is `carried` is person: [B, 1, h, w], 0 to 1."""
+        return self._along(flows, self.mattes)
+
+    def _along(self, flows: Tensor, pictures: Tensor) -> Tensor:
         batch, count = flows.shape[:2]
-        carried = warp.sample(self.images.flatten(0, 1), flows.flatten(0, 1) / self.span)
+        carried = warp.sample(pictures.flatten(0, 1), flows.flatten(0, 1) / self.span)
         return (carried.unflatten(0, (batch, count)) * self.weights[:, :, None, None, None]).sum(1)
 
     def resized_flows(self, size: int) -> Tensor:
@@ -54,12 +66,12 @@ class Texture(NamedTuple):
 class Layers(NamedTuple):
     """A frame before it is put together: what the network decided, at any resolution.
 
-    paint [B, 3, S, S] in [-1, 1]; mask [B, 3, S, S]: logits of the shares of the still layer, the carried
+    paint [B, 3, S, S] in [-1, 1]; shares [B, 3, S, S], which sum to 1: of the still layer, the carried
     source and the paint; flows [B, T, S, S, 2]: the corrected flow of each picture in use.
     """
 
     paint: Tensor
-    mask: Tensor
+    shares: Tensor
     flows: Tensor
 
     def compose(self, texture: Texture) -> Tensor:
@@ -68,12 +80,12 @@ class Layers(NamedTuple):
         Kept and carried pixels come from the pictures as they are, so a large source stays sharp.
         """
         size = texture.still.shape[-1]
-        paint, mask, flows = self.paint, self.mask, self.flows
+        paint, shares, flows = self.paint, self.shares, self.flows
         if size != paint.shape[-1]:
-            both = F.interpolate(torch.cat([paint, mask], 1), size=(size, size), mode="bilinear", align_corners=False)
-            paint, mask = both[:, :3], both[:, 3:]
+            both = F.interpolate(torch.cat([paint, shares], 1), size=(size, size), mode="bilinear", align_corners=False)
+            paint, shares = both[:, :3], both[:, 3:]
             flows = warp.resize_flow(flows.flatten(0, 1), size).unflatten(0, flows.shape[:2])
-        still, carried, painted = mask.softmax(1).split(1, 1)
+        still, carried, painted = shares.split(1, 1)
         return still * texture.still + carried * texture.carried(flows) + painted * paint
 
 
@@ -137,11 +149,16 @@ class Generator(nn.Module):
         flows = texture.resized_flows(self.size)
         pictures = torch.cat([texture.still, texture.carried(flows), stickman], 1)
         detail, correction = self._decide(pictures, self._hint(texture), style)
-        # What has just opened is in no source pixel: leave it to the paint. And no background shows through a head.
-        still = torch.maximum(texture.opened, texture.head)
-        distrust = torch.cat([still, texture.opened, torch.zeros_like(still)], 1)
-        mask = _smooth(detail[:, 3:]) - _DISTRUST * distrust
-        return Layers(_smooth(torch.tanh(detail[:, :3])), mask, flows + correction[:, None])
+        # What has just opened is in no source pixel: leave it to the paint.
+        trust = F.pad(-_DISTRUST * texture.opened.expand(-1, 2, -1, -1), (0, 0, 0, 0, 0, 1))
+        still, carried, painted = (_smooth(detail[:, 3:]) + trust).softmax(1).split(1, 1)
+        # No background shows through a head, and none goes along with it where another is seen.
+        person = texture.person(flows)
+        to_carried = still * (1 - (1 - texture.covered * person) * (1 - texture.unseen))
+        to_still = carried * (1 - person) * (1 - texture.unseen)
+        moved = to_carried - to_still
+        shares = torch.cat([still - moved, carried + moved, painted], 1)
+        return Layers(_smooth(torch.tanh(detail[:, :3])), shares, flows + correction[:, None])
 
     def _hint(self, texture: Texture) -> Tensor:
         """[B, 3, S/2, S/2]: displacement and stretch of the heaviest picture's flow."""

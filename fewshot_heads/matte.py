@@ -1,0 +1,40 @@
+"""Which of a picture is person and which is background: MediaPipe's selfie segmenter, for photographs and paintings.
+
+The network ships in the package (Google, Apache-2.0; see NOTICE), so nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from fewshot_heads.landmarks.mediapipe import at_exit, quiet_stderr
+
+MODEL = Path(__file__).parent / "weights" / "selfie_segmentation.tflite"
+
+
+def person(picture: np.ndarray) -> np.ndarray:
+    """How much of each place of a picture uint8 [H, W, 3] is a person, with hair and clothes: float32 [H, W], 0 to 1.
+
+    About 9 ms on one core, whatever the picture's size. Where the network cannot tell, as in Van Gogh's, all is person.
+    """
+    import mediapipe as mp
+
+    image = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(picture))
+    mask = _segmenter().segment(image).confidence_masks[0].numpy_view()
+    return np.nan_to_num(mask.reshape(picture.shape[:2])).clip(0, 1)
+
+
+@lru_cache(maxsize=1)
+def _segmenter():
+    with quiet_stderr():
+        from mediapipe.tasks.python import BaseOptions, vision
+
+        options = vision.ImageSegmenterOptions(
+            base_options=BaseOptions(model_asset_buffer=MODEL.read_bytes()), output_confidence_masks=True
+        )
+        segmenter = vision.ImageSegmenter.create_from_options(options)
+    at_exit(segmenter.close)
+    return segmenter
