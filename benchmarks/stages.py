@@ -112,14 +112,15 @@ def painting(reenactor: Reenactor, batch: int) -> Callable[[], torch.Tensor]:
     with torch.inference_mode():
         style = networks.generator.project(networks.embedder(source[:1, None], stickman[:1, None]).mean(1))
     style, weights = style.expand(batch, -1), source.new_ones(batch, 1)
-    opened = source.new_zeros(batch, 1, size, size)
+    nothing = source.new_zeros(batch, 1, size, size)
 
     @torch.inference_mode()
     def call() -> torch.Tensor:
         if not networks.generator.textured:
             return networks.generator(stickman, style)
         flows = carrying_flow(points, moved, size)[:, None].to(device)
-        return networks.generator(stickman, style, Texture(source[:, None], flows, weights, source, opened, opened))
+        texture = Texture(source[:, None], nothing[:, None] + 1, flows, weights, source, nothing, nothing, nothing)
+        return networks.generator(stickman, style, texture)
 
     return call
 

@@ -21,7 +21,7 @@ _ALIKE = 0.5  # of what both show around their heads must agree for a place to b
 _SEEN = 0.05  # of a crop, the least to judge a place by
 _AROUND = 0.12  # of the crop: hair reaches so far beyond the points of a head
 _FAR = 0.3  # of the crop: and so far above the chin, where the rest of a person is not
-_FRINGE = 0.012  # of the crop: single hairs reach so far beyond a matte
+_FRINGE = 0.02  # of the crop: single hairs reach so far beyond a matte
 _SWAY = 0.02  # of the crop: a crown's way over which hair begins to have gone; twice as far it has
 _NEAR = 0.004  # of the crop: a head so much farther from the driver's place counts e times less
 _FILLS = 0.01  # the same, of who fills what the nearest head hides
@@ -81,9 +81,12 @@ class Backdrop:
         # Hair stays in a picture whose head is near; in the plate it would be of all heads.
         seen = near * ((1 - hidden) ** 4 + _LEAST)
         shares = seen / (seen.sum(1, keepdim=True) + _PLATE * self._seen)
-        if self._lone:  # what the driver's head hides need not be guessed
-            fronts = np.stack([draw_head(points[:N_POINTS], self.size) for points in driver.numpy()])
-            front = torch.from_numpy(fronts).to(hidden)[:, None, None]
+        if self._lone:  # what the driver's face hides need not be guessed, nor what a head does that is in its place
+            face, head = (
+                torch.from_numpy(np.stack([draw_head(each[:count], self.size) for each in driver.numpy()])).to(hidden)
+                for count in (N_POINTS, None)
+            )
+            front = torch.maximum(face[:, None, None], head[:, None, None] * (1 - gone))
             shares = shares * (1 - hidden * (1 - front))
             hidden = hidden * front
         heads = (shares * hidden).sum(1)
@@ -194,5 +197,6 @@ def _chin(head: np.ndarray) -> int:
 
 def _grown(mask: np.ndarray, share: float) -> np.ndarray:
     """[S, S] wider by a share of S, with a soft edge."""
-    away = cv2.distanceTransform((mask < 0.5).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # Not DIST_MASK_PRECISE, whose last bit depends on where the array lies in memory.
+    away = cv2.distanceTransform((mask < 0.5).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     return np.clip(2.5 - away * (2 / (share * len(mask))), 0, 1)

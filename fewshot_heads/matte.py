@@ -23,8 +23,9 @@ def person(picture: np.ndarray) -> np.ndarray:
     import mediapipe as mp
 
     image = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(picture))
-    mask = _segmenter().segment(image).confidence_masks[0].numpy_view()
-    return np.nan_to_num(mask.reshape(picture.shape[:2])).clip(0, 1)
+    seen = _segmenter().segment(image)  # named, for `numpy_view` does not keep its memory
+    mask = seen.confidence_masks[0].numpy_view().reshape(picture.shape[:2])
+    return np.nan_to_num(mask).clip(0, 1)
 
 
 @lru_cache(maxsize=1)

@@ -74,7 +74,7 @@ class Painter:
         texture, place, behind = self._texture(faces, seat)
         layers = self.generator.layers(stickmen, style, texture)
         layers = layers._replace(paint=torch.einsum("ij,bjhw->bihw", self.palette, layers.paint + 1) - 1)
-        if large:
+        if large and self.large is not self.images:
             still = blended(self.large, self.large_plate, *behind)
             texture = texture._replace(images=_picked(self.large_carried, place), still=_seated(still, seat))
         return layers.compose(texture)
@@ -102,7 +102,7 @@ class Painter:
         shut, head = (torch.from_numpy(np.stack(each)).to(still.device)[:, None] for each in (opened, heads))
         flows = flows.unflatten(0, (count, used)).to(still.device)
         images, mattes = (_picked(each, place) for each in (self.carried, self.mattes))
-        texture = Texture(images, flows, weights, still, mattes, shut, head, _seated(only_heads, seat), self.span)
+        texture = Texture(images, mattes, flows, weights, still, shut, head, _seated(only_heads, seat), self.span)
         return texture, place, (use, shares)
 
 

@@ -61,7 +61,7 @@ def texture_of(episode: Episode) -> Texture:
     shown = pictures[rows, episode["shown"]]
     weights = torch.ones_like(flow[:, :1, 0, 0])
     still, matte, *rest = (episode[key] for key in ("still", "matte", "opened", "covered", "unseen"))
-    return Texture(shown[:, None], flow[:, None], weights, still, matte[:, None], *rest)
+    return Texture(shown[:, None], matte[:, None], flow[:, None], weights, still, *rest)
 
 
 @torch.no_grad()

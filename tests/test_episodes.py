@@ -147,5 +147,5 @@ def test_an_episode_shows_no_head_where_the_source_had_it_and_the_driver_has_not
     left = torch.from_numpy(was & (draw_head(control_points(Landmarks.from_array(moved.landmarks[1])), 128) < 0.01))
     changed = (episode["still"] - episode["pictures"][0]).abs().mean(0)
     assert left.sum() > 300 and changed[left].mean() > 0.1
-    assert episode["head"][0][torch.from_numpy(now)].min() > 0.98
+    assert episode["covered"][0][torch.from_numpy(now)].min() > 0.98
     assert episode["opened"].max() == 0

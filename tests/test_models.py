@@ -34,7 +34,8 @@ def texture(size, pictures=1, batch=2):
     images = torch.rand(batch, pictures, 3, size, size) * 2 - 1
     flows = identity_grid(64, images).expand(batch, pictures, -1, -1, -1)
     weights, opened = torch.full((batch, pictures), 1 / pictures), torch.zeros(batch, 1, size, size)
-    return Texture(images, flows, weights, images[:, 0], opened, torch.zeros_like(opened))
+    nothing = torch.zeros_like(opened)
+    return Texture(images, torch.ones_like(images[:, :, :1]), flows, weights, images[:, 0], opened, nothing, nothing)
 
 
 def test_adain_sets_mean_and_deviation_of_every_channel():
@@ -77,12 +78,12 @@ def test_the_generator_paints_without_a_texture():
 @pytest.mark.parametrize("share, wanted", [(0, "still"), (1, "carried"), (2, "paint")])
 def test_a_frame_is_made_of_the_layer_its_mask_names(share, wanted):
     shown = texture(64, pictures=2)
-    logits = torch.full((2, 3, 64, 64), -40.0)
-    logits[:, share] = 40
+    shares = torch.zeros(2, 3, 64, 64)
+    shares[:, share] = 1
     paint = torch.rand(2, 3, 64, 64)
     flows = shown.resized_flows(64)
     layers = {"still": shown.still, "carried": shown.carried(flows), "paint": paint}
-    torch.testing.assert_close(Layers(paint, logits, flows).compose(shown), layers[wanted], atol=1e-4, rtol=0)
+    torch.testing.assert_close(Layers(paint, shares, flows).compose(shown), layers[wanted], atol=1e-4, rtol=0)
 
 
 def test_no_background_shows_through_a_head():
@@ -91,11 +92,25 @@ def test_no_background_shows_through_a_head():
     style = generator.project(torch.rand(2, 8))
     head = torch.zeros(2, 1, 64, 64)
     head[:, :, 20:30, 20:30] = 1
-    free, bound = (
-        generator.layers(stickman, style, seen._replace(head=mask)).mask.softmax(1) for mask in (head * 0, head)
-    )
+    free, bound = (generator.layers(stickman, style, seen._replace(covered=mask)).shares for mask in (head * 0, head))
     assert free[:, 0, 20:30, 20:30].min() > 0.01 and bound[:, 0, 20:30, 20:30].max() < 1e-6
     torch.testing.assert_close(bound[:, :, :19, :19], free[:, :, :19, :19])
+
+
+def test_no_background_goes_along_with_a_head():
+    torch.manual_seed(0)
+    generator, stickman, seen = build(TINY).generator, torch.rand(2, 3, 64, 64), texture(64)
+    style = generator.project(torch.rand(2, 8))
+    mattes = torch.ones(2, 1, 1, 64, 64)
+    mattes[..., 40:] = 0
+    everywhere = torch.ones(2, 1, 64, 64)
+    shares = generator.layers(stickman, style, seen._replace(mattes=mattes, covered=everywhere)).shares
+    torch.testing.assert_close(shares.sum(1), everywhere[:, 0])
+    assert shares[:, 1, :, 42:].max() < 1e-6 < 0.01 < shares[:, 0, :, 42:].min()
+    assert shares[:, 0, :, :38].max() < 1e-6
+    # Unless the pictures behind it show nothing but their own heads there.
+    shares = generator.layers(stickman, style, seen._replace(mattes=mattes, unseen=everywhere)).shares
+    assert shares[:, 0].max() < 1e-6 and shares[:, 1].min() > 0.01
 
 
 def test_what_has_opened_is_painted():
@@ -104,7 +119,7 @@ def test_what_has_opened_is_painted():
     shut = texture(64)
     opened = torch.zeros(2, 1, 64, 64)
     opened[:, :, 20:30, 20:30] = 1
-    shares = generator.layers(stickman, style, shut._replace(opened=opened)).mask.softmax(1)
+    shares = generator.layers(stickman, style, shut._replace(opened=opened)).shares
     assert shares[:, 2, 20:30, 20:30].min() > 0.9 > shares[:, 2, :15].max()
 
 

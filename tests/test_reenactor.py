@@ -124,9 +124,9 @@ class OnlyCarries:
     textured = True
 
     def layers(self, stickman, style, texture):
-        mask = torch.zeros_like(stickman)
-        mask[:, 1] = 50
-        return Layers(torch.zeros_like(stickman), mask, texture.resized_flows(stickman.shape[-1]))
+        shares = torch.zeros_like(stickman)
+        shares[:, 1] = 1
+        return Layers(torch.zeros_like(stickman), shares, texture.resized_flows(stickman.shape[-1]))
 
 
 @pytest.mark.parametrize(("shape", "crop"), [((300, 200), "full"), ((301, 301), "full"), ((800, 700), "auto")])

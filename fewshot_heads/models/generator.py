@@ -24,10 +24,10 @@ class Texture(NamedTuple):
     """The source pixels a frame is made from.
 
     images [B, T, 3, W, W] in [-1, 1]: the source pictures in use for this frame, W = span * S;
+    mattes [B, T, 1, W, W], 0 to 1: which of them is person (`matte.person`);
     flows [B, T, s, s, 2]: where each comes from (`warp.carrying_flow`);
     weights [B, T], rows sum to 1: how much each counts;
     still [B, 3, S, S]: the background (`backdrop`), with heads only where the next two bar it;
-    mattes [B, T, 1, W, W], 0 to 1: which of the images is person (`matte.person`);
     opened [B, 1, S, S], 0 to 1: mouths and eyes that are shut in the picture (`landmarks.stickman.draw_opened`);
     covered [B, 1, S, S], 0 to 1: where the driver's head hides the still layer, if a person is carried there
         (`backdrop.covered`);
@@ -36,10 +36,10 @@ class Texture(NamedTuple):
     """
 
     images: Tensor
+    mattes: Tensor
     flows: Tensor
     weights: Tensor
     still: Tensor
-    mattes: Tensor
     opened: Tensor
     covered: Tensor
     unseen: Tensor
@@ -91,8 +91,9 @@ class Layers(NamedTuple):
 
 def _smooth(maps: Tensor) -> Tensor:
     """The binomial 3x3 filter: what it takes away whole is the pattern of two pixels that pixel_shuffle may leave."""
-    across = (maps + F.avg_pool2d(F.pad(maps, (1, 1, 0, 0), mode="replicate"), (1, 3), 1) * 3) / 4
-    return (across + F.avg_pool2d(F.pad(across, (0, 0, 1, 1), mode="replicate"), (3, 1), 1) * 3) / 4
+    wide = F.pad(maps, (1, 1, 1, 1), mode="replicate")  # sums of slices: on a CPU ten times as fast as a pooling
+    across = wide[..., :-2] + 2 * wide[..., 1:-1] + wide[..., 2:]
+    return (across[..., :-2, :] + 2 * across[..., 1:-1, :] + across[..., 2:, :]) / 16
 
 
 class Generator(nn.Module):
