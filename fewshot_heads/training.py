@@ -60,8 +60,10 @@ def texture_of(episode: Episode) -> Texture:
         flow = carrying_flow(episode["source_points"], episode["driver_points"], size)
     shown = pictures[rows, episode["shown"]]
     weights = torch.ones_like(flow[:, :1, 0, 0])
-    still, matte, *rest = (episode[key] for key in ("still", "matte", "opened", "covered", "unseen"))
-    return Texture(shown[:, None], matte[:, None], flow[:, None], weights, still, *rest)
+    return Texture(
+        shown[:, None], episode["matte"][:, None], flow[:, None], weights,
+        episode["still"], episode["opened"], episode["covered"], episode["unseen"],
+    )  # fmt: skip
 
 
 @torch.no_grad()

@@ -133,7 +133,8 @@ def assemble(
 
     A dict of tensors, S the clip's size:
     pictures, stickmen [K, 3, S, S] in [-1, 1]: what the embedder sees; the first is the one whose background stays;
-    shown []: which of them the texture shows; still [3, S, S], matte, opened, covered, unseen [1, S, S]: see `models.generator.Texture`;
+    shown []: which of them the texture shows;
+    still [3, S, S], matte, opened, covered, unseen [1, S, S]: see `models.generator.Texture`;
     driver, stickman [3, S, S]: the truth and its landmarks;
     source_points, driver_points [N, 3]: `carrying_points` of the shown picture and of the driver;
     regions [3, S, S], 0 to 1: eyes, mouth, and what opens between shown picture and driver;

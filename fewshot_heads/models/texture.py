@@ -75,8 +75,8 @@ def _solved(system: Tensor, target: Tensor) -> Tensor:
     """The solution [B, N, 2] of systems [B, N, N].
 
     On one thread: on two, torch's LAPACK (MKL, of 2.13) was seen to wait for itself for ever in a batch of 254 x 254.
-    Numpy's would do, but its idle threads take torch's cores away for a third of the frame. And mps cannot solve it with
-    torch 2.6.
+    Numpy's is no way out: its idle threads take torch's cores away for a third of the frame. And mps cannot solve it
+    with torch 2.6.
     """
     device, threads = system.device, torch.get_num_threads()
     if device.type == "mps":
