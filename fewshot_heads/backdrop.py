@@ -14,6 +14,7 @@ from torch import Tensor
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.geometry import Crop, control_points
 from fewshot_heads.landmarks.stickman import draw_head
+from fewshot_heads.matte import person
 from fewshot_heads.models.texture import resize_flow, sample
 
 _AGREE = 12  # grey levels by which two pictures of a place differ, blurred
@@ -27,6 +28,7 @@ _NEAR = 0.004  # of the crop: a head so much farther from the driver's place cou
 _FILLS = 0.01  # the same, of who fills what the nearest head hides
 _FILL = 0.05  # what all who may fill count together, where the nearest sees
 _WIDER = 1.4  # times the first picture's crop: one for all may be so large
+_RAISE, _ROOM = 0.12, 0.05  # of the crop: how far it is raised at most, and the room above hair it is raised for
 _IN_USE = 4  # pictures blended in one frame, at most
 _PLATE = 0.003 * _FILL  # what the plate counts beside the nearest pictures, 1 together
 _MARGIN = 0.03  # of the crop: background beside a head that is narrower than this says less of what is behind it
@@ -184,9 +186,22 @@ def framed_alike(images: Sequence[np.ndarray], faces: Sequence[Landmarks], crops
     return [shared if i in scene else crop for i, crop in enumerate(crops)]
 
 
+def raised(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
+    """The crop of a picture uint8 [H, W, 3], higher by what its hair or hat needs above it, as far as the picture goes:
+    what lies outside of a crop does not move."""
+    most = min(_RAISE * crop.side, max(crop.top, 0.0))
+    high = Crop(crop.left, crop.top - most, crop.side, crop.size)
+    left, top, right, _ = np.clip(high.to_crop(face).box, 0, crop.size - 1).astype(int)
+    bare = (person(high.cut(image))[:top, left:right] < 0.5).all(1)
+    hair_top = int(np.flatnonzero(bare).max(initial=-1)) + 1
+    return Crop(crop.left, crop.top - round(min(most, max(0.0, most + (_ROOM - hair_top / crop.size) * crop.side))),
+                crop.side, crop.size)  # fmt: skip
+
+
 def _zone(head: np.ndarray) -> np.ndarray:
     """[S, S], 1 on a head and wherever its hair may be: about it, and farther out above the chin."""
-    above = np.arange(len(head))[:, None] < _chin(head)
+    below = np.arange(len(head), dtype=np.float32)[:, None] - _chin(head)
+    above = np.clip(0.5 - below / (_AROUND * len(head)), 0, 1)
     return np.maximum(_grown(head, _AROUND), _grown(head, _FAR) * above)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 from fewshot_heads.landmarks.geometry import Crop
+from fewshot_heads.matte import person
 
-_FEATHER = 0.10  # width of the seam, as a share of the crop's side
+_FEATHER = 0.10  # width of the seam, as a share of the crop's side, where a person crosses it
+_NARROW = 0.02  # and where background does, which stays: hair that ends just inside the crop must not be feathered away
 _MATCH_SIZE = 32  # colour differences are measured and spread at this resolution
 _MATCH_LIMIT = 12.0  # 8-bit levels; more than that is a head that moved, not a colour that drifted
 
@@ -28,8 +32,9 @@ class Paster:
         self._original = crop.cut(picture).astype(np.float32)
         # An edge of the crop that is also the picture's edge has nothing to be blended into.
         open_sides = (left > 0, top > 0, right < width, bottom < height)
-        self._alpha = _feather(self._size, open_sides)[self._part][..., None]
-        seam = 1 - _feather((_MATCH_SIZE, _MATCH_SIZE), open_sides, wide=1.5)
+        cut = cv2.resize(crop.cut(picture), self._size, interpolation=cv2.INTER_AREA)
+        self._alpha = _feather(self._size, open_sides, _widths(person(cut)))[self._part][..., None]
+        seam = 1 - _feather((_MATCH_SIZE, _MATCH_SIZE), open_sides, [np.full(_MATCH_SIZE, 1.5 * _FEATHER)] * 4)
         self._seam = (seam * (1 - seam) * 4)[..., None] if seam.any() else None
 
     def paste(self, frame: np.ndarray) -> np.ndarray:
@@ -58,13 +63,28 @@ def _small(image: np.ndarray) -> np.ndarray:
     return cv2.resize(image, (_MATCH_SIZE, _MATCH_SIZE), interpolation=cv2.INTER_AREA)
 
 
-def _feather(size: tuple[int, int], open_sides: tuple[bool, bool, bool, bool], wide: float = 1.0) -> np.ndarray:
-    """float32 [h, w]: 1 inside, smoothly to 0 at the open sides (left, top, right, bottom)."""
-    ramps = []
-    for length, first, last in ((size[0], open_sides[0], open_sides[2]), (size[1], open_sides[1], open_sides[3])):
-        place = (np.arange(length) + 0.5) / length
-        from_first = np.clip(place / (_FEATHER * wide), 0, 1) if first else np.ones(length)
-        from_last = np.clip((1 - place) / (_FEATHER * wide), 0, 1) if last else np.ones(length)
-        ramps.append(from_first * from_last)
-    alpha = np.outer(ramps[1], ramps[0])
+def _widths(matte: np.ndarray) -> list[np.ndarray]:
+    """Of the seam at the left, top, right and bottom of a matte [h, w], for each pixel along that side."""
+    height, width = matte.shape
+    across, along = round(_NARROW * width) + 1, round(_NARROW * height) + 1
+    edges = matte[:, :across].max(1), matte[:along].max(0), matte[:, -across:].max(1), matte[-along:].max(0)
+    return [_NARROW + (_FEATHER - _NARROW) * _blurred(edge, _FEATHER / 2 * len(edge)) for edge in edges]
+
+
+def _blurred(line: np.ndarray, sigma: float) -> np.ndarray:
+    return cv2.GaussianBlur(line[None], (0, 0), sigma)[0]
+
+
+def _feather(
+    size: tuple[int, int], open_sides: tuple[bool, bool, bool, bool], widths: Sequence[np.ndarray]
+) -> np.ndarray:
+    """float32 [h, w]: 1 inside, smoothly to 0 at the open sides (left, top, right, bottom) over their widths."""
+    x, y = ((np.arange(length) + 0.5) / length for length in size)
+    ways = (x[None], y[:, None], 1 - x[None], 1 - y[:, None])
+    left, top, right, bottom = widths
+    shares = (left[:, None], top[None], right[:, None], bottom[None])
+    alpha = np.ones(size[::-1])
+    for is_open, way, share in zip(open_sides, ways, shares, strict=True):
+        if is_open:
+            alpha *= np.clip(way / share, 0, 1)
     return (alpha * alpha * (3 - 2 * alpha)).astype(np.float32)

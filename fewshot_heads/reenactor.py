@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from fewshot_heads.backdrop import framed_alike
+from fewshot_heads.backdrop import framed_alike, raised
 from fewshot_heads.checkpoint import Checkpoint, load_checkpoint, pick_device
 from fewshot_heads.errors import BadInput, NoFaceFound, WeightsMismatch
 from fewshot_heads.head import Head
@@ -73,7 +73,7 @@ class Reenactor:
         _check("crop", crop, ("auto", "full"))
         images, faces, crops = zip(*(self._shot(each, i, face, crop) for i, each in enumerate(pictures)), strict=True)
         if crop == "auto":
-            crops = framed_alike(images, faces, crops)
+            crops = framed_alike(images, faces, crops) if len(images) > 1 else [raised(images[0], faces[0], crops[0])]
         side = max(min(crop.side, _TEXTURE_SIZES[1]) for crop in crops)
         resolution = max(int(np.ceil(side / 32)) * 32, _TEXTURE_SIZES[0])
         shots = list(zip(images, crops, strict=True))

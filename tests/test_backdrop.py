@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from fewshot_heads.backdrop import Backdrop, blended, covered, filled, framed_alike, same_scene
+from fewshot_heads.backdrop import Backdrop, blended, covered, filled, framed_alike, raised, same_scene
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.geometry import MEAN_HEAD, Crop
 from fewshot_heads.landmarks.stickman import draw_head
+from fewshot_heads.matte import person
 from fewshot_heads.models.texture import identity_grid, resize_flow, sample
 
 SIZE = 128
@@ -257,3 +258,21 @@ def test_hair_is_a_person_about_a_head_or_above_the_chin(wall):
     _, shares, _ = backdrop.behind(torch.from_numpy(points + np.float32([40, 0]))[None])
     guessed = shares[0, -1, 0].numpy()
     assert guessed[40:60, 60:68].min() > 0.9 and guessed[105:].max() < 0.01
+
+
+def test_a_crop_is_raised_for_hair_as_far_as_the_picture_goes(reenactor, mona):
+    face = reenactor.detectors[0].detect(mona)[0]
+    crop = Crop.around([face], 256)
+    up = raised(mona, face, crop)
+    assert (up.left, up.side, up.size) == (
+        crop.left,
+        crop.side,
+        crop.size,
+    ) and 0 < crop.top - up.top <= 0.12 * crop.side
+    above = person(up.cut(mona))[:4]
+    assert above.max() < 0.1 < person(crop.cut(mona))[:4].max()
+    cut = mona[int(crop.top) + 3 :]
+    lower = Crop(crop.left, -3, crop.side, crop.size)
+    assert raised(cut, face.moved(np.float32([0, crop.top + 3])), lower) == lower
+    enough = Crop(crop.left, crop.top - 0.2 * crop.side, crop.side, crop.size)
+    assert raised(mona, face, enough) == enough
