@@ -22,7 +22,11 @@ from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.texture import carrying_flow, resize_flow, sample
 
 _BLEND_SHARPNESS = 0.005  # pose distance over which one of several pictures gives way to another
-_SKIN = np.array([1.251, 0.933, 0.801])  # mean colour of the training faces, over its own mean
+# The colours of the training faces: logarithms of red, green and blue over their mean. On average, how they go with the
+# logarithm of a face's brightness (about 117 levels), and what turns what is left into standard deviations.
+_SKIN, _DARKER, _LEVEL = np.array([0.248, -0.049, -0.200]), np.array([-0.169, 0.027, 0.142]), np.log(117)
+_DEVIATIONS = np.array([[-4.2, -0.8, 5.1], [-9.7, 15.2, -5.5]])
+_USUAL, _UNUSUAL = 1.5, 3.5  # deviations up to which a colour is a person's own, and from which it is the picture's
 _GREY = 0.04  # spread of a face's mean colour over its brightness, below which the picture has no colours
 _IN_USE = 2  # pictures blended in one frame, at most
 _SPAN = 1.5  # crops: how much of a lone picture may come into view, with hair and shoulders, when the head leans
@@ -137,15 +141,20 @@ def _seated(still: Tensor, seat: Tensor | None) -> Tensor:
 def _palette(image: np.ndarray, points: np.ndarray) -> np.ndarray:
     """[3, 3] that brings paint, made for photographs in colour, to the colours of the face in image.
 
-    Gains of the channels (von Kries), for a painting under yellow varnish would otherwise get teeth of another world;
-    for a face without colour the mean of the channels, for the gains that turn skin grey would turn teeth blue.
+    Gains of the channels (von Kries), for a painting under yellow varnish would otherwise get teeth of another world.
+    Only so far as no skin has such a colour: teeth are white in a dark face too. For a face without colour the mean of
+    the channels, for the gains that turn skin grey would turn teeth blue.
     """
     face = np.zeros(image.shape[:2], np.uint8)
     cv2.fillConvexPoly(face, cv2.convexHull(points[:48].round().astype(np.int32)), 1)
     if not face.any():
         return np.eye(3)
     colour = image[face > 0].mean(0) + 1
-    colour /= colour.mean()
-    if np.ptp(colour) < _GREY:
+    if np.ptp(colour) < _GREY * colour.mean():
         return np.full((3, 3), 1 / 3)
-    return np.diag(np.clip(colour / _SKIN, 0.5, 2.0))
+    level = np.log(colour).mean()
+    cast = np.log(colour) - level - _SKIN
+    unusual = np.linalg.norm(_DEVIATIONS @ (cast - _DARKER * (level - _LEVEL)))
+    share = np.clip((unusual - _USUAL) / (_UNUSUAL - _USUAL), 0, 1)
+    gains = np.exp(share * cast)
+    return np.diag(np.clip(gains / gains.mean(), 0.5, 2.0))
