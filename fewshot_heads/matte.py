@@ -5,6 +5,7 @@ The network ships in the package (Google, Apache-2.0; see NOTICE), so nothing is
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,13 +24,14 @@ def person(picture: np.ndarray) -> np.ndarray:
     import mediapipe as mp
 
     image = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(picture))
-    seen = _segmenter().segment(image)  # named, for `numpy_view` does not keep its memory
+    seen = _segmenter(os.getpid()).segment(image)  # named, for `numpy_view` does not keep its memory
     mask = seen.confidence_masks[0].numpy_view().reshape(picture.shape[:2])
     return np.nan_to_num(mask).clip(0, 1)
 
 
-@lru_cache(maxsize=1)
-def _segmenter():
+@lru_cache(maxsize=None)  # never given up: closing the parent's would hang too
+def _segmenter(process: int):
+    """One for each process: a forked one, such as a data loader's worker, has not the threads of its parent's."""
     with quiet_stderr():
         from mediapipe.tasks.python import BaseOptions, vision
 
