@@ -6,7 +6,7 @@ The network ships in the package (Google, Apache-2.0; see NOTICE), so nothing is
 from __future__ import annotations
 
 import os
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ def person(picture: np.ndarray) -> np.ndarray:
     return np.nan_to_num(mask).clip(0, 1)
 
 
-@lru_cache(maxsize=None)  # never given up: closing the parent's would hang too
+@cache  # never given up: closing the parent's would hang too
 def _segmenter(process: int):
     """One for each process: a forked one, such as a data loader's worker, has not the threads of its parent's."""
     with quiet_stderr():
