@@ -4,6 +4,7 @@ where none does."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -63,11 +64,11 @@ class Backdrop:
     def plate(self, images: Tensor) -> Tensor:
         """Of all pictures [K, 3, R, R] their mean without heads [3, R, R]; filled in where all have theirs."""
         shares = _at(self._clear / self._clear.sum(0).clamp_min(_LEAST), images)
-        mean, person = torch.zeros_like(images[0]), torch.zeros_like(shares[0])
+        mean, clothes = torch.zeros_like(images[0]), torch.zeros_like(shares[0])
         for number, share, matte in zip(self.scene, shares, _at(self._people, images), strict=True):
             mean += images[number] * share
-            person += matte * share
-        return filled(mean, self._seen[0], person)
+            clothes += matte * share
+        return filled(mean, self._seen[0], clothes)
 
     def behind(self, driver: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """For driver's control points [B, N, 2] (pixels): which of the K pictures are in use [B, T], their shares of
@@ -190,12 +191,11 @@ def raised(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
     """The crop of a picture uint8 [H, W, 3], higher by what its hair or hat needs above it, as far as the picture goes:
     what lies outside of a crop does not move."""
     most = min(_RAISE * crop.side, max(crop.top, 0.0))
-    high = Crop(crop.left, crop.top - most, crop.side, crop.size)
-    left, top, right, _ = np.clip(high.to_crop(face).box, 0, crop.size - 1).astype(int)
-    bare = (person(high.cut(image))[:top, left:right] < 0.5).all(1)
-    hair_top = int(np.flatnonzero(bare).max(initial=-1)) + 1
-    return Crop(crop.left, crop.top - round(min(most, max(0.0, most + (_ROOM - hair_top / crop.size) * crop.side))),
-                crop.side, crop.size)  # fmt: skip
+    highest = replace(crop, top=crop.top - most)
+    left, top, right, _ = np.clip(highest.to_crop(face).box, 0, crop.size - 1).astype(int)
+    bare = (person(highest.cut(image))[:top, left:right] < 0.5).all(1)
+    room = (int(np.flatnonzero(bare).max(initial=-1)) + 1) / crop.size * crop.side
+    return replace(crop, top=crop.top - round(np.clip(most + _ROOM * crop.side - room, 0, most)))
 
 
 def _zone(head: np.ndarray) -> np.ndarray:
