@@ -113,7 +113,7 @@ def test_a_tuned_head_is_saved_loaded_and_animated(reenactor, head, tmp_path):
     def frame(of):
         return next(iter(reenactor.animate(of, motion, "absolute", paste_back=False, crop="full"))).astype(float)
 
-    assert np.abs(frame(tuned) - frame(head)).mean() > 0.5, "tuning shows"
+    assert np.abs(frame(tuned) - frame(head)).mean() > 0.3, "tuning shows"
     assert np.abs(frame(tuned) - frame(loaded)).mean() < 0.2, "half precision on disk does not"
 
 
