@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewshot_heads.landmarks import N_POINTS, Landmarks
-from fewshot_heads.landmarks.geometry import Crop, control_points
+from fewshot_heads.landmarks.geometry import CROP_RISE, Crop, control_points
 from fewshot_heads.landmarks.stickman import draw_head
 from fewshot_heads.matte import person
 from fewshot_heads.models.texture import resize_flow, sample
@@ -64,8 +64,10 @@ class Backdrop:
     def plate(self, images: Tensor) -> Tensor:
         """Of all pictures [K, 3, R, R] their mean without heads [3, R, R]; filled in where all have theirs."""
         shares = _at(self._clear / self._clear.sum(0).clamp_min(_LEAST), images)
-        mean, clothes = torch.zeros_like(images[0]), torch.zeros_like(shares[0])
-        for number, share, matte in zip(self.scene, shares, _at(self._people, images), strict=True):
+        mattes = _at(self._people, images)
+        hidden = 1 - shares.sum(0)  # there the first stays as it is: a row that is all hat goes on as a hat
+        mean, clothes = images[0] * hidden, mattes[0] * hidden
+        for number, share, matte in zip(self.scene, shares, mattes, strict=True):
             mean += images[number] * share
             clothes += matte * share
         return filled(mean, self._seen[0], clothes)
@@ -198,6 +200,13 @@ def raised(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
     return replace(crop, top=crop.top - round(np.clip(most + _ROOM * crop.side - room, 0, most)))
 
 
+def lift(face: Landmarks, size: int) -> float:
+    """By how many pixels a crop in which a lone picture's face lies so has been `raised` above `Crop.around`."""
+    left, top, right, bottom = face.box
+    low = (top + bottom) / 2 - size / 2 - CROP_RISE * max(right - left, bottom - top)
+    return float(np.clip(low, 0, _RAISE * size)) if low > 1 else 0.0
+
+
 def _zone(head: np.ndarray) -> np.ndarray:
     """[S, S], 1 on a head and wherever its hair may be: about it, and farther out above the chin."""
     below = np.arange(len(head), dtype=np.float32)[:, None] - _chin(head)
@@ -214,4 +223,5 @@ def _grown(mask: np.ndarray, share: float) -> np.ndarray:
     """[S, S] wider by a share of S, with a soft edge."""
     # Not DIST_MASK_PRECISE, whose last bit depends on where the array lies in memory.
     away = cv2.distanceTransform((mask < 0.5).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    away = np.minimum(away, len(mask))  # it is without bounds where there is no mask at all
     return np.clip(2.5 - away * (2 / (share * len(mask))), 0, 1)

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from fewshot_heads.backdrop import lift
 from fewshot_heads.errors import BadInput
 from fewshot_heads.images import refused, whole_file
 from fewshot_heads.landmarks import Landmarks
@@ -45,6 +46,11 @@ class Head:
     crop: Crop
     generator: str
     tuned: Mapping[str, Tensor] | None = None
+
+    @property
+    def lift(self) -> float:
+        """By how many pixels of its crop that was raised for hair (`backdrop.raised`)."""
+        return lift(self.landmarks[0], self.crop.size) if len(self.landmarks) == 1 else 0.0
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:
         """Writes one `.safetensors` file; pictures inside it are lossless PNG. Raises OutputError."""

@@ -43,14 +43,18 @@ class Painter:
         self.generator, self.landmarks, self.size, self.device = generator, head.landmarks, size, device
         self.style = head.style.to(device)[None]
         pictures = to_tensor(head.textures)
-        self.images, self.large = _resized(pictures, size), _resized(pictures, resolution or pictures.shape[-1])
+        resolution = resolution or pictures.shape[-1]
+        self.images = self.large = _resized(pictures, size)
         palette = _palette(to_uint8(self.images[0]), head.landmarks[0].points)
         held = np.stack([control_points(face) for face in head.landmarks])
         people = np.stack([person(image) for image in to_uint8(self.images)])
         self.backdrop = Backdrop(to_uint8(self.images), held, people, device)
         self.palette = torch.from_numpy(palette.astype(np.float32)).to(device)
-        self.large, self.images = self.large.to(device), self.images.to(device)
-        self.plate, self.large_plate = (self.backdrop.plate(each) for each in (self.images, self.large))
+        self.images = self.large = self.images.to(device)
+        self.plate = self.large_plate = self.backdrop.plate(self.images)
+        if resolution != size:
+            self.large = _resized(pictures, resolution).to(device)
+            self.large_plate = self.backdrop.plate(self.large)
         self.carried, self.large_carried, self.span = self.images, self.large, 1.0
         if len(pictures) == 1 and generator.textured:  # of several, a head keeps only the first with its surroundings
             whole, self.span = to_tensor(surroundings(head))[None], _SPAN
@@ -102,8 +106,8 @@ class Painter:
         still = _seated(blended(self.images, self.plate, use, shares), seat)
         shown = [self.landmarks[i] for i in place[:, 0]]
         opened = [draw_opened(own, face, self.size) for own, face in zip(shown, faces, strict=True)]
-        heads = [covered(control_points(own), goal, self.size) for own, goal in zip(shown, held, strict=True)]
-        shut, head = (torch.from_numpy(np.stack(each)).to(still.device)[:, None] for each in (opened, heads))
+        hides = [covered(control_points(own), goal, self.size) for own, goal in zip(shown, held, strict=True)]
+        shut, head = (torch.from_numpy(np.stack(each)).to(still.device)[:, None] for each in (opened, hides))
         flows = flows.unflatten(0, (count, used)).to(still.device)
         images, mattes = (_picked(each, place) for each in (self.carried, self.mattes))
         texture = Texture(images, mattes, flows, weights, still, shut, head, _seated(only_heads, seat), self.span)
@@ -111,7 +115,7 @@ class Painter:
 
 
 def _picked(pictures: Tensor, place: Tensor) -> Tensor:
-    """Of pictures [K, 3, R, R] those at place [B, T]: [B, T, 3, R, R]; no copies of a lone one."""
+    """Of pictures or mattes [K, C, R, R] those at place [B, T]: [B, T, C, R, R]; no copies of a lone one."""
     return pictures.expand(len(place), 1, -1, -1, -1) if len(pictures) == 1 else pictures[place]
 
 

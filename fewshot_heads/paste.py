@@ -29,11 +29,12 @@ class Paster:
         outer = (max(left, 0), max(top, 0), min(right, width), min(bottom, height))
         self._place = np.s_[outer[1] : outer[3], outer[0] : outer[2]]
         self._part = np.s_[outer[1] - top : outer[3] - top, outer[0] - left : outer[2] - left]
-        self._original = crop.cut(picture).astype(np.float32)
+        original = crop.cut(picture)
+        self._original = original.astype(np.float32)
         # An edge of the crop that is also the picture's edge has nothing to be blended into.
         open_sides = (left > 0, top > 0, right < width, bottom < height)
-        cut = cv2.resize(crop.cut(picture), self._size, interpolation=cv2.INTER_AREA)
-        self._alpha = _feather(self._size, open_sides, _widths(person(cut)))[self._part][..., None]
+        widths = _widths(person(original), self._size)
+        self._alpha = _feather(self._size, open_sides, widths)[self._part][..., None]
         seam = 1 - _feather((_MATCH_SIZE, _MATCH_SIZE), open_sides, [np.full(_MATCH_SIZE, 1.5 * _FEATHER)] * 4)
         self._seam = (seam * (1 - seam) * 4)[..., None] if seam.any() else None
 
@@ -63,16 +64,16 @@ def _small(image: np.ndarray) -> np.ndarray:
     return cv2.resize(image, (_MATCH_SIZE, _MATCH_SIZE), interpolation=cv2.INTER_AREA)
 
 
-def _widths(matte: np.ndarray) -> list[np.ndarray]:
-    """Of the seam at the left, top, right and bottom of a matte [h, w], for each pixel along that side."""
-    height, width = matte.shape
-    across, along = round(_NARROW * width) + 1, round(_NARROW * height) + 1
-    edges = matte[:, :across].max(1), matte[:along].max(0), matte[:, -across:].max(1), matte[-along:].max(0)
-    return [_NARROW + (_FEATHER - _NARROW) * _blurred(edge, _FEATHER / 2 * len(edge)) for edge in edges]
-
-
-def _blurred(line: np.ndarray, sigma: float) -> np.ndarray:
-    return cv2.GaussianBlur(line[None], (0, 0), sigma)[0]
+def _widths(matte: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
+    """Of the seam at the left, top, right and bottom, where a crop has the matte [S, S], for each pixel along that side
+    of its (width, height)."""
+    reach = round(_NARROW * len(matte)) + 1
+    edges = matte[:, :reach].max(1), matte[:reach].max(0), matte[:, -reach:].max(1), matte[-reach:].max(0)
+    widths = []
+    for edge, length in zip(edges, size[::-1] * 2, strict=True):
+        crossed = cv2.GaussianBlur(edge[None], (0, 0), _FEATHER / 2 * len(edge))
+        widths.append(_NARROW + (_FEATHER - _NARROW) * cv2.resize(crossed, (length, 1))[0])
+    return widths
 
 
 def _feather(

@@ -174,9 +174,8 @@ class Reenactor:
             driver = self.track(driver)
         if reference is not None and not 0 <= reference < len(driver):
             raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}")
-        faces = retarget(
-            head.landmarks[0], driver.cropped(self.size, crop == "full"), motion, pose, expression, reference, self.size
-        )
+        moves = driver.cropped(self.size, crop == "full", head.lift)
+        faces = retarget(head.landmarks[0], moves, motion, pose, expression, reference, self.size)
         return self._frames(head, faces, paste_back, batch)
 
     def _frames(self, head: Head, faces: list[Landmarks], paste_back: bool, batch: int) -> Iterator[np.ndarray]:

@@ -274,5 +274,13 @@ def test_a_crop_is_raised_for_hair_as_far_as_the_picture_goes(reenactor, mona):
     cut = mona[int(crop.top) + 3 :]
     lower = Crop(crop.left, -3, crop.side, crop.size)
     assert raised(cut, face.moved(np.float32([0, crop.top + 3])), lower) == lower
-    enough = Crop(crop.left, crop.top - 0.2 * crop.side, crop.side, crop.size)
-    assert raised(mona, face, enough) == enough
+    roomy = cv2.copyMakeBorder(mona, 100, 0, 0, 0, cv2.BORDER_REPLICATE)
+    enough = Crop(crop.left, crop.top + 100 - 40, crop.side, crop.size)
+    assert raised(roomy, face.moved(np.float32([0, -100])), enough) == enough
+
+
+def test_a_hat_as_wide_as_the_picture_goes_on_as_a_hat():
+    hat = np.full((SIZE, SIZE, 3), (200, 150, 20), np.uint8)
+    backdrop = Backdrop(hat[None], disc(64)[None], np.ones((1, SIZE, SIZE), np.float32), torch.device("cpu"))
+    plate = backdrop.plate(torch.from_numpy(hat).permute(2, 0, 1)[None].float())
+    assert (plate - plate[:, :1, :1]).abs().max() < 1

@@ -1,5 +1,8 @@
 """Which of a picture is person."""
 
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -41,3 +44,19 @@ def test_the_background_stays_where_a_head_goes(reenactor, mona):
         beside = free & (cv2.dilate(there, np.ones((31, 31))) > 0.5)
         assert beside.mean() > 0.02
         assert np.abs(frame.astype(int) - picture)[beside].mean() < 3
+
+
+FIRST_CALLS = """
+import sys, numpy as np
+from concurrent.futures import ThreadPoolExecutor
+from fewshot_heads import matte
+with ThreadPoolExecutor(4) as pool:
+    list(pool.map(matte.person, [np.zeros((64, 64, 3), np.uint8)] * 4))
+print(matte._segmenter.cache_info().misses, end="")
+print("heard", file=sys.stderr, end="")
+"""
+
+
+def test_threads_that_come_first_share_one_network_and_nothing_is_logged():
+    done = subprocess.run([sys.executable, "-c", FIRST_CALLS], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("1", "heard")

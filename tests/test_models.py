@@ -76,7 +76,7 @@ def test_the_generator_paints_without_a_texture():
 
 
 @pytest.mark.parametrize("share, wanted", [(0, "still"), (1, "carried"), (2, "paint")])
-def test_a_frame_is_made_of_the_layer_its_mask_names(share, wanted):
+def test_a_frame_is_made_of_the_layer_that_has_the_share(share, wanted):
     shown = texture(64, pictures=2)
     shares = torch.zeros(2, 3, 64, 64)
     shares[:, share] = 1

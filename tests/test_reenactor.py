@@ -224,3 +224,12 @@ def test_paint_takes_the_cast_of_a_painting_and_none_of_a_dark_face(mona, reenac
     red, green, blue = gains((150, 105, 40))  # old varnish
     assert red > 1.05 and blue < 0.7
     np.testing.assert_allclose(_palette(np.full_like(mona, 90), points), 1 / 3)
+
+
+def test_absolute_motion_knows_that_a_crop_was_raised(reenactor, mona):
+    head = reenactor.embed([mona])
+    assert 1 < head.lift < 0.12 * reenactor.size
+    motion = reenactor.track([mona], smooth=0)
+    (frame,) = reenactor.animate(head, motion, "absolute")
+    assert np.abs(frame.astype(int) - mona).mean() < 1
+    assert reenactor.embed([mona, mona]).lift == 0

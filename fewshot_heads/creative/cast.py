@@ -54,7 +54,7 @@ class Acting:
         reference = None if self.reference == "auto" else int(self.reference)
         if reference is not None and not 0 <= reference < len(driver):
             raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}")
-        moves = driver.cropped(size)
+        moves = driver.cropped(size, lift=head.lift)
         return retarget(head.landmarks[0], moves, self.motion, self.pose, self.expression, reference, size)
 
 

@@ -151,7 +151,8 @@ def assemble(
     stickmen = {i: draw_stickman(face.points, size) for i, face in faces.items()}
     source, goal = faces[shots[shown]], change.face(landmarks[driver])
     opened = draw_opened(source, goal, size)
-    still, unseen = _behind(pictures[shots[0]], faces[shots[0]], goal)
+    mattes = {i: person(pictures[i]) for i in {shots[0], shots[shown]}}
+    still, unseen = _behind(pictures[shots[0]], faces[shots[0]], mattes[shots[0]], goal)
     return {
         "pictures": to_tensor(np.stack([pictures[i] for i in shots])),
         "stickmen": to_tensor(np.stack([stickmen[i] for i in shots])),
@@ -160,7 +161,7 @@ def assemble(
         "still": still,
         "unseen": unseen,
         "covered": torch.from_numpy(covered(control_points(source), control_points(goal), size))[None],
-        "matte": torch.from_numpy(person(pictures[shots[shown]]))[None],
+        "matte": torch.from_numpy(mattes[shots[shown]])[None],
         "driver": to_tensor(change.picture(clip.frames[driver])),
         "stickman": to_tensor(draw_stickman(goal.points, size)),
         "source_points": torch.from_numpy(carrying_points(source)),
@@ -171,10 +172,12 @@ def assemble(
     }
 
 
-def _behind(picture: np.ndarray, face: Landmarks, driver: Landmarks) -> tuple[torch.Tensor, torch.Tensor]:
+def _behind(
+    picture: np.ndarray, face: Landmarks, matte: np.ndarray, driver: Landmarks
+) -> tuple[torch.Tensor, torch.Tensor]:
     """[3, S, S]: what `Backdrop` knows from one picture; [1, S, S]: where it shows only a head."""
     own, goal = (control_points(each)[None] for each in (face, driver))
-    backdrop = Backdrop(picture[None], own, person(picture)[None], torch.device("cpu"))
+    backdrop = Backdrop(picture[None], own, matte[None], torch.device("cpu"))
     images = to_tensor(picture[None])
     use, shares, unseen = backdrop.behind(torch.from_numpy(goal))
     return blended(images, backdrop.plate(images), use, shares)[0], unseen[0]

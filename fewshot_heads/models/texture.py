@@ -74,11 +74,13 @@ def tps_flow(
 def _solved(system: Tensor, target: Tensor) -> Tensor:
     """The solution [B, N, 2] of systems [B, N, N].
 
-    On one thread: on two, torch's LAPACK (MKL, of 2.13) was seen to wait for itself for ever in a batch of 254 x 254.
-    Numpy's is no way out: its idle threads take torch's cores away for a third of the frame. And mps cannot solve it
-    with torch 2.6.
+    On the CPU on one thread. On two, torch's LAPACK (MKL, of 2.13) was seen to wait for itself for ever in a batch of
+    254 x 254; numpy's is no way out, its idle threads take torch's cores away for a third of the frame. (The number is
+    the process's: a thread that first meets torch during a solve keeps to one.) And mps cannot solve it with torch 2.6.
     """
     device, threads = system.device, torch.get_num_threads()
+    if device.type == "cuda":
+        return torch.linalg.solve(system, target)
     if device.type == "mps":
         system, target = system.cpu(), target.cpu()
     torch.set_num_threads(1)
