@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -32,6 +32,18 @@ _IN_USE = 2  # pictures blended in one frame, at most
 _SPAN = 1.5  # crops: how much of a lone picture may come into view, with hair and shoulders, when the head leans
 
 
+class _Pictures(NamedTuple):
+    """A head's pictures at one resolution R.
+
+    shown [K, 3, R, R]: the crops; carried [K, 3, W, W]: what moves of them, W = span * R; plate [3, R, R]: what is
+    behind all heads.
+    """
+
+    shown: Tensor
+    carried: Tensor
+    plate: Tensor
+
+
 class Painter:
     """Paints frames of one head.
 
@@ -42,26 +54,26 @@ class Painter:
     def __init__(self, head: Head, generator: Any, size: int, device: torch.device, resolution: int | None = None):
         self.generator, self.landmarks, self.size, self.device = generator, head.landmarks, size, device
         self.style = head.style.to(device)[None]
-        pictures = to_tensor(head.textures)
-        resolution = resolution or pictures.shape[-1]
-        self.images = self.large = _resized(pictures, size)
-        palette = _palette(to_uint8(self.images[0]), head.landmarks[0].points)
-        held = np.stack([control_points(face) for face in head.landmarks])
-        people = np.stack([person(image) for image in to_uint8(self.images)])
-        self.backdrop = Backdrop(to_uint8(self.images), held, people, device)
+        pictures, held = to_tensor(head.textures), np.stack([control_points(face) for face in head.landmarks])
+        images = to_uint8(_resized(pictures, size))
+        people = np.stack([person(image) for image in images])
+        self.backdrop = Backdrop(images, held, people, device)
+        palette = _palette(images[0], head.landmarks[0].points)
         self.palette = torch.from_numpy(palette.astype(np.float32)).to(device)
-        self.images = self.large = self.images.to(device)
-        self.plate = self.large_plate = self.backdrop.plate(self.images)
-        if resolution != size:
-            self.large = _resized(pictures, resolution).to(device)
-            self.large_plate = self.backdrop.plate(self.large)
-        self.carried, self.large_carried, self.span = self.images, self.large, 1.0
+        whole, self.span = pictures, 1.0
         if len(pictures) == 1 and generator.textured:  # of several, a head keeps only the first with its surroundings
             whole, self.span = to_tensor(surroundings(head))[None], _SPAN
-            sizes = (round(each.shape[-1] * _SPAN) for each in (self.images, self.large))
-            self.carried, self.large_carried = (_resized(whole, each).to(device) for each in sizes)
-            people = np.stack([person(image) for image in to_uint8(self.carried)])
+            people = np.stack([person(image) for image in to_uint8(_resized(whole, round(size * _SPAN)))])
         self.mattes = torch.from_numpy(people)[:, None].to(device)
+
+        def at(side: int) -> _Pictures:
+            shown = _resized(pictures, side).to(device)
+            carried = shown if whole is pictures else _resized(whole, round(side * self.span)).to(device)
+            return _Pictures(shown, carried, self.backdrop.plate(shown))
+
+        resolution = resolution or pictures.shape[-1]
+        self.small = at(size)
+        self.large = self.small if resolution == size else at(resolution)
         # On the CPU: the spline's system is small, and its points come from there.
         self.points = torch.from_numpy(np.stack([carrying_points(face) for face in head.landmarks]))
 
@@ -82,9 +94,9 @@ class Painter:
         texture, place, behind = self._texture(faces, seat)
         layers = self.generator.layers(stickmen, style, texture)
         layers = layers._replace(paint=torch.einsum("ij,bjhw->bihw", self.palette, layers.paint + 1) - 1)
-        if large and self.large is not self.images:
-            still = blended(self.large, self.large_plate, *behind)
-            texture = texture._replace(images=_picked(self.large_carried, place), still=_seated(still, seat))
+        if large and self.large is not self.small:
+            still = blended(self.large.shown, self.large.plate, *behind)
+            texture = texture._replace(images=_picked(self.large.carried, place), still=_seated(still, seat))
         return layers.compose(texture)
 
     def _texture(
@@ -103,13 +115,13 @@ class Painter:
         used = place.shape[1]
         driver = driver[:, None].expand(-1, used, -1, -1)
         flows = carrying_flow(source.flatten(0, 1), driver.flatten(0, 1), self.size)
-        still = _seated(blended(self.images, self.plate, use, shares), seat)
+        still = _seated(blended(self.small.shown, self.small.plate, use, shares), seat)
         shown = [self.landmarks[i] for i in place[:, 0]]
         opened = [draw_opened(own, face, self.size) for own, face in zip(shown, faces, strict=True)]
         hides = [covered(control_points(own), goal, self.size) for own, goal in zip(shown, held, strict=True)]
         shut, head = (torch.from_numpy(np.stack(each)).to(still.device)[:, None] for each in (opened, hides))
         flows = flows.unflatten(0, (count, used)).to(still.device)
-        images, mattes = (_picked(each, place) for each in (self.carried, self.mattes))
+        images, mattes = (_picked(each, place) for each in (self.small.carried, self.mattes))
         texture = Texture(images, mattes, flows, weights, still, shut, head, _seated(only_heads, seat), self.span)
         return texture, place, (use, shares)
 

@@ -139,7 +139,7 @@ def test_the_surroundings_of_a_crop_hold_its_texture_in_their_middle(reenactor, 
 
 def test_of_several_pictures_the_crops_are_all_there_is(reenactor, mona):
     painter = Painter(reenactor.embed([mona, mona]), reenactor.networks.generator, reenactor.size, reenactor.device)
-    assert painter.span == 1 and painter.carried.shape == painter.images.shape
+    assert painter.span == 1 and painter.small.carried.shape == painter.small.shown.shape
 
 
 def test_options_that_do_not_exist_are_named(reenactor, head, motion, mona):

@@ -107,7 +107,7 @@ class Cast:
         if not self.generator.textured:
             return to_uint8(self.painters[0].compose(faces, styles, large=False))
         inside = torch.from_numpy(np.stack([_features(face, self.size) for face in faces]))[:, None].to(self.device)
-        side = self.painters[0].large.shape[-1]
+        side = self.painters[0].large.shown.shape[-1]
         inside = F.interpolate(inside, (side, side), mode="bilinear", align_corners=False)
         result: Tensor | float = 0.0
         for k in np.flatnonzero((weights + around).any(0)):
