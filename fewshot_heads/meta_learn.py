@@ -5,6 +5,7 @@ python -m fewshot_heads.meta_learn DATA -o RUN
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from fewshot_heads.cli import make_parser, run, split_overrides
 from fewshot_heads.config import plain
 from fewshot_heads.errors import BadInput, UsageError, WeightsMismatch
 
+_log = logging.getLogger(__name__)
 _UNSEEN = 8  # episodes of held-out frames in the grids
 
 
@@ -45,11 +47,17 @@ def _meta_learn(inputs: Sequence[str], out: Path) -> Path:
     from fewshot_heads.datasets.clips import Clip, hold_out
     from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings
     from fewshot_heads.datasets.shards import open_shards
+    from fewshot_heads.landmarks import N_POINTS
     from fewshot_heads.runs import train
     from fewshot_heads.training import Optim, Training
 
     wanted, share = {str(name) for name in data.pop("identities")}, data.pop("hold_out")
-    clips: list[Clip] = [clip for root in roots for clip in open_shards(root) if not wanted or clip.identity in wanted]
+    clips: list[Clip] = []
+    for root in roots:
+        first, *rest = open_shards(root)
+        if first.landmarks.shape[1] == N_POINTS:
+            _log.warning("%s: has no skin between the landmarks, which carries faces; see docs/training.md", root)
+        clips += [clip for clip in (first, *rest) if not wanted or clip.identity in wanted]
     if not clips:
         raise BadInput(f"{', '.join(roots)}: no footage of {', '.join(sorted(wanted))}; see its index.jsonl")
     clips, kept = hold_out(clips, share)

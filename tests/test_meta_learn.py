@@ -11,6 +11,7 @@ from fewshot_heads.checkpoint import load_checkpoint, load_critic
 from fewshot_heads.config import plain
 from fewshot_heads.datasets.shard_writer import Sample, ShardWriter, encode
 from fewshot_heads.datasets.shards import INDEX
+from fewshot_heads.landmarks import N_POINTS
 from fewshot_heads.meta_learn import main
 from tests.footage import mona_footage
 
@@ -20,12 +21,16 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
     """Two people of five frames in one shard."""
-    folder = tmp_path_factory.mktemp("prepared")
+    return pack(tmp_path_factory.mktemp("prepared"))
+
+
+def pack(folder, points=None):
+    """points: how many of each face are kept, None is all."""
     rows = []
     with ShardWriter(folder, folder, "train", 1 << 20) as shards:
         for clip in mona_footage():
             jpegs = [cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes() for frame in clip.frames]
-            data, head = encode(clip.identity, Sample({"identity": clip.identity}, clip.landmarks, jpegs))
+            data, head = encode(clip.identity, Sample({"identity": clip.identity}, clip.landmarks[:, :points], jpegs))
             shard, offset = shards.add(data)
             facts = {"identity": clip.identity, "split": "train", "key": clip.identity, "kind": "video", "size": 128}
             place = {"shard": shard, "offset": offset, "length": len(data), "head": head, "frames": len(jpegs)}
@@ -50,6 +55,15 @@ def test_the_command_trains_and_its_weights_load(prepared, tmp_path, capsys):
     grid = read_image(tmp_path / "run" / "grid_000004.jpg")
     assert grid.shape == (4 * 128, 8 * 128, 3)
     assert np.ptp(grid) > 50
+
+
+def test_data_without_the_skin_between_the_landmarks_is_named(prepared, tmp_path, caplog):
+    before = pack(tmp_path, N_POINTS)
+    assert learn(before, "-o", tmp_path / "run", "steps=1", "data.k_shot=1") == 0
+    assert f"{before}: has no skin between the landmarks" in caplog.text
+    caplog.clear()
+    assert learn(prepared, "-o", tmp_path / "other", "steps=1", "data.k_shot=1") == 0
+    assert "skin" not in caplog.text
 
 
 def test_the_shipped_weights_are_where_a_run_of_their_preset_starts():
