@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from fewshot_heads.backdrop import lift
 from fewshot_heads.errors import BadInput
+from fewshot_heads.framing import lift
 from fewshot_heads.images import refused, whole_file
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import Crop
@@ -49,7 +49,7 @@ class Head:
 
     @property
     def lift(self) -> float:
-        """By how many pixels of its crop that was raised for hair (`backdrop.raised`)."""
+        """By how many pixels of its crop that was raised for hair (`framing.raised`)."""
         return lift(self.landmarks[0], self.crop.size) if len(self.landmarks) == 1 else 0.0
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fewshot_heads.landmarks.mediapipe import at_exit, quiet_stderr
+from fewshot_heads.landmarks.mediapipe import at_exit, quiet_stderr, to_mediapipe
 
 _lock = threading.Lock()
 MODEL = Path(__file__).parent / "weights" / "selfie_segmentation.tflite"
@@ -24,12 +24,9 @@ def person(picture: np.ndarray) -> np.ndarray:
     The network sees 256 x 256: 12 ms on one core for a picture of that size. Where it cannot tell, as in Van Gogh's,
     all is person.
     """
-    import mediapipe as mp
-
-    image = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(picture))
     with _lock:  # or threads that come first together would each make one
         segmenter = _segmenter(os.getpid())
-    seen = segmenter.segment(image)  # named, for `numpy_view` does not keep its memory
+    seen = segmenter.segment(to_mediapipe(picture))  # named, for `numpy_view` does not keep its memory
     mask = seen.confidence_masks[0].numpy_view().reshape(picture.shape[:2])
     return np.nan_to_num(mask).clip(0, 1)
 
@@ -37,16 +34,13 @@ def person(picture: np.ndarray) -> np.ndarray:
 @cache  # never given up: closing the parent's would hang too
 def _segmenter(process: int):
     """One for each process: a forked one, such as a data loader's worker, has not the threads of its parent's."""
-    os.environ.setdefault("GLOG_minloglevel", "2")
     with quiet_stderr():
-        import mediapipe as mp
         from mediapipe.tasks.python import BaseOptions, vision
 
         options = vision.ImageSegmenterOptions(
             base_options=BaseOptions(model_asset_buffer=MODEL.read_bytes()), output_confidence_masks=True
         )
         segmenter = vision.ImageSegmenter.create_from_options(options)
-        nothing = np.zeros((64, 64, 3), np.uint8)  # the first call logs too
-        segmenter.segment(mp.Image(image_format=mp.ImageFormat.SRGB, data=nothing))
+        segmenter.segment(to_mediapipe(np.zeros((64, 64, 3), np.uint8)))  # the first call logs too
     at_exit(segmenter.close)
     return segmenter

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from fewshot_heads.backdrop import framed_alike, raised
 from fewshot_heads.checkpoint import Checkpoint, load_checkpoint, pick_device
 from fewshot_heads.errors import BadInput, NoFaceFound, WeightsMismatch
+from fewshot_heads.framing import framed_alike, raised
 from fewshot_heads.head import Head
 from fewshot_heads.images import read_image, to_tensor
 from fewshot_heads.landmarks import Detector, Landmarks, detectors

@@ -5,11 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from fewshot_heads.backdrop import Backdrop, blended, covered, filled, framed_alike, raised, same_scene
-from fewshot_heads.landmarks import N_POINTS, Landmarks
-from fewshot_heads.landmarks.geometry import MEAN_HEAD, Crop
+from fewshot_heads.backdrop import Backdrop, blended, covered, filled, same_scene
+from fewshot_heads.landmarks import N_POINTS
 from fewshot_heads.landmarks.stickman import draw_head
-from fewshot_heads.matte import person
 from fewshot_heads.models.texture import identity_grid, resize_flow, sample
 
 SIZE = 128
@@ -91,8 +89,7 @@ def test_a_head_that_is_brought_elsewhere_leaves_no_ghost(wall):
 def test_what_a_head_hides_need_not_be_guessed(wall):
     picture, points = before(wall, disc(40)), disc(40)
     _, guessed, _ = behind([picture], [points], points)
-    assert guessed[draw_head(points[:N_POINTS], SIZE) > 0.99].max() < 0.01
-    assert guessed[draw_head(points, SIZE) < 0.01].max() < 0.01
+    assert guessed.max() < 0.3 and guessed[draw_head(points, SIZE) > 0.99].max() < 0.01
 
 
 def test_a_narrow_strip_beside_a_head_is_stretched_and_says_little():
@@ -171,26 +168,6 @@ def test_heads_that_fill_their_pictures_say_nothing_of_the_place(wall):
     assert same_scene(np.stack([wall, wall]), np.stack([large, large])) == [0]
 
 
-def test_frames_of_one_video_share_a_crop_and_other_pictures_keep_theirs(driver_frames, mona, reenactor):
-    images = [driver_frames[0], driver_frames[-1], mona]
-    faces = [reenactor.detectors[0].detect(image)[0] for image in images]
-    crops = [Crop.around([face], 256) for face in faces]
-    first, second, other = framed_alike(images, faces, crops)
-    assert first == second == Crop.around(faces[:2], 256)
-    assert other == crops[2]
-    head = reenactor.embed(images[:2])
-    assert head.crop == first
-
-
-def test_a_head_that_wanders_is_not_made_small(wall):
-    """Six heads' widths between two places: a square for both would be too large."""
-    frame = np.repeat(np.repeat(wall, 2, axis=0), 8, axis=1)
-    face = Landmarks.from_array(np.array(MEAN_HEAD, float) * 50 + [800, 128, 0])
-    there = face.moved(np.array([-700.0, 0.0], np.float32), 1.0)
-    crops = [Crop.around([each], 256) for each in (face, there)]
-    assert framed_alike([frame, frame], [face, there], crops) == crops
-
-
 def test_hair_goes_with_the_head_once_that_has_gone_far(wall):
     points = disc(64)
     head = draw_head(points, SIZE)
@@ -236,18 +213,6 @@ def test_a_white_wall_is_no_scene_where_the_clothes_are_others(wall):
     assert same_scene(np.stack([portrait(20, 40, 160), portrait(165, 15, 25), portrait(22, 42, 158)]), heads) == [0, 2]
 
 
-def test_a_shared_crop_never_loses_a_face_or_cuts_one_off(wall):
-    frame = np.repeat(np.repeat(wall, 8, axis=0), 8, axis=1)
-    mean = np.array(MEAN_HEAD, float)
-    for odd in (mean * 200 + [512, 460, 0], mean * 40 + [900, 200, 0]):
-        faces = [Landmarks.from_array(points) for points in (odd, *[mean * 90 + [512, 512, 0]] * 7)]
-        crops = [Crop.around([each], 256) for each in faces]
-        for crop, each in zip(framed_alike([frame] * 8, faces, crops), faces, strict=True):
-            box = crop.to_crop(each).box
-            assert box.min() >= 0 and box.max() <= 256
-            assert np.ptp(box.reshape(2, 2), axis=0).max() < 256 / 1.5
-
-
 def test_hair_is_a_person_about_a_head_or_above_the_chin(wall):
     """A tall hat goes along; the shoulders far below stay."""
     points = disc(64, 70, 12)
@@ -258,25 +223,6 @@ def test_hair_is_a_person_about_a_head_or_above_the_chin(wall):
     _, shares, _ = backdrop.behind(torch.from_numpy(points + np.float32([40, 0]))[None])
     guessed = shares[0, -1, 0].numpy()
     assert guessed[40:60, 60:68].min() > 0.9 and guessed[105:].max() < 0.01
-
-
-def test_a_crop_is_raised_for_hair_as_far_as_the_picture_goes(reenactor, mona):
-    face = reenactor.detectors[0].detect(mona)[0]
-    crop = Crop.around([face], 256)
-    up = raised(mona, face, crop)
-    assert (up.left, up.side, up.size) == (
-        crop.left,
-        crop.side,
-        crop.size,
-    ) and 0 < crop.top - up.top <= 0.12 * crop.side
-    above = person(up.cut(mona))[:4]
-    assert above.max() < 0.1 < person(crop.cut(mona))[:4].max()
-    cut = mona[int(crop.top) + 3 :]
-    lower = Crop(crop.left, -3, crop.side, crop.size)
-    assert raised(cut, face.moved(np.float32([0, crop.top + 3])), lower) == lower
-    roomy = cv2.copyMakeBorder(mona, 100, 0, 0, 0, cv2.BORDER_REPLICATE)
-    enough = Crop(crop.left, crop.top + 100 - 40, crop.side, crop.size)
-    assert raised(roomy, face.moved(np.float32([0, -100])), enough) == enough
 
 
 def test_a_hat_as_wide_as_the_picture_goes_on_as_a_hat():

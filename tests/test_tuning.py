@@ -113,7 +113,9 @@ def test_a_tuned_head_is_saved_loaded_and_animated(reenactor, head, tmp_path):
     def frame(of):
         return next(iter(reenactor.animate(of, motion, "absolute", paste_back=False, crop="full"))).astype(float)
 
-    assert np.abs(frame(tuned) - frame(head)).mean() > 0.3, "tuning shows"
+    left, top, right, bottom = head.landmarks[0].box.astype(int)  # the background is no matter of tuning
+    face = np.s_[top:bottom, left:right]
+    assert np.abs(frame(tuned) - frame(head))[face].mean() > 0.5, "tuning shows"
     assert np.abs(frame(tuned) - frame(loaded)).mean() < 0.2, "half precision on disk does not"
 
 

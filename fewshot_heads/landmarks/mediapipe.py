@@ -54,7 +54,6 @@ class MediaPipeDetector:
     """
 
     def __init__(self, min_confidence: float = 0.4, max_faces: int = 6):
-        os.environ.setdefault("GLOG_minloglevel", "2")
         with quiet_stderr():
             from mediapipe.tasks.python import BaseOptions, vision
 
@@ -134,9 +133,7 @@ class MediaPipeDetector:
 
     @staticmethod
     def _seen(landmarker, image: np.ndarray):
-        import mediapipe as mp
-
-        return landmarker.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(image)))
+        return landmarker.detect(to_mediapipe(image))
 
     def _landmarks(self, seen, shape: tuple[int, ...]) -> list[Landmarks]:
         """In MediaPipe's order."""
@@ -171,6 +168,13 @@ def _apart(a: Landmarks, b: Landmarks) -> bool:
     return bool(np.linalg.norm(centres) > 0.5 * max(a.size, b.size))
 
 
+def to_mediapipe(image: np.ndarray):
+    """uint8 [H, W, 3] as MediaPipe's networks take it."""
+    import mediapipe as mp
+
+    return mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(image))
+
+
 def at_exit(function: Callable[[], None]) -> None:
     """MediaPipe closes through a thread pool, which is gone by the time of `atexit` (it would complain on stderr).
 
@@ -183,6 +187,7 @@ def at_exit(function: Callable[[], None]) -> None:
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
     """MediaPipe's C++ logs go straight to file descriptor 2; a user has no use for them."""
+    os.environ.setdefault("GLOG_minloglevel", "2")
     saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(null, 2)
