@@ -63,7 +63,7 @@ def _animate(arguments: argparse.Namespace) -> Path:
     else:
         head = reenactor.embed(sources, config["face"])
     motion = tracked(reenactor, driver, config)
-    options = {key: config[key] for key in ("motion", "pose", "expression", "paste_back", "batch")}
+    options = {key: config[key] for key in ("motion", "pose", "expression", "paste_back", "batch", "mouth")}
     reference = None if config["reference"] == "auto" else int(config["reference"])
     results = reenactor.animate(head, motion, reference=reference, **options)
     if config["side_by_side"]:

@@ -5,29 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from fewshot_heads.backdrop import Backdrop, blended, covered
+from fewshot_heads.colours import face_colour, palette
 from fewshot_heads.head import Head
 from fewshot_heads.images import to_tensor, to_uint8
-from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks import INNER_LIPS, Landmarks
 from fewshot_heads.landmarks.geometry import Crop, carrying_points, control_points, pose_distance
-from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
+from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman, opened
 from fewshot_heads.matte import person
 from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.texture import carrying_flow, resize_flow, sample
+from fewshot_heads.mouth import Mouth
 
 _BLEND_SHARPNESS = 0.005  # pose distance over which one of several pictures gives way to another
-# The colours of the training faces: logarithms of red, green and blue over their mean. On average, how they go with the
-# logarithm of a face's brightness (about 117 levels), and what turns what is left into standard deviations.
-_SKIN, _DARKER, _LEVEL = np.array([0.248, -0.049, -0.200]), np.array([-0.169, 0.027, 0.142]), np.log(117)
-_DEVIATIONS = np.array([[-4.2, -0.8, 5.1], [-9.7, 15.2, -5.5]])
-_USUAL, _UNUSUAL = 1.5, 3.5  # deviations up to which a colour is a person's own, and from which it is the picture's
-_GREY = 0.04  # spread of a face's mean colour over its brightness, below which the picture has no colours
 _IN_USE = 2  # pictures blended in one frame, at most
 _SPAN = 1.5  # crops: how much of a lone picture may come into view, with hair and shoulders, when the head leans
 
@@ -58,8 +53,8 @@ class Painter:
         images = to_uint8(_resized(pictures, size))
         people = np.stack([person(image) for image in images])
         self.backdrop = Backdrop(images, held, people, device)
-        palette = _palette(images[0], head.landmarks[0].points)
-        self.palette = torch.from_numpy(palette.astype(np.float32)).to(device)
+        colour = face_colour(images[0], head.landmarks[0].points)
+        self.palette, self.brightness = palette(colour), float(colour.mean())
         whole, self.span = pictures, 1.0
         if len(pictures) == 1 and generator.textured:  # of several, a head keeps only the first with its surroundings
             whole, self.span = to_tensor(surroundings(head))[None], _SPAN
@@ -78,9 +73,21 @@ class Painter:
         self.points = torch.from_numpy(np.stack([carrying_points(face) for face in head.landmarks]))
 
     @torch.inference_mode()
-    def paint(self, faces: Sequence[Landmarks], large: bool) -> np.ndarray:
-        """Frames uint8 [B, R, R, 3] for landmarks in pixels of the crop; large: at the textures' resolution."""
-        return to_uint8(self.compose(faces, self.style.expand(len(faces), -1), large))
+    def paint(self, faces: Sequence[Landmarks], large: bool, mouths: Sequence[Mouth] | None = None) -> np.ndarray:
+        """Frames uint8 [B, R, R, 3] for landmarks in pixels of the crop; large: at the textures' resolution.
+
+        mouths: whose inside shows in each frame where the picture's own is shut; None leaves it to the generator.
+        """
+        frames = to_uint8(self.compose(faces, self.style.expand(len(faces), -1), large))
+        for i, (face, mouth) in enumerate(zip(faces, mouths or (), strict=False)):
+            there = face.moved(np.zeros(2, np.float32), frames.shape[1] / self.size)
+            frames[i] = mouth.between(frames[i], there, self.opened(face), self.palette, self.brightness)
+        return frames
+
+    def opened(self, face: Landmarks) -> float:
+        """How far a face opens a mouth that is shut in the picture nearest to it, 0 to 1."""
+        nearest = min(self.landmarks, key=lambda own: pose_distance(own, face))
+        return opened(nearest, face, INNER_LIPS)
 
     @torch.inference_mode()
     def compose(self, faces: Sequence[Landmarks], style: Tensor, large: bool, seat: Tensor | None = None) -> Tensor:
@@ -93,7 +100,8 @@ class Painter:
             return self.generator(stickmen, style)
         texture, place, behind = self._texture(faces, seat)
         layers = self.generator.layers(stickmen, style, texture)
-        layers = layers._replace(paint=torch.einsum("ij,bjhw->bihw", self.palette, layers.paint + 1) - 1)
+        colours = torch.from_numpy(self.palette.astype(np.float32)).to(self.device)
+        layers = layers._replace(paint=torch.einsum("ij,bjhw->bihw", colours, layers.paint + 1) - 1)
         if large and self.large is not self.small:
             still = blended(self.large.shown, self.large.plate, *behind)
             texture = texture._replace(images=_picked(self.large.carried, place), still=_seated(still, seat))
@@ -152,25 +160,3 @@ def _resized(pictures: Tensor, size: int) -> Tensor:
 
 def _seated(still: Tensor, seat: Tensor | None) -> Tensor:
     return still if seat is None else sample(still, resize_flow(seat, still.shape[-1]))
-
-
-def _palette(image: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """[3, 3] that brings paint, made for photographs in colour, to the colours of the face in image.
-
-    Gains of the channels (von Kries), for a painting under yellow varnish would otherwise get teeth of another world.
-    Only so far as no skin has such a colour: teeth are white in a dark face too. For a face without colour the mean of
-    the channels, for the gains that turn skin grey would turn teeth blue.
-    """
-    face = np.zeros(image.shape[:2], np.uint8)
-    cv2.fillConvexPoly(face, cv2.convexHull(points[:48].round().astype(np.int32)), 1)
-    if not face.any():
-        return np.eye(3)
-    colour = image[face > 0].mean(0) + 1
-    if np.ptp(colour) < _GREY * colour.mean():
-        return np.full((3, 3), 1 / 3)
-    level = np.log(colour).mean()
-    cast = np.log(colour) - level - _SKIN
-    unusual = np.linalg.norm(_DEVIATIONS @ (cast - _DARKER * (level - _LEVEL)))
-    share = np.clip((unusual - _USUAL) / (_UNUSUAL - _USUAL), 0, 1)
-    gains = np.exp(share * cast)
-    return np.diag(np.clip(gains / gains.mean(), 0.5, 2.0))

@@ -21,6 +21,7 @@ from fewshot_heads.landmarks import Detector, Landmarks, detectors
 from fewshot_heads.landmarks.geometry import Crop
 from fewshot_heads.landmarks.retarget import retarget
 from fewshot_heads.landmarks.tracking import Motion, track
+from fewshot_heads.mouth import Mouth
 from fewshot_heads.painter import Painter, stickmen_of
 from fewshot_heads.paste import Paster
 from fewshot_heads.provenance import Provenance
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MOUTHS = ("driver", "painted")  # whose inside an opening mouth shows
 _TEXTURE_SIZES = (256, 768)  # pixels; crops are kept at their own resolution between these
 
 
@@ -156,6 +158,7 @@ class Reenactor:
         paste_back: bool = True,
         crop: str = "auto",
         batch: int = 4,
+        mouth: str = "driver",
     ) -> Iterator[np.ndarray]:
         """Frames of `head` moving as the driver does, lazily; uint8, the picture's size, or the crop's
         (`paste_back=False`: [size, size, 3]).
@@ -163,10 +166,13 @@ class Reenactor:
         driver: frames uint8 [H, W, 3], or their `Motion` from `track`.
         motion, pose, expression, reference: see `landmarks.retarget.retarget`.
         crop: "auto" frames the driver's head, one box a shot; "full" takes its pictures as already framed.
+        mouth: where one opens that is shut in the pictures, "driver" shows the inside of the driver's, if that has
+        pictures; "painted" leaves it to the generator, which sees landmarks only.
         batch: frames per call of the generator. Raises WeightsMismatch for a head of another generator.
         """
         _check("motion", motion, ("relative", "absolute"))
         _check("crop", crop, ("auto", "full"))
+        _check("mouth", mouth, MOUTHS)
         if batch < 1:
             raise BadInput(f"batch={batch}: expected 1 or more")
         self._check_made_here(head)
@@ -176,13 +182,16 @@ class Reenactor:
             raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}")
         moves = driver.cropped(self.size, crop == "full", head.lift)
         faces = retarget(head.landmarks[0], moves, motion, pose, expression, reference, self.size)
-        return self._frames(head, faces, paste_back, batch)
+        return self._frames(head, faces, driver.mouths if mouth == "driver" else None, paste_back, batch)
 
-    def _frames(self, head: Head, faces: list[Landmarks], paste_back: bool, batch: int) -> Iterator[np.ndarray]:
+    def _frames(
+        self, head: Head, faces: list[Landmarks], mouths: list[Mouth] | None, paste_back: bool, batch: int
+    ) -> Iterator[np.ndarray]:
         painter = Painter(head, self._generator(head), self.size, self.device)
         paster = Paster(head.picture, head.crop) if paste_back else None
         for first in range(0, len(faces), batch):
-            for frame in painter.paint(faces[first : first + batch], large=paste_back):
+            now = slice(first, first + batch)
+            for frame in painter.paint(faces[now], paste_back, mouths and mouths[now]):
                 yield paster.paste(frame) if paster else frame
 
     def _check_made_here(self, head: Head) -> None:

@@ -34,6 +34,7 @@ class Rule:
 
 RULES = {
     "motion": Rule(("relative", "absolute")),
+    "mouth": Rule(("driver", "painted")),
     "pose": Rule(number=float, low=0, high=2),
     "expression": Rule(number=float, low=0, high=2),
     "reference": Rule(("auto",), int, 0),

@@ -12,7 +12,7 @@ from fewshot_heads.landmarks.retarget import Face
 from fewshot_heads.metrics import psnr
 from fewshot_heads.models import build
 from fewshot_heads.models.generator import Layers
-from fewshot_heads.painter import Painter, _palette, surroundings
+from fewshot_heads.painter import Painter, surroundings
 
 
 @pytest.fixture(scope="module")
@@ -211,19 +211,6 @@ def test_an_absent_device_is_named():
         pytest.skip("there is a GPU")
     with pytest.raises(BadInput, match="device=cuda"):
         Reenactor.from_pretrained(device="cuda")
-
-
-def test_paint_takes_the_cast_of_a_painting_and_none_of_a_dark_face(mona, reenactor):
-    points = reenactor.detectors[0].detect(mona)[0].points
-
-    def gains(colour):
-        return np.diag(_palette(np.full_like(mona, colour), points))
-
-    for skin in ((200, 150, 130), (140, 105, 90), (102, 66, 54), (70, 44, 35)):  # light to dark, in white light
-        assert np.abs(gains(skin) - 1).max() < 0.1
-    red, green, blue = gains((150, 105, 40))  # old varnish
-    assert red > 1.05 and blue < 0.7
-    np.testing.assert_allclose(_palette(np.full_like(mona, 90), points), 1 / 3)
 
 
 def test_absolute_motion_knows_that_a_crop_was_raised(reenactor, mona):

@@ -21,8 +21,9 @@ from fewshot_heads.landmarks.geometry import control_points
 from fewshot_heads.landmarks.retarget import retarget
 from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.models import texture as warp
+from fewshot_heads.mouth import Mouth
 from fewshot_heads.painter import Painter
-from fewshot_heads.reenactor import Reenactor
+from fewshot_heads.reenactor import MOUTHS, Reenactor
 
 _RAMP = 0.5  # of half the crop: how far inside its border a background follows its head
 _SOFT = 0.2  # of the features' size: how far beyond them one picture's weights reach
@@ -36,6 +37,7 @@ class Acting:
     pose: float = 1.0
     expression: float = 1.0
     reference: int | str = "auto"
+    mouth: str = "driver"
     resolution: int | str = "auto"
     batch: int = 4
 
@@ -45,7 +47,7 @@ class Acting:
         return None if self.resolution == "auto" else int(self.resolution)
 
     def check(self) -> None:
-        check_words(self, motion=("relative", "absolute"))
+        check_words(self, motion=("relative", "absolute"), mouth=MOUTHS)
         if self.batch < 1:
             raise BadInput(f"batch={self.batch}: expected 1 or more")
 
@@ -56,6 +58,10 @@ class Acting:
             raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}")
         moves = driver.cropped(size, lift=head.lift)
         return retarget(head.landmarks[0], moves, self.motion, self.pose, self.expression, reference, size)
+
+    def mouths(self, driver: Motion | None) -> list[Mouth] | None:
+        """The driver's, one a frame, if they are to be shown."""
+        return driver.mouths if driver and self.mouth == "driver" else None
 
 
 class Cast:
@@ -93,12 +99,13 @@ class Cast:
         style: np.ndarray,
         weights: np.ndarray,
         around: np.ndarray | None = None,
+        mouths: Sequence[Mouth] | None = None,
     ) -> np.ndarray:
         """Frames uint8 [B, R, R, 3].
 
         faces: B in pixels of the crop. rest: how each would sit for a picture: there every background is brought, so
         that heads cover heads. style: [B, P]. weights: [B, K], how much of everybody's pixels; rows sum to 1.
-        around: [B, K], the weights outside the features; None takes the same.
+        around: [B, K], the weights outside the features; None takes the same. mouths: see `Painter.paint`.
         """
         around = weights if around is None else around
         if self.tuned:
@@ -115,7 +122,20 @@ class Cast:
             within, beyond = (self._tensor(each[:, k])[:, None, None, None] for each in (weights, around))
             share = beyond + inside * (within - beyond)
             result = result + share * self.painters[k].compose(faces, styles, large=True, seat=seat)
-        return to_uint8(torch.as_tensor(result))
+        frames = to_uint8(torch.as_tensor(result))
+        for i, (face, mouth) in enumerate(zip(faces, mouths or (), strict=False)):
+            frames[i] = self._with_mouth(mouth, frames[i], face, weights[i])
+        return frames
+
+    def _with_mouth(self, mouth: Mouth, frame: np.ndarray, face: Landmarks, weights: np.ndarray) -> np.ndarray:
+        """What `Painter.paint` does, for a person who is a mixture by weights [K]."""
+        people = [(weight, painter) for weight, painter in zip(weights, self.painters, strict=True) if weight]
+        share = sum(weight * painter.opened(face) for weight, painter in people)
+        tint = np.sum([weight * painter.palette for weight, painter in people], 0)
+        brightness = sum(weight * painter.brightness for weight, painter in people)
+        return mouth.between(
+            frame, face.moved(np.zeros(2, np.float32), len(frame) / self.size), share, tint, brightness
+        )
 
     def _become(self, weights: np.ndarray) -> None:
         """The mean of everybody's generators: all were tuned from one, so what lies between them works too."""

@@ -29,6 +29,7 @@ from fewshot_heads.images import write_image
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.retarget import retarget
 from fewshot_heads.landmarks.tracking import Motion
+from fewshot_heads.mouth import Mouth
 from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.tasks import check_output, is_driver, opened, tracked
 from fewshot_heads.video import WRITTEN, VideoWriter
@@ -84,14 +85,19 @@ def morph(
         reenacted = [settings.follow(head, driver, reenactor.size) for head in heads]
     at = paths.positions(count, len(heads), settings.easing, settings.loop)
     wanted = np.arange(count) if only is None else np.array(list(only), int)
-    return mixed(Cast(reenactor, heads, settings.side), reenacted, at, wanted, settings)
+    return mixed(Cast(reenactor, heads, settings.side), reenacted, at, wanted, settings, settings.mouths(driver))
 
 
 def mixed(
-    cast: Cast, reenacted: list[list[Landmarks]], at: np.ndarray, wanted: np.ndarray, settings: Morph
+    cast: Cast,
+    reenacted: list[list[Landmarks]],
+    at: np.ndarray,
+    wanted: np.ndarray,
+    settings: Morph,
+    mouths: list[Mouth] | None = None,
 ) -> Iterator[np.ndarray]:
     """Frames uint8 [R, R, 3] of the cast as one person. reenacted: N faces of each of K people; at [N]: positions, 0
-    the first person, 1 the second; wanted: indices of frames."""
+    the first person, 1 the second; wanted: indices of frames; mouths: N, see `Painter.paint`."""
     batch = 1 if cast.tuned else settings.batch
     for first in range(0, len(wanted), batch):
         now = wanted[first : first + batch]
@@ -102,7 +108,8 @@ def mixed(
         faces = [paths.between([own[i] for own in reenacted], *each) for i, each in zip(now, shares, strict=True)]
         rest = [paths.between(cast.portraits, *each) for each in shares]
         half = coarse.shape[1] // 2  # a style goes from coarse layers to fine ones
-        yield from cast.paint(faces, rest, np.concatenate([coarse[:, :half], fine[:, half:]], 1), weights)
+        style = np.concatenate([coarse[:, :half], fine[:, half:]], 1)
+        yield from cast.paint(faces, rest, style, weights, mouths=mouths and [mouths[i] for i in now])
 
 
 def _mixture(

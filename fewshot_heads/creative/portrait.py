@@ -32,6 +32,7 @@ from fewshot_heads.images import to_tensor, write_image
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.metrics import Identity, csim
+from fewshot_heads.mouth import Mouth
 from fewshot_heads.painter import stickmen_of
 from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.tasks import check_output, is_driver, opened, tracked
@@ -78,10 +79,12 @@ def portrait(
     faces = sitter.landmarks[:1] if driver is None else settings.follow(sitter, driver, reenactor.size)
     cast = Cast(reenactor, heads, settings.side)
     weights = np.array([[1 - settings.strength, *(settings.strength * each.share for each in neighbours)]])
-    return _frames(cast, faces, weights, settings)
+    return _frames(cast, faces, weights, settings, settings.mouths(driver))
 
 
-def _frames(cast: Cast, faces: list[Landmarks], weights: np.ndarray, settings: Portrait) -> Iterator[np.ndarray]:
+def _frames(
+    cast: Cast, faces: list[Landmarks], weights: np.ndarray, settings: Portrait, mouths: list[Mouth] | None
+) -> Iterator[np.ndarray]:
     """weights [1, K]: the sitter's and the neighbours' shares of every frame."""
     style = cast.style(weights @ cast.e_hats, weights)
     # Features lie on one another, hair and backgrounds do not: there two pictures at most, and one by default.
@@ -89,9 +92,11 @@ def _frames(cast: Cast, faces: list[Landmarks], weights: np.ndarray, settings: P
     around = np.zeros_like(weights)
     around[0, :2] = 1 - gone, gone
     for first in range(0, len(faces), settings.batch):
-        now = faces[first : first + settings.batch]
-        rows = (each.repeat(len(now), 0) for each in (style, weights, around))
-        yield from cast.paint(now, cast.portraits[:1] * len(now), *rows)
+        batch = slice(first, first + settings.batch)
+        now = faces[batch]
+        styles, inside, outside = (each.repeat(len(now), 0) for each in (style, weights, around))
+        rest = cast.portraits[:1] * len(now)
+        yield from cast.paint(now, rest, styles, inside, outside, mouths and mouths[batch])
 
 
 def likeness(reenactor: Reenactor, sitter: Head, frame: np.ndarray, judge: Identity | None = None) -> dict[str, float]:

@@ -98,9 +98,11 @@ def moved(
     faces = [settings.follow(head, driver, reenactor.size) for head in heads]
     generator, device = reenactor.networks.generator, reenactor.device
     painters = [Painter(head, generator, reenactor.size, device, settings.side) for head in heads]
+    mouths = settings.mouths(driver)
     for first in range(0, len(driver), settings.batch):
         now = slice(first, first + settings.batch)
-        people = [painter.paint(own[now], large=True) for painter, own in zip(painters, faces, strict=True)]
+        shown = mouths and mouths[now]
+        people = [painter.paint(own[now], True, shown) for painter, own in zip(painters, faces, strict=True)]
         yield from map(grid, zip(*people, strict=True))
 
 

@@ -59,17 +59,21 @@ def draw_opened(source: Landmarks, driver: Landmarks, size: int) -> np.ndarray:
     are carried, so the generator has to paint it.
     """
     canvas = np.zeros((size, size), np.uint8)
-    # From the front: a turn narrows the far eye, which is no opening.
-    before, now = (fit_pose(face).undo(spatial(face))[:, :2] for face in (source, driver))
     for part in (RIGHT_EYE, LEFT_EYE, INNER_LIPS):
-        was, opened = _opening(before[part]), _opening(now[part])
-        share = np.clip((0.7 - (was + 0.03) / (opened + 0.03)) / 0.4, 0, 1)
-        if part is not INNER_LIPS:  # an eye that shows its iris is carried better, however wide, than it is painted
-            share *= np.clip((_HALF_OPEN - was) / (_HALF_OPEN - _SHUT), 0, 1)
-        if share > 0:
+        if (share := opened(source, driver, part)) > 0:
             outline = _fixed_point(driver.points[part]).round().astype(np.int32)
             cv2.fillPoly(canvas, [outline], int(round(255 * share)), cv2.LINE_AA, _SUBPIXEL_BITS)
     return canvas.astype(np.float32) / 255
+
+
+def opened(source: Landmarks, driver: Landmarks, part: slice) -> float:
+    """How far the driver opens what is shut in the source, 0 to 1; part: RIGHT_EYE, LEFT_EYE or INNER_LIPS."""
+    # From the front: a turn narrows the far eye, which is no opening.
+    was, now = (_opening(fit_pose(face).undo(spatial(face))[part, :2]) for face in (source, driver))
+    share = np.clip((0.7 - (was + 0.03) / (now + 0.03)) / 0.4, 0, 1)
+    if part is not INNER_LIPS:  # an eye that shows its iris is carried better, however wide, than it is painted
+        share *= np.clip((_HALF_OPEN - was) / (_HALF_OPEN - _SHUT), 0, 1)
+    return float(share)
 
 
 def draw_head(points: np.ndarray, size: int) -> np.ndarray:

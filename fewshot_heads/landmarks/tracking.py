@@ -7,13 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from math import pi
+from typing import TypeVar
 
 import numpy as np
 
 from fewshot_heads.errors import NoFaceFound
 from fewshot_heads.landmarks import Detector, Landmarks
 from fewshot_heads.landmarks.geometry import Crop
+from fewshot_heads.mouth import Mouth
 
+T = TypeVar("T")
 _WINDOW = 1.9  # side of the window a face is looked for in, over the face's size
 _JUMP = 0.5  # of the face's size between two frames: a cut, or another face
 _PATIENCE = 10  # frames without a face after which only every tenth is searched: a search costs a second
@@ -25,6 +28,7 @@ class Motion:
 
     lost: frames in which no face was found; they hold the nearest earlier face (later, at the start).
     shots: (first, end) frame ranges between cuts. frame_size: (height, width), pixels.
+    mouths: one a frame, of drivers that have pictures; None of those that are landmarks only.
     """
 
     landmarks: list[Landmarks]
@@ -32,6 +36,7 @@ class Motion:
     shots: list[tuple[int, int]]
     frame_size: tuple[int, int]
     name: str = "the driver"
+    mouths: list[Mouth] | None = None
 
     def __len__(self) -> int:
         return len(self.landmarks)
@@ -62,7 +67,7 @@ def track(
     frames: Iterable[np.ndarray], detectors: list[Detector], face: int = 0, smooth: float = 1.0, rate: float = 25.0,
     name: str = "the driver",
 ) -> Motion:  # fmt: skip
-    """Follows one face through frames (uint8 [H, W, 3]), which are read once and not kept.
+    """Follows one face through frames (uint8 [H, W, 3]), which are read once and, but for the mouth, not kept.
 
     detectors: as many frames are looked at in parallel as there are detectors.
     face: which face of the first frame that shows one; 0 is the largest.
@@ -70,6 +75,7 @@ def track(
     Raises NoFaceFound if no frame shows a face.
     """
     found: list[Landmarks | None] = []
+    mouths: list[Mouth | None] = []
     size = (0, 0)
     last: Landmarks | None = None
     misses = 0
@@ -82,10 +88,12 @@ def track(
                     last = _follow(detectors[0], frame, last) if last else _find(detectors[0], frame, face, search)
                     misses = 0 if last else misses + 1
                     found.append(last)
+                    mouths.append(Mouth.of(frame, last) if last else None)
                 continue
             search = misses < _PATIENCE or misses % _PATIENCE < len(group)
             seen = list(pool.map(_follow, detectors, group, [last] * len(group), [search] * len(group)))
             found += seen
+            mouths += [Mouth.of(frame, each) if each else None for frame, each in zip(group, seen, strict=True)]
             misses = 0 if any(seen) else misses + len(group)
             last = next((landmarks for landmarks in reversed(seen) if landmarks), last)
     lost = [i for i, landmarks in enumerate(found) if landmarks is None]
@@ -97,7 +105,8 @@ def track(
     held = _hold(found)
     shots = _shots(held)
     landmarks = [each for first, end in shots for each in smoothed(held[first:end], smooth, rate)]
-    return Motion(landmarks, lost, shots, size, name)
+    inside = [mouth.held_by(face) for mouth, face in zip(_hold(mouths), landmarks, strict=True)]
+    return Motion(landmarks, lost, shots, size, name, inside)
 
 
 def _groups(frames: Iterable[np.ndarray], count: int) -> Iterator[list[np.ndarray]]:
@@ -128,11 +137,11 @@ def _follow(detector: Detector, frame: np.ndarray, last: Landmarks, search: bool
     return min(faces, key=lambda face: float(np.linalg.norm(face.box - last.box)), default=seen)
 
 
-def _hold(found: list[Landmarks | None]) -> list[Landmarks]:
-    last = next(landmarks for landmarks in found if landmarks)
+def _hold(found: list[T | None]) -> list[T]:
+    last = next(each for each in found if each)
     held = []
-    for landmarks in found:
-        last = landmarks or last
+    for each in found:
+        last = each or last
         held.append(last)
     return held
 

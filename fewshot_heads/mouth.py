@@ -1,0 +1,98 @@
+"""The inside of a mouth that opens: no picture of a closed one shows it, so it is the driver's.
+
+As in Averbuch-Elor et al., Bringing Portraits to Life, SIGGRAPH Asia 2017. It is laid between the source's lips, in
+the colours of the source's picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+
+from fewshot_heads.colours import face_colour
+from fewshot_heads.images import to_tensor, to_uint8
+from fewshot_heads.landmarks import INNER_LIPS, OUTER_LIPS, Landmarks
+from fewshot_heads.landmarks.geometry import Crop
+from fewshot_heads.models.texture import normalise, resize_flow, sample, tps_flow
+
+_LIPS = slice(OUTER_LIPS.start, INNER_LIPS.stop)
+_ROOM = 1.6  # side of the square around a mouth, over the larger side of its lips
+_KEPT = 128  # pixels of that square, at most
+_GRID = 24  # places of the spline, which is smooth
+_STIFFNESS = 1e-2  # of the spline: lips are found to a pixel or so
+_SOFT = 0.02  # of the square: the edge of what is laid between lips
+_LIT = 0.7  # power of how much darker a face is than the driver's: some of it is the light's, some the skin's
+_DARKEST = 0.5  # and how dark that may make teeth, at most
+_ENOUGH = 0.5  # share of opening from which on nothing shows of what the source has between its lips
+
+
+@dataclass(frozen=True)
+class Mouth:
+    """A driver's mouth in one frame, small enough to be kept for each of a video's (about 4 kB).
+
+    jpeg: the square around it, at most 128 x 128; crop: where that is in the driver's picture; lips: float32 [20, 2],
+    outer and inner, in its pixels; brightness: mean level of the face, 0 to 255.
+    """
+
+    jpeg: bytes
+    crop: Crop
+    lips: np.ndarray
+    brightness: float
+
+    @classmethod
+    def of(cls, picture: np.ndarray, face: Landmarks) -> Mouth:
+        """The mouth of a face in a picture uint8 [H, W, 3]."""
+        crop = _around(face.points[_LIPS], _KEPT)
+        _, jpeg = cv2.imencode(".jpg", crop.cut(picture), [cv2.IMWRITE_JPEG_QUALITY, 95])
+        level = float(face_colour(picture, face.points).mean())
+        return cls(jpeg.tobytes(), crop, crop.to_crop(face).points[_LIPS], level)
+
+    def held_by(self, face: Landmarks) -> Mouth:
+        """The same pixels, with lips where another reading of that face has them."""
+        return replace(self, lips=self.crop.to_crop(face).points[_LIPS])
+
+    def between(
+        self, frame: np.ndarray, face: Landmarks, share: float, tint: np.ndarray, brightness: float
+    ) -> np.ndarray:
+        """A frame uint8 [R, R, 3] with this mouth's inside between the inner lips of a face (pixels of the frame).
+
+        share: how much of the face's mouth has opened beyond what the source shows, 0 to 1. tint [3, 3], brightness:
+        what the source's picture makes of colours, and the mean level of its face.
+        """
+        if share <= 0:
+            return frame
+        place = _around(face.points[_LIPS])
+        here, lips = place.cut(frame), place.to_crop(face).points[_LIPS]
+        shape = np.zeros(here.shape[:2], np.uint8)
+        inner = lips[INNER_LIPS.start - _LIPS.start :]
+        cv2.fillPoly(shape, [((inner - 0.5) * 16).round().astype(np.int32)], 255, cv2.LINE_AA, 4)
+        alpha = cv2.GaussianBlur(shape, (0, 0), _SOFT * place.size) * (min(share / _ENOUGH, 1.0) / 255)
+        lit = np.clip((brightness / max(self.brightness, 1.0)) ** _LIT, _DARKEST, 1.0)
+        gains = tint * (lit / tint.sum(1).max())
+        inside = np.clip(self._carried_to(lips, place.size) @ gains.T, 0, 255)
+        opened = (here + alpha[..., None] * (inside - here) + 0.5).astype(np.uint8)
+        corner = np.array([place.left, place.top], int)
+        (left, top), (right, bottom) = np.clip([corner, corner + place.size], 0, len(frame))
+        result = frame.copy()
+        x, y = corner
+        result[top:bottom, left:right] = opened[top - y : bottom - y, left - x : right - x]
+        return result
+
+    def _carried_to(self, lips: np.ndarray, size: int) -> np.ndarray:
+        """uint8 [size, size, 3]: this mouth with its lips where `lips` [20, 2] are."""
+        square = np.asarray(cv2.imdecode(np.frombuffer(self.jpeg, np.uint8), cv2.IMREAD_COLOR))
+        source = normalise(torch.from_numpy(self.lips)[None], len(square))
+        goal = normalise(torch.from_numpy(lips)[None], size)
+        flow = tps_flow(source, goal, _GRID, stiffness=torch.full((1, len(lips)), _STIFFNESS))
+        return to_uint8(sample(to_tensor(square)[None], resize_flow(flow, size)))[0]
+
+
+def _around(lips: np.ndarray, most: int | None = None) -> Crop:
+    """The square around lips [20, 2], on whole pixels; seen at no more than `most` of them."""
+    low, high = lips.min(0), lips.max(0)
+    side = max(round(_ROOM * float((high - low).max())), 2)
+    left, top = np.round((low + high) / 2 - side / 2).tolist()
+    return Crop(left, top, float(side), min(side, most or side))
