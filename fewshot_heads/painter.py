@@ -17,6 +17,7 @@ from fewshot_heads.images import to_tensor, to_uint8
 from fewshot_heads.landmarks import INNER_LIPS, Landmarks
 from fewshot_heads.landmarks.geometry import Crop, carrying_points, control_points, pose_distance
 from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman, opened
+from fewshot_heads.lids import lowered, openings, raised
 from fewshot_heads.matte import person
 from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.texture import carrying_flow, resize_flow, sample
@@ -37,6 +38,19 @@ class _Pictures(NamedTuple):
     shown: Tensor
     carried: Tensor
     plate: Tensor
+
+
+class Seen(NamedTuple):
+    """What a picture shows of a person for a face that is to be made of it.
+
+    eyes [2]: how far they are open (`lids.openings`); mouth: how much of the face's is not in it, 0 to 1; palette
+    [3, 3], brightness: what it makes of colours, and the mean level of the face in it.
+    """
+
+    eyes: np.ndarray
+    mouth: float
+    palette: np.ndarray
+    brightness: float
 
 
 class Painter:
@@ -78,16 +92,17 @@ class Painter:
 
         mouths: whose inside shows in each frame where the picture's own is shut; None leaves it to the generator.
         """
-        frames = to_uint8(self.compose(faces, self.style.expand(len(faces), -1), large))
-        for i, (face, mouth) in enumerate(zip(faces, mouths or (), strict=False)):
-            there = face.moved(np.zeros(2, np.float32), frames.shape[1] / self.size)
-            frames[i] = mouth.between(frames[i], there, self.opened(face), self.palette, self.brightness)
-        return frames
+        seen = [self.seen(face) for face in faces]
+        open_eyed = [raised(face, each.eyes) for face, each in zip(faces, seen, strict=True)]
+        frames = to_uint8(self.compose(open_eyed, self.style.expand(len(faces), -1), large))
+        return finished(frames, faces, seen, self.size, mouths)
 
-    def opened(self, face: Landmarks) -> float:
-        """How far a face opens a mouth that is shut in the picture nearest to it, 0 to 1."""
+    def seen(self, face: Landmarks) -> Seen:
+        """What the picture nearest to a face, in pose and expression, shows of what that face needs."""
+        if not self.generator.textured:  # lids and mouth are painted like everything else
+            return Seen(np.zeros(2), 0.0, self.palette, self.brightness)
         nearest = min(self.landmarks, key=lambda own: pose_distance(own, face))
-        return opened(nearest, face, INNER_LIPS)
+        return Seen(openings(nearest), opened(nearest, face, INNER_LIPS), self.palette, self.brightness)
 
     @torch.inference_mode()
     def compose(self, faces: Sequence[Landmarks], style: Tensor, large: bool, seat: Tensor | None = None) -> Tensor:
@@ -132,6 +147,25 @@ class Painter:
         images, mattes = (_picked(each, place) for each in (self.small.carried, self.mattes))
         texture = Texture(images, mattes, flows, weights, still, shut, head, _seated(only_heads, seat), self.span)
         return texture, place, (use, shares)
+
+
+def finished(
+    frames: np.ndarray,
+    faces: Sequence[Landmarks],
+    seen: Sequence[Seen],
+    size: int,
+    mouths: Sequence[Mouth] | None = None,
+) -> np.ndarray:
+    """Frames uint8 [B, R, R, 3] of faces (pixels of the crop of that size) that were painted with open eyes: the lids
+    come down, and a mouth that was not seen gets the inside of the driver's, if there are mouths."""
+    result = []
+    for i, (frame, face, each) in enumerate(zip(frames, faces, seen, strict=True)):
+        there = face.moved(np.zeros(2, np.float32), len(frame) / size)
+        frame = lowered(frame, raised(there, each.eyes), there)
+        if mouths:
+            frame = mouths[i].between(frame, there, each.mouth, each.palette, each.brightness)
+        result.append(frame)
+    return np.stack(result)
 
 
 def _picked(pictures: Tensor, place: Tensor) -> Tensor:

@@ -20,9 +20,10 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import control_points
 from fewshot_heads.landmarks.retarget import retarget
 from fewshot_heads.landmarks.tracking import Motion
+from fewshot_heads.lids import raised
 from fewshot_heads.models import texture as warp
 from fewshot_heads.mouth import Mouth
-from fewshot_heads.painter import Painter
+from fewshot_heads.painter import Painter, Seen, finished
 from fewshot_heads.reenactor import MOUTHS, Reenactor
 
 _RAMP = 0.5  # of half the crop: how far inside its border a background follows its head
@@ -116,25 +117,21 @@ class Cast:
         inside = torch.from_numpy(np.stack([_features(face, self.size) for face in faces]))[:, None].to(self.device)
         side = self.painters[0].large.shown.shape[-1]
         inside = F.interpolate(inside, (side, side), mode="bilinear", align_corners=False)
+        seen = [self._seen(face, row) for face, row in zip(faces, weights, strict=True)]
+        open_eyed = [raised(face, each.eyes) for face, each in zip(faces, seen, strict=True)]
         result: Tensor | float = 0.0
         for k in np.flatnonzero((weights + around).any(0)):
             seat = torch.stack([_seat(self.portraits[k], face, self.size) for face in rest]).to(self.device)
             within, beyond = (self._tensor(each[:, k])[:, None, None, None] for each in (weights, around))
             share = beyond + inside * (within - beyond)
-            result = result + share * self.painters[k].compose(faces, styles, large=True, seat=seat)
-        frames = to_uint8(torch.as_tensor(result))
-        for i, (face, mouth) in enumerate(zip(faces, mouths or (), strict=False)):
-            frames[i] = self._with_mouth(mouth, frames[i], face, weights[i])
-        return frames
+            result = result + share * self.painters[k].compose(open_eyed, styles, large=True, seat=seat)
+        return finished(to_uint8(torch.as_tensor(result)), faces, seen, self.size, mouths)
 
-    def _with_mouth(self, mouth: Mouth, frame: np.ndarray, face: Landmarks, weights: np.ndarray) -> np.ndarray:
-        """What `Painter.paint` does, for a person who is a mixture by weights [K]."""
-        people = [(weight, painter) for weight, painter in zip(weights, self.painters, strict=True) if weight]
-        share = sum(weight * painter.opened(face) for weight, painter in people)
-        tint = np.sum([weight * painter.palette for weight, painter in people], 0)
-        brightness = sum(weight * painter.brightness for weight, painter in people)
-        return mouth.between(
-            frame, face.moved(np.zeros(2, np.float32), len(frame) / self.size), share, tint, brightness
+    def _seen(self, face: Landmarks, weights: np.ndarray) -> Seen:
+        """What the pictures of a mixture by weights [K] show, as everybody's would."""
+        people = [painter.seen(face) for painter in self.painters]
+        return Seen(
+            *(sum(w * part for w, part in zip(weights, parts, strict=True)) for parts in zip(*people, strict=True))
         )
 
     def _become(self, weights: np.ndarray) -> None:

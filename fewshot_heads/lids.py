@@ -1,0 +1,109 @@
+"""Eyes that close: the generator paints them open, as in the picture, and the lids come down over them.
+
+A spline that carried the lids would squeeze what is between them, so that a shut eye kept a sliver of iris.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE, Landmarks
+
+_EYES = ((RIGHT_EYE, slice(17, 22)), (LEFT_EYE, slice(22, 27)))  # each with its brow
+_UPPER, _LOWER = [1, 2], [5, 4]  # lids of an eye's six points, beside its corners 0 and 3
+_UPPER_SHARE = 0.85  # of an opening is the upper lid's
+_SHUT, _OPEN = 0.25, 0.55  # of the opening in the picture: detectors see so much of a shut eye; from here on it is true
+_BELOW_BROW = 0.8  # of the way from eye to brow: the skin that a lid unfolds
+_LASHES = 0.1  # of an eye's width
+_LEAST = 2.0  # pixels of an eye's width: the far one of a profile has no lids to be seen
+_CHEEK = 0.4  # of an eye's width: the skin below that a lower lid takes along
+
+
+def openings(face: Landmarks) -> np.ndarray:
+    """[2] heights of the right and the left eye over their widths: about 0.3 open, under 0.1 closed."""
+    return np.array([_opening(face.points[eye]) for eye, _ in _EYES])
+
+
+def raised(face: Landmarks, least: np.ndarray) -> Landmarks:
+    """The face with eyes at least so far open [2]."""
+    points = face.points.copy()
+    for (eye, _), wanted in zip(_EYES, least, strict=True):
+        _open_by(points[eye], max(wanted - _opening(points[eye]), 0.0))
+    return replace(face, points=points)
+
+
+def lowered(frame: np.ndarray, open_face: Landmarks, face: Landmarks) -> np.ndarray:
+    """A frame uint8 [R, R, 3] of open_face, with lids as far down as those of face. Both are in its pixels."""
+    result = frame
+    for eye, brow in _EYES:
+        before, now = open_face.points[eye].astype(float), open_face.points[eye].astype(float)
+        was, seen = _opening(before), _opening(face.points[eye])
+        if seen >= was:
+            continue
+        share = seen / max(was, 1e-6)
+        if share < _OPEN:
+            share = max((share - _SHUT) * _OPEN / (_OPEN - _SHUT), 0.0)
+        _open_by(now, share * was - was)
+        result = _covered(result, before, now, open_face.points[brow].mean(0))
+    return result
+
+
+def _opening(eye: np.ndarray) -> float:
+    x, y = _axes(eye)
+    gap = ((eye[_LOWER] - eye[_UPPER]) @ y).mean()
+    return float(gap / max((eye[3] - eye[0]) @ x, 1e-6))
+
+
+def _axes(eye: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vectors [2] along an eye [6, 2], from corner to corner, and down."""
+    x = (eye[3] - eye[0]) / max(float(np.linalg.norm(eye[3] - eye[0])), 1e-6)
+    return x, np.array([-x[1], x[0]])
+
+
+def _open_by(eye: np.ndarray, much: float) -> None:
+    """Moves the lids of an eye [6, 2] apart by so much of its width, in place, if there is anything to move."""
+    x, y = _axes(eye)
+    way = much * ((eye[3] - eye[0]) @ x) * y
+    eye[_UPPER] -= _UPPER_SHARE * way
+    eye[_LOWER] += (1 - _UPPER_SHARE) * way
+
+
+def _covered(frame: np.ndarray, before: np.ndarray, now: np.ndarray, brow: np.ndarray) -> np.ndarray:
+    """The frame with the lids of an eye [6, 2] brought from where they were to where they are now."""
+    corner, (x, y) = before[0], _axes(before)
+    width = float((before[3] - corner) @ x)
+    top = min(_BELOW_BROW * float((brow - corner) @ y), float(((before[_UPPER] - corner) @ y).min()) - 0.2 * width)
+    bottom = float(((before[_LOWER] - corner) @ y).max()) + _CHEEK * width
+    box = np.array([corner + a * x + b * y for a in (0, width) for b in (top, bottom)])
+    (left, upper), (right, lower) = np.clip([box.min(0), box.max(0) + 1], 0, len(frame)).astype(int)
+    if width < _LEAST or right <= left or lower <= upper:
+        return frame
+    pixels = np.stack(np.meshgrid(np.arange(left, right), np.arange(upper, lower)), -1) + 0.5
+    along, down = (pixels - corner) @ x, (pixels - corner) @ y
+    result = frame.copy()
+    part = result[upper:lower, left:right].astype(np.float32)
+    for lid, edge, side in ((_LOWER, bottom, 1), (_UPPER, top, -1)):  # the upper one lies over the lower
+        was, is_now = (_curve((points[lid] - corner) @ np.stack([x, y], 1), width, along) for points in (before, now))
+        # Lashes go with the lid as they are; the skin between them and the edge is stretched, or pushed together.
+        skin_end = is_now + side * _LASHES * width
+        share = (down - edge) / np.where(np.abs(skin_end - edge) < 1e-3, 1e-3, skin_end - edge)
+        way = (was - is_now) * np.clip(share, 0, 1)
+        there = (pixels + way[..., None] * y - 0.5).astype(np.float32)
+        skin = cv2.remap(frame, there[..., 0], there[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        inside = (along > 0) & (along < width)
+        alpha = np.where(inside, np.clip(side * (down - is_now) + 0.5, 0, 1), 0.0)[..., None]
+        part += alpha * (skin - part)
+    result[upper:lower, left:right] = part + 0.5
+    return result
+
+
+def _curve(lid: np.ndarray, width: float, along: np.ndarray) -> np.ndarray:
+    """How far down a lid is at places `along` an eye of that width: a cubic through its two points [2, 2] (along, down)
+    and the corners."""
+    x = np.clip(lid[:, 0] / width, [0.1, 0.55], [0.45, 0.9])
+    height = lid[:, 1] / (x * (1 - x))
+    at = np.clip(along / width, 0, 1)
+    return at * (1 - at) * (height[0] + (height[1] - height[0]) * (at - x[0]) / (x[1] - x[0]))
