@@ -76,11 +76,14 @@ def warp(scene: Scene) -> dict[int, np.ndarray]:
 class Animated:
     """A model of this library. motion: "relative" or "absolute"; tuning: how it is fine-tuned on the sources first.
 
-    The frames of a model smaller than the scene's are enlarged.
+    It sees the driver's landmarks alone; with `mouth` also the inside of its mouth, as `animate` does unless told
+    otherwise. The frames of a model smaller than the scene's are enlarged.
     """
 
-    def __init__(self, reenactor: Reenactor, motion: str = "relative", tuning: Tuning | None = None):
-        self.reenactor, self.motion, self.tuning = reenactor, motion, tuning
+    def __init__(
+        self, reenactor: Reenactor, motion: str = "relative", tuning: Tuning | None = None, mouth: bool = False
+    ):
+        self.reenactor, self.motion, self.tuning, self.mouth = reenactor, motion, tuning, mouth
 
     def __call__(self, scene: Scene) -> dict[int, np.ndarray]:
         head = self.reenactor.embed(scene.sources, crop="full")
@@ -91,6 +94,8 @@ class Animated:
         reference = choose_reference(Face.of(head.landmarks[0]), map(Face.of, faces))
         shown = sorted({*scene.wanted, reference})
         motion = Motion([faces[i] for i in shown], [], [(0, len(shown))], (self.reenactor.size,) * 2)
+        if self.mouth and scene.motion.mouths:
+            motion = replace(motion, mouths=[scene.motion.mouths[i] for i in shown])
         frames = self.reenactor.animate(
             head, motion, self.motion, reference=shown.index(reference), paste_back=False, crop="full"
         )
@@ -107,8 +112,8 @@ def checkpoints(chosen: Mapping[str, Any]) -> dict[str, Checkpoint]:
 def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Column]:
     """The columns that conf/benchmark.yaml names, in its order.
 
-    still; warp; NAME, NAME+absolute, NAME+tuned, NAME+absolute+tuned for a NAME of `models`; a NAME of `peers`;
-    module:function, a Python callable that is a `peers.Peer`. Raises BadInput for anything else.
+    still; warp; NAME and NAME+absolute, NAME+tuned, NAME+mouth or several of these for a NAME of `models`; a NAME of
+    `peers`; module:function, a Python callable that is a `peers.Peer`. Raises BadInput for anything else.
     """
     tuning = replace(from_config(plain("fine_tune"))[0], steps=chosen["tuning_steps"], seed=chosen["seed"])
     reenactors: dict[str, Reenactor] = {}
@@ -117,7 +122,7 @@ def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Col
         name, *options = column.split("+")
         if column in ("still", "warp"):
             columns[column] = {"still": still, "warp": warp}[column]
-        elif name in chosen["models"] and set(options) <= {"absolute", "tuned"}:
+        elif name in chosen["models"] and set(options) <= {"absolute", "tuned", "mouth"}:
             weights = chosen["models"][name]
             if weights is None:
                 raise BadInput(
@@ -126,7 +131,8 @@ def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Col
             if name not in reenactors:
                 reenactors[name] = Reenactor(load_checkpoint(weights), "cpu", [detector])
             motion = "absolute" if "absolute" in options else "relative"
-            columns[column] = Animated(reenactors[name], motion, tuning if "tuned" in options else None)
+            tuned = tuning if "tuned" in options else None
+            columns[column] = Animated(reenactors[name], motion, tuned, "mouth" in options)
         elif name in chosen["peers"] and not options:
             columns[column] = peers.Column(peers.adapter(name, chosen["peers"][name]))
         elif ":" in column:
@@ -134,7 +140,8 @@ def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Col
         else:
             known = ", ".join(["still", "warp", *chosen["models"], *chosen["peers"]])
             raise BadInput(
-                f"columns: there is no {column!r}; there is {known}, NAME+absolute, NAME+tuned, module:function"
+                f"columns: there is no {column!r}; there is {known}, NAME+absolute, NAME+tuned, NAME+mouth, "
+                "module:function"
             )
     return columns
 

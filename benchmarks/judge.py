@@ -82,6 +82,8 @@ class Judge:
         scene, judged, run = self._scene(case)
         made = {}
         for name, column in self.columns.items():
+            if case.source == case.driver and getattr(column, "mouth", False):
+                continue  # there the driver's mouth is what is asked for
             try:
                 made[name] = column(scene)
             except Exception as error:
