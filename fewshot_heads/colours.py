@@ -23,10 +23,11 @@ def face_colour(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
     hull = points[: OUTER_LIPS.start]
     (left, top), (right, bottom) = np.clip([hull.min(0), hull.max(0) + 1], 0, picture.shape[1::-1]).astype(int)
     part = picture[top:bottom, left:right]
+    if not part.size:
+        return np.zeros(3)
     face = np.zeros(part.shape[:2], np.uint8)
-    if face.size:
-        cv2.fillConvexPoly(face, cv2.convexHull((hull - [left, top]).round().astype(np.int32)), 1)
-    return part[face > 0].mean(0) if face.any() else np.zeros(3)
+    cv2.fillConvexPoly(face, cv2.convexHull((hull - [left, top]).round().astype(np.int32)), 1)
+    return np.array(cv2.mean(part, face)[:3])
 
 
 def palette(colour: np.ndarray) -> np.ndarray:
