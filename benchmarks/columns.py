@@ -93,9 +93,9 @@ class Animated:
         faces = scene.motion.cropped(self.reenactor.size, full=True)
         reference = choose_reference(Face.of(head.landmarks[0]), map(Face.of, faces))
         shown = sorted({*scene.wanted, reference})
-        motion = Motion([faces[i] for i in shown], [], [(0, len(shown))], (self.reenactor.size,) * 2)
-        if self.mouth and scene.motion.mouths:
-            motion = replace(motion, mouths=[scene.motion.mouths[i] for i in shown])
+        mouths = [scene.motion.mouths[i] for i in shown] if self.mouth and scene.motion.mouths else None
+        size = (self.reenactor.size,) * 2
+        motion = Motion([faces[i] for i in shown], [], [(0, len(shown))], size, mouths=mouths)
         frames = self.reenactor.animate(
             head, motion, self.motion, reference=shown.index(reference), paste_back=False, crop="full"
         )

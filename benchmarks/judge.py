@@ -173,7 +173,7 @@ class Judge:
             }
             if self.lpips is not None:
                 values[name]["lpips"] = common.mean(self.lpips(results[name], truth))
-        if self.vgg is not None:  # all at once: the truth's features are dear
+        if self.vgg is not None and names:  # all at once: the truth's features are dear
             distances = self.vgg.to_each(truth, [results[name] for name in names])
             for name, distance in zip(names, distances, strict=True):
                 values[name]["vgg"] = common.mean(distance)

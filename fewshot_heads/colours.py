@@ -30,21 +30,31 @@ def face_colour(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.array(cv2.mean(part, face)[:3])
 
 
+def cast(colour: np.ndarray) -> np.ndarray:
+    """Gains [3] of the channels, 1 in the mean (von Kries), that give what is seen in white light the cast of a picture
+    by its `face_colour` [3].
+
+    Only so far as no skin has such a colour: teeth are white in a dark face too. None for a face without colour.
+    """
+    if not _has_colour(colour):
+        return np.ones(3)
+    logs = np.log(colour + 1)
+    level = logs.mean()
+    away = logs - level - _SKIN
+    unusual = np.linalg.norm(_DEVIATIONS @ (away - _DARKER * (level - _LEVEL)))
+    share = np.clip((unusual - _USUAL) / (_UNUSUAL - _USUAL), 0, 1)
+    gains = np.exp(share * away)
+    return np.clip(gains / gains.mean(), 0.5, 2.0)
+
+
 def palette(colour: np.ndarray) -> np.ndarray:
     """[3, 3] that brings paint, made for photographs in colour, to the colours of a picture by its `face_colour` [3].
 
-    Gains of the channels (von Kries), for a painting under yellow varnish would otherwise get teeth of another world.
-    Only so far as no skin has such a colour: teeth are white in a dark face too. For a face without colour the mean of
-    the channels, for the gains that turn skin grey would turn teeth blue.
+    Its `cast`, for a painting under yellow varnish would otherwise get teeth of another world; the mean of the channels
+    for a face without colour.
     """
-    if not colour.any():
-        return np.eye(3)
-    colour = colour + 1
-    if np.ptp(colour) < _GREY * colour.mean():
-        return np.full((3, 3), 1 / 3)
-    level = np.log(colour).mean()
-    cast = np.log(colour) - level - _SKIN
-    unusual = np.linalg.norm(_DEVIATIONS @ (cast - _DARKER * (level - _LEVEL)))
-    share = np.clip((unusual - _USUAL) / (_UNUSUAL - _USUAL), 0, 1)
-    gains = np.exp(share * cast)
-    return np.diag(np.clip(gains / gains.mean(), 0.5, 2.0))
+    return np.diag(cast(colour)) if _has_colour(colour) or not colour.any() else np.full((3, 3), 1 / 3)
+
+
+def _has_colour(colour: np.ndarray) -> bool:
+    return bool(np.ptp(colour) >= _GREY * (colour.mean() + 1))

@@ -10,48 +10,58 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE, Landmarks
+from fewshot_heads.landmarks import LEFT_EYE, N_POINTS, RIGHT_EYE, Landmarks
+from fewshot_heads.landmarks.geometry import fit_pose, spatial
 
 _EYES = ((RIGHT_EYE, slice(17, 22)), (LEFT_EYE, slice(22, 27)))  # each with its brow
 _UPPER, _LOWER = [1, 2], [5, 4]  # lids of an eye's six points, beside its corners 0 and 3
 _UPPER_SHARE = 0.85  # of an opening is the upper lid's
 _SHUT, _OPEN = 0.25, 0.55  # of the opening in the picture: detectors see so much of a shut eye; from here on it is true
 _BELOW_BROW = 0.8  # of the way from eye to brow: the skin that a lid unfolds
+_SWAPPED = -0.15  # an opening below which corners are swapped, far eye of a profile; lids of a shut one cross a bit
+_SAME = 0.002  # of an opening: nothing to be seen
 _LASHES = 0.1  # of an eye's width
 _LEAST = 2.0  # pixels of an eye's width: the far one of a profile has no lids to be seen
 _CHEEK = 0.4  # of an eye's width: the skin below that a lower lid takes along
 
 
-def openings(face: Landmarks) -> np.ndarray:
-    """[2] heights of the right and the left eye over their widths: about 0.3 open, under 0.1 closed."""
-    return np.array([_opening(face.points[eye]) for eye, _ in _EYES])
+def openings(picture: Landmarks, face: Landmarks) -> np.ndarray:
+    """[2] heights of the right and the left eye over their widths, were they as far open as in the picture, in the pose
+    of the face: about 0.3 from the front, more for a far eye, less in a nod."""
+    own = fit_pose(picture)
+    points = fit_pose(face).apply(own.undo(spatial(picture, own)))[:N_POINTS, :2]
+    return np.array([_opening(points[eye]) for eye, _ in _EYES])
 
 
-def raised(face: Landmarks, least: np.ndarray) -> Landmarks:
+def open_eyed(face: Landmarks, least: np.ndarray) -> Landmarks:
     """The face with eyes at least so far open [2]."""
     points = face.points.copy()
     for (eye, _), wanted in zip(_EYES, least, strict=True):
-        _open_by(points[eye], max(wanted - _opening(points[eye]), 0.0))
+        now = _opening(points[eye])
+        if _SWAPPED < now < wanted - _SAME:
+            _open_by(points[eye], wanted - now)
     return replace(face, points=points)
 
 
-def lowered(frame: np.ndarray, open_face: Landmarks, face: Landmarks) -> np.ndarray:
-    """A frame uint8 [R, R, 3] of open_face, with lids as far down as those of face. Both are in its pixels."""
+def lowered(frame: np.ndarray, wide: Landmarks, face: Landmarks) -> np.ndarray:
+    """A frame uint8 [H, W, 3] that shows the face `wide`, `open_eyed`, with lids as far down as those of face. Both are
+    in its pixels."""
     result = frame
     for eye, brow in _EYES:
-        before, now = open_face.points[eye].astype(float), open_face.points[eye].astype(float)
-        was, seen = _opening(before), _opening(face.points[eye])
-        if seen >= was:
+        before, now = wide.points[eye].astype(float), wide.points[eye].astype(float)
+        was, wanted = _opening(before), _opening(face.points[eye])
+        if not _SWAPPED < wanted < was - _SAME / 2 or was <= 0:
             continue
-        share = seen / max(was, 1e-6)
+        share = wanted / was
         if share < _OPEN:
             share = max((share - _SHUT) * _OPEN / (_OPEN - _SHUT), 0.0)
         _open_by(now, share * was - was)
-        result = _covered(result, before, now, open_face.points[brow].mean(0))
+        result = _covered(result, before, now, wide.points[brow].mean(0))
     return result
 
 
 def _opening(eye: np.ndarray) -> float:
+    """Height over width of an eye [6, 2], in the picture."""
     x, y = _axes(eye)
     gap = ((eye[_LOWER] - eye[_UPPER]) @ y).mean()
     return float(gap / max((eye[3] - eye[0]) @ x, 1e-6))
@@ -78,7 +88,7 @@ def _covered(frame: np.ndarray, before: np.ndarray, now: np.ndarray, brow: np.nd
     top = min(_BELOW_BROW * float((brow - corner) @ y), float(((before[_UPPER] - corner) @ y).min()) - 0.2 * width)
     bottom = float(((before[_LOWER] - corner) @ y).max()) + _CHEEK * width
     box = np.array([corner + a * x + b * y for a in (0, width) for b in (top, bottom)])
-    (left, upper), (right, lower) = np.clip([box.min(0), box.max(0) + 1], 0, len(frame)).astype(int)
+    (left, upper), (right, lower) = np.clip([box.min(0), box.max(0) + 1], 0, frame.shape[1::-1]).astype(int)
     if width < _LEAST or right <= left or lower <= upper:
         return frame
     pixels = np.stack(np.meshgrid(np.arange(left, right), np.arange(upper, lower)), -1) + 0.5

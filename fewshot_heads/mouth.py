@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import torch
 
-from fewshot_heads.colours import face_colour
+from fewshot_heads.colours import cast, face_colour
 from fewshot_heads.images import to_tensor, to_uint8
 from fewshot_heads.landmarks import INNER_LIPS, OUTER_LIPS, Landmarks
 from fewshot_heads.landmarks.geometry import Crop
@@ -26,29 +26,37 @@ _STIFFNESS = 1e-2  # of the spline: lips are found to a pixel or so
 _SOFT = 0.02  # of the square: the edge of what is laid between lips
 _LIT = 0.7  # power of how much darker a face is than the driver's: some of it is the light's, some the skin's
 _DARKEST = 0.5  # and how dark that may make teeth, at most
+_CUT = 0.9  # share of a mouth in the picture under which nothing of it is used: the rest would be a mirror image
 _ENOUGH = 0.5  # share of opening from which on nothing shows of what the source has between its lips
 
 
 @dataclass(frozen=True)
 class Mouth:
-    """A driver's mouth in one frame, small enough to be kept for each of a video's (about 4 kB).
+    """A driver's mouth in one frame, small enough to be kept for each of a video's (about 5 kB).
 
     jpeg: the square around it, at most 128 x 128; crop: where that is in the driver's picture; lips: float32 [20, 2],
-    outer and inner, in its pixels; brightness: mean level of the face, 0 to 255.
+    outer and inner, in its pixels; shown: how much of the lips' box is in the picture, 0 to 1; colour [3]: of the face.
     """
 
     jpeg: bytes
     crop: Crop
     lips: np.ndarray
-    brightness: float
+    shown: float
+    colour: np.ndarray
 
     @classmethod
     def of(cls, picture: np.ndarray, face: Landmarks) -> Mouth:
         """The mouth of a face in a picture uint8 [H, W, 3]."""
-        crop = _around(face.points[_LIPS], _KEPT)
-        _, jpeg = cv2.imencode(".jpg", crop.cut(picture), [cv2.IMWRITE_JPEG_QUALITY, 95])
-        level = float(face_colour(picture, face.points).mean())
-        return cls(jpeg.tobytes(), crop, crop.to_crop(face).points[_LIPS], level)
+        lips = face.points[_LIPS]
+        place = _around(lips)
+        crop = replace(place, size=min(place.size, _KEPT))
+        # Cut out first: shrinking all of a large picture for a mouth takes longer than finding the face.
+        square = cv2.resize(place.cut(picture), (crop.size, crop.size), interpolation=cv2.INTER_AREA)
+        _, jpeg = cv2.imencode(".jpg", square, [cv2.IMWRITE_JPEG_QUALITY, 95])
+        box = np.stack([lips.min(0), lips.max(0)])
+        sides, within = np.ptp(box, axis=0), np.ptp(np.clip(box, 0, picture.shape[1::-1]), axis=0)
+        shown = float(within.prod() / max(sides.prod(), 1e-9))
+        return cls(jpeg.tobytes(), crop, crop.to_crop(face).points[_LIPS], shown, face_colour(picture, face.points))
 
     def held_by(self, face: Landmarks) -> Mouth:
         """The same pixels, with lips where another reading of that face has them."""
@@ -57,11 +65,12 @@ class Mouth:
     def between(
         self, frame: np.ndarray, face: Landmarks, share: float, tint: np.ndarray, brightness: float
     ) -> np.ndarray:
-        """A frame uint8 [R, R, 3] with this mouth's inside between the inner lips of a face (pixels of the frame).
+        """A frame uint8 [H, W, 3] with this mouth's inside between the inner lips of a face (pixels of the frame).
 
         share: how much of the face's mouth has opened beyond what the source shows, 0 to 1. tint [3, 3], brightness:
         what the source's picture makes of colours, and the mean level of its face.
         """
+        share *= np.clip((self.shown - _CUT) / (1 - _CUT), 0, 1)
         if share <= 0:
             return frame
         place = _around(face.points[_LIPS])
@@ -70,12 +79,12 @@ class Mouth:
         inner = lips[INNER_LIPS.start - _LIPS.start :]
         cv2.fillPoly(shape, [((inner - 0.5) * 16).round().astype(np.int32)], 255, cv2.LINE_AA, 4)
         alpha = cv2.GaussianBlur(shape, (0, 0), _SOFT * place.size) * (min(share / _ENOUGH, 1.0) / 255)
-        lit = np.clip((brightness / max(self.brightness, 1.0)) ** _LIT, _DARKEST, 1.0)
-        gains = tint * (lit / tint.sum(1).max())
+        lit = np.clip((brightness / max(self.colour.mean(), 1.0)) ** _LIT, _DARKEST, 1.0)
+        gains = tint * (lit / tint.sum(1).max()) @ np.diag(1 / cast(self.colour))
         inside = np.clip(self._carried_to(lips, place.size) @ gains.T, 0, 255)
         opened = (here + alpha[..., None] * (inside - here) + 0.5).astype(np.uint8)
         corner = np.array([place.left, place.top], int)
-        (left, top), (right, bottom) = np.clip([corner, corner + place.size], 0, len(frame))
+        (left, top), (right, bottom) = np.clip([corner, corner + place.size], 0, frame.shape[1::-1])
         result = frame.copy()
         x, y = corner
         result[top:bottom, left:right] = opened[top - y : bottom - y, left - x : right - x]
@@ -90,9 +99,9 @@ class Mouth:
         return to_uint8(sample(to_tensor(square)[None], resize_flow(flow, size)))[0]
 
 
-def _around(lips: np.ndarray, most: int | None = None) -> Crop:
-    """The square around lips [20, 2], on whole pixels; seen at no more than `most` of them."""
+def _around(lips: np.ndarray) -> Crop:
+    """The square around lips [20, 2], on whole pixels."""
     low, high = lips.min(0), lips.max(0)
     side = max(round(_ROOM * float((high - low).max())), 2)
     left, top = np.round((low + high) / 2 - side / 2).tolist()
-    return Crop(left, top, float(side), min(side, most or side))
+    return Crop(left, top, float(side), side)

@@ -14,17 +14,17 @@ from fewshot_heads.backdrop import Backdrop, blended, covered
 from fewshot_heads.colours import face_colour, palette
 from fewshot_heads.head import Head
 from fewshot_heads.images import to_tensor, to_uint8
-from fewshot_heads.landmarks import INNER_LIPS, Landmarks
+from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import Crop, carrying_points, control_points, pose_distance
-from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman, opened
-from fewshot_heads.lids import lowered, openings, raised
+from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman, mouth_opened
+from fewshot_heads.lids import lowered, open_eyed, openings
 from fewshot_heads.matte import person
 from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.texture import carrying_flow, resize_flow, sample
 from fewshot_heads.mouth import Mouth
 
-_BLEND_SHARPNESS = 0.005  # pose distance over which one of several pictures gives way to another
-_IN_USE = 2  # pictures blended in one frame, at most
+_BLEND_SHARPNESS = 0.007  # pose distance over which one of several pictures gives way to another
+_IN_USE = 4  # pictures blended in one frame, at most
 _SPAN = 1.5  # crops: how much of a lone picture may come into view, with hair and shoulders, when the head leans
 
 
@@ -41,10 +41,10 @@ class _Pictures(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What a picture shows of a person for a face that is to be made of it.
+    """What pictures show of a person for a face that is to be made of them.
 
-    eyes [2]: how far they are open (`lids.openings`); mouth: how much of the face's is not in it, 0 to 1; palette
-    [3, 3], brightness: what it makes of colours, and the mean level of the face in it.
+    eyes [2]: how far they are open (`lids.openings`); mouth: how much of the face's is not in them, 0 to 1; palette
+    [3, 3], brightness: what they make of colours, and the mean level of the face in them.
     """
 
     eyes: np.ndarray
@@ -93,27 +93,39 @@ class Painter:
         mouths: whose inside shows in each frame where the picture's own is shut; None leaves it to the generator.
         """
         seen = [self.seen(face) for face in faces]
-        open_eyed = [raised(face, each.eyes) for face, each in zip(faces, seen, strict=True)]
-        frames = to_uint8(self.compose(open_eyed, self.style.expand(len(faces), -1), large))
+        frames = to_uint8(self.compose(faces, seen, self.style.expand(len(faces), -1), large))
         return finished(frames, faces, seen, self.size, mouths)
 
     def seen(self, face: Landmarks) -> Seen:
-        """What the picture nearest to a face, in pose and expression, shows of what that face needs."""
+        """What the pictures that are in use for a face show of what it needs."""
         if not self.generator.textured:  # lids and mouth are painted like everything else
             return Seen(np.zeros(2), 0.0, self.palette, self.brightness)
-        nearest = min(self.landmarks, key=lambda own: pose_distance(own, face))
-        return Seen(openings(nearest), opened(nearest, face, INNER_LIPS), self.palette, self.brightness)
+        weights, place = (each[0].tolist() for each in self._used([face]))
+        eyes = sum(weight * openings(self.landmarks[i], face) for weight, i in zip(weights, place, strict=True))
+        mouth = sum(weight * mouth_opened(self.landmarks[i], face) for weight, i in zip(weights, place, strict=True))
+        return Seen(np.asarray(eyes), mouth, self.palette, self.brightness)
+
+    def _used(self, faces: Sequence[Landmarks]) -> tuple[Tensor, Tensor]:
+        """For each face the pictures nearest to it in pose and expression: weights [B, T], rows sum to 1; indices."""
+        away = torch.tensor([[pose_distance(own, face) for own in self.landmarks] for face in faces])
+        nearest, place = away.topk(min(_IN_USE, len(self.landmarks)), largest=False)
+        return torch.softmax(-nearest / _BLEND_SHARPNESS, 1), place
 
     @torch.inference_mode()
-    def compose(self, faces: Sequence[Landmarks], style: Tensor, large: bool, seat: Tensor | None = None) -> Tensor:
-        """`paint` in [-1, 1], [B, 3, R, R], under a style [B, P] that need not be the head's own.
+    def compose(
+        self, faces: Sequence[Landmarks], seen: Sequence[Seen], style: Tensor, large: bool, seat: Tensor | None = None
+    ) -> Tensor:
+        """Frames [B, 3, R, R] in [-1, 1], yet to be `finished`, under a style [B, P] that need not be the head's own.
 
+        seen: what pictures show for each face; eyes that they show open stay open.
         seat: flow [B, s, s, 2] along which the still picture is carried first; None leaves it in its place.
         """
-        stickmen = stickmen_of(faces, self.size).to(self.device)
+        wide = [open_eyed(face, each.eyes) for face, each in zip(faces, seen, strict=True)]
+        stickmen = stickmen_of(wide, self.size).to(self.device)
         if not self.generator.textured:
             return self.generator(stickmen, style)
-        texture, place, behind = self._texture(faces, seat)
+        weights, place = self._used(faces)
+        texture, behind = self._texture(wide, weights.to(self.device), place, seat)
         layers = self.generator.layers(stickmen, style, texture)
         colours = torch.from_numpy(self.palette.astype(np.float32)).to(self.device)
         layers = layers._replace(paint=torch.einsum("ij,bjhw->bihw", colours, layers.paint + 1) - 1)
@@ -123,14 +135,10 @@ class Painter:
         return layers.compose(texture)
 
     def _texture(
-        self, faces: Sequence[Landmarks], seat: Tensor | None = None
-    ) -> tuple[Texture, Tensor, tuple[Tensor, Tensor]]:
-        """For each face the pictures nearest to it in pose and expression, their indices [B, T], and of the pictures
-        behind it the indices and shares that `Backdrop.behind` gives."""
+        self, faces: Sequence[Landmarks], weights: Tensor, place: Tensor, seat: Tensor | None
+    ) -> tuple[Texture, tuple[Tensor, Tensor]]:
+        """Pictures at place [B, T] for the faces, and what is behind: indices and shares, as of `Backdrop.behind`."""
         count = len(faces)
-        away = torch.tensor([[pose_distance(own, face) for own in self.landmarks] for face in faces])
-        nearest, place = away.topk(min(_IN_USE, len(self.landmarks)), largest=False)
-        weights = torch.softmax(-nearest / _BLEND_SHARPNESS, 1).to(self.style.device)
         held = np.stack([control_points(face) for face in faces])
         use, shares, only_heads = self.backdrop.behind(torch.from_numpy(held))
         driver = torch.from_numpy(np.stack([carrying_points(face) for face in faces]))
@@ -140,13 +148,13 @@ class Painter:
         flows = carrying_flow(source.flatten(0, 1), driver.flatten(0, 1), self.size)
         still = _seated(blended(self.small.shown, self.small.plate, use, shares), seat)
         shown = [self.landmarks[i] for i in place[:, 0]]
-        opened = [draw_opened(own, face, self.size) for own, face in zip(shown, faces, strict=True)]
+        fresh = [draw_opened(own, face, self.size) for own, face in zip(shown, faces, strict=True)]
         hides = [covered(control_points(own), goal, self.size) for own, goal in zip(shown, held, strict=True)]
-        shut, head = (torch.from_numpy(np.stack(each)).to(still.device)[:, None] for each in (opened, hides))
+        shut, head = (torch.from_numpy(np.stack(each)).to(still.device)[:, None] for each in (fresh, hides))
         flows = flows.unflatten(0, (count, used)).to(still.device)
         images, mattes = (_picked(each, place) for each in (self.small.carried, self.mattes))
         texture = Texture(images, mattes, flows, weights, still, shut, head, _seated(only_heads, seat), self.span)
-        return texture, place, (use, shares)
+        return texture, (use, shares)
 
 
 def finished(
@@ -156,12 +164,12 @@ def finished(
     size: int,
     mouths: Sequence[Mouth] | None = None,
 ) -> np.ndarray:
-    """Frames uint8 [B, R, R, 3] of faces (pixels of the crop of that size) that were painted with open eyes: the lids
-    come down, and a mouth that was not seen gets the inside of the driver's, if there are mouths."""
+    """Composed frames uint8 [B, R, R, 3] of faces (pixels of the crop of that size): lids come down over eyes that were
+    made open, and a mouth that no picture shows gets the inside of the driver's, if there are mouths."""
     result = []
     for i, (frame, face, each) in enumerate(zip(frames, faces, seen, strict=True)):
         there = face.moved(np.zeros(2, np.float32), len(frame) / size)
-        frame = lowered(frame, raised(there, each.eyes), there)
+        frame = lowered(frame, open_eyed(there, each.eyes), there)
         if mouths:
             frame = mouths[i].between(frame, there, each.mouth, each.palette, each.brightness)
         result.append(frame)

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MOUTHS = ("driver", "painted")  # whose inside an opening mouth shows
 _TEXTURE_SIZES = (256, 768)  # pixels; crops are kept at their own resolution between these
 
 
@@ -172,7 +171,7 @@ class Reenactor:
         """
         _check("motion", motion, ("relative", "absolute"))
         _check("crop", crop, ("auto", "full"))
-        _check("mouth", mouth, MOUTHS)
+        _check("mouth", mouth, ("driver", "painted"))
         if batch < 1:
             raise BadInput(f"batch={batch}: expected 1 or more")
         self._check_made_here(head)

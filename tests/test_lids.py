@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE
-from fewshot_heads.lids import lowered, openings, raised
+from fewshot_heads.landmarks.geometry import turned_in_space
+from fewshot_heads.lids import lowered, open_eyed, openings
 from fewshot_heads.painter import Painter
 
 EYES = (RIGHT_EYE, LEFT_EYE)
@@ -28,14 +29,14 @@ def closed(face, share):
 
 
 def test_eyes_are_raised_to_what_is_asked_and_never_lowered(face):
-    wide = openings(face)
+    wide = openings(face, face)
     narrow = closed(face, 0.3)
-    np.testing.assert_allclose(openings(narrow), 0.3 * wide, rtol=0.05)
-    np.testing.assert_allclose(openings(raised(narrow, wide)), wide, rtol=1e-3)
-    np.testing.assert_array_equal(raised(face, 0.5 * wide).points, face.points)
+    np.testing.assert_allclose(openings(narrow, narrow), 0.3 * wide, rtol=0.05)
+    np.testing.assert_allclose(openings(*[open_eyed(narrow, wide)] * 2), wide, rtol=1e-3)
+    np.testing.assert_array_equal(open_eyed(face, 0.5 * wide).points, face.points)
     untouched = [i for i in range(70) if i not in (37, 38, 40, 41, 43, 44, 46, 47)]
-    np.testing.assert_array_equal(raised(narrow, wide).points[untouched], narrow.points[untouched])
-    np.testing.assert_allclose(raised(narrow, wide).points, face.points, atol=2)
+    np.testing.assert_array_equal(open_eyed(narrow, wide).points[untouched], narrow.points[untouched])
+    np.testing.assert_allclose(open_eyed(narrow, wide).points, face.points, atol=2)
 
 
 def painted_eyes(face, size):
@@ -70,7 +71,7 @@ def test_a_half_shut_eye_covers_half_and_moves_nothing_that_is_still_seen(face, 
 
 def test_open_eyes_and_all_beside_lids_stay_to_the_bit(face, mona):
     np.testing.assert_array_equal(lowered(mona, face, face), mona)
-    np.testing.assert_array_equal(lowered(mona, face, raised(face, 2 * openings(face))), mona)
+    np.testing.assert_array_equal(lowered(mona, face, open_eyed(face, 2 * openings(face, face))), mona)
     changed = (lowered(mona, face, closed(face, 0)) != mona).any(2)
     y, x = np.nonzero(changed)
     points = face.points[17:48]
@@ -78,20 +79,42 @@ def test_open_eyes_and_all_beside_lids_stay_to_the_bit(face, mona):
     assert face.points[17:27, 1].min() <= y.min() and y.max() < face.points[33, 1]
 
 
-@pytest.mark.parametrize("move", [(-1e4, 0), (60, 0), (0, 110)])
+@pytest.mark.parametrize("edge", ["left", "top", "right", "bottom"])
+def test_eyes_that_are_cut_by_an_edge_close_as_far_as_they_are_seen(face, mona, edge):
+    picture = painted_eyes(face, mona.shape[:2])
+    whole = lowered(picture, face, closed(face, 0))
+    x, y = face.points[RIGHT_EYE].mean(0).round().astype(int)
+    kept = {"left": np.s_[:, x:], "right": np.s_[:, :x], "top": np.s_[y:], "bottom": np.s_[:y]}[edge]
+    corner = np.float32([x if edge == "left" else 0, y if edge == "top" else 0])
+    moved = face.moved(corner)
+    part = lowered(np.ascontiguousarray(picture[kept]), moved, closed(moved, 0)).astype(int)
+    assert part.shape == picture[kept].shape and (part != picture[kept]).any()
+    away = np.abs(part - whole[kept]).max(2)  # skin from beyond the edge is not to be had, all else is
+    assert (away > 2).mean() < 0.01
+
+
 @pytest.mark.parametrize("scale", [1.0, 1e-3])
-def test_eyes_at_the_edge_outside_of_the_frame_or_too_small_do_no_harm(face, mona, move, scale):
-    moved = face.moved(np.float32(move), scale)
-    assert lowered(mona, moved, closed(moved, 0)).shape == mona.shape
+def test_eyes_outside_of_the_frame_or_too_small_change_nothing(face, mona, scale):
+    moved = face.moved(np.float32([-1e4, 0]), scale)
+    np.testing.assert_array_equal(lowered(mona, moved, closed(moved, 0)), mona)
 
 
-def test_a_profile_has_an_eye_of_no_width(face, mona):
-    points = face.points.copy()
-    points[RIGHT_EYE, 0] = points[RIGHT_EYE, 0].mean()
-    flat = type(face)(points, face.depth, face.confidence, face.surface)
-    assert np.isfinite(openings(flat)).all()
-    result = lowered(mona, raised(flat, openings(face)), flat)
-    assert result.shape == mona.shape
+def test_eyes_of_a_profile_are_left_alone(face, mona):
+    for flat in (0.0, -0.5):  # no width; corners swapped
+        points = face.points.copy()
+        middle = points[RIGHT_EYE, 0].mean()
+        points[RIGHT_EYE, 0] = middle + flat * (points[RIGHT_EYE, 0] - middle)
+        profile = type(face)(points, face.depth, face.confidence, face.surface)
+        wide = open_eyed(profile, np.array([0.4, 0.0]))
+        np.testing.assert_array_equal(lowered(mona, wide, profile), mona)
+
+
+def test_a_turn_or_a_nod_is_no_blink(face):
+    """The eyes of a rigid head are as far open in any pose."""
+    for angles in ([0, 0, 0], [0.45, 0, 0], [0, 0.5, 0], [-0.3, -0.3, 0.2]):
+        turned = turned_in_space(face, np.array(angles))
+        np.testing.assert_allclose(openings(face, turned), openings(turned, turned), rtol=0.02)
+        np.testing.assert_allclose(open_eyed(turned, openings(face, turned)).points, turned.points, atol=0.1)
 
 
 def test_a_painter_shuts_eyes_that_it_has_seen_open(reenactor, mona):
@@ -99,9 +122,13 @@ def test_a_painter_shuts_eyes_that_it_has_seen_open(reenactor, mona):
     painter = Painter(head, reenactor.networks.generator, reenactor.size, reenactor.device)
     seat = head.landmarks[0]
     awake, asleep = painter.paint([seat, closed(seat, 0.1)], large=False)
-    seen = reenactor.detectors[0].detect(asleep)
-    assert (openings(seen[0]) < 0.5 * openings(reenactor.detectors[0].detect(awake)[0])).all()
-    eyes = np.concatenate([seat.points[eye] for eye in EYES]).round().astype(int)
-    for x, y in ((eyes[:6].mean(0)).astype(int), (eyes[6:].mean(0)).astype(int)):
-        # The iris, darkest of all, is under the lid.
+    now, then = (reenactor.detectors[0].detect(each)[0] for each in (asleep, awake))
+    assert (openings(now, now) < 0.5 * openings(then, then)).all()
+    for x, y in (seat.points[eye].mean(0).astype(int) for eye in EYES):  # the iris, darkest of all, is under the lid
         assert asleep[y - 1 : y + 2, x - 2 : x + 3].mean() > awake[y - 1 : y + 2, x - 2 : x + 3].mean() + 5
+
+
+def test_lids_that_a_detector_lets_cross_are_shut(face, mona):
+    crossed = closed(face, -0.1)
+    assert (openings(crossed, crossed) < 0).all()
+    np.testing.assert_array_equal(lowered(mona, face, crossed), lowered(mona, face, closed(face, 0)))

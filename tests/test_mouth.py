@@ -59,25 +59,69 @@ def test_a_mouth_that_has_not_opened_is_left_alone(reenactor, opened, mona):
 def test_teeth_take_the_light_and_the_colours_of_the_picture(opened):
     _, face, mouth = opened
     frame, white = np.zeros((256, 256, 3), np.uint8), np.eye(3)
-    grey = mouth.between(frame, face, 1.0, np.full((3, 3), 1 / 3), mouth.brightness)
+    grey = mouth.between(frame, face, 1.0, np.full((3, 3), 1 / 3), float(mouth.colour.mean()))
     assert grey.any() and np.ptp(grey, axis=2).max() <= 1
-    levels = [mouth.between(frame, face, 1.0, white, share * mouth.brightness).max() for share in (0.01, 0.6, 1.0, 2.0)]
+    levels = [
+        mouth.between(frame, face, 1.0, white, share * float(mouth.colour.mean())).max()
+        for share in (0.01, 0.6, 1.0, 2.0)
+    ]
     assert 0 < levels[0] < levels[1] < levels[2] == levels[3]
-    gold = mouth.between(frame, face, 1.0, np.diag([1.2, 1.1, 0.7]), mouth.brightness).astype(float)
-    plain = mouth.between(frame, face, 1.0, white, mouth.brightness).astype(float)
+    gold = mouth.between(frame, face, 1.0, np.diag([1.2, 1.1, 0.7]), float(mouth.colour.mean())).astype(float)
+    plain = mouth.between(frame, face, 1.0, white, float(mouth.colour.mean())).astype(float)
     assert gold[..., 2].sum() < 0.7 * plain[..., 2].sum() and abs(gold[..., 0].sum() / plain[..., 0].sum() - 1) < 0.01
-    half = mouth.between(frame, face, 0.25, white, mouth.brightness).astype(float)
+    half = mouth.between(frame, face, 0.25, white, float(mouth.colour.mean())).astype(float)
     assert abs(half.sum() / plain.sum() - 0.5) < 0.02
 
 
-def test_a_mouth_at_the_edge_or_outside_of_the_frame_does_no_harm(opened):
+@pytest.mark.parametrize("at", [(0, 100), (199, 100), (100, 0), (100, 255), (-500, 100), (100, 900)])
+def test_a_mouth_at_the_edge_of_a_frame_is_laid_as_far_as_it_is_seen(opened, at):
     _, face, mouth = opened
-    frame = np.full((256, 256, 3), 90, np.uint8)
+    frame = np.full((256, 200, 3), 90, np.uint8)
     inner = face.points[INNER_LIPS].mean(0)
-    for at in ((0, 0), (255, 128), (128, 256), (-500, 100), (100, 900)):
-        moved = face.moved(np.float32(inner - at))
-        result = mouth.between(frame, moved, 1.0, np.eye(3), mouth.brightness)
-        assert result.shape == frame.shape and (result != 90).any() == (min(at) >= 0 and max(at) < 300)
+    result = mouth.between(frame, face.moved(np.float32(inner - at)), 1.0, np.eye(3), 100.0)
+    wide = np.full((800, 800, 3), 90, np.uint8)
+    corner = np.float32([300, 300])
+    whole = mouth.between(wide, face.moved(np.float32(inner - at - corner)), 1.0, np.eye(3), 100.0)
+    there = whole[300:556, 300:500]
+    np.testing.assert_allclose(result, there, atol=1)  # a place has other fractions there
+    assert (result != 90).any() == (0 <= at[0] < 200 and 0 <= at[1] < 256)
+
+
+def test_a_mouth_that_the_drivers_picture_cuts_off_is_not_shown(motion, driver_frames, opened):
+    """What is beyond the edge would be a mirror image."""
+    _, face, _ = opened
+    their = motion.landmarks[-1]
+    low = int(their.points[INNER_LIPS, 1].mean())
+    cut = Mouth.of(driver_frames[-1][:low], their)
+    whole = Mouth.of(driver_frames[-1], their)
+    frame = np.zeros((256, 256, 3), np.uint8)
+    assert whole.shown == pytest.approx(1) and cut.shown < 0.7
+    assert whole.between(frame, face, 1.0, np.eye(3), 100.0).any()
+    assert not cut.between(frame, face, 1.0, np.eye(3), 100.0).any()
+
+
+def test_the_cast_of_the_drivers_light_is_taken_out(motion, driver_frames, opened):
+    _, face, _ = opened
+    frame, their = np.zeros((256, 256, 3), np.uint8), motion.landmarks[-1]
+    plain, golden = (
+        Mouth.of((driver_frames[-1] * np.array(light)).clip(0, 255).astype(np.uint8), their)
+        for light in ((1, 1, 1), (1.05, 1.0, 0.45))
+    )
+    shares = []
+    for mouth in (plain, golden):
+        red, _, blue = mouth.between(frame, face, 1.0, np.eye(3), float(mouth.colour.mean())).sum((0, 1), dtype=float)
+        shares.append(blue / red)
+    assert abs(shares[1] / shares[0] - 1) < 0.25  # 0.43 with the cast left in
+
+
+def test_a_large_mouth_is_kept_small_and_quickly(driver_frames, motion):
+    large = cv2.resize(driver_frames[-1], None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    small, kept = (
+        Mouth.of(driver_frames[-1], motion.landmarks[-1]),
+        Mouth.of(large, motion.landmarks[-1].moved(np.zeros(2, np.float32), 4.0)),
+    )
+    assert kept.crop.size == 128 and len(kept.jpeg) < 10_000
+    np.testing.assert_allclose(kept.lips / 128, small.lips / small.crop.size, atol=0.02)
 
 
 def test_kept_mouths_are_small_and_hold_where_a_face_is_lost(reenactor, motion, driver_frames):

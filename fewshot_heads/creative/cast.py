@@ -20,11 +20,10 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import control_points
 from fewshot_heads.landmarks.retarget import retarget
 from fewshot_heads.landmarks.tracking import Motion
-from fewshot_heads.lids import raised
 from fewshot_heads.models import texture as warp
 from fewshot_heads.mouth import Mouth
 from fewshot_heads.painter import Painter, Seen, finished
-from fewshot_heads.reenactor import MOUTHS, Reenactor
+from fewshot_heads.reenactor import Reenactor
 
 _RAMP = 0.5  # of half the crop: how far inside its border a background follows its head
 _SOFT = 0.2  # of the features' size: how far beyond them one picture's weights reach
@@ -48,7 +47,7 @@ class Acting:
         return None if self.resolution == "auto" else int(self.resolution)
 
     def check(self) -> None:
-        check_words(self, motion=("relative", "absolute"), mouth=MOUTHS)
+        check_words(self, motion=("relative", "absolute"), mouth=("driver", "painted"))
         if self.batch < 1:
             raise BadInput(f"batch={self.batch}: expected 1 or more")
 
@@ -113,23 +112,24 @@ class Cast:
             self._become(weights[0])
         styles = self._tensor(style)
         if not self.generator.textured:
-            return to_uint8(self.painters[0].compose(faces, styles, large=False))
+            seen = [self.painters[0].seen(face) for face in faces]
+            return to_uint8(self.painters[0].compose(faces, seen, styles, large=False))
         inside = torch.from_numpy(np.stack([_features(face, self.size) for face in faces]))[:, None].to(self.device)
         side = self.painters[0].large.shown.shape[-1]
         inside = F.interpolate(inside, (side, side), mode="bilinear", align_corners=False)
         seen = [self._seen(face, row) for face, row in zip(faces, weights, strict=True)]
-        open_eyed = [raised(face, each.eyes) for face, each in zip(faces, seen, strict=True)]
         result: Tensor | float = 0.0
         for k in np.flatnonzero((weights + around).any(0)):
             seat = torch.stack([_seat(self.portraits[k], face, self.size) for face in rest]).to(self.device)
             within, beyond = (self._tensor(each[:, k])[:, None, None, None] for each in (weights, around))
             share = beyond + inside * (within - beyond)
-            result = result + share * self.painters[k].compose(open_eyed, styles, large=True, seat=seat)
+            result = result + share * self.painters[k].compose(faces, seen, styles, large=True, seat=seat)
         return finished(to_uint8(torch.as_tensor(result)), faces, seen, self.size, mouths)
 
     def _seen(self, face: Landmarks, weights: np.ndarray) -> Seen:
         """What the pictures of a mixture by weights [K] show, as everybody's would."""
-        people = [painter.seen(face) for painter in self.painters]
+        there = np.flatnonzero(weights)
+        people, weights = [self.painters[k].seen(face) for k in there], weights[there]
         return Seen(
             *(sum(w * part for w, part in zip(weights, parts, strict=True)) for parts in zip(*people, strict=True))
         )

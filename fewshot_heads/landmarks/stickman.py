@@ -8,7 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS, Landmarks
+from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, LEFT_IRIS, N_POINTS, RIGHT_EYE, RIGHT_IRIS, Landmarks
 from fewshot_heads.landmarks.geometry import fit_pose, spatial
 
 # (points, closed, colour): inner lips have a colour of their own, or mouths would never close.
@@ -59,18 +59,29 @@ def draw_opened(source: Landmarks, driver: Landmarks, size: int) -> np.ndarray:
     are carried, so the generator has to paint it.
     """
     canvas = np.zeros((size, size), np.uint8)
+    before, now = _frontal(source), _frontal(driver)
     for part in (RIGHT_EYE, LEFT_EYE, INNER_LIPS):
-        if (share := opened(source, driver, part)) > 0:
+        share = _opened(before, now, part)
+        if share > 0:
             outline = _fixed_point(driver.points[part]).round().astype(np.int32)
             cv2.fillPoly(canvas, [outline], int(round(255 * share)), cv2.LINE_AA, _SUBPIXEL_BITS)
     return canvas.astype(np.float32) / 255
 
 
-def opened(source: Landmarks, driver: Landmarks, part: slice) -> float:
-    """How far the driver opens what is shut in the source, 0 to 1; part: RIGHT_EYE, LEFT_EYE or INNER_LIPS."""
-    # From the front: a turn narrows the far eye, which is no opening.
-    was, now = (_opening(fit_pose(face).undo(spatial(face))[part, :2]) for face in (source, driver))
-    share = np.clip((0.7 - (was + 0.03) / (now + 0.03)) / 0.4, 0, 1)
+def mouth_opened(source: Landmarks, driver: Landmarks) -> float:
+    """How far the driver opens a mouth that is shut in the source, 0 to 1."""
+    return _opened(_frontal(source), _frontal(driver), INNER_LIPS)
+
+
+def _frontal(face: Landmarks) -> np.ndarray:
+    """[70, 2] seen from the front: a turn narrows the far eye, which is no opening."""
+    pose = fit_pose(face)
+    return pose.undo(spatial(face, pose))[:N_POINTS, :2]
+
+
+def _opened(before: np.ndarray, now: np.ndarray, part: slice) -> float:
+    was, opening = _opening(before[part]), _opening(now[part])
+    share = np.clip((0.7 - (was + 0.03) / (opening + 0.03)) / 0.4, 0, 1)
     if part is not INNER_LIPS:  # an eye that shows its iris is carried better, however wide, than it is painted
         share *= np.clip((_HALF_OPEN - was) / (_HALF_OPEN - _SHUT), 0, 1)
     return float(share)
