@@ -31,7 +31,7 @@ from fewshot_heads.landmarks.retarget import retarget
 from fewshot_heads.models import build
 from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.texture import carrying_flow
-from fewshot_heads.painter import stickmen_of
+from fewshot_heads.painter import Painter, finished, stickmen_of
 from fewshot_heads.paste import Paster
 
 Work = tuple[Callable[[], Any], int]  # a call, and how many frames it does
@@ -72,6 +72,11 @@ def pipeline(reenactor: Reenactor, source: str, driver: str, batches: Sequence[i
     motion, paster = reenactor.track(frames), Paster(head.picture, head.crop)
     moves = motion.cropped(reenactor.size)
     faces = retarget(head.landmarks[0], moves)
+    painter = Painter(head, reenactor.networks.generator, reenactor.size, reenactor.device)
+    shown = np.repeat(head.textures[:1], len(faces), 0)
+
+    def finish() -> None:
+        finished(shown, faces, [painter.seen(face) for face in faces], reenactor.size, motion.mouths)
 
     def encode() -> None:
         with tempfile.TemporaryDirectory() as folder, VideoWriter(Path(folder) / "out.mp4", like=video.rate) as out:
@@ -85,6 +90,7 @@ def pipeline(reenactor: Reenactor, source: str, driver: str, batches: Sequence[i
         "raster, ms/frame": (lambda: stickmen_of(faces, reenactor.size), len(faces)),
         "embed, ms/portrait": (lambda: reenactor.embed([portrait]), 1),
         **generator(reenactor, batches),
+        "lids and mouth, ms/frame": (finish, len(faces)),
         "paste back, ms/frame": (lambda: paster.paste(head.textures[0]), 1),
         "encode, ms/frame": (encode, len(frames)),
     }

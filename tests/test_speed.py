@@ -41,7 +41,7 @@ def test_the_command_writes_every_stage_and_both_models_as_strict_json(result):
     assert run["start"] > 0.3 and report["import_seconds"]["median"] > 0.1, "nobody imports torch in less"
     assert 200 < run["peak_mib"] < 4000
     names = [stage.split(",")[0] for stage in report["models"]["tiny"]["ms"]["cores: 1"]]
-    middle = ["embed", "generator", "generator", "paste back"]
+    middle = ["embed", "generator", "generator", "lids and mouth", "paste back"]
     assert names == ["decode", "detect landmarks", "retarget", "raster", *middle, "encode"]
     assert list(report["models"]["realtime"]["ms"]["cores: 1"]) == ["generator, batch 1, ms/frame"]
     spans = chain.from_iterable(model["ms"]["cores: 1"].values() for model in report["models"].values())
