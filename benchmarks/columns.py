@@ -43,7 +43,7 @@ class Scene:
     @cached_property
     def motion(self) -> Motion:
         """The driver followed from its first frame to its last, as a user's would be."""
-        return track(self.driver, [self.detector])
+        return track(self.driver, [self.detector], mouths=True)
 
     def face(self, picture: np.ndarray) -> Landmarks | None:
         return next(iter(self.detector.detect(picture)), None)

@@ -74,7 +74,7 @@ def _axes(eye: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _open_by(eye: np.ndarray, much: float) -> None:
-    """Moves the lids of an eye [6, 2] apart by so much of its width, in place, if there is anything to move."""
+    """Moves the lids of an eye [6, 2] apart by so much of its width, in place."""
     x, y = _axes(eye)
     way = much * ((eye[3] - eye[0]) @ x) * y
     eye[_UPPER] -= _UPPER_SHARE * way

@@ -99,7 +99,7 @@ class Painter:
     def seen(self, face: Landmarks) -> Seen:
         """What the pictures that are in use for a face show of what it needs."""
         if not self.generator.textured:  # lids and mouth are painted like everything else
-            return Seen(np.zeros(2), 0.0, self.palette, self.brightness)
+            return Seen(np.full(2, -np.inf), 0.0, self.palette, self.brightness)
         weights, place = (each[0].tolist() for each in self._used([face]))
         eyes = sum(weight * openings(self.landmarks[i], face) for weight, i in zip(weights, place, strict=True))
         mouth = sum(weight * mouth_opened(self.landmarks[i], face) for weight, i in zip(weights, place, strict=True))

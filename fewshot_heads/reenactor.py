@@ -141,7 +141,7 @@ class Reenactor:
         """
         name = name or str(getattr(driver, "path", "the driver"))
         frames_per_second = float(rate if rate is not None else getattr(driver, "rate", 25))
-        motion = track(driver, self.detectors, face, smooth, frames_per_second, name)
+        motion = track(driver, self.detectors, face, smooth, frames_per_second, name, mouths=True)
         if motion.lost:
             logger.warning("%s: no face in frames %s; the last one is held there", name, motion.describe_lost())
         return motion

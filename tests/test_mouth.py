@@ -7,7 +7,7 @@ import pytest
 from fewshot_heads import BadInput
 from fewshot_heads.landmarks import INNER_LIPS
 from fewshot_heads.landmarks.retarget import Face, retarget
-from fewshot_heads.landmarks.tracking import Motion
+from fewshot_heads.landmarks.tracking import Motion, track
 from fewshot_heads.mouth import Mouth
 from fewshot_heads.painter import Painter
 
@@ -126,6 +126,7 @@ def test_a_large_mouth_is_kept_small_and_quickly(driver_frames, motion):
 
 def test_kept_mouths_are_small_and_hold_where_a_face_is_lost(reenactor, motion, driver_frames):
     assert len(motion.mouths) == len(motion) and max(len(mouth.jpeg) for mouth in motion.mouths) < 10_000
+    assert track(driver_frames[:2], reenactor.detectors).mouths is None  # `prepare` has no use for them
     nothing = np.zeros_like(driver_frames[0])
     broken = reenactor.track([nothing, driver_frames[0], nothing, driver_frames[1]])
     assert broken.lost == [0, 2]

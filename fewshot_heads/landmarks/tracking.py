@@ -28,7 +28,7 @@ class Motion:
 
     lost: frames in which no face was found; they hold the nearest earlier face (later, at the start).
     shots: (first, end) frame ranges between cuts. frame_size: (height, width), pixels.
-    mouths: one a frame, of drivers that have pictures; None of those that are landmarks only.
+    mouths: one a frame, if they were kept; None of drivers that are landmarks only.
     """
 
     landmarks: list[Landmarks]
@@ -65,17 +65,18 @@ class Motion:
 
 def track(
     frames: Iterable[np.ndarray], detectors: list[Detector], face: int = 0, smooth: float = 1.0, rate: float = 25.0,
-    name: str = "the driver",
+    name: str = "the driver", mouths: bool = False,
 ) -> Motion:  # fmt: skip
-    """Follows one face through frames (uint8 [H, W, 3]), which are read once and, but for the mouth, not kept.
+    """Follows one face through frames (uint8 [H, W, 3]), which are read once and not kept.
 
     detectors: as many frames are looked at in parallel as there are detectors.
     face: which face of the first frame that shows one; 0 is the largest.
     smooth: strength of the One-Euro filter, 0 switches it off. rate: frames per second.
+    mouths: keep each frame's `Mouth`, for `Motion.mouths`.
     Raises NoFaceFound if no frame shows a face.
     """
     found: list[Landmarks | None] = []
-    mouths: list[Mouth | None] = []
+    kept: list[Mouth | None] = []
     size = (0, 0)
     last: Landmarks | None = None
     misses = 0
@@ -88,12 +89,14 @@ def track(
                     last = _follow(detectors[0], frame, last) if last else _find(detectors[0], frame, face, search)
                     misses = 0 if last else misses + 1
                     found.append(last)
-                    mouths.append(Mouth.of(frame, last) if last else None)
+                    if mouths:
+                        kept.append(Mouth.of(frame, last) if last else None)
                 continue
             search = misses < _PATIENCE or misses % _PATIENCE < len(group)
             seen = list(pool.map(_follow, detectors, group, [last] * len(group), [search] * len(group)))
             found += seen
-            mouths += [Mouth.of(frame, each) if each else None for frame, each in zip(group, seen, strict=True)]
+            if mouths:
+                kept += [Mouth.of(frame, each) if each else None for frame, each in zip(group, seen, strict=True)]
             misses = 0 if any(seen) else misses + len(group)
             last = next((landmarks for landmarks in reversed(seen) if landmarks), last)
     lost = [i for i, landmarks in enumerate(found) if landmarks is None]
@@ -105,7 +108,9 @@ def track(
     held = _hold(found)
     shots = _shots(held)
     landmarks = [each for first, end in shots for each in smoothed(held[first:end], smooth, rate)]
-    inside = [mouth.held_by(face) for mouth, face in zip(_hold(mouths), landmarks, strict=True)]
+    if not mouths:
+        return Motion(landmarks, lost, shots, size, name)
+    inside = [mouth.held_by(face) for mouth, face in zip(_hold(kept), landmarks, strict=True)]
     return Motion(landmarks, lost, shots, size, name, inside)
 
 
