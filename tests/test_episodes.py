@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from fewshot_heads import BadInput
-from fewshot_heads.datasets.augment import MIRROR, Change, turned
+from fewshot_heads.datasets.augment import Change, turned
 from fewshot_heads.datasets.clips import Excerpt, hold_out
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, assemble
 from fewshot_heads.landmarks import N_POINTS, Landmarks
-from fewshot_heads.landmarks.geometry import MEAN_HEAD, control_points
+from fewshot_heads.landmarks.geometry import control_points
 from fewshot_heads.landmarks.stickman import draw_head
 from tests.faces import face
 from tests.footage import mona_footage
@@ -26,11 +26,6 @@ def clips():
 
 def same(one, other):
     return all(torch.equal(one[key], other[key]) for key in one)
-
-
-def test_the_mirror_map_is_its_own_inverse_and_mirrors_the_mean_head():
-    assert (MIRROR[MIRROR] == np.arange(70)).all()
-    np.testing.assert_allclose(MEAN_HEAD[MIRROR] * [-1, 1, 1], MEAN_HEAD, atol=0.02)
 
 
 @pytest.mark.parametrize("sampling", ["uniform", "hard"])

@@ -5,7 +5,9 @@ import pytest
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import (
     HEAD_ANCHORS,
+    MEAN_HEAD,
     MEAN_SURFACE,
+    MIRROR,
     SURFACE_MIRROR,
     Crop,
     carrying_points,
@@ -54,7 +56,9 @@ def test_a_face_without_a_surface_is_carried_by_its_landmarks():
     np.testing.assert_allclose(points[:, :2], known[:, :2], atol=0.2)
 
 
-def test_the_surface_is_its_own_mirror_image():
+def test_landmarks_and_surface_are_their_own_mirror_image():
+    np.testing.assert_array_equal(MIRROR[MIRROR], np.arange(len(MEAN_HEAD)))
+    np.testing.assert_allclose(MEAN_HEAD[MIRROR] * [-1, 1, 1], MEAN_HEAD, atol=0.02)
     np.testing.assert_array_equal(SURFACE_MIRROR[SURFACE_MIRROR], np.arange(len(MEAN_SURFACE)))
     np.testing.assert_allclose(MEAN_SURFACE[SURFACE_MIRROR] * [-1, 1, 1], MEAN_SURFACE, atol=1e-3)
 

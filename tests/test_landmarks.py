@@ -7,7 +7,7 @@ import pytest
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS, Landmarks, detector
 from fewshot_heads.landmarks.face_alignment import FaceAlignmentDetector
-from fewshot_heads.landmarks.geometry import MEAN_SURFACE, Crop, fit_pose
+from fewshot_heads.landmarks.geometry import MEAN_SURFACE, Crop, fit_pose, mirrored
 from tests.faces import face
 
 JAW_OPEN = 25  # of MediaPipe's blendshapes
@@ -42,6 +42,15 @@ def test_landmarks_are_stored_with_the_surface_they_have(surface):
     np.testing.assert_array_equal(again.to_array(), seen.to_array())
     wanted = face((0.1, 0.2, 0), scale=30, centre=(54, 44), surface=surface)
     np.testing.assert_allclose(seen.moved(np.array([20, 40]), 0.5).to_array(), wanted.to_array(), atol=1e-3)
+
+
+def test_a_mirrored_picture_has_the_mirrored_face(mediapipe, driver_frames):
+    frame = driver_frames[0]
+    seen, again = (mediapipe.track(image).to_array() for image in (frame, np.ascontiguousarray(frame[:, ::-1])))
+    back = mirrored(Landmarks.from_array(again), frame.shape[1]).to_array()
+    np.testing.assert_allclose(back, seen, atol=1e-3)
+    once = detector("mediapipe", flip_input=False).track(frame).to_array()
+    assert 1e-3 < np.abs(once - seen)[:, :2].mean() / Landmarks.from_array(seen).size < 0.02
 
 
 def test_a_surface_of_another_size_is_refused():

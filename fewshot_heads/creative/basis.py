@@ -23,7 +23,7 @@ from fewshot_heads.cli import run
 from fewshot_heads.errors import BadInput
 from fewshot_heads.images import refused, whole_file
 from fewshot_heads.landmarks import N_POINTS, Landmarks
-from fewshot_heads.landmarks.geometry import MEAN_HEAD
+from fewshot_heads.landmarks.geometry import MEAN_HEAD, MIRROR
 from fewshot_heads.landmarks.retarget import Face
 
 SHIPPED = Path(__file__).parent / "motion_basis.json"
@@ -109,8 +109,6 @@ def learn(clips: Iterable[np.ndarray]) -> MotionBasis:
     clips: landmarks float32 [T, 70 or more, 3] of one person each, in pixels; every clip counts alike, and as its
     mirror image too. Raises BadInput if too few faces look ahead.
     """
-    from fewshot_heads.datasets.augment import MIRROR
-
     covariance, count = np.zeros((3 * N_POINTS, 3 * N_POINTS)), 0
     for clip in clips:
         faces = [Face.of(Landmarks.from_array(points[:N_POINTS])) for points in clip]

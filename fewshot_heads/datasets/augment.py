@@ -9,15 +9,10 @@ import numpy as np
 import torch
 
 from fewshot_heads.images import to_tensor, to_uint8
-from fewshot_heads.landmarks import N_POINTS, Landmarks
-from fewshot_heads.landmarks.geometry import SURFACE_MIRROR, control_points, spatial, turned_in_space
+from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks.geometry import control_points, mirrored, spatial, turned_in_space
 from fewshot_heads.models.texture import tps_warp
 
-# iBUG points (and irises) as a mirror shows them.
-MIRROR = np.r_[
-    16:-1:-1, 26:16:-1, 27:31, 35:30:-1, 45:41:-1, 47, 46, 39:35:-1, 41, 40,
-    54:47:-1, 59:54:-1, 64:59:-1, 67:64:-1, 69, 68,
-]  # fmt: skip
 _TURN = np.radians([4.0, 6.0, 3.0])  # standard deviation of a pseudo-pair's pitch, yaw and roll
 _MOST = 1.7  # standard deviations: farther than this the stretched cheek teaches nothing
 
@@ -68,11 +63,8 @@ class Change:
         """Landmarks as `to_array` made them, pixels of the crop, to where `picture` shows them."""
         points = landmarks[:, :2] @ self.matrix[:, :2].T + self.matrix[:, 2]
         depth = landmarks[:, 2] * self.zoom
-        if self.mirror:
-            partners = np.concatenate([MIRROR, N_POINTS + SURFACE_MIRROR])[: len(points)]
-            points = points[partners] * [-1, 1] + [self.size, 0]
-            depth = depth[partners]
-        return Landmarks.from_array(np.column_stack([points, depth]))
+        face = Landmarks.from_array(np.column_stack([points, depth]))
+        return mirrored(face, self.size) if self.mirror else face
 
 
 def turned(

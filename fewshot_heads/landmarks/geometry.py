@@ -20,7 +20,12 @@ _mean_head = json.loads((Path(__file__).parent / "mean_head.json").read_text())
 MEAN_HEAD = np.array(_mean_head["landmarks"], np.float32)  # [70, 3]
 HEAD_ANCHORS = np.array(_mean_head["anchors"], np.float32)  # [A, 3], forehead and crown
 MEAN_SURFACE = np.array(_mean_head["surface"], np.float32)  # [151, 3], where `Landmarks.surface` is on the mean head
-SURFACE_MIRROR = np.array(_mean_head["surface_mirror"])  # [151], each point's partner
+# Each point's partner on the face's other side, which a mirror shows in its place: of the landmarks, of the surface.
+MIRROR = np.r_[
+    16:-1:-1, 26:16:-1, 27:31, 35:30:-1, 45:41:-1, 47, 46, 39:35:-1, 41, 40,
+    54:47:-1, 59:54:-1, 64:59:-1, 67:64:-1, 69, 68,
+]  # fmt: skip
+SURFACE_MIRROR = np.array(_mean_head["surface_mirror"])
 _NORMALS = np.array(_mean_head["normals"], np.float32)  # [151, 3], outward
 RIGID = np.array([0, 1, 15, 16, *range(27, 36), 36, 39, 42, 45])  # temples, nose, eye corners: no expression
 
@@ -89,6 +94,14 @@ def spatial(landmarks: Landmarks, pose: Pose | None = None) -> np.ndarray:
     if landmarks.depth is None:
         array[:N_POINTS, 2] = (pose or fit_pose(landmarks)).apply(MEAN_HEAD)[:, 2]
     return array
+
+
+def mirrored(landmarks: Landmarks, width: float) -> Landmarks:
+    """The face as the mirrored picture, `width` pixels wide, shows it."""
+    array = landmarks.to_array()
+    array = array[np.concatenate([MIRROR, N_POINTS + SURFACE_MIRROR])[: len(array)]]
+    array[:, 0] = width - array[:, 0]
+    return Landmarks.from_array(array, landmarks.confidence)
 
 
 def turned_in_space(landmarks: Landmarks, angles: np.ndarray) -> Landmarks:
