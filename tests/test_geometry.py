@@ -2,12 +2,11 @@ import cv2
 import numpy as np
 import pytest
 
-from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks import MIRROR, Landmarks
 from fewshot_heads.landmarks.geometry import (
     HEAD_ANCHORS,
     MEAN_HEAD,
     MEAN_SURFACE,
-    MIRROR,
     SURFACE_MIRROR,
     Crop,
     carrying_points,

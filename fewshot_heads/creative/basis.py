@@ -22,8 +22,8 @@ import numpy as np
 from fewshot_heads.cli import run
 from fewshot_heads.errors import BadInput
 from fewshot_heads.images import refused, whole_file
-from fewshot_heads.landmarks import N_POINTS, Landmarks
-from fewshot_heads.landmarks.geometry import MEAN_HEAD, MIRROR
+from fewshot_heads.landmarks import MIRROR, N_POINTS, Landmarks
+from fewshot_heads.landmarks.geometry import MEAN_HEAD
 from fewshot_heads.landmarks.retarget import Face
 
 SHIPPED = Path(__file__).parent / "motion_basis.json"

@@ -11,8 +11,8 @@ from tqdm import tqdm
 from fewshot_heads.creative.appearance import MAPS, Appearance, carry
 from fewshot_heads.creative.sitters import Sitter
 from fewshot_heads.errors import BadInput
-from fewshot_heads.landmarks import N_POINTS
-from fewshot_heads.landmarks.geometry import HEAD_ANCHORS, MIRROR, control_points
+from fewshot_heads.landmarks import MIRROR, N_POINTS
+from fewshot_heads.landmarks.geometry import HEAD_ANCHORS, control_points
 
 DIRECTIONS, LEADING, KINDS = 64, 6, 3  # of the model; numbers kept of a training person; parts of the mixture
 _FEWEST = 8  # people

@@ -19,6 +19,11 @@ JAW = slice(0, 17)
 RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
 OUTER_LIPS, INNER_LIPS = slice(48, 60), slice(60, 68)
 RIGHT_IRIS, LEFT_IRIS = 68, 69
+# Each point's partner on the face's other side, which a mirror shows in its place.
+MIRROR = np.r_[
+    16:-1:-1, 26:16:-1, 27:31, 35:30:-1, 45:41:-1, 47, 46, 39:35:-1, 41, 40,
+    54:47:-1, 59:54:-1, 64:59:-1, 67:64:-1, 69, 68,
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

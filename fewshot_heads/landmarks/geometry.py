@@ -14,18 +14,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fewshot_heads.landmarks import JAW, N_POINTS, N_SURFACE, RIGHT_EYE, Landmarks
+from fewshot_heads.landmarks import JAW, MIRROR, N_POINTS, N_SURFACE, RIGHT_EYE, Landmarks
 
 _mean_head = json.loads((Path(__file__).parent / "mean_head.json").read_text())
 MEAN_HEAD = np.array(_mean_head["landmarks"], np.float32)  # [70, 3]
 HEAD_ANCHORS = np.array(_mean_head["anchors"], np.float32)  # [A, 3], forehead and crown
 MEAN_SURFACE = np.array(_mean_head["surface"], np.float32)  # [151, 3], where `Landmarks.surface` is on the mean head
-# Each point's partner on the face's other side, which a mirror shows in its place: of the landmarks, of the surface.
-MIRROR = np.r_[
-    16:-1:-1, 26:16:-1, 27:31, 35:30:-1, 45:41:-1, 47, 46, 39:35:-1, 41, 40,
-    54:47:-1, 59:54:-1, 64:59:-1, 67:64:-1, 69, 68,
-]  # fmt: skip
-SURFACE_MIRROR = np.array(_mean_head["surface_mirror"])
+SURFACE_MIRROR = np.array(_mean_head["surface_mirror"])  # [151], each point's partner, as `landmarks.MIRROR`
 _NORMALS = np.array(_mean_head["normals"], np.float32)  # [151, 3], outward
 RIGID = np.array([0, 1, 15, 16, *range(27, 36), 36, 39, 42, 45])  # temples, nose, eye corners: no expression
 

@@ -134,9 +134,9 @@ class MediaPipeDetector:
     def _run(self, landmarker, image: np.ndarray) -> list[Landmarks]:
         faces = self._landmarks(self._seen(landmarker, image), image.shape)
         if faces and self._flip_input:
-            again = self._landmarks(self._seen(landmarker, image[:, ::-1]), image.shape)
-            again = [mirrored(face, image.shape[1]) for face in again]
-            faces = [_mean([face, *(other for other in again if not _apart(face, other))][:2]) for face in faces]
+            flipped = self._landmarks(self._seen(landmarker, image[:, ::-1]), image.shape)
+            again = [mirrored(face, image.shape[1]) for face in flipped]
+            faces = [_mean(face, again) for face in faces]
         return sorted(faces, key=lambda face: -face.size)
 
     @staticmethod
@@ -176,8 +176,10 @@ def _apart(a: Landmarks, b: Landmarks) -> bool:
     return bool(np.linalg.norm(centres) > 0.5 * max(a.size, b.size))
 
 
-def _mean(faces: list[Landmarks]) -> Landmarks:
-    return Landmarks.from_array(np.mean([face.to_array() for face in faces], axis=0), faces[0].confidence)
+def _mean(face: Landmarks, others: list[Landmarks]) -> Landmarks:
+    """Of a face and the one of the others that lies in its place; itself, where there is none."""
+    other = next((other for other in others if not _apart(face, other)), face)
+    return Landmarks.from_array((face.to_array() + other.to_array()) / 2, face.confidence)
 
 
 def to_mediapipe(image: np.ndarray):
