@@ -22,6 +22,7 @@ from benchmarks.columns import checkpoints
 from benchmarks.judge import Judge, hashes
 from benchmarks.report import markdown
 from fewshot_heads import VideoWriter
+from fewshot_heads.checkpoint import load_checkpoint
 from fewshot_heads.cli import make_parser, run
 from fewshot_heads.config import plain
 from fewshot_heads.datasets.shard_writer import whole
@@ -85,9 +86,10 @@ def _account(chosen: Mapping[str, Any], clips: Sequence[Any], portraits: Sequenc
     models = checkpoints(chosen)
     data = {"index": fingerprint([*clips, *portraits]), "count": len(clips), "portraits": len(portraits)}
     first = next(iter(models.values()), None)
+    mouth = load_checkpoint(chosen["inpainter"]).sha256
     return {
         "model": {"name": first.name, "sha256": first.sha256} if first else None,
-        "models": {name: model.sha256 for name, model in models.items()},
+        "models": {name: model.sha256 for name, model in models.items()} | ({"mouth": mouth} if models else {}),
         "judges": hashes(chosen),
         "data": {"clips": Path(chosen["clips"]).name, **data},
         "settings": {key: _without_folders(value) for key, value in chosen.items() if key not in _FREE},

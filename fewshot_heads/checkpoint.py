@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from fewshot_heads.errors import BadInput, WeightsMismatch
 from fewshot_heads.images import refused, whole_file
-from fewshot_heads.models import Networks, build, build_discriminator
+from fewshot_heads.models import build, build_discriminator
 from fewshot_heads.models.critic import Critic
+from fewshot_heads.models.inpainter import Inpainter
 
 WEIGHTS = Path(__file__).parent / "weights"
 _CRITIC = ".critic.safetensors"
@@ -27,11 +28,11 @@ _CRITIC = ".critic.safetensors"
 class Checkpoint:
     """Networks ready to run, and who they are.
 
-    networks: in eval mode, float32.
+    networks: `models.Networks`, or the `Inpainter` of a mouth; in eval mode, float32.
     name: of the preset; sha256: of the weights file, `path`; about: the whole JSON beside it.
     """
 
-    networks: Networks
+    networks: Any
     name: str
     sha256: str
     about: dict[str, Any]
@@ -39,7 +40,7 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    networks: Networks, folder: str | Path, name: str, about: dict[str, Any], critic: Critic | None = None
+    networks: nn.Module, folder: str | Path, name: str, about: dict[str, Any], critic: Critic | None = None
 ) -> Path:
     """Writes `<name>-<first 8 of sha256>.safetensors` and `.json` into folder; returns the former.
 
@@ -109,6 +110,14 @@ def load_checkpoint(name_or_path: str | Path = "realtime") -> Checkpoint:
     except (SafetensorError, RuntimeError, KeyError, TypeError) as error:
         raise WeightsMismatch(f"{path}: does not fit the networks in {about_path.name}; fetch both again") from error
     return Checkpoint(networks.eval().requires_grad_(False), name, digest, about, path)
+
+
+def load_inpainter(name_or_path: str | Path = "mouth") -> Inpainter:
+    """What paints the inside of mouths; as `load_checkpoint`. Raises WeightsMismatch for other networks."""
+    checkpoint = load_checkpoint(name_or_path)
+    if not isinstance(checkpoint.networks, Inpainter):
+        raise WeightsMismatch(f"{checkpoint.path}: does not paint mouths; take weights trained with experiment=mouth")
+    return checkpoint.networks
 
 
 def _find(name_or_path: str | Path) -> Path:

@@ -48,6 +48,15 @@ def hinge_generator(fake: Tensor) -> Tensor:
     return -fake.mean()
 
 
+def relativistic(winner: Tensor, loser: Tensor) -> Tensor:
+    """How far one score is from being above the other at every place; scores of any shape.
+
+    Jolicoeur-Martineau, ICLR 2019, eq. 8: where real and fake differ in a small part only, as around a filled hole,
+    the difference is judged and not the rest.
+    """
+    return F.softplus(loser - winner).mean()
+
+
 def match(e_hat: Tensor, w: Tensor) -> Tensor:
     """L_MCH: the L1 distance of e_hat_i and W_i, both [B, E], as a mean over their entries (sec. 3.2).
 
@@ -61,24 +70,33 @@ def identity(last: Tensor, wanted: Tensor) -> Tensor:
     return 1 - F.cosine_similarity(last.mean((2, 3)), wanted.mean((2, 3))).mean()
 
 
-def fooled(critic: nn.Module, frame: Tensor, truth: Tensor, stickman: Tensor, given: Tensor) -> dict[str, Tensor]:
-    """The generator's adversarial terms: L_ADV of eq. 4, with feature matching L_FM apart.
+def fooled(
+    critic: nn.Module, frame: Tensor, truth: Tensor, stickman: Tensor, given: Tensor, paired: bool = False
+) -> dict[str, Tensor]:
+    """The generator's adversarial terms: L_ADV of eq. 4, or `relativistic`, with feature matching L_FM apart.
 
-    critic: (frame, stickman, given) -> (score, features); it is frozen meanwhile.
+    critic: (frame, stickman, given) -> (score, features); it is frozen meanwhile. paired: frame and truth are judged
+    against each other.
     """
     critic.requires_grad_(False)
     score, features = critic(frame, stickman, given)
     with torch.no_grad():
-        _, wanted = critic(truth, stickman, given)
+        real, wanted = critic(truth, stickman, given)
     critic.requires_grad_(True)
     matching = feature_distance(features, wanted) / len(features)
-    return {"adversarial": hinge_generator(score), "feature_matching": matching}
+    adversarial = relativistic(score, real) if paired else hinge_generator(score)
+    return {"adversarial": adversarial, "feature_matching": matching}
 
 
-def judged(critic: nn.Module, frame: Tensor, truth: Tensor, stickman: Tensor, given: Tensor) -> Tensor:
-    """The discriminator's loss, eq. 9, for a frame without history. Truth and frame go through in one call."""
+def judged(
+    critic: nn.Module, frame: Tensor, truth: Tensor, stickman: Tensor, given: Tensor, paired: bool = False
+) -> Tensor:
+    """The discriminator's loss, eq. 9 or `relativistic`, for a frame without history.
+
+    Truth and frame go through in one call.
+    """
     scores, _ = critic(torch.cat([truth, frame.detach()]), torch.cat([stickman] * 2), torch.cat([given] * 2))
-    return hinge_discriminator(*scores.chunk(2))
+    return (relativistic if paired else hinge_discriminator)(*scores.chunk(2))
 
 
 def patches(images: Tensor, corner: Tensor | None, side: int | None) -> Tensor:
@@ -103,7 +121,8 @@ def faces(images: Tensor, boxes: Tensor) -> Tensor:
 class Criteria(nn.Module):
     """The terms of a table (conf/criterion), each {"weight": w, ...}; a weight of 0 leaves a term out.
 
-    l1: `eyes`, `mouth` and `opened` are what these regions count beyond 1. vgg19 and vggface: `weights` names the
+    l1: `eyes`, `mouth` and `opened` are what these regions count beyond 1. adversarial: `paired` judges frame and truth
+    against each other (`relativistic`), not each alone (hinge). vgg19 and vggface: `weights` names the
     network (see `extractors`); identity looks through vggface's. Raises BadInput for a network without weights or of
     the wrong kind.
     """
@@ -129,6 +148,11 @@ class Criteria(nn.Module):
     def weight(self, name: str) -> float:
         """0 for a term the table does not have."""
         return float(self.table.get(name, {}).get("weight", 0.0))
+
+    @property
+    def paired(self) -> bool:
+        """Whether the discriminator judges frame and truth against each other."""
+        return bool(self.table.get("adversarial", {}).get("paired", False))
 
     def look(self, images: Tensor, episode: Mapping[str, Tensor]) -> Tensor:
         """The part of images [B, C, S, S] that perceptual and adversarial terms see: the patch, if there is one."""

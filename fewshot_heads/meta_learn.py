@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ def _meta_learn(inputs: Sequence[str], out: Path) -> Path:
     from fewshot_heads.checkpoint import load_checkpoint, save_checkpoint
     from fewshot_heads.datasets.clips import Clip, hold_out
     from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings
+    from fewshot_heads.datasets.mouths import Mouths
     from fewshot_heads.datasets.shards import open_shards
     from fewshot_heads.landmarks import N_POINTS
     from fewshot_heads.runs import train
@@ -62,11 +64,12 @@ def _meta_learn(inputs: Sequence[str], out: Path) -> Path:
         raise BadInput(f"{', '.join(roots)}: no footage of {', '.join(sorted(wanted))}; see its index.jsonl")
     clips, kept = hold_out(clips, share)
     settings = EpisodeSettings(**data)
-    episodes = Episodes(clips, config["steps"] * config["batch"], settings, config["seed"])
+    drawn = partial(Mouths, size=spec["size"]) if spec["architecture"] == "mouth" else Episodes
+    episodes = drawn(clips, config["steps"] * config["batch"], settings, config["seed"])
     longest = max((len(clip.frames) for clip in kept), default=0)
     kept = kept if longest > 1 else []
     unchanged = replace(settings, k_shot=min(settings.k_shot, longest - 1), augment=0.0, pseudo=0.0)
-    unseen = _collated(Episodes(kept, _UNSEEN, unchanged, config["seed"])) if kept else None
+    unseen = _collated(drawn(kept, _UNSEEN, unchanged, config["seed"])) if kept else None
     if episodes.size != spec["size"]:
         raise BadInput(f"{roots[0]}: pictures of {episodes.size} px; use model.size={episodes.size} or prepare anew")
     start = load_checkpoint(config["start"]) if config["start"] else None

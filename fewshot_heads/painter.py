@@ -20,8 +20,9 @@ from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman, mouth_o
 from fewshot_heads.lids import lowered, open_eyed, openings
 from fewshot_heads.matte import person
 from fewshot_heads.models.generator import Texture
+from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.models.texture import carrying_flow, resize_flow, sample
-from fewshot_heads.mouth import Mouth
+from fewshot_heads.mouth import Mouth, painted
 
 _BLEND_SHARPNESS = 0.007  # pose distance over which one of several pictures gives way to another
 _IN_USE = 4  # pictures blended in one frame, at most
@@ -57,11 +58,15 @@ class Painter:
     """Paints frames of one head.
 
     generator: the head's own, or the checkpoint's; size: pixels of its crop; resolution: pixels of a large frame,
-    None takes the pictures' own.
+    None takes the pictures' own; inpainter: of mouths that open, None leaves them to the generator.
     """
 
-    def __init__(self, head: Head, generator: Any, size: int, device: torch.device, resolution: int | None = None):
+    def __init__(
+        self, head: Head, generator: Any, size: int, device: torch.device, resolution: int | None = None,
+        inpainter: Inpainter | None = None,
+    ):  # fmt: skip
         self.generator, self.landmarks, self.size, self.device = generator, head.landmarks, size, device
+        self.inpainter = inpainter
         self.style = head.style.to(device)[None]
         pictures, held = to_tensor(head.textures), np.stack([control_points(face) for face in head.landmarks])
         images = to_uint8(_resized(pictures, size))
@@ -90,11 +95,11 @@ class Painter:
     def paint(self, faces: Sequence[Landmarks], large: bool, mouths: Sequence[Mouth] | None = None) -> np.ndarray:
         """Frames uint8 [B, R, R, 3] for landmarks in pixels of the crop; large: at the textures' resolution.
 
-        mouths: whose inside shows in each frame where the picture's own is shut; None leaves it to the generator.
+        mouths: whose inside shows in each frame where the picture's own is shut; None has it painted.
         """
         seen = [self.seen(face) for face in faces]
         frames = to_uint8(self.compose(faces, seen, self.style.expand(len(faces), -1), large))
-        return finished(frames, faces, seen, self.size, mouths)
+        return finished(frames, faces, seen, self.size, mouths, self.inpainter)
 
     def seen(self, face: Landmarks) -> Seen:
         """What the pictures that are in use for a face show of what it needs."""
@@ -163,15 +168,19 @@ def finished(
     seen: Sequence[Seen],
     size: int,
     mouths: Sequence[Mouth] | None = None,
+    inpainter: Inpainter | None = None,
 ) -> np.ndarray:
     """Composed frames uint8 [B, R, R, 3] of faces (pixels of the crop of that size): lids come down over eyes that were
-    made open, and a mouth that no picture shows gets the inside of the driver's, if there are mouths."""
+    made open, and a mouth that no picture shows gets the inside of the driver's or, without mouths, a painted one."""
     result = []
     for i, (frame, face, each) in enumerate(zip(frames, faces, seen, strict=True)):
         there = face.moved(np.zeros(2, np.float32), len(frame) / size)
         frame = lowered(frame, open_eyed(there, each.eyes), there)
-        if mouths:
-            frame = mouths[i].between(frame, there, each.mouth, each.palette, each.brightness)
+        mouth = mouths[i] if mouths else None
+        if inpainter is not None and (mouth is None or mouth.usable < 1):
+            frame = painted(frame, there, each.mouth, each.palette, inpainter)
+        if mouth is not None:
+            frame = mouth.between(frame, there, each.mouth, each.palette, each.brightness)
         result.append(frame)
     return np.stack(result)
 

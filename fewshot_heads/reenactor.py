@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from fewshot_heads.checkpoint import Checkpoint, load_checkpoint, pick_device
+from fewshot_heads.checkpoint import Checkpoint, load_checkpoint, load_inpainter, pick_device
 from fewshot_heads.errors import BadInput, NoFaceFound, WeightsMismatch
 from fewshot_heads.framing import framed_alike, raised
 from fewshot_heads.head import Head
@@ -21,6 +21,7 @@ from fewshot_heads.landmarks import Detector, Landmarks, detectors
 from fewshot_heads.landmarks.geometry import Crop
 from fewshot_heads.landmarks.retarget import retarget
 from fewshot_heads.landmarks.tracking import Motion, track
+from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.mouth import Mouth
 from fewshot_heads.painter import Painter, stickmen_of
 from fewshot_heads.paste import Paster
@@ -40,21 +41,35 @@ class Reenactor:
     checkpoint: the networks; make one with `from_pretrained`.
     device: "auto", "cpu", "cuda", "mps" ...
     searchers: detectors of landmarks; two look at two frames of a driver at once.
+    inpainter: of mouths that open; None takes the shipped one.
     """
 
-    def __init__(self, checkpoint: Checkpoint, device: str = "auto", searchers: Sequence[Detector] | None = None):
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        device: str = "auto",
+        searchers: Sequence[Detector] | None = None,
+        inpainter: Inpainter | None = None,
+    ):
+        if isinstance(checkpoint.networks, Inpainter):
+            raise WeightsMismatch(f"{checkpoint.path}: paints mouths only; take weights of the realtime preset")
         self.device = pick_device(device)
         self.checkpoint = checkpoint
         self.networks = checkpoint.networks.to(self.device)
+        self.inpainter = (inpainter or load_inpainter()).to(self.device)
         self.detectors = list(searchers or detectors())
         self.size: int = checkpoint.about["spec"]["size"]
 
     @classmethod
     def from_pretrained(
-        cls, model: str | Path = "realtime", device: str = "auto", landmarks: str = "mediapipe"
+        cls,
+        model: str | Path = "realtime",
+        device: str = "auto",
+        landmarks: str = "mediapipe",
+        inpainter: str | Path = "mouth",
     ) -> Reenactor:
-        """model: a shipped preset or a path to a `.safetensors`; landmarks: the detector's backend."""
-        return cls(load_checkpoint(model), device, detectors(landmarks))
+        """model, inpainter: a shipped preset or a path to a `.safetensors`; landmarks: the detector's backend."""
+        return cls(load_checkpoint(model), device, detectors(landmarks), load_inpainter(inpainter))
 
     def provenance(self, composite: bool = True) -> Provenance:
         """The mark for a `VideoWriter`; composite: the head is pasted back into the real picture."""
@@ -166,7 +181,7 @@ class Reenactor:
         motion, pose, expression, reference: see `landmarks.retarget.retarget`.
         crop: "auto" frames the driver's head, one box a shot; "full" takes its pictures as already framed.
         mouth: where one opens that is shut in the pictures, "driver" shows the inside of the driver's, if that has
-        pictures; "painted" leaves it to the generator, which sees landmarks only.
+        pictures; "painted" makes one up from what is around it.
         batch: frames per call of the generator. Raises WeightsMismatch for a head of another generator.
         """
         _check("motion", motion, ("relative", "absolute"))
@@ -186,7 +201,7 @@ class Reenactor:
     def _frames(
         self, head: Head, faces: list[Landmarks], mouths: list[Mouth] | None, paste_back: bool, batch: int
     ) -> Iterator[np.ndarray]:
-        painter = Painter(head, self._generator(head), self.size, self.device)
+        painter = Painter(head, self._generator(head), self.size, self.device, inpainter=self.inpainter)
         paster = Paster(head.picture, head.crop) if paste_back else None
         for first in range(0, len(faces), batch):
             now = slice(first, first + batch)

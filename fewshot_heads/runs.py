@@ -12,15 +12,15 @@ from typing import Any
 
 import cv2
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from fewshot_heads.datasets.episodes import Episodes
 from fewshot_heads.errors import BadInput, FewshotHeadsError, WeightsMismatch
 from fewshot_heads.images import refused, to_uint8, whole_file, write_image
-from fewshot_heads.models import Networks
 from fewshot_heads.provenance import UNNAMED
-from fewshot_heads.training import Episode, Reenactment, Training
+from fewshot_heads.training import Episode, Training
 
 
 class Batches:
@@ -98,7 +98,7 @@ def measure(training: Training, unseen: Episode | None) -> dict[str, float]:
     if unseen is None:
         return {}
     unseen = {key: value.to(training.accelerator.device) for key, value in unseen.items()}
-    frame, _ = Reenactment(training.ema)(unseen)
+    frame, _ = training.ema(unseen)
     return {name: float(term) for name, term in training.criteria.content(frame, unseen).items()}
 
 
@@ -165,11 +165,11 @@ def load_state(training: Training, path: Path) -> None:
 
 
 @torch.no_grad()
-def save_grid(networks: Networks, episode: Episode, path: Path, most: int = 8) -> None:
+def save_grid(networks: nn.Module, episode: Episode, path: Path, most: int = 8) -> None:
     """One column an episode: source, stickman, result, truth."""
     device = next(networks.parameters()).device
     shown = {key: value[:most].to(device) for key, value in episode.items()}
-    result, _ = Reenactment(networks)(shown)
+    result, _ = networks(shown)
     source = shown["pictures"][torch.arange(len(result), device=device), shown["shown"]]
     rows = [source, shown["stickman"], result, shown["driver"]]
     write_image(path, to_uint8(torch.cat([torch.cat(list(row), 2) for row in rows], 1)), UNNAMED, overwrite=True)

@@ -19,8 +19,6 @@ from fewshot_heads import criteria
 from fewshot_heads.criteria import Criteria, Table
 from fewshot_heads.models import Networks, build, build_discriminator
 from fewshot_heads.models.critic import Critic
-from fewshot_heads.models.generator import Texture
-from fewshot_heads.models.texture import carrying_flow
 
 Episode = Mapping[str, Tensor]
 
@@ -50,22 +48,6 @@ class Optim:
     sparse_identities: bool = False
 
 
-def texture_of(episode: Episode) -> Texture:
-    """What the texture branch is given: the shown picture, its flow to the driver, and what is behind the head."""
-    pictures = episode["pictures"]
-    rows = torch.arange(len(pictures), device=pictures.device)
-    size = pictures.shape[-1]
-    # In full precision even under autocast: the spline solves a stiff system.
-    with torch.autocast(pictures.device.type, enabled=False):
-        flow = carrying_flow(episode["source_points"], episode["driver_points"], size)
-    shown = pictures[rows, episode["shown"]]
-    weights = torch.ones_like(flow[:, :1, 0, 0])
-    return Texture(
-        shown[:, None], episode["matte"][:, None], flow[:, None], weights,
-        episode["still"], episode["opened"], episode["covered"], episode["unseen"],
-    )  # fmt: skip
-
-
 @torch.no_grad()
 def average(kept: nn.Module, current: nn.Module, decay: float) -> None:
     """One step of the exponential moving average `kept`. Buffers (spectral norm's) are copied."""
@@ -73,21 +55,6 @@ def average(kept: nn.Module, current: nn.Module, decay: float) -> None:
         mean.lerp_(weight, 1 - decay)
     for copied, buffer in zip(kept.buffers(), current.buffers(), strict=True):
         copied.copy_(buffer)
-
-
-class Reenactment(nn.Module):
-    """Embedder and generator as one module, which is what several processes share their gradients by."""
-
-    def __init__(self, networks: Networks):
-        super().__init__()
-        self.networks = networks
-
-    def forward(self, episode: Episode, use_texture: bool = True) -> tuple[Tensor, Tensor]:
-        """The frame [B, 3, S, S] and e_hat [B, E] of a batch of `Episodes`."""
-        embedder, generator = self.networks.embedder, self.networks.generator
-        e_hat = embedder(episode["pictures"], episode["stickmen"]).mean(1)
-        texture = texture_of(episode) if generator.textured and use_texture else None
-        return generator(episode["stickman"], generator.project(e_hat), texture), e_hat
 
 
 class Training:
@@ -114,12 +81,12 @@ class Training:
         rates: dict[str, Any] = {"lr": optim.lr_discriminator, "betas": optim.betas_discriminator, "eps": optim.eps}
         self.critic_optimiser = torch.optim.Adam(dense, **rates)
         self.table_optimiser = torch.optim.SparseAdam([critic.W.weight], **rates) if optim.sparse_identities else None
-        self.reenactment, self.shared_critic = accelerator.prepare(Reenactment(networks), critic)
+        self.shared_networks, self.shared_critic = accelerator.prepare(networks, critic)
         self.step = 0
 
     def compile(self) -> None:
         """The parts that are called as they are, by torch.compile."""
-        for part in (self.networks.embedder, self.networks.generator, self.critic.discriminator):
+        for part in (*self.networks.children(), self.critic.discriminator):
             part.compile()
 
     def state_dict(self) -> dict[str, Any]:
@@ -148,7 +115,7 @@ class Training:
         # Embedder and generator: eq. 2 to 6.
         for group in self.optimiser.param_groups:
             group["lr"] = optim.lr * self._rate(progress)
-        frame, e_hat = self.reenactment(episode, not dropped)
+        frame, e_hat = self.shared_networks(episode, not dropped)
         with self.accelerator.autocast():
             terms = self.criteria.content(frame, episode)
             if self.criteria.weight("match"):
@@ -158,12 +125,14 @@ class Training:
             )
             if adversarial:
                 # The critic outside its wrapper: its gradients are none of this step's business.
-                terms |= criteria.fooled(self.critic, seen, real, stickman, episode["identity"])
+                terms |= criteria.fooled(self.critic, seen, real, stickman, episode["identity"], self.criteria.paired)
         self._descend(self.criteria.total(terms, self.step), self.networks, self.optimiser)
 
         # Discriminator: eq. 9.
         for _ in range(optim.discriminator_steps if adversarial else 0):
-            terms["discriminator"] = criteria.judged(self.shared_critic, seen, real, stickman, episode["identity"])
+            terms["discriminator"] = criteria.judged(
+                self.shared_critic, seen, real, stickman, episode["identity"], self.criteria.paired
+            )
             if not torch.isfinite(terms["discriminator"]):
                 raise FloatingPointError(f"step {self.step}: discriminator is not finite; lower optim.lr_discriminator")
             self._descend(terms["discriminator"], self.critic, self.critic_optimiser, self.table_optimiser)

@@ -28,7 +28,8 @@ from fewshot_heads.head import Head
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import pose_distance
 from fewshot_heads.models.critic import Critic
-from fewshot_heads.training import Episode, average, texture_of
+from fewshot_heads.models.generator import Texture
+from fewshot_heads.training import Episode, average
 
 _ENOUGH = 4  # pictures of which one can be spared to tell when to stop
 _PATIENCE = 4  # looks at the held-out pictures without a gain, after which tuning ends
@@ -202,7 +203,7 @@ class _Tuner:
 
     @staticmethod
     def _frame(generator: nn.Module, style: Tensor, episode: Episode) -> Tensor:
-        texture = texture_of(episode) if generator.textured else None
+        texture = Texture.of(episode) if generator.textured else None
         return generator(episode["stickman"], style.expand(len(episode["stickman"]), -1), texture)
 
     @torch.no_grad()

@@ -1,10 +1,11 @@
-"""Footage in miniature for the training tests: Mona Lisa cut at several places, and her mirror image."""
+"""Footage in miniature for the training tests: Mona Lisa cut at several places, a laughing woman, mirror images."""
 
 import numpy as np
 
 from fewshot_heads import read_image
 from fewshot_heads.datasets.clips import Footage
 from fewshot_heads.landmarks import detector
+from fewshot_heads.landmarks.geometry import Crop
 from tests.conftest import EXAMPLES
 
 SPEC = {"size": 128, "embedding": 8, "embedder": {"channels": [4, 8]}, "generator": {"channels": [4, 4, 8]}}
@@ -13,6 +14,18 @@ TABLE = {
     "adversarial": {"weight": 0.05},
     "feature_matching": {"weight": 0.5},
 }
+
+
+def laughing_footage(driver_frames: list[np.ndarray], size: int = 128) -> list[Footage]:
+    """The woman of the example, whose mouth is open, and her mirror image."""
+    clips, finder = [], detector("mediapipe")
+    for name, turn in (("woman", 1), ("mirrored", -1)):
+        frames = [np.ascontiguousarray(frame[:, ::turn]) for frame in driver_frames]
+        faces = [finder.track(frame) for frame in frames]
+        crop = Crop.around(faces, size)
+        pictures, points = [crop.cut(frame) for frame in frames], [crop.to_crop(face).to_array() for face in faces]
+        clips.append(Footage(name, np.stack(pictures), np.stack(points).astype(np.float32)))
+    return clips
 
 
 def mona_footage(frames: int = 5, size: int = 128, kind: str = "video") -> list[Footage]:

@@ -77,7 +77,8 @@ def test_every_option_of_meta_learning_makes_what_it_names(option):
     config = OmegaConf.to_container(compose("meta_learn", [option]))
     spec, data = config["model"], config["data"]
     if "paper" not in option:  # its networks are built, whole, in test_paper
-        assert build(spec).generator.size == spec["size"]
+        networks = build(spec)
+        assert getattr(networks, "generator", networks).size == spec["size"]
         assert build_discriminator(spec)
     assert EpisodeSettings(**{key: value for key, value in data.items() if key not in ("identities", "hold_out")})
     assert Optim(**config["optim"]).lr > 0

@@ -35,6 +35,22 @@ def test_the_hinge_losses_have_their_values():
     assert criteria.hinge_generator(fake).item() == pytest.approx(0.75)
 
 
+def test_paired_scores_are_judged_by_their_difference():
+    real, fake = torch.tensor([2.0, 0.5]), torch.tensor([-2.0, 0.5])
+    value = (np.log1p(np.exp(-4)) + np.log(2)) / 2
+    assert criteria.relativistic(real, fake).item() == pytest.approx(value)
+    assert criteria.relativistic(real + 7, fake + 7).item() == pytest.approx(value)
+    critic = Critic(Discriminator((4, 8), 6), 2, 6).eval()  # spectral norms at rest
+    frame, truth, lines = torch.rand(3, 2, 3, 32, 32)
+    who = torch.tensor([0, 1])
+    scores = [critic(each, lines, who)[0] for each in (truth, frame)]
+    judged = criteria.judged(critic, frame, truth, lines, who, paired=True)
+    assert judged.item() == pytest.approx(criteria.relativistic(*scores).item(), abs=1e-5)
+    fooled = criteria.fooled(critic, frame, truth, lines, who, paired=True)["adversarial"]
+    assert fooled.item() == pytest.approx(criteria.relativistic(*scores[::-1]).item(), abs=1e-5)
+    assert Criteria({"adversarial": {"weight": 1, "paired": True}}).paired and not Criteria({}).paired
+
+
 def test_the_match_term_is_the_mean_distance_and_leaves_the_table_alone():
     e_hat = torch.tensor([[1.0, 2.0], [0.0, 0.0]], requires_grad=True)
     w = torch.tensor([[0.0, 4.0], [1.0, 0.0]], requires_grad=True)

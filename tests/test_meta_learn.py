@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from fewshot_heads import read_image
-from fewshot_heads.checkpoint import load_checkpoint, load_critic
+from fewshot_heads.checkpoint import load_checkpoint, load_critic, load_inpainter
 from fewshot_heads.config import plain
 from fewshot_heads.datasets.shard_writer import Sample, ShardWriter, encode
 from fewshot_heads.datasets.shards import INDEX
 from fewshot_heads.landmarks import N_POINTS
 from fewshot_heads.meta_learn import main
-from tests.footage import mona_footage
+from tests.footage import laughing_footage, mona_footage
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -24,11 +24,11 @@ def prepared(tmp_path_factory):
     return pack(tmp_path_factory.mktemp("prepared"))
 
 
-def pack(folder, points=None):
-    """points: how many of each face are kept, None is all."""
+def pack(folder, points=None, clips=None):
+    """points: how many of each face are kept, None is all; clips: the Mona Lisa's, if None."""
     rows = []
     with ShardWriter(folder, folder, "train", 1 << 20) as shards:
-        for clip in mona_footage():
+        for clip in clips or mona_footage():
             jpegs = [cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes() for frame in clip.frames]
             data, head = encode(clip.identity, Sample({"identity": clip.identity}, clip.landmarks[:, :points], jpegs))
             shard, offset = shards.add(data)
@@ -55,6 +55,20 @@ def test_the_command_trains_and_its_weights_load(prepared, tmp_path, capsys):
     grid = read_image(tmp_path / "run" / "grid_000004.jpg")
     assert grid.shape == (4 * 128, 8 * 128, 3)
     assert np.ptp(grid) > 50
+
+
+def test_a_mouth_is_learnt_by_the_same_command(driver_frames, tmp_path, capsys):
+    prepared = pack(tmp_path / "data", clips=laughing_footage(driver_frames))
+    small = ("model.channels=[4,8]", "model.discriminator.channels=[4]", "runtime.workers=0", "steps=3", "batch=2")
+    run = [str(prepared), "-o", str(tmp_path / "run"), "experiment=mouth", "optim.adversarial_from=0.4", *small]
+    assert main([*run, "data.hold_out=0.4", "grid_every=3"]) == 0
+    path = capsys.readouterr().out.strip().splitlines()[-1]
+    assert load_inpainter(path).size == 64
+    checkpoint = load_checkpoint(path)
+    assert checkpoint.name == "mouth" and load_critic(checkpoint) is not None
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert "discriminator" not in log[1] and 0.6 < log[2]["discriminator"] < 0.8, "two that are alike: log 2"
+    assert read_image(tmp_path / "run" / "grid_000003.jpg").shape == (4 * 64, 8 * 64, 3)
 
 
 def test_data_without_the_skin_between_the_landmarks_is_named(prepared, tmp_path, caplog):

@@ -10,7 +10,7 @@ import torch
 
 from fewshot_heads.images import to_tensor, to_uint8
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.geometry import control_points, mirrored, spatial, turned_in_space
+from fewshot_heads.landmarks.geometry import Crop, control_points, mirrored, spatial, turned_in_space
 from fewshot_heads.models.texture import tps_warp
 
 _TURN = np.radians([4.0, 6.0, 3.0])  # standard deviation of a pseudo-pair's pitch, yaw and roll
@@ -54,7 +54,19 @@ class Change:
 
     def picture(self, frame: np.ndarray) -> np.ndarray:
         """uint8 [S, S, 3] to the same: framing, mirror and colours."""
-        frame = self.placed(frame)
+        return self._coloured(self.placed(frame))
+
+    def square(self, frame: np.ndarray, place: Crop) -> np.ndarray:
+        """What `place` cuts out of the `picture`, uint8 [size, size, 3], resampled once and so sharper."""
+        whole = np.vstack([self.matrix, [0, 0, 1]])
+        if self.mirror:
+            whole = np.array([[-1, 0, self.size - 1], [0, 1, 0], [0, 0, 1]]) @ whole
+        matrix = place.matrix @ whole
+        how = cv2.INTER_CUBIC if np.linalg.det(matrix[:, :2]) ** 2 > 1 else cv2.INTER_LINEAR
+        size = (place.size, place.size)
+        return self._coloured(cv2.warpAffine(frame, matrix, size, flags=how, borderMode=cv2.BORDER_REFLECT_101))
+
+    def _coloured(self, frame: np.ndarray) -> np.ndarray:
         grey = frame.mean(2, keepdims=True)
         mixed = (grey + (frame - grey) * self.saturation) * self.gain + self.offset
         return np.clip(mixed, 0, 255).astype(np.uint8)

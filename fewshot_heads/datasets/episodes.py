@@ -110,7 +110,7 @@ class Episodes(Dataset):
         if random.random() < 0.08:
             return driver, driver
         if random.random() < 0.4:  # a mouth that opens is rare in most clips, and hard
-            by_opening = np.argsort(_openings(landmarks))
+            by_opening = np.argsort(openings(landmarks))
             few = max(len(by_opening) // 4, 1)
             return int(random.choice(by_opening[:few])), int(random.choice(by_opening[-few:]))
         candidates = random.integers(len(landmarks), size=4)
@@ -183,7 +183,7 @@ def _behind(
     return blended(images, backdrop.plate(images), use, shares)[0], unseen[0]
 
 
-def _openings(landmarks: np.ndarray) -> np.ndarray:
+def openings(landmarks: np.ndarray) -> np.ndarray:
     """[T]: gap of the inner lips over the mouth's width."""
     gap = np.linalg.norm(landmarks[:, [61, 62, 63], :2] - landmarks[:, [67, 66, 65], :2], axis=-1)
     width = np.linalg.norm(landmarks[:, 48, :2] - landmarks[:, 54, :2], axis=-1)

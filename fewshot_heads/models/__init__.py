@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from fewshot_heads.errors import BadInput
 from fewshot_heads.models.blocks import channels_last
 from fewshot_heads.models.discriminator import Discriminator
 from fewshot_heads.models.embedder import Embedder
-from fewshot_heads.models.generator import Generator
+from fewshot_heads.models.generator import Generator, Texture
+from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.models.paper import PaperDiscriminator, PaperEmbedder, PaperGenerator
 
-ARCHITECTURES = ("realtime", "paper")
+ARCHITECTURES = ("realtime", "paper", "mouth")
 
 
 class Networks(nn.Module):
@@ -27,15 +29,24 @@ class Networks(nn.Module):
         self.embedder, self.generator = embedder, generator
         channels_last(self)
 
+    def forward(self, episode: Mapping[str, Tensor], use_texture: bool = True) -> tuple[Tensor, Tensor]:
+        """The frame [B, 3, S, S] and e_hat [B, E] of a batch of `datasets.episodes.Episodes`."""
+        e_hat = self.embedder(episode["pictures"], episode["stickmen"]).mean(1)
+        texture = Texture.of(episode) if self.generator.textured and use_texture else None
+        return self.generator(episode["stickman"], self.generator.project(e_hat), texture), e_hat
 
-def build(spec: dict[str, Any]) -> Networks:
+
+def build(spec: dict[str, Any]) -> Networks | Inpainter:
     """The networks from keyword arguments; never from a class path read out of a file.
 
     spec: {"architecture": "realtime", "size": pixels, "embedding": length of e_hat, "embedder": {"channels": [...]},
     "generator": {"channels": [...]}}, or {"architecture": "paper", "size": ..., "embedding": ...,
-    "channels": [fewest, most], "bottleneck": blocks}. Raises BadInput for another architecture.
+    "channels": [fewest, most], "bottleneck": blocks}, or {"architecture": "mouth", "size": ..., "channels": [...]}.
+    Raises BadInput for another architecture.
     """
     embedding, size = spec["embedding"], spec["size"]
+    if _architecture(spec) == "mouth":
+        return Inpainter(size, tuple(spec["channels"]))
     if _architecture(spec) == "paper":
         channels = tuple(spec["channels"])
         return Networks(

@@ -7,6 +7,7 @@ needs to judge, and answers with a correction of the flow, the paint, and how mu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -44,6 +45,21 @@ class Texture(NamedTuple):
     covered: Tensor
     unseen: Tensor
     span: float = 1.0
+
+    @classmethod
+    def of(cls, episode: Mapping[str, Tensor]) -> Texture:
+        """Of the shown pictures of `datasets.episodes.Episodes`, carried to the drivers."""
+        pictures = episode["pictures"]
+        rows = torch.arange(len(pictures), device=pictures.device)
+        # In full precision even under autocast: the spline solves a stiff system.
+        with torch.autocast(pictures.device.type, enabled=False):
+            flow = warp.carrying_flow(episode["source_points"], episode["driver_points"], pictures.shape[-1])
+        shown = pictures[rows, episode["shown"]]
+        weights = torch.ones_like(flow[:, :1, 0, 0])
+        return cls(
+            shown[:, None], episode["matte"][:, None], flow[:, None], weights,
+            episode["still"], episode["opened"], episode["covered"], episode["unseen"],
+        )  # fmt: skip
 
     def carried(self, flows: Tensor) -> Tensor:
         """The weighted pictures along flows [B, T, h, w, 2]: [B, 3, h, w]."""
