@@ -64,6 +64,8 @@ def _meta_learn(inputs: Sequence[str], out: Path) -> Path:
         raise BadInput(f"{', '.join(roots)}: no footage of {', '.join(sorted(wanted))}; see its index.jsonl")
     clips, kept = hold_out(clips, share)
     settings = EpisodeSettings(**data)
+    if spec["architecture"] == "mouth" and config["criterion"].get("match", {}).get("weight"):
+        raise BadInput("criterion.match: a mouth has no e_hat to match with W; take criterion=mouth")
     drawn = partial(Mouths, size=spec["size"]) if spec["architecture"] == "mouth" else Episodes
     episodes = drawn(clips, config["steps"] * config["batch"], settings, config["seed"])
     longest = max((len(clip.frames) for clip in kept), default=0)

@@ -71,6 +71,12 @@ def test_a_mouth_is_learnt_by_the_same_command(driver_frames, tmp_path, capsys):
     assert read_image(tmp_path / "run" / "grid_000003.jpg").shape == (4 * 64, 8 * 64, 3)
 
 
+def test_a_mouth_has_no_embedding_to_match(prepared, tmp_path, capsys):
+    offline = ("criterion.vgg19.weight=0", "criterion.vggface.weight=0")
+    assert main([str(prepared), "-o", str(tmp_path / "run"), "experiment=mouth", "criterion=paper_ft", *offline]) == 1
+    assert "a mouth has no e_hat" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
 def test_data_without_the_skin_between_the_landmarks_is_named(prepared, tmp_path, caplog):
     before = pack(tmp_path, N_POINTS)
     assert learn(before, "-o", tmp_path / "run", "steps=1", "data.k_shot=1") == 0
