@@ -58,7 +58,7 @@ def test_the_command_trains_and_its_weights_load(prepared, tmp_path, capsys):
 
 
 def test_a_mouth_is_learnt_by_the_same_command(driver_frames, tmp_path, capsys):
-    prepared = pack(tmp_path / "data", clips=laughing_footage(driver_frames))
+    prepared = pack(tmp_path, clips=laughing_footage(driver_frames))
     small = ("model.channels=[4,8]", "model.discriminator.channels=[4]", "runtime.workers=0", "steps=3", "batch=2")
     run = [str(prepared), "-o", str(tmp_path / "run"), "experiment=mouth", "optim.adversarial_from=0.4", *small]
     assert main([*run, "data.hold_out=0.4", "grid_every=3"]) == 0
