@@ -77,9 +77,7 @@ class Episodes(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         random = np.random.default_rng((self.seed, index))
-        identity = int(random.choice(len(self.identities), p=self._odds))
-        group = self._by_identity[self.identities[identity]]
-        clip = group[random.choice(len(group))]
+        identity, clip = self._draw(random)
         landmarks = np.asarray(clip.landmarks)
         shots, shown, driver = self._choose(clip, landmarks, random)
         change = Change.draw(random, self.size, self.settings.augment)
@@ -87,6 +85,12 @@ class Episodes(Dataset):
         corner = self._corner(change.face(landmarks[driver]).points, random)
         episode = assemble(clip, shots, shown, driver, change, random if pseudo else None)
         return {**episode, "corner": corner, "identity": torch.tensor(identity)}
+
+    def _draw(self, random: np.random.Generator) -> tuple[int, Clip]:
+        """Somebody, by index, and a clip of theirs."""
+        identity = int(random.choice(len(self.identities), p=self._odds))
+        group = self._by_identity[self.identities[identity]]
+        return identity, group[random.choice(len(group))]
 
     def _choose(
         self, clip: Clip, landmarks: np.ndarray, random: np.random.Generator

@@ -31,7 +31,7 @@ class Mouths(Episodes):
     A dict of tensors, S the inpainter's size: driver [3, S, S] in [-1, 1]: the square around an open mouth; hole
     [1, S, S], 0 to 1: between its inner lips; pictures [1, 3, S, S]: the driver, grey in the hole; stickman [3, S, S];
     regions [3, S, S]: of eyes (none), mouth and what opens, both the hole; trust [1, S, S]: 1; corner [2] of the patch,
-    in the middle; shown [], identity [], face [4]. Raises BadInput, when asked, where no mouth is open.
+    in the middle; shown [], identity []. Raises BadInput, when asked, where no mouth is open.
     """
 
     def __init__(self, clips: Sequence[Clip], length: int, settings: EpisodeSettings, seed: int = 0, size: int = 64):
@@ -59,16 +59,13 @@ class Mouths(Episodes):
         return {
             "driver": picture, "hole": hole, "pictures": (picture * (hole <= SEEN))[None], "stickman": stickman,
             "regions": torch.cat([torch.zeros_like(hole), hole, hole]), "trust": torch.ones_like(hole),
-            "face": torch.from_numpy(face.box.astype(np.float32)), "corner": torch.tensor([margin] * 2),
-            "shown": torch.tensor(0), "identity": torch.tensor(identity),
+            "corner": torch.tensor([margin] * 2), "shown": torch.tensor(0), "identity": torch.tensor(identity),
         }  # fmt: skip
 
     def _open_mouth(self, random: np.random.Generator) -> tuple[int, Clip, int]:
         """Somebody, a clip of theirs, and a frame of it."""
         for _ in range(_DRAWS):
-            identity = int(random.choice(len(self.identities), p=self._odds))
-            group = self._by_identity[self.identities[identity]]
-            clip = group[random.choice(len(group))]
+            identity, clip = self._draw(random)
             drawn = random.integers(len(clip.landmarks), size=_WIDEST)
             widths = openings(np.asarray(clip.landmarks)[drawn])
             if widths.max() > _OPEN:
