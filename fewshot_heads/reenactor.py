@@ -179,6 +179,7 @@ class Reenactor:
 
         driver: frames uint8 [H, W, 3], or their `Motion` from `track`.
         motion, pose, expression, reference: see `landmarks.retarget.retarget`.
+        paste_back: whether the head goes back into its picture, where relative motion keeps it on its shoulders.
         crop: "auto" frames the driver's head, one box a shot; "full" takes its pictures as already framed.
         mouth: where one opens that is shut in the pictures, "driver" shows the inside of the driver's, if that has
         pictures; "painted" makes one up from what is around it.
@@ -195,7 +196,7 @@ class Reenactor:
         if reference is not None and not 0 <= reference < len(driver):
             raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}")
         moves = driver.cropped(self.size, crop == "full", head.lift)
-        faces = retarget(head.landmarks[0], moves, motion, pose, expression, reference, self.size)
+        faces = retarget(head.landmarks[0], moves, motion, pose, expression, reference, self.size, still_body=paste_back)
         return self._frames(head, faces, driver.mouths if mouth == "driver" else None, paste_back, batch)
 
     def _frames(

@@ -188,13 +188,17 @@ class _Tuner:
             self.criterion.look(x, episode) for x in (frame, episode["driver"], episode["stickman"])
         )
         if self.critic is not None:
-            terms |= criteria.fooled(self.critic, seen, real, stickman, self.w.detach().expand(batch, -1))
+            terms |= criteria.fooled(
+                self.critic, seen, real, stickman, self.w.detach().expand(batch, -1), self.criterion.paired
+            )
         self.optimiser.zero_grad(set_to_none=True)
         self.criterion.total(terms, step).backward()
         self.optimiser.step()
         if self.critic is not None:
             self.critic_optimiser.zero_grad(set_to_none=True)
-            criteria.judged(self.critic, seen, real, stickman, self.w.expand(batch, -1)).backward()
+            criteria.judged(
+                self.critic, seen, real, stickman, self.w.expand(batch, -1), self.criterion.paired
+            ).backward()
             self.critic_optimiser.step()
         keep = min(self.settings.ema, (1 + step) / (4 + step))
         with torch.no_grad():

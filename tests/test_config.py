@@ -86,6 +86,8 @@ def test_every_option_of_meta_learning_makes_what_it_names(option):
         name: {**entry, "weight": 0.0} if "weights" in entry else entry for name, entry in config["criterion"].items()
     }
     assert Criteria(offline).weight("adversarial") > 0
+    assert Criteria(offline).paired == config["criterion"]["adversarial"]["paired"]
+    assert compose("meta_learn", [option, "criterion.adversarial.paired=true"])
 
 
 def test_a_typo_in_a_nested_key_names_the_nearest():

@@ -136,3 +136,33 @@ def test_a_face_stays_in_its_crop():
         retarget(source, near, reference=0), retarget(source, near, reference=0, side=256), strict=True
     ):
         np.testing.assert_array_equal(free.points, kept.points)
+
+
+def neck(landmarks):
+    """Where a head sits on its shoulders, in pixels."""
+    return fit_pose(landmarks).apply(np.array([[0.0, 1.6, 0.6]]))[0, :2]
+
+
+def test_a_head_stays_on_shoulders_that_stand_still():
+    source, unit = face(centre=(128, 128)), fit_pose(face()).scale
+    steps = np.arange(0, 400, 10.0)
+    driver = [face(centre=(128 + x, 128)) for x in steps]
+    moved = retarget(source, driver, reference=0, still_body=True)
+    way = np.array([neck(each)[0] for each in moved]) - neck(source)[0]
+    np.testing.assert_allclose(way[steps < 0.25 * unit], steps[steps < 0.25 * unit], atol=0.1)
+    assert way.max() < 0.401 * unit < steps.max()
+    assert (np.diff(way) > -1e-3).all(), "held back, but never turned round"
+    grown = retarget(source, [face(scale=s) for s in (60, 66, 200)], reference=0, still_body=True)
+    sizes = [fit_pose(each).scale / unit for each in grown]
+    assert sizes[1] == pytest.approx(66 / 60, abs=0.01) and 1.2 < sizes[2] < 1.31
+    np.testing.assert_allclose(neck(grown[2]), neck(source), atol=0.4 * unit)
+
+
+def test_leaning_and_turning_leave_a_head_on_its_shoulders():
+    driver = []
+    for angles in ((0, 0, 0), (0, 0, 0.4), (0.3, 0, 0), (0, 0.5, 0)):
+        turned = face(angles)
+        driver.append(turned.moved((neck(turned) - neck(face())).astype(np.float32), 1.0))
+    free, held = (retarget(face(), driver, reference=0, still_body=still) for still in (False, True))
+    for one, other in zip(free, held, strict=True):
+        np.testing.assert_allclose(one.points, other.points, atol=0.1)

@@ -96,6 +96,8 @@ def test_the_discriminator_joins_where_it_was_kept(reenactor, weights, mona):
     assert critic is not None
     without, joined = tuned_on(reenactor, mona), tuned_on(reenactor, mona, critic=critic)
     assert not torch.equal(without.style, joined.style)
+    paired = {**TABLE, "adversarial": {**TABLE["adversarial"], "paired": True}}
+    assert not torch.equal(joined.style, tuned_on(reenactor, mona, table=paired, critic=critic).style)
 
 
 def test_the_same_seed_tunes_the_same_head(reenactor, head):

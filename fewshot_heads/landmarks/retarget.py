@@ -8,7 +8,7 @@ driver's shape never enters. All landmarks here are in pixels of their crops.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -22,6 +22,9 @@ _UPPER_INNER, _LOWER_INNER = np.array([61, 62, 63]), np.array([67, 66, 65])
 _FARTHEST = np.radians(35)  # a head turns from its picture: beyond it the cheek that appears is in no picture
 _HIDDEN = np.radians(60)  # a head turned so far shows nothing of its other cheek, which then must not appear
 _ASKANCE = np.radians(48)  # it turns away from the camera: beyond it the far cheek's landmarks slide into each other
+_NECK = np.array([[0.0, 1.6, 0.6]])  # head units: where a head sits on its shoulders
+_OFF = 0.4  # head units that it leaves shoulders which stand still; talking and leaning take it 0.25 away at most
+_GROWTH = 1.3  # how many times larger or smaller it becomes on them, coming nearer or going away
 _FREE = 0.7  # share of these that is gone without any resistance
 _SCALE_LIMITS = (0.5, 2.0)  # a part of the source moves at most twice, at least half as far as the driver's
 # How the points go when the lips part by 1: mostly the jaw drops, a little the upper lip rises.
@@ -86,6 +89,7 @@ def retarget(
     expression: float = 1.0,
     reference: int | None = None,
     side: int | None = None,
+    still_body: bool = False,
 ) -> list[Landmarks]:
     """The source's landmarks, moved as the driver moves.
 
@@ -95,6 +99,8 @@ def retarget(
         do not apply.
     reference: driver frame at which the source looks as in its picture; None chooses the nearest.
     side: pixels of the square crop, which relative motion then keeps the face in; None has no edges.
+    still_body: whether the head goes back into a picture in which its shoulders stand still; relative motion then keeps
+        it on them (`_seated`), where a driver walks about.
     Relative motion also turns the head no farther than its picture bears (`_bearable`).
     """
     if motion == "absolute":
@@ -104,8 +110,9 @@ def retarget(
         reference = choose_reference(own, map(Face.of, driver))  # split twice rather than kept: clips can be long
     start = Face.of(driver[reference])
     gains = _part_gains(own, start)
-    moved = (_move(own, start, Face.of(now), gains, pose, expression, source.confidence) for now in driver)
-    return [face if side is None else _kept_inside(face, source, side) for face in moved]
+    moved = (_move(own, start, Face.of(now), gains, pose, expression, still_body) for now in driver)
+    faces = (Landmarks.from_array(points, source.confidence) for points in moved)
+    return [face if side is None else _kept_inside(face, source, side) for face in faces]
 
 
 def _part_gains(own: Face, start: Face) -> np.ndarray:
@@ -127,8 +134,8 @@ def _width(face: Face, eye: slice) -> float:
 
 
 def _move(
-    own: Face, start: Face, now: Face, gains: np.ndarray, pose: float, expression: float, confidence: float
-) -> Landmarks:
+    own: Face, start: Face, now: Face, gains: np.ndarray, pose: float, expression: float, still_body: bool
+) -> np.ndarray:
     count = len(own.local)
     local = own.local + expression * _on_all(gains, count) * _changed(start, now, count)
     # A reference with parted lips says nothing of how far the source's are apart: this one measure is absolute.
@@ -139,8 +146,8 @@ def _move(
     rotation = _bearable(cv2.Rodrigues(pose * turn)[0] @ own.pose.rotation, own.pose.rotation)
     growth = (now.pose.scale / start.pose.scale) ** pose
     travel = pose * (now.pose.translation - start.pose.translation) * own.pose.scale / start.pose.scale
-    moved = Pose(rotation, own.pose.translation + travel, own.pose.scale * growth).apply(local)
-    return Landmarks.from_array(moved, confidence)
+    moved = Pose(rotation, own.pose.translation + travel, own.pose.scale * growth)
+    return (_seated(moved, own.pose) if still_body else moved).apply(local)
 
 
 def _changed(start: Face, now: Face, count: int) -> np.ndarray:
@@ -168,6 +175,16 @@ def _bearable(rotation: np.ndarray, picture: np.ndarray) -> np.ndarray:
     held = own + _soft_limit(change, _FARTHEST * max(1 - back / _HIDDEN, 0.1))
     held = _soft_limit(held, max(_ASKANCE, askance / _FREE))
     return _rotation_between(_direction(wanted), _direction(held)) @ rotation
+
+
+def _seated(moved: Pose, picture: Pose) -> Pose:
+    """A pose held back softly where its neck leaves that of the picture by more than `_OFF`, or its size by more than
+    `_GROWTH`."""
+    growth = _soft_limit(np.log([moved.scale / picture.scale]), np.log(_GROWTH))
+    sized = replace(moved, scale=picture.scale * float(np.exp(growth[0])))
+    way = (sized.apply(_NECK) - picture.apply(_NECK))[0]
+    held = np.append(_soft_limit(way[:2], _OFF * picture.scale), way[2])
+    return replace(sized, translation=sized.translation + held - way)
 
 
 def _looking(rotation: np.ndarray) -> np.ndarray:
