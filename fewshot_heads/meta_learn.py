@@ -70,7 +70,7 @@ def _meta_learn(inputs: Sequence[str], out: Path) -> Path:
     episodes = drawn(clips, config["steps"] * config["batch"], settings, config["seed"])
     longest = max((len(clip.frames) for clip in kept), default=0)
     kept = kept if longest > 1 else []
-    unchanged = replace(settings, k_shot=min(settings.k_shot, longest - 1), augment=0.0, pseudo=0.0)
+    unchanged = replace(settings, k_shot=min(settings.k_shot, longest - 1), augment=0.0, worn=0.0, pseudo=0.0)
     unseen = _collated(drawn(kept, _UNSEEN, unchanged, config["seed"])) if kept else None
     if episodes.size != spec["size"]:
         raise BadInput(f"{roots[0]}: pictures of {episodes.size} px; use model.size={episodes.size} or prepare anew")

@@ -54,6 +54,7 @@ RULES = {
     "look_every": Rule(number=int, low=1),
     "frames": Rule(number=int, low=1),
     "augment": Rule(number=float, low=0, high=2),
+    "worn": Rule(number=float, low=0, high=1),
     "pseudo": Rule(number=float, low=0, high=1),
     "ema": Rule(number=float, low=0, high=1),
     "patch": Rule((None,), int, 16),

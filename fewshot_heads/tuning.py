@@ -154,7 +154,7 @@ class _Tuner:
         self.steps = settings.steps or schedule(count)
         # A single picture has little to teach that is not carried from it anyway.
         self.keep = settings.keep * min(1.0, count / _ENOUGH)
-        drawn = EpisodeSettings(1, "uniform", settings.augment, settings.pseudo, criterion.patch)
+        drawn = EpisodeSettings(1, "uniform", settings.augment, pseudo=settings.pseudo, patch=criterion.patch)
         self.episodes = Episodes([Excerpt(clip, kept)], self.steps * settings.batch, drawn, settings.seed)
         same = Change.draw(np.random.default_rng(0), self.episodes.size, 0.0)
         looks = [assemble(clip, [_nearest(clip, i, kept)], 0, i, same) for i in spared]

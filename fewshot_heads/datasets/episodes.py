@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from fewshot_heads.backdrop import Backdrop, blended, covered
 from fewshot_heads.datasets.augment import Change, turned
 from fewshot_heads.datasets.clips import Clip
+from fewshot_heads.datasets.wear import Wear
 from fewshot_heads.errors import BadInput
 from fewshot_heads.images import to_tensor
 from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE, Landmarks
@@ -29,15 +30,16 @@ class EpisodeSettings:
     """How episodes are drawn (conf/data).
 
     k_shot: pictures the embedder sees. sampling: "uniform" draws all frames of a clip alike, "hard" prefers
-    frames that are far apart and mouths that open. augment: strength of `Change`, 0 is off.
-    pseudo: share of the episodes of clips (of stills: every other) whose pictures are `turned`. patch: side in
-    pixels of the square that perceptual and adversarial terms look at, None for the whole frame: their cost goes
-    with it.
+    frames that are far apart and mouths that open. augment: strength of `Change`, 0 is off. worn: share of the
+    episodes whose pictures have `Wear`. pseudo: share of the episodes of clips (of stills: every other) whose
+    pictures are `turned`. patch: side in pixels of the square that perceptual and adversarial terms look at, None
+    for the whole frame: their cost goes with it.
     """
 
     k_shot: int = 8
     sampling: str = "uniform"
     augment: float = 0.0
+    worn: float = 0.0
     pseudo: float = 0.0
     patch: int | None = None
 
@@ -81,6 +83,8 @@ class Episodes(Dataset):
         landmarks = np.asarray(clip.landmarks)
         shots, shown, driver = self._choose(clip, landmarks, random)
         change = Change.draw(random, self.size, self.settings.augment)
+        # Cracks stay where they are on a face: in two frames of a clip they would not.
+        clip = self._worn(clip, random, cracks=clip.kind == "stills")
         pseudo = random.random() < (_TURNED_STILLS if clip.kind == "stills" else self.settings.pseudo)
         corner = self._corner(change.face(landmarks[driver]).points, random)
         episode = assemble(clip, shots, shown, driver, change, random if pseudo else None)
@@ -91,6 +95,11 @@ class Episodes(Dataset):
         identity = int(random.choice(len(self.identities), p=self._odds))
         group = self._by_identity[self.identities[identity]]
         return identity, group[random.choice(len(group))]
+
+    def _worn(self, clip: Clip, random: np.random.Generator, cracks: bool = True) -> Clip:
+        """The clip, or in the share of episodes that is `worn` a worn one."""
+        worn = self.settings.worn and random.random() < self.settings.worn
+        return Wear.draw(random, cracks).over(clip) if worn else clip
 
     def _choose(
         self, clip: Clip, landmarks: np.ndarray, random: np.random.Generator

@@ -49,7 +49,7 @@ class Mouths(Episodes):
             middle = np.array([place.left, place.top]) + place.side / 2 + shift
             left, top = (middle - side / 2).tolist()
             place = replace(place, left=left, top=top, side=float(side))
-        picture = to_tensor(change.square(clip.frames[frame], place))
+        picture = to_tensor(change.square(self._worn(clip, random).frames[frame], place))
         face = place.to_crop(face)
         if self.settings.augment:
             face = replace(face, points=face.points + random.normal(0, _LOOSE * self.size, face.points.shape))
