@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,9 @@ def save_checkpoint(
     if critic is not None:
         kept = {key: value for key, value in critic.state_dict().items() if not key.startswith("W.")}
         files[path.with_suffix(_CRITIC)] = _packed(kept)
-    for file, content in files.items():
-        with whole_file(file, (file.suffix,), overwrite=True) as part:
+    with ExitStack() as all_or_none:  # they take their places at its end, in reverse: the weights come last
+        for file, content in files.items():
+            part = all_or_none.enter_context(whole_file(file, (file.suffix,), overwrite=True))
             try:
                 part.write_bytes(content)
             except OSError as error:

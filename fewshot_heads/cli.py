@@ -45,7 +45,7 @@ def make_parser(task: str, usage: str, description: str, output: str | None = No
         prog=f"python -m {module_of(task)}",
         usage=f"%(prog)s {usage}",
         description=description,
-        epilog=f"keys and their defaults (key=value, or --key value):\n{keys}",
+        epilog=f"keys and their defaults (key=value, or --key value; a group's own keys: conf/):\n{keys}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.keys = frozenset(key for key, _, _ in described) | frozenset(plain(task))

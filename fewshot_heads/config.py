@@ -118,7 +118,7 @@ def _check_option(group: str, option: str) -> None:
 
 
 def _unknown(what: str, key: str, known: Iterable[str], name: str) -> str:
-    return f"unknown {what}{hint(key, known)} (python -m {module_of(name)} --help lists all)"
+    return f"unknown {what}{hint(key, known)} (python -m {module_of(name)} --help and conf/ list all)"
 
 
 def hint(word: str, known: Iterable[str]) -> str:

@@ -52,11 +52,15 @@ class VGG19Features(nn.Module):
         names = [f"conv{stage}_{n}" for stage, count in enumerate(self.stages, 1) for n in range(1, count + 1)]
         deepest = max(name for name in names if name.endswith("_1") and f"{name}.weight" in arrays)
         self.layers = tuple(names[: names.index(deepest) + 1])
-        self.convs = nn.ModuleDict()
+        self.convs, channels = nn.ModuleDict(), 3
         for layer in self.layers:
-            out_channels, in_channels = arrays[f"{layer}.weight"].shape[:2]
-            conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-            conv.load_state_dict({"weight": arrays[f"{layer}.weight"], "bias": arrays[f"{layer}.bias"]})
+            weight, bias = arrays[f"{layer}.weight"], arrays[f"{layer}.bias"]
+            if tuple(weight.shape[1:]) != (channels, 3, 3) or bias.shape != weight.shape[:1]:
+                raise BadInput(
+                    f"{weights}: {layer} is {tuple(weight.shape)}, not a 3x3 of {channels} channels: not VGG19"
+                )
+            conv = nn.Conv2d(channels, channels := len(weight), 3, padding=1)
+            conv.load_state_dict({"weight": weight, "bias": bias})
             self.convs[layer] = conv
         mean, std = (BGR_MEAN, (1.0,) * 3) if caffe else (RGB_MEAN, RGB_STD)
         self.caffe, self.unit = caffe, 1.0 if caffe else 255 * float(np.mean(RGB_STD))

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "meta_learn",
         "DATA [DATA ...] -o RUN [key=value ...]",
         "Trains embedder and generator on what `prepare` made; a RUN that exists is gone on with. For several "
-        "processes: accelerate launch -m fewshot_heads.meta_learn ...",
+        "processes: torchrun --nproc-per-node N -m fewshot_heads.meta_learn ...",
     )
     parser.add_argument("inputs", nargs="+", metavar="DATA", help="folders (or URLs) that `prepare` wrote")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for checkpoint, log and pictures")
@@ -42,6 +42,10 @@ def _meta_learn(inputs: Sequence[str], out: Path) -> Path:
     config = plain("meta_learn", overrides)
     spec, data, runtime = config["model"], config["data"], config["runtime"]
     name = spec.pop("name")
+    if config["steps"] < 1:
+        raise BadInput("steps=0: nothing would be learnt; expected 1 or more")
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"{out}: a file; -o names the folder of the run")
     accelerator = _accelerator(runtime)
 
     from fewshot_heads.checkpoint import load_checkpoint, save_checkpoint
@@ -106,7 +110,10 @@ def _accelerator(runtime: Mapping[str, Any]) -> Any:
         raise BadInput("training needs more packages: pip install 'fewshot_heads[train]'") from error
     from fewshot_heads.checkpoint import pick_device
 
-    device = pick_device(runtime["device"])
+    try:
+        device = pick_device(runtime["device"])
+    except BadInput as error:
+        raise BadInput(f"runtime.device={runtime['device']} is not there; add runtime=cpu, or runtime=auto") from error
     precision = {"float32": "no", "bfloat16": "bf16"}[runtime["precision"]]
     return Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
 

@@ -148,7 +148,8 @@ def save_state(training: Training, path: Path) -> None:
     """Whole or not at all: on a full disk the last good one stays. Raises OutputError."""
     with whole_file(path, (".pt",), overwrite=True) as part:
         try:
-            torch.save(training.state_dict(), part)
+            with part.open("wb") as file:  # given a path, torch would not say that the disk is full
+                torch.save(training.state_dict(), file)
         except (OSError, RuntimeError) as error:
             raise refused(path, error) from error
 

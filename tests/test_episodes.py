@@ -8,7 +8,7 @@ import torch
 
 from fewshot_heads import BadInput
 from fewshot_heads.datasets.augment import Change, turned
-from fewshot_heads.datasets.clips import Excerpt, hold_out
+from fewshot_heads.datasets.clips import Excerpt, Footage, hold_out
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, assemble
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.geometry import control_points
@@ -84,6 +84,12 @@ def test_landmarks_go_where_the_picture_goes(clips):
         seen = np.array([(columns * moved).sum(), (rows * moved).sum()]) / moved.sum()
         wanted = change.face(np.where(np.arange(len(points))[:, None] == 30, [*(np.array([x, y]) + 0.5), 0], points))
         np.testing.assert_allclose(seen, wanted.points[30], atol=0.8)
+
+
+def test_clips_that_are_too_short_are_counted(clips, caplog):
+    short = Footage("someone", clips[0].frames[:2], clips[0].landmarks[:2])
+    Episodes([*clips, short], 4, EpisodeSettings(k_shot=2))
+    assert "left out: 1 clips too short for k_shot=2 and one more, and with them all of 1 people" in caplog.text
 
 
 def test_a_mirrored_face_is_the_face_mirrored_with_its_surface():

@@ -109,6 +109,8 @@ def test_weights_are_where_another_run_starts(prepared, tmp_path, capsys):
         (["start=realtime"], 1, "start=realtime: has another architecture than model=tiny"),
         (["criterion.vggface.weight=1"], 1, "criterion.vggface.weights=FILE"),
         (["criterion.vgg19.weight=1", "criterion.vgg19.weights=absent.npz"], 1, "absent.npz"),
+        (["steps=0"], 1, "steps=0: nothing would be learnt"),
+        (["runtime.device=cuda:77"], 1, "runtime.device=cuda:77 is not there; add runtime=cpu"),
         (["optim.schedule=linear"], 2, "optim.schedule=linear: expected constant or cosine"),
         (["criterion.l2.weight=1"], 2, "unknown option 'criterion.l2.weight=1'"),
     ],
@@ -118,6 +120,12 @@ def test_what_cannot_be_trained_is_said_in_one_line(prepared, tmp_path, capsys, 
     error = capsys.readouterr().err.strip().splitlines()
     assert said in error[-1]
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_a_folder(prepared, tmp_path, capsys):
+    (tmp_path / "run").write_text("something else")
+    assert learn(prepared, "-o", tmp_path / "run") == 1
+    assert "run: a file; -o names the folder" in capsys.readouterr().err
 
 
 def test_a_folder_that_was_not_prepared_is_named(tmp_path, capsys):

@@ -217,6 +217,14 @@ def test_weights_with_a_missing_array_are_refused(tmp_path):
         VGG19Features(tmp_path / "half.npz")
 
 
+def test_weights_of_another_shape_are_refused(tmp_path):
+    layers = ("1_1", "1_2", "2_1", "2_2", "3_1")
+    arrays = {f"conv{layer}.weight": np.zeros((8, 8, 3, 3)) for layer in layers}
+    np.savez(tmp_path / "other.npz", **arrays, **{f"conv{layer}.bias": np.zeros(8) for layer in layers})
+    with pytest.raises(BadInput, match=r"other\.npz: conv1_1 is \(8, 8, 3, 3\), not a 3x3 of 3 channels"):
+        VGG19Features(tmp_path / "other.npz")
+
+
 def test_alignment_undoes_any_turn_scale_and_shift():
     rows, columns = torch.meshgrid(torch.arange(400.0), torch.arange(400.0), indexing="ij")
     ramp = torch.stack([rows, columns, torch.zeros(400, 400)])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,7 +15,8 @@ from accelerate.state import AcceleratorState
 
 from fewshot_heads import BadInput, OutputError, WeightsMismatch
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings
-from fewshot_heads.runs import Batches, save_state, train
+from fewshot_heads.models.generator import _smooth
+from fewshot_heads.runs import Batches, load_state, save_state, train
 from fewshot_heads.training import Optim, Training
 from tests.footage import SPEC, TABLE, mona_footage
 
@@ -154,6 +156,27 @@ def test_half_precision_gives_nearly_the_same_terms(clips):
     assert list(other.values()) == pytest.approx(list(one.values()), rel=0.05, abs=0.02)
 
 
+def test_a_run_that_goes_on_takes_todays_rates(clips, tmp_path):
+    training, _ = start(clips, 4)
+    training.update(first(Episodes(clips, 4, SETTINGS)))
+    save_state(training, tmp_path / "state.pt")
+    later, _ = start(clips, 4, optim=replace(OPTIM, lr_discriminator=0.5, eps=1e-3, betas_discriminator=(0.5, 0.9)))
+    load_state(later, tmp_path / "state.pt")
+    (group,) = later.critic_optimiser.param_groups
+    assert (group["lr"], group["eps"], tuple(group["betas"])) == (0.5, 1e-3, (0.5, 0.9))
+    assert later.critic_optimiser.state_dict()["state"], "and keeps the moments"
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler")
+def test_what_smooths_the_layers_compiles_with_its_gradient():
+    smooth = torch.compile(_smooth)
+    maps = torch.rand(2, 3, 16, 16).to(memory_format=torch.channels_last)
+    one, other = maps.clone().requires_grad_(), maps.clone().requires_grad_()
+    smooth(one).square().sum().backward()
+    _smooth(other).square().sum().backward()
+    torch.testing.assert_close(one.grad, other.grad)
+
+
 def test_what_is_compiled_is_what_is_called(clips):
     graphs = []
 
@@ -200,8 +223,8 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(clips, tmp_path, monkeypatch
     save_state(training, tmp_path / "state.pt")
     good = (tmp_path / "state.pt").read_bytes()
 
-    def full(state, path):
-        path.write_bytes(b"half")
+    def full(state, file):
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)

@@ -1,12 +1,13 @@
 """Fine-tuning in miniature: the tiny preset, Mona Lisa, and terms that need no network."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from fewshot_heads import BadInput, Head, Reenactor, VideoWriter, WeightsMismatch, read_image
+from fewshot_heads import BadInput, Head, OutputError, Reenactor, VideoWriter, WeightsMismatch, read_image
 from fewshot_heads.checkpoint import load_checkpoint, load_critic, save_checkpoint
 from fewshot_heads.config import plain
 from fewshot_heads.criteria import Criteria
@@ -53,6 +54,18 @@ def tuned_on(reenactor, clip, settings=QUICK, table=TABLE, critic=None):
     style = reenactor.networks.generator.project(torch.zeros(1, SPEC["embedding"]))[0]
     criterion = Criteria(table, settings.patch)
     return tune(reenactor.networks.generator, style, clip, criterion, settings, critic, torch.zeros(SPEC["embedding"]))
+
+
+def test_weights_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    def full(path, content):
+        if path.suffix == ".json":
+            raise OSError(28, "No space left on device")
+        path.touch()
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match="disk is full"):
+        save_checkpoint(build(SPEC), tmp_path, "tiny", {"spec": SPEC})
+    assert not list(tmp_path.iterdir())
 
 
 def test_more_pictures_take_more_steps():

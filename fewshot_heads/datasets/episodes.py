@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from fewshot_heads.landmarks.geometry import carrying_points, control_points
 from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
 from fewshot_heads.matte import person
 
+_log = logging.getLogger(__name__)
 _PATCHES = (0.5, 0.25, 0.25)  # shares of the patches at the mouth, about the face, farther out
 _TURNED_STILLS = 0.5  # the rest keeps A to A exact; measured: with fewer of those the surroundings of the face suffer
 
@@ -60,6 +62,10 @@ class Episodes(Dataset):
                 f"data.k_shot={settings.k_shot}: takes clips of {settings.k_shot + 1} frames or more, the longest of "
                 f"{len(clips)} has {longest}; lower data.k_shot or prepare longer clips"
             )
+        if short := len(clips) - len(self.clips):
+            people = len({clip.identity for clip in clips} - {clip.identity for clip in self.clips})
+            _log.warning("left out: %d clips too short for k_shot=%d and one more, and with them all of %d people",
+                         short, settings.k_shot, people)  # fmt: skip
         sizes = {clip.size: clip for clip in self.clips}
         if len(sizes) > 1:
             said = ", ".join(f"{clip.identity} of {size} px" for size, clip in sorted(sizes.items()))
