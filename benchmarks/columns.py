@@ -13,7 +13,7 @@ import torch
 
 from benchmarks import peers
 from fewshot_heads import Reenactor
-from fewshot_heads.checkpoint import Checkpoint, load_checkpoint, load_inpainter
+from fewshot_heads.checkpoint import Checkpoint, load_checkpoint, load_inpainters
 from fewshot_heads.config import plain
 from fewshot_heads.errors import BadInput
 from fewshot_heads.images import resized, to_tensor, to_uint8
@@ -130,7 +130,7 @@ def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Col
                 )
             if name not in reenactors:
                 reenactors[name] = Reenactor(
-                    load_checkpoint(weights), "cpu", [detector], load_inpainter(chosen["inpainter"])
+                    load_checkpoint(weights), "cpu", [detector], load_inpainters(chosen["inpainters"])
                 )
             motion = "absolute" if "absolute" in options else "relative"
             tuned = tuning if "tuned" in options else None

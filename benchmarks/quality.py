@@ -86,10 +86,11 @@ def _account(chosen: Mapping[str, Any], clips: Sequence[Any], portraits: Sequenc
     models = checkpoints(chosen)
     data = {"index": fingerprint([*clips, *portraits]), "count": len(clips), "portraits": len(portraits)}
     first = next(iter(models.values()), None)
-    mouth = load_checkpoint(chosen["inpainter"]).sha256
+    painting = [load_checkpoint(name) for name in chosen["inpainters"]] if models else []
     return {
         "model": {"name": first.name, "sha256": first.sha256} if first else None,
-        "models": {name: model.sha256 for name, model in models.items()} | ({"mouth": mouth} if models else {}),
+        "models": {name: model.sha256 for name, model in models.items()}
+        | {each.name: each.sha256 for each in painting},
         "judges": hashes(chosen),
         "data": {"clips": Path(chosen["clips"]).name, **data},
         "settings": {key: _without_folders(value) for key, value in chosen.items() if key not in _FREE},

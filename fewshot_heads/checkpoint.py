@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ _CRITIC = ".critic.safetensors"
 class Checkpoint:
     """Networks ready to run, and who they are.
 
-    networks: `models.Networks`, or the `Inpainter` of a mouth; in eval mode, float32.
+    networks: `models.Networks`, or an `Inpainter`; in eval mode, float32.
     name: of the preset; sha256: of the weights file, `path`; about: the whole JSON beside it.
     """
 
@@ -114,12 +114,19 @@ def load_checkpoint(name_or_path: str | Path = "realtime") -> Checkpoint:
     return Checkpoint(networks.eval().requires_grad_(False), name, digest, about, path)
 
 
-def load_inpainter(name_or_path: str | Path = "mouth") -> Inpainter:
-    """What paints the inside of mouths; as `load_checkpoint`. Raises WeightsMismatch for other networks."""
-    checkpoint = load_checkpoint(name_or_path)
-    if not isinstance(checkpoint.networks, Inpainter):
-        raise WeightsMismatch(f"{checkpoint.path}: does not paint mouths; take weights trained with experiment=mouth")
-    return checkpoint.networks
+def load_inpainters(names_or_paths: Sequence[str | Path] = ("mouth", "eyes")) -> dict[str, Inpainter]:
+    """What paints the inside of parts that open, by part (`inside.PARTS`); each as of `load_checkpoint`.
+
+    Raises WeightsMismatch for other networks.
+    """
+    inpainters = {}
+    for checkpoint in map(load_checkpoint, names_or_paths):
+        if not isinstance(checkpoint.networks, Inpainter):
+            raise WeightsMismatch(
+                f"{checkpoint.path}: paints no part that opens; take weights trained with experiment=mouth or eyes"
+            )
+        inpainters[checkpoint.about["spec"]["part"]] = checkpoint.networks
+    return inpainters
 
 
 def _find(name_or_path: str | Path) -> Path:

@@ -51,7 +51,7 @@ def _meta_learn(inputs: Sequence[str], out: Path) -> Path:
     from fewshot_heads.checkpoint import load_checkpoint, save_checkpoint
     from fewshot_heads.datasets.clips import Clip, hold_out
     from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings
-    from fewshot_heads.datasets.mouths import Mouths
+    from fewshot_heads.datasets.insides import Insides
     from fewshot_heads.datasets.shards import open_shards
     from fewshot_heads.landmarks import N_POINTS
     from fewshot_heads.runs import train
@@ -68,9 +68,10 @@ def _meta_learn(inputs: Sequence[str], out: Path) -> Path:
         raise BadInput(f"{', '.join(roots)}: no footage of {', '.join(sorted(wanted))}; see its index.jsonl")
     clips, kept = hold_out(clips, share)
     settings = EpisodeSettings(**data)
-    if spec["architecture"] == "mouth" and config["criterion"].get("match", {}).get("weight"):
-        raise BadInput("criterion.match: a mouth has no e_hat to match with W; take criterion=mouth")
-    drawn = partial(Mouths, size=spec["size"]) if spec["architecture"] == "mouth" else Episodes
+    inpaints = spec["architecture"] == "inpainter"
+    if inpaints and config["criterion"].get("match", {}).get("weight"):
+        raise BadInput("criterion.match: an inpainter has no e_hat to match with W; take criterion=inpainter")
+    drawn = partial(Insides, size=spec["size"], part=spec["part"]) if inpaints else Episodes
     episodes = drawn(clips, config["steps"] * config["batch"], settings, config["seed"])
     longest = max((len(clip.frames) for clip in kept), default=0)
     kept = kept if longest > 1 else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,15 +14,16 @@ from fewshot_heads.backdrop import Backdrop, blended, covered
 from fewshot_heads.colours import face_colour, palette
 from fewshot_heads.head import Head
 from fewshot_heads.images import to_tensor, to_uint8
+from fewshot_heads.inside import EYES, MOUTH
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import Crop, carrying_points, control_points, pose_distance
-from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman, mouth_opened
+from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman, opened
 from fewshot_heads.lids import lowered, open_eyed, openings
 from fewshot_heads.matte import person
 from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.models.texture import carrying_flow, resize_flow, sample
-from fewshot_heads.mouth import Mouth, painted
+from fewshot_heads.mouth import Mouth
 
 _BLEND_SHARPNESS = 0.007  # pose distance over which one of several pictures gives way to another
 _IN_USE = 4  # pictures blended in one frame, at most
@@ -44,12 +45,13 @@ class _Pictures(NamedTuple):
 class Seen(NamedTuple):
     """What pictures show of a person for a face that is to be made of them.
 
-    eyes [2]: how far they are open (`lids.openings`); mouth: how much of the face's is not in them, 0 to 1; palette
-    [3, 3], brightness: what they make of colours, and the mean level of the face in them.
+    eyes [2]: how far they are open (`lids.openings`); opened [3]: how much of the face's eyes and mouth is not in them
+    (`landmarks.stickman.opened`); palette [3, 3], brightness: what they make of colours, and the mean level of the face
+    in them.
     """
 
     eyes: np.ndarray
-    mouth: float
+    opened: np.ndarray
     palette: np.ndarray
     brightness: float
 
@@ -58,15 +60,15 @@ class Painter:
     """Paints frames of one head.
 
     generator: the head's own, or the checkpoint's; size: pixels of its crop; resolution: pixels of a large frame,
-    None takes the pictures' own; inpainter: of mouths that open, None leaves them to the generator.
+    None takes the pictures' own; inpainters: by part, of what opens (`inside.PARTS`), others are left to the generator.
     """
 
     def __init__(
         self, head: Head, generator: Any, size: int, device: torch.device, resolution: int | None = None,
-        inpainter: Inpainter | None = None,
+        inpainters: Mapping[str, Inpainter] | None = None,
     ):  # fmt: skip
         self.generator, self.landmarks, self.size, self.device = generator, head.landmarks, size, device
-        self.inpainter = inpainter
+        self.inpainters = inpainters
         self.style = head.style.to(device)[None]
         pictures, held = to_tensor(head.textures), np.stack([control_points(face) for face in head.landmarks])
         images = to_uint8(_resized(pictures, size))
@@ -99,16 +101,16 @@ class Painter:
         """
         seen = [self.seen(face) for face in faces]
         frames = to_uint8(self.compose(faces, seen, self.style.expand(len(faces), -1), large))
-        return finished(frames, faces, seen, self.size, mouths, self.inpainter)
+        return finished(frames, faces, seen, self.size, mouths, self.inpainters)
 
     def seen(self, face: Landmarks) -> Seen:
         """What the pictures that are in use for a face show of what it needs."""
         if not self.generator.textured:  # lids and mouth are painted like everything else
-            return Seen(np.full(2, -np.inf), 0.0, self.palette, self.brightness)
+            return Seen(np.full(2, -np.inf), np.zeros(3), self.palette, self.brightness)
         weights, place = (each[0].tolist() for each in self._used([face]))
         eyes = sum(weight * openings(self.landmarks[i], face) for weight, i in zip(weights, place, strict=True))
-        mouth = sum(weight * mouth_opened(self.landmarks[i], face) for weight, i in zip(weights, place, strict=True))
-        return Seen(np.asarray(eyes), mouth, self.palette, self.brightness)
+        fresh = sum(weight * opened(self.landmarks[i], face) for weight, i in zip(weights, place, strict=True))
+        return Seen(np.asarray(eyes), np.asarray(fresh), self.palette, self.brightness)
 
     def _used(self, faces: Sequence[Landmarks]) -> tuple[Tensor, Tensor]:
         """For each face the pictures nearest to it in pose and expression: weights [B, T], rows sum to 1; indices."""
@@ -168,19 +170,22 @@ def finished(
     seen: Sequence[Seen],
     size: int,
     mouths: Sequence[Mouth] | None = None,
-    inpainter: Inpainter | None = None,
+    inpainters: Mapping[str, Inpainter] | None = None,
 ) -> np.ndarray:
     """Composed frames uint8 [B, R, R, 3] of faces (pixels of the crop of that size): lids come down over eyes that were
-    made open, and a mouth that no picture shows gets the inside of the driver's or, without mouths, a painted one."""
-    result = []
+    made open; what no picture shows gets a painted inside, and a mouth the driver's, if there are mouths."""
+    result, inpainters = [], inpainters or {}
     for i, (frame, face, each) in enumerate(zip(frames, faces, seen, strict=True)):
         there = face.moved(np.zeros(2, np.float32), len(frame) / size)
         frame = lowered(frame, open_eyed(there, each.eyes), there)
-        mouth = mouths[i] if mouths else None
-        if inpainter is not None and (mouth is None or mouth.usable < 1):
-            frame = painted(frame, there, each.mouth, each.palette, inpainter)
+        if "eyes" in inpainters:
+            for eye, share in zip(EYES, each.opened[:2], strict=True):
+                frame = eye.painted(frame, there, share, each.palette, inpainters["eyes"])
+        mouth, share = mouths[i] if mouths else None, each.opened[2]
+        if "mouth" in inpainters and (mouth is None or mouth.usable < 1):
+            frame = MOUTH.painted(frame, there, share, each.palette, inpainters["mouth"])
         if mouth is not None:
-            frame = mouth.between(frame, there, each.mouth, each.palette, each.brightness)
+            frame = mouth.between(frame, there, share, each.palette, each.brightness)
         result.append(frame)
     return np.stack(result)
 

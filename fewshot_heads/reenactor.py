@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from fewshot_heads.checkpoint import Checkpoint, load_checkpoint, load_inpainter, pick_device
+from fewshot_heads.checkpoint import Checkpoint, load_checkpoint, load_inpainters, pick_device
 from fewshot_heads.errors import BadInput, NoFaceFound, WeightsMismatch
 from fewshot_heads.framing import framed_alike, raised
 from fewshot_heads.head import Head
@@ -41,7 +41,7 @@ class Reenactor:
     checkpoint: the networks; make one with `from_pretrained`.
     device: "auto", "cpu", "cuda", "mps" ...
     searchers: detectors of landmarks; two look at two frames of a driver at once.
-    inpainter: of mouths that open; None takes the shipped one.
+    inpainters: by part, of what opens and no picture shows (`inside.PARTS`); None takes the shipped ones.
     """
 
     def __init__(
@@ -49,14 +49,17 @@ class Reenactor:
         checkpoint: Checkpoint,
         device: str = "auto",
         searchers: Sequence[Detector] | None = None,
-        inpainter: Inpainter | None = None,
+        inpainters: Mapping[str, Inpainter] | None = None,
     ):
         if isinstance(checkpoint.networks, Inpainter):
-            raise WeightsMismatch(f"{checkpoint.path}: paints mouths only; take weights of the realtime preset")
+            raise WeightsMismatch(
+                f"{checkpoint.path}: paints a part of a face only; take weights of the realtime preset"
+            )
         self.device = pick_device(device)
         self.checkpoint = checkpoint
         self.networks = checkpoint.networks.to(self.device)
-        self.inpainter = (inpainter or load_inpainter()).to(self.device)
+        chosen = load_inpainters() if inpainters is None else inpainters
+        self.inpainters = {part: inpainter.to(self.device) for part, inpainter in chosen.items()}
         self.detectors = list(searchers or detectors())
         self.size: int = checkpoint.about["spec"]["size"]
 
@@ -66,10 +69,10 @@ class Reenactor:
         model: str | Path = "realtime",
         device: str = "auto",
         landmarks: str = "mediapipe",
-        inpainter: str | Path = "mouth",
+        inpainters: Sequence[str | Path] = ("mouth", "eyes"),
     ) -> Reenactor:
-        """model, inpainter: a shipped preset or a path to a `.safetensors`; landmarks: the detector's backend."""
-        return cls(load_checkpoint(model), device, detectors(landmarks), load_inpainter(inpainter))
+        """model, inpainters: shipped presets or paths to a `.safetensors`; landmarks: the detector's backend."""
+        return cls(load_checkpoint(model), device, detectors(landmarks), load_inpainters(inpainters))
 
     def provenance(self, composite: bool = True) -> Provenance:
         """The mark for a `VideoWriter`; composite: the head is pasted back into the real picture."""
@@ -202,7 +205,7 @@ class Reenactor:
     def _frames(
         self, head: Head, faces: list[Landmarks], mouths: list[Mouth] | None, paste_back: bool, batch: int
     ) -> Iterator[np.ndarray]:
-        painter = Painter(head, self._generator(head), self.size, self.device, inpainter=self.inpainter)
+        painter = Painter(head, self._generator(head), self.size, self.device, inpainters=self.inpainters)
         paster = Paster(head.picture, head.crop) if paste_back else None
         for first in range(0, len(faces), batch):
             now = slice(first, first + batch)

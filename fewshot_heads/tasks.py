@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from fewshot_heads.checkpoint import load_checkpoint, load_inpainter
+from fewshot_heads.checkpoint import load_checkpoint, load_inpainters
 from fewshot_heads.errors import OutputError
 from fewshot_heads.images import check_target
 from fewshot_heads.landmarks import detectors
@@ -34,8 +34,8 @@ def opened(config: Mapping[str, Any]) -> Reenactor:
     """The library as a configuration wants it: model, device, landmarks and threads."""
     if config["threads"]:
         torch.set_num_threads(config["threads"])
-    inpainter = load_inpainter(config["inpainter"])
-    return Reenactor(load_checkpoint(config["model"]), config["device"], detectors(**config["landmarks"]), inpainter)
+    inpainters = load_inpainters(config["inpainters"])
+    return Reenactor(load_checkpoint(config["model"]), config["device"], detectors(**config["landmarks"]), inpainters)
 
 
 def tracked(reenactor: Reenactor, driver: Video, config: Mapping[str, Any]) -> Motion:

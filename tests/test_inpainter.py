@@ -1,4 +1,4 @@
-"""Mouths that nobody has shown: what is cut out to learn from, and what is painted between lips."""
+"""Mouths and eyes that nobody has shown: what is cut out to learn from, and what is painted there."""
 
 from dataclasses import replace
 
@@ -7,18 +7,19 @@ import pytest
 import torch
 
 from fewshot_heads import BadInput, Reenactor, WeightsMismatch
-from fewshot_heads.checkpoint import load_checkpoint, load_inpainter, save_checkpoint
+from fewshot_heads.checkpoint import load_checkpoint, load_inpainters, save_checkpoint
 from fewshot_heads.config import plain
 from fewshot_heads.creative.cast import Cast
 from fewshot_heads.creative.sample import moved
 from fewshot_heads.datasets.augment import Change
 from fewshot_heads.datasets.episodes import EpisodeSettings
-from fewshot_heads.datasets.mouths import Mouths
-from fewshot_heads.landmarks import INNER_LIPS
+from fewshot_heads.datasets.insides import Insides
+from fewshot_heads.inside import EYES, MOUTH, PARTS
+from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, RIGHT_EYE
 from fewshot_heads.landmarks.retarget import retarget
+from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.models import build
 from fewshot_heads.models.inpainter import Inpainter
-from fewshot_heads.mouth import around_mouth, painted
 from fewshot_heads.tasks import opened as opened_library
 from tests.footage import laughing_footage, mona_footage
 
@@ -44,7 +45,7 @@ def opened(mona, reenactor):
 
 def test_a_sample_is_the_same_whenever_it_is_asked_for(clips):
     settings = EpisodeSettings(k_shot=1, augment=1.0, patch=48)
-    one, again, other = Mouths(clips, 8, settings), Mouths(clips, 8, settings), Mouths(clips, 8, settings, seed=1)
+    one, again, other = Insides(clips, 8, settings), Insides(clips, 8, settings), Insides(clips, 8, settings, seed=1)
     for key, value in one[3].items():
         assert torch.equal(value, again[3][key])
     assert not torch.equal(one[3]["driver"], other[3]["driver"])
@@ -52,7 +53,7 @@ def test_a_sample_is_the_same_whenever_it_is_asked_for(clips):
 
 
 def test_lips_fill_the_square_and_the_hole_lies_between_them(clips):
-    sample = Mouths(clips, 8, PLAIN, size=64)[0]
+    sample = Insides(clips, 8, PLAIN, size=64)[0]
     hole, lines = sample["hole"][0], sample["stickman"]
     assert sample["driver"].shape == (3, 64, 64) and sample["pictures"].shape == (1, 3, 64, 64)
     outline = (lines[0] > 0.5) & (lines[1] < -0.5) & (lines[2] > 0.5)  # outer lips are magenta
@@ -68,15 +69,28 @@ def test_a_square_is_what_would_be_cut_out_of_the_changed_picture_but_sharper(cl
     for _ in range(4):
         change = Change.draw(random, 128)
         face = change.face(clip.landmarks[0])
-        place = replace(around_mouth(face), size=64)
+        place = replace(MOUTH.square(face), size=64)
         twice, once = place.cut(change.picture(clip.frames[0])), change.square(clip.frames[0], place)
         assert np.abs(twice.astype(int) - once).mean() < 4
         assert np.diff(once.astype(float), axis=1).std() > np.diff(twice.astype(float), axis=1).std()
 
 
+def test_an_eye_is_cut_out_whole_with_its_lashes(clips):
+    drawn = [Insides(clips, 8, PLAIN, size=64, part="eyes")[i] for i in range(8)]
+    for sample in drawn:
+        hole, lines = sample["hole"][0], sample["stickman"]
+        outline = (lines[0] < -0.5) & (lines[2] > 0.5)  # eyes are blue
+        inside = hole > 0.1
+        assert (outline & ~inside)[16:48, 10:54].sum() < 0.2 * outline[16:48, 10:54].sum()
+        columns = torch.nonzero(inside.any(0)).flatten()
+        assert 64 / 2.2 - 4 < columns.max() - columns.min() < 64 / 2.2 + 8
+        assert 24 < columns.float().mean() < 40, "in the middle"
+    assert len({tuple(sample["driver"].flatten()[:9].tolist()) for sample in drawn}) > 2, "right ones and left ones"
+
+
 def test_footage_without_an_open_mouth_is_refused():
     with pytest.raises(BadInput, match="no open mouth in 60 frames"):
-        Mouths(mona_footage(), 2, PLAIN)[0]
+        Insides(mona_footage(), 2, PLAIN)[0]
 
 
 def test_a_size_that_cannot_be_halved_is_refused():
@@ -101,7 +115,7 @@ def test_what_is_hidden_is_not_seen_and_what_is_around_stays():
 
 def test_every_parameter_learns(clips):
     inpainter = Inpainter(64, (4, 8))
-    batch = torch.utils.data.default_collate([Mouths(clips, 2, PLAIN)[i] for i in range(2)])
+    batch = torch.utils.data.default_collate([Insides(clips, 2, PLAIN)[i] for i in range(2)])
     frame, e_hat = inpainter(batch)
     assert frame.shape == (2, 3, 64, 64) and e_hat.shape == (2, 0)
     (frame - batch["driver"]).square().mean().backward()
@@ -110,20 +124,20 @@ def test_every_parameter_learns(clips):
 
 def test_paint_stays_between_the_lips(opened, reenactor):
     frame, face, (left, top, right, bottom) = opened
-    result = painted(frame, face, 1.0, np.eye(3), reenactor.inpainter)
+    result = MOUTH.painted(frame, face, 1.0, np.eye(3), reenactor.inpainters["mouth"])
     y, x = np.nonzero((result != frame).any(2))
     soft = 6  # pixels of the edge
     assert len(y) > 200 and left - soft < x.min() and x.max() < right + soft
     assert top - soft < y.min() and y.max() < bottom + soft
-    assert painted(frame, face, 0.0, np.eye(3), reenactor.inpainter) is frame
-    half = painted(frame, face, 0.25, np.eye(3), reenactor.inpainter).astype(float)
+    assert MOUTH.painted(frame, face, 0.0, np.eye(3), reenactor.inpainters["mouth"]) is frame
+    half = MOUTH.painted(frame, face, 0.25, np.eye(3), reenactor.inpainters["mouth"]).astype(float)
     np.testing.assert_allclose(half, (result.astype(float) + frame) / 2, atol=1.1)
 
 
 def test_an_open_mouth_is_dark_inside_and_has_teeth(opened, reenactor):
     """The lips of the Mona Lisa are neither: shut in the picture, they fill the hole with their own red."""
     frame, face, _ = opened
-    result = painted(frame, face, 1.0, np.eye(3), reenactor.inpainter)
+    result = MOUTH.painted(frame, face, 1.0, np.eye(3), reenactor.inpainters["mouth"])
     inside = (result != frame).any(2)
     before, after = (picture[inside].mean(1) for picture in (frame, result))
     assert np.percentile(after, 10) < 0.6 * np.percentile(before, 10)
@@ -133,11 +147,11 @@ def test_an_open_mouth_is_dark_inside_and_has_teeth(opened, reenactor):
 def test_paint_takes_the_colours_of_the_picture(opened, reenactor):
     frame, face, _ = opened
     grey = np.repeat(frame.mean(2, keepdims=True).astype(np.uint8), 3, 2)
-    inside = (painted(grey, face, 1.0, np.eye(3), reenactor.inpainter) != grey).any(2)
-    levels = painted(grey, face, 1.0, np.eye(3), reenactor.inpainter)[inside].astype(float)
+    inside = (MOUTH.painted(grey, face, 1.0, np.eye(3), reenactor.inpainters["mouth"]) != grey).any(2)
+    levels = MOUTH.painted(grey, face, 1.0, np.eye(3), reenactor.inpainters["mouth"])[inside].astype(float)
     assert np.ptp(levels, axis=1).mean() < 20
-    dark = painted(frame // 3, face, 1.0, np.eye(3), reenactor.inpainter)[inside].mean()
-    assert dark < 0.6 * painted(frame, face, 1.0, np.eye(3), reenactor.inpainter)[inside].mean()
+    dark = MOUTH.painted(frame // 3, face, 1.0, np.eye(3), reenactor.inpainters["mouth"])[inside].mean()
+    assert dark < 0.6 * MOUTH.painted(frame, face, 1.0, np.eye(3), reenactor.inpainters["mouth"])[inside].mean()
 
 
 @pytest.mark.parametrize("at", [(0, 100), (199, 100), (100, 0), (-500, 100)])
@@ -145,18 +159,60 @@ def test_a_mouth_at_the_edge_of_a_frame_is_no_error(opened, reenactor, at):
     _, face, _ = opened
     frame = np.full((256, 200, 3), 90, np.uint8)
     there = face.moved(np.float32(face.points[INNER_LIPS].mean(0) - at))
-    result = painted(frame, there, 1.0, np.eye(3), reenactor.inpainter)
+    result = MOUTH.painted(frame, there, 1.0, np.eye(3), reenactor.inpainters["mouth"])
     assert result.shape == frame.shape and (result != frame).any() == (at[0] >= 0)
 
 
 def test_paint_that_was_learnt_elsewhere_is_taken(mona, driver_frames, reenactor):
     torch.manual_seed(0)
-    other = Reenactor(reenactor.checkpoint, "cpu", reenactor.detectors, Inpainter(32, (4, 8)).eval())
+    other = Reenactor(reenactor.checkpoint, "cpu", reenactor.detectors, {"mouth": Inpainter(32, (4, 8)).eval()})
     head, motion = reenactor.embed([mona]), reenactor.track(driver_frames)
     options = {"paste_back": False, "mouth": "painted"}
     one, two = (np.stack(list(each.animate(head, motion, **options))) for each in (reenactor, other))
     assert (one != two).any()
     np.testing.assert_array_equal(*(np.stack(list(each.animate(head, motion))) for each in (reenactor, other)))
+
+
+@pytest.fixture(scope="module")
+def asleep(mona, reenactor):
+    """Mona Lisa with her eyes shut: the skin of her cheeks over them; her landmarks so, and awake."""
+    awake = reenactor.detectors[0].detect(mona)[0]
+    points, frame = awake.points.copy(), mona.copy()
+    for eye in (RIGHT_EYE, LEFT_EYE):
+        low, high = np.int32(points[eye].min(0) - 6), np.int32(points[eye].max(0) + 6)
+        frame[low[1] : high[1], low[0] : high[0]] = frame[high[1] + 8, low[0] : high[0]]
+        points[eye.start + 1 : eye.start + 3, 1] = points[eye.start + 4 : eye.stop, 1][::-1] - 0.5
+    return frame, replace(awake, points=points), awake
+
+
+def test_an_eye_that_was_shut_is_painted_with_its_iris(asleep, reenactor):
+    frame, _, awake = asleep
+    for eye, iris in zip(EYES, (68, 69), strict=True):
+        result = eye.painted(frame, awake, 1.0, np.eye(3), reenactor.inpainters["eyes"])
+        changed = (result != frame).any(2)
+        x, y = np.int32(awake.points[iris])
+        assert changed[y, x] and changed.sum() < 4 * np.ptp(awake.points[eye.outline], axis=0).prod()
+        grey = result.mean(2)
+        assert grey[y - 1 : y + 2, x - 1 : x + 2].mean() < 0.8 * frame[y, x].mean(), "an iris is darker than skin"
+
+
+def test_eyes_that_are_shut_in_the_picture_open_by_paint_and_others_do_not(asleep, mona, reenactor):
+    frame, shut, awake = asleep
+    without = Reenactor(reenactor.checkpoint, "cpu", reenactor.detectors, {"mouth": reenactor.inpainters["mouth"]})
+    for picture, own, painted in ((frame, shut, True), (mona, awake, False)):
+        head = replace(reenactor.embed([mona]), picture=picture)
+        crop = head.crop
+        head = replace(head, textures=crop.cut(picture)[None], landmarks=[crop.to_crop(own)])
+        goal = Motion([awake], [], [(0, 1)], mona.shape[:2])
+        one, two = (
+            next(each.animate(head, goal, "absolute", paste_back=False, mouth="painted"))
+            for each in (reenactor, without)
+        )
+        assert (one != two).any() == painted
+
+
+def test_every_part_has_weights_in_the_package(reenactor):
+    assert set(reenactor.inpainters) == set(PARTS)
 
 
 def test_a_mouth_that_the_driver_does_not_show_whole_is_painted(mona, driver_frames, reenactor):
@@ -170,10 +226,10 @@ def test_a_mouth_that_the_driver_does_not_show_whole_is_painted(mona, driver_fra
 
 
 def test_every_command_that_animates_takes_it(mona, driver_frames, reenactor, tmp_path):
-    spec = {"architecture": "mouth", "size": 32, "embedding": 4, "channels": [4, 8]}
+    spec = {"architecture": "inpainter", "part": "mouth", "size": 32, "embedding": 4, "channels": [4, 8]}
     torch.manual_seed(0)
     path = save_checkpoint(build(spec), tmp_path, "other", {"spec": spec})
-    other = opened_library({**plain("animate", [f"inpainter={path}"]), "device": "cpu"})
+    other = opened_library({**plain("animate", [f"inpainters=[{path},eyes]"]), "device": "cpu"})
     motion = replace(reenactor.track(driver_frames[-4:]), mouths=None)
     heads = [reenactor.embed([mona])]
     for frames_of in (lambda each: moved(each, heads, motion), lambda each: each.animate(heads[0], motion)):
@@ -188,9 +244,9 @@ def reenactor_faces(reenactor, head, motion):
 
 
 def test_weights_of_something_else_are_refused(reenactor):
-    with pytest.raises(WeightsMismatch, match="does not paint mouths"):
-        load_inpainter("realtime")
-    with pytest.raises(WeightsMismatch, match="paints mouths only"):
+    with pytest.raises(WeightsMismatch, match="paints no part that opens"):
+        load_inpainters(["realtime"])
+    with pytest.raises(WeightsMismatch, match="paints a part of a face only"):
         Reenactor(load_checkpoint("mouth"), "cpu", reenactor.detectors)
     with pytest.raises(BadInput, match="no weights named 'moth'"):
-        load_inpainter("moth")
+        load_inpainters(["moth"])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fewshot_heads import read_image
-from fewshot_heads.checkpoint import load_checkpoint, load_critic, load_inpainter
+from fewshot_heads.checkpoint import load_checkpoint, load_critic, load_inpainters
 from fewshot_heads.config import plain
 from fewshot_heads.datasets.shard_writer import Sample, ShardWriter, encode
 from fewshot_heads.datasets.shards import INDEX
@@ -57,15 +57,16 @@ def test_the_command_trains_and_its_weights_load(prepared, tmp_path, capsys):
     assert np.ptp(grid) > 50
 
 
-def test_a_mouth_is_learnt_by_the_same_command(driver_frames, tmp_path, capsys):
+@pytest.mark.parametrize("part", ["mouth", "eyes"])
+def test_what_opens_is_learnt_by_the_same_command(driver_frames, tmp_path, capsys, part):
     prepared = pack(tmp_path, clips=laughing_footage(driver_frames))
     small = ("model.channels=[4,8]", "model.discriminator.channels=[4]", "runtime.workers=0", "steps=3", "batch=2")
-    run = [str(prepared), "-o", str(tmp_path / "run"), "experiment=mouth", "optim.adversarial_from=0.4", *small]
+    run = [str(prepared), "-o", str(tmp_path / "run"), f"experiment={part}", "optim.adversarial_from=0.4", *small]
     assert main([*run, "data.hold_out=0.4", "grid_every=3"]) == 0
     path = capsys.readouterr().out.strip().splitlines()[-1]
-    assert load_inpainter(path).size == 64
+    assert load_inpainters([path])[part].size == 64
     checkpoint = load_checkpoint(path)
-    assert checkpoint.name == "mouth" and load_critic(checkpoint) is not None
+    assert checkpoint.name == part and load_critic(checkpoint) is not None
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert "discriminator" not in log[1] and 0.6 < log[2]["discriminator"] < 0.8, "two that are alike: log 2"
     assert read_image(tmp_path / "run" / "grid_000003.jpg").shape == (4 * 64, 8 * 64, 3)
@@ -74,7 +75,7 @@ def test_a_mouth_is_learnt_by_the_same_command(driver_frames, tmp_path, capsys):
 def test_a_mouth_has_no_embedding_to_match(prepared, tmp_path, capsys):
     offline = ("criterion.vgg19.weight=0", "criterion.vggface.weight=0")
     assert main([str(prepared), "-o", str(tmp_path / "run"), "experiment=mouth", "criterion=paper_ft", *offline]) == 1
-    assert "a mouth has no e_hat" in capsys.readouterr().err and not (tmp_path / "run").exists()
+    assert "an inpainter has no e_hat" in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
 def test_data_without_the_skin_between_the_landmarks_is_named(prepared, tmp_path, caplog):

@@ -73,7 +73,7 @@ class Cast:
     """
 
     def __init__(self, reenactor: Reenactor, heads: Sequence[Head], resolution: int | None = None):
-        self.size, self.device, self.inpainter = reenactor.size, reenactor.device, reenactor.inpainter
+        self.size, self.device, self.inpainters = reenactor.size, reenactor.device, reenactor.inpainters
         self.generator = shipped = reenactor.networks.generator
         self.tuned = any(head.tuned for head in heads)
         if self.tuned:
@@ -124,7 +124,7 @@ class Cast:
             within, beyond = (self._tensor(each[:, k])[:, None, None, None] for each in (weights, around))
             share = beyond + inside * (within - beyond)
             result = result + share * self.painters[k].compose(faces, seen, styles, large=True, seat=seat)
-        return finished(to_uint8(torch.as_tensor(result)), faces, seen, self.size, mouths, self.inpainter)
+        return finished(to_uint8(torch.as_tensor(result)), faces, seen, self.size, mouths, self.inpainters)
 
     def _seen(self, face: Landmarks, weights: np.ndarray) -> Seen:
         """What the pictures of a mixture by weights [K] show, as everybody's would."""

@@ -97,7 +97,7 @@ def moved(
     settings.check()
     faces = [settings.follow(head, driver, reenactor.size) for head in heads]
     generator, device = reenactor.networks.generator, reenactor.device
-    painters = [Painter(head, generator, reenactor.size, device, settings.side, reenactor.inpainter) for head in heads]
+    painters = [Painter(head, generator, reenactor.size, device, settings.side, reenactor.inpainters) for head in heads]
     mouths = settings.mouths(driver)
     for first in range(0, len(driver), settings.batch):
         now = slice(first, first + settings.batch)

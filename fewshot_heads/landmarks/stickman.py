@@ -23,6 +23,7 @@ _LINES: list[tuple[list[int], bool, tuple[int, int, int]]] = [
     (list(range(48, 60)), True, (255, 0, 255)),
     (list(range(60, 68)), True, (128, 255, 255)),
 ]
+_OPENING = (RIGHT_EYE, LEFT_EYE, INNER_LIPS)
 _MOUTH_COLOUR = (0, 0, 255)
 _IRIS_COLOUR = (255, 255, 0)
 _SUBPIXEL_BITS = 4
@@ -59,18 +60,17 @@ def draw_opened(source: Landmarks, driver: Landmarks, size: int) -> np.ndarray:
     are carried, so the generator has to paint it.
     """
     canvas = np.zeros((size, size), np.uint8)
-    before, now = _frontal(source), _frontal(driver)
-    for part in (RIGHT_EYE, LEFT_EYE, INNER_LIPS):
-        share = _opened(before, now, part)
+    for part, share in zip(_OPENING, opened(source, driver), strict=True):
         if share > 0:
             outline = _fixed_point(driver.points[part]).round().astype(np.int32)
             cv2.fillPoly(canvas, [outline], int(round(255 * share)), cv2.LINE_AA, _SUBPIXEL_BITS)
     return canvas.astype(np.float32) / 255
 
 
-def mouth_opened(source: Landmarks, driver: Landmarks) -> float:
-    """How far the driver opens a mouth that is shut in the source, 0 to 1."""
-    return _opened(_frontal(source), _frontal(driver), INNER_LIPS)
+def opened(source: Landmarks, driver: Landmarks) -> np.ndarray:
+    """[3] how far the driver opens a right eye, a left eye and a mouth that are shut in the source, 0 to 1."""
+    before, now = _frontal(source), _frontal(driver)
+    return np.array([_opened(before, now, part) for part in _OPENING])
 
 
 def _frontal(face: Landmarks) -> np.ndarray:

@@ -15,7 +15,7 @@ from fewshot_heads.models.generator import Generator, Texture
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.models.paper import PaperDiscriminator, PaperEmbedder, PaperGenerator
 
-ARCHITECTURES = ("realtime", "paper", "mouth")
+ARCHITECTURES = ("realtime", "paper", "inpainter")
 
 
 class Networks(nn.Module):
@@ -41,11 +41,12 @@ def build(spec: dict[str, Any]) -> Networks | Inpainter:
 
     spec: {"architecture": "realtime", "size": pixels, "embedding": length of e_hat, "embedder": {"channels": [...]},
     "generator": {"channels": [...]}}, or {"architecture": "paper", "size": ..., "embedding": ...,
-    "channels": [fewest, most], "bottleneck": blocks}, or {"architecture": "mouth", "size": ..., "channels": [...]}.
+    "channels": [fewest, most], "bottleneck": blocks}, or {"architecture": "inpainter", "part": "mouth" or "eyes",
+    "size": ..., "channels": [...]}.
     Raises BadInput for another architecture.
     """
     embedding, size = spec["embedding"], spec["size"]
-    if _architecture(spec) == "mouth":
+    if _architecture(spec) == "inpainter":
         return Inpainter(size, tuple(spec["channels"]))
     if _architecture(spec) == "paper":
         channels = tuple(spec["channels"])

@@ -1,7 +1,7 @@
-"""Paints what lies between lips that open: the teeth and the dark behind them, from all that is around the hole.
+"""Paints what lies inside a mouth or an eye that opens, from all that is around the hole.
 
 A context encoder (Pathak et al., CVPR 2016) with the skips of a U-Net, trained against a projection discriminator like
-the generator. It needs no pairs: any open mouth, cut out, is a truth.
+the generator. It needs no pairs: anything open, cut out, is a truth.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from fewshot_heads.errors import BadInput
 from fewshot_heads.models.blocks import Down, channels_last, conv
 
-SEEN = 0.1  # of the hole's soft edge: up to there the picture is seen, which is lips
+SEEN = 0.1  # of the hole's soft edge: up to there the picture is seen, which is lips or lids
 
 
 class Inpainter(nn.Module):
-    """size: pixels of the square around a mouth; channels: at 1/2, 1/4, ... of it. Raises BadInput for other sizes."""
+    """size: pixels of the square around a part; channels: at 1/2, 1/4, ... of it. Raises BadInput for other sizes."""
 
     def __init__(self, size: int = 64, channels: tuple[int, ...] = (32, 64, 96, 128)):
         super().__init__()
@@ -38,8 +38,8 @@ class Inpainter(nn.Module):
         return self.unet(torch.cat([picture * (1 - hidden), hidden, stickman], 1))
 
     def forward(self, episode: Mapping[str, Tensor], use_texture: bool = True) -> tuple[Tensor, Tensor]:
-        """The mouths [B, 3, S, S] of a batch of `datasets.mouths.Mouths`, painted where they were cut out, and an e_hat
-        of length 0: what is around a mouth says whose it is."""
+        """The squares [B, 3, S, S] of a batch of `datasets.insides.Insides`, painted where they were cut out, and an
+        e_hat of length 0: what is around a hole says whose it is."""
         truth, hole = episode["driver"], episode["hole"]
         painted = self.paint(episode["pictures"][:, 0], hole, episode["stickman"])
         return truth + hole * (painted - truth), truth.new_zeros(len(truth), 0)

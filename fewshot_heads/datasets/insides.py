@@ -1,0 +1,100 @@
+"""Open mouths or eyes, cut out of the footage: what inpainters learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from fewshot_heads.datasets.augment import Change
+from fewshot_heads.datasets.clips import Clip
+from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, openings
+from fewshot_heads.errors import BadInput
+from fewshot_heads.images import to_tensor
+from fewshot_heads.inside import PARTS, Part
+from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE, Landmarks
+from fewshot_heads.landmarks.stickman import draw_stickman
+from fewshot_heads.models.inpainter import SEEN
+
+_WIDEST = 3  # frames drawn, of which the one that is open widest is taken
+# Over its width, how far a part is open when something is seen inside: below, detectors see gaps that are none.
+_OPEN = {"mouth": 0.06, "eyes": 0.2}
+_DRAWS = 20  # of clips, until one is open
+_FAR = 0.75  # times as wide as the other: an eye that is narrower is turned away
+_LOOSE = 0.01  # of the square: standard deviation of where landmarks are put wrongly, as carried ones are
+_NEAR = 0.15  # of its own scale: standard deviation of how much nearer or farther the square is
+
+
+class Insides(Episodes):
+    """Sample i is a pure function of (seed, i), like an episode, with the keys of one that training looks at.
+
+    part: of the face, a key of `inside.PARTS`; size: S, the inpainter's.
+    A dict of tensors: driver [3, S, S] in [-1, 1]: the square around a part that is open; hole
+    [1, S, S], 0 to 1: its inside; pictures [1, 3, S, S]: the driver, grey in the hole; stickman [3, S, S];
+    regions [3, S, S]: of eyes (none), mouth and what opens, both the hole; trust [1, S, S]: 1; corner [2] of the patch,
+    in the middle; shown [], identity []. Raises BadInput, when asked, where nothing is open.
+    """
+
+    def __init__(
+        self, clips: Sequence[Clip], length: int, settings: EpisodeSettings, seed: int = 0, size: int = 64,
+        part: str = "mouth",
+    ):  # fmt: skip
+        super().__init__(clips, length, settings, seed)
+        self.size, self.part = size, part
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        random = np.random.default_rng((self.seed, index))
+        identity, clip, frame = self._open_one(random)
+        change = Change.draw(random, clip.size, self.settings.augment)
+        face = change.face(np.asarray(clip.landmarks)[frame])
+        part = self._one_of(PARTS[self.part], face, random)
+        place = replace(part.square(face), size=self.size)
+        if self.settings.augment:
+            side, shift = place.side * np.exp(random.normal(0, _NEAR)), random.normal(0, 0.03, 2) * place.side
+            middle = np.array([place.left, place.top]) + place.side / 2 + shift
+            left, top = (middle - side / 2).tolist()
+            place = replace(place, left=left, top=top, side=float(side))
+        picture = to_tensor(change.square(self._worn(clip, random).frames[frame], place))
+        face = place.to_crop(face)
+        if self.settings.augment:
+            face = replace(face, points=face.points + random.normal(0, _LOOSE * self.size, face.points.shape))
+        stickman = to_tensor(draw_stickman(face.points, self.size))
+        hole = torch.from_numpy(part.hole(face, self.size))[None]
+        margin = (self.size - min(self.settings.patch or self.size, self.size)) // 2
+        return {
+            "driver": picture, "hole": hole, "pictures": (picture * (hole <= SEEN))[None], "stickman": stickman,
+            "regions": torch.cat([torch.zeros_like(hole), hole, hole]), "trust": torch.ones_like(hole),
+            "corner": torch.tensor([margin] * 2), "shown": torch.tensor(0), "identity": torch.tensor(identity),
+        }  # fmt: skip
+
+    def _open_one(self, random: np.random.Generator) -> tuple[int, Clip, int]:
+        """Somebody, a clip of theirs, and a frame of it in which the part is open."""
+        for _ in range(_DRAWS):
+            identity, clip = self._draw(random)
+            drawn = random.integers(len(clip.landmarks), size=_WIDEST)
+            faces = np.asarray(clip.landmarks)[drawn]
+            widths = openings(faces) if self.part == "mouth" else _eyes_open(faces)
+            if widths.max() > _OPEN[self.part]:
+                return identity, clip, int(drawn[widths.argmax()])
+        seen = _DRAWS * _WIDEST
+        raise BadInput(f"no open {self.part} in {seen} frames of this footage; add people who look, talk or laugh")
+
+    @staticmethod
+    def _one_of(parts: Sequence[Part], face: Landmarks, random: np.random.Generator) -> Part:
+        """One of a face's parts of a kind, not the one that is turned away."""
+        if len(parts) == 1:
+            return parts[0]
+        widths = np.array([np.ptp(face.points[part.outline][:, 0]) for part in parts])
+        drawn = int(random.integers(len(parts)))
+        return parts[drawn if widths.min() > _FAR * widths.max() else int(widths.argmax())]
+
+
+def _eyes_open(landmarks: np.ndarray) -> np.ndarray:
+    """[T]: height over width of the eye that is open less."""
+    ratios = []
+    for eye in (landmarks[:, part, :2] for part in (RIGHT_EYE, LEFT_EYE)):
+        height = np.linalg.norm(eye[:, [1, 2]] - eye[:, [5, 4]], axis=-1).mean(1)
+        ratios.append(height / np.maximum(np.linalg.norm(eye[:, 0] - eye[:, 3], axis=-1), 1e-6))
+    return np.minimum(*ratios)
