@@ -30,14 +30,14 @@ def openings(picture: Landmarks, face: Landmarks) -> np.ndarray:
     of the face: about 0.3 from the front, more for a far eye, less in a nod."""
     own = fit_pose(picture)
     points = fit_pose(face).apply(own.undo(spatial(picture, own)))[:N_POINTS, :2]
-    return np.array([_opening(points[eye]) for eye, _ in _EYES])
+    return np.array([opening(points[eye]) for eye, _ in _EYES])
 
 
 def open_eyed(face: Landmarks, least: np.ndarray) -> Landmarks:
     """The face with eyes at least so far open [2]."""
     points = face.points.copy()
     for (eye, _), wanted in zip(_EYES, least, strict=True):
-        now = _opening(points[eye])
+        now = opening(points[eye])
         if _SWAPPED < now < wanted - _SAME:
             _open_by(points[eye], wanted - now)
     return replace(face, points=points)
@@ -49,7 +49,7 @@ def lowered(frame: np.ndarray, wide: Landmarks, face: Landmarks) -> np.ndarray:
     result = frame
     for eye, brow in _EYES:
         before, now = wide.points[eye].astype(float), wide.points[eye].astype(float)
-        was, wanted = _opening(before), _opening(face.points[eye])
+        was, wanted = opening(before), opening(face.points[eye])
         if not _SWAPPED < wanted < was - _SAME / 2 or was <= 0:
             continue
         share = wanted / was
@@ -60,7 +60,7 @@ def lowered(frame: np.ndarray, wide: Landmarks, face: Landmarks) -> np.ndarray:
     return result
 
 
-def _opening(eye: np.ndarray) -> float:
+def opening(eye: np.ndarray) -> float:
     """Height over width of an eye [6, 2], in the picture."""
     x, y = _axes(eye)
     gap = ((eye[_LOWER] - eye[_UPPER]) @ y).mean()

@@ -199,7 +199,9 @@ class Reenactor:
         if reference is not None and not 0 <= reference < len(driver):
             raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}")
         moves = driver.cropped(self.size, crop == "full", head.lift)
-        faces = retarget(head.landmarks[0], moves, motion, pose, expression, reference, self.size, paste_back)
+        faces = retarget(
+            head.landmarks[0], moves, motion, pose, expression, reference, self.size, still_body=paste_back
+        )
         return self._frames(head, faces, driver.mouths if mouth == "driver" else None, paste_back, batch)
 
     def _frames(

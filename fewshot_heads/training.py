@@ -95,10 +95,10 @@ class Training:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         for name, part in self._parts():
-            groups = [dict(group) for group in getattr(part, "param_groups", ())]
+            asked = [{key: group[key] for key in ("lr", "betas", "eps")} for group in getattr(part, "param_groups", ())]
             part.load_state_dict(state[name])
-            for loaded, now in zip(getattr(part, "param_groups", ()), groups, strict=True):
-                loaded.update({key: now[key] for key in ("lr", "betas", "eps")})  # what the run is asked for today
+            for group, today in zip(getattr(part, "param_groups", ()), asked, strict=True):
+                group.update(today)  # not what the state was saved under
         self.step = state["step"]
         torch.set_rng_state(state["rng"].cpu())
 

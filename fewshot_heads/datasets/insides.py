@@ -13,9 +13,10 @@ from fewshot_heads.datasets.clips import Clip
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, openings
 from fewshot_heads.errors import BadInput
 from fewshot_heads.images import to_tensor
-from fewshot_heads.inside import PARTS, Part
-from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE, Landmarks
+from fewshot_heads.inside import EYES, PARTS, Part
+from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.stickman import draw_stickman
+from fewshot_heads.lids import opening
 from fewshot_heads.models.inpainter import SEEN
 
 _WIDEST = 3  # frames drawn, of which the one that is open widest is taken
@@ -75,7 +76,7 @@ class Insides(Episodes):
             identity, clip = self._draw(random)
             drawn = random.integers(len(clip.landmarks), size=_WIDEST)
             faces = np.asarray(clip.landmarks)[drawn]
-            widths = openings(faces) if self.part == "mouth" else _eyes_open(faces)
+            widths = openings(faces) if self.part == "mouth" else np.array([_eyes_open(face) for face in faces])
             if widths.max() > _OPEN[self.part]:
                 return identity, clip, int(drawn[widths.argmax()])
         seen = _DRAWS * _WIDEST
@@ -91,10 +92,6 @@ class Insides(Episodes):
         return parts[drawn if widths.min() > _FAR * widths.max() else int(widths.argmax())]
 
 
-def _eyes_open(landmarks: np.ndarray) -> np.ndarray:
-    """[T]: height over width of the eye that is open less."""
-    ratios = []
-    for eye in (landmarks[:, part, :2] for part in (RIGHT_EYE, LEFT_EYE)):
-        height = np.linalg.norm(eye[:, [1, 2]] - eye[:, [5, 4]], axis=-1).mean(1)
-        ratios.append(height / np.maximum(np.linalg.norm(eye[:, 0] - eye[:, 3], axis=-1), 1e-6))
-    return np.minimum(*ratios)
+def _eyes_open(face: np.ndarray) -> float:
+    """`lids.opening` of the eye that is open less."""
+    return min(opening(face[part.outline, :2]) for part in EYES)
