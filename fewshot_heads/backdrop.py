@@ -26,6 +26,9 @@ _FILL = 0.05  # what all who may fill count together, where the nearest sees
 _IN_USE = 4  # pictures blended in one frame, at most
 _PLATE = 0.003 * _FILL  # what the plate counts beside the nearest pictures, 1 together
 _MARGIN = 0.03  # of the crop: background beside a head that is narrower than this says less of what is behind it
+_RISE = 0.06  # of the picture: so far above the chin a neck that is guessed begins
+_DEEP = 0.06  # of the picture: so far inside of what is guessed no row stands alone
+_STUB = 0.12  # of the crop: so far into it hats go on that are cut by its edge, for outside they stay
 _CLOTHES = 0.02  # what a person counts beside background, where a guess is made
 _LEAST = 1e-6  # a share below which a place is seen by nobody
 
@@ -45,6 +48,7 @@ class Backdrop:
         self.size = images.shape[1]
         heads = np.stack([draw_head(each, self.size) for each in points])
         self.scene = same_scene(images, heads)
+        self._chin = max(_chin(heads[i]) for i in self.scene)
         wide = np.stack([np.maximum(_grown(people[i], _FRINGE), heads[i]) for i in self.scene])
         zones = np.stack([_zone(heads[i]) for i in self.scene])
         self._people = torch.from_numpy(wide)[:, None].to(device)
@@ -63,7 +67,7 @@ class Backdrop:
         for number, share, matte in zip(self.scene, shares, mattes, strict=True):
             mean += images[number] * share
             clothes += matte * share
-        return filled(mean, self._seen[0], clothes)
+        return filled(mean, self._seen[0], clothes, self._chin)
 
     def behind(self, driver: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """For driver's control points [B, N, 2] (pixels): which of the K pictures are in use [B, T], their shares of
@@ -108,24 +112,107 @@ def _gone(ways: Tensor) -> Tensor:
     return ((crowns - _SWAY) / _SWAY).clamp(0, 1)
 
 
-def filled(picture: Tensor, known: Tensor, person: Tensor) -> Tensor:
-    """A picture [3, R, R] where known [S, S] is 1; where it is 0, each row goes on from either side, mirrored and, if
-    there is too little of it, stretched, and the two fade into each other. person [1, R, R], 0 to 1: what should not go
-    on if on the other side there is background."""
+def wide_plate(
+    picture: Tensor, person: np.ndarray, points: np.ndarray, span: float, own: tuple[slice, slice]
+) -> Tensor:
+    """The plate [3, R, R] of a lone picture that is known around its crop: behind a hat as wide as the crop is what
+    lies beside that.
+
+    picture [3, W, W] with the crop in its middle, W = span * R; person float32 [V, V]: its matte, V = span * S;
+    points [N, 2]: control points of its head, pixels of the crop S x S; own: rows and columns of V that are the
+    picture's own, and all of the crop's; beyond them it is mirrored.
+    """
+    size, side = len(person), round(picture.shape[-1] / span)
+    crop = round((1 - 1 / span) / 2 * size)  # where it begins
+    head = draw_head(points + crop, size)
+    hidden = _zone(head, span) * np.maximum(_grown(person, _FRINGE / span), head)
+    known, matte = (torch.from_numpy(each).to(picture) for each in (1 - hidden, person))
+    matte = _at(matte[None, None], picture)[0]
+    first = (picture.shape[-1] - side) // 2
+    middle = np.s_[:, first : first + side, first : first + side]
+    plate = filled(picture, known, matte, _chin(head), own)[middle]
+    # What crosses an edge stays outside of it, and so, for a bit, inside.
+    ends, ramp = matte[middle], (1 - (torch.arange(side).to(picture) + 0.5) / (_STUB * side)).clamp(min=0)
+    down, up = ramp[:, None], ramp.flip(0)[:, None]
+    stubs = [ends[..., :1] * down.T, ends[..., -1:] * up.T, ends[:, :1] * down, ends[:, -1:] * up]
+    rows, columns = own
+    goes_on = [edge < crop for edge in (columns.start, size - columns.stop, rows.start, size - rows.stop)]
+    stays = torch.stack([stub * there for stub, there in zip(stubs, goes_on, strict=True)]).amax(0)
+    return plate.lerp(picture[middle], stays)
+
+
+def filled(
+    picture: Tensor, known: Tensor, person: Tensor, chin: int, own: tuple[slice, slice] = (slice(None), slice(None))
+) -> Tensor:
+    """A picture [3, R, R] where known [S, S] is 1; where it is 0, a guess from what lies on either side and below.
+
+    Above the chin (a row of S) background goes on if there is any, from either side, mirrored and, if there is too
+    little of it, stretched; below it neck and clothes do, the nearest most. Deep inside a hole rows run into each
+    other, or they would be streaks. person [1, R, R], 0 to 1; own: rows and columns of S that may go on.
+    """
     size, x = len(known), np.arange(len(known))
-    hole = (known < 0.99).cpu().numpy()
-    first, last = hole.argmax(1)[:, None], size - 1 - hole[:, ::-1].argmax(1)[:, None]
-    width, beside = last - first + 1, np.stack([first, size - 1 - last])  # [2, S, 1]: pixels there are on either side
-    steps = np.stack([x - first, last - x]) * np.minimum(beside / width, 1)
-    places = np.stack([first - 1 - steps[0], last + 1 + steps[1]])
-    fade = np.clip((x - first + 0.5) / width, 0, 1)
-    shares = np.stack([1 - fade, fade]) ** 2 * np.minimum(beside / (_MARGIN * size), 1) + _LEAST
-    flows = (np.stack([places, np.broadcast_to(x[:, None], places.shape)], -1) + 0.5) * (2 / size) - 1
-    there = resize_flow(torch.from_numpy(flows).to(picture), picture.shape[-1])
-    sides = sample(torch.cat([picture, 1 - person + _CLOTHES]).expand(2, -1, -1, -1), there)
-    weights = sides[:, 3:] * _at(torch.from_numpy(shares[:, None]).to(picture), picture)
-    guess = (sides[:, :3] * weights).sum(0) / weights.sum(0)
-    return guess + _at(known[None, None].to(picture), picture)[0] * (picture - guess)
+    y = x[:, None]
+    (_, bottom, _), (left, right, _) = (each.indices(size) for each in own)
+    hole = np.zeros((size, size), bool)
+    hole[own] = (known < 0.99).cpu().numpy()[own]
+    first, last = hole.argmax(1)[:, None].clip(left), (size - 1 - hole[:, ::-1].argmax(1)[:, None]).clip(max=right - 1)
+    floor = (size - 1 - hole[::-1].argmax(0)).clip(max=bottom - 1)
+
+    # From the left, the right and below: pixels from the rim, pixels beyond it, and how many are asked for.
+    away = _stacked(x - first, last - x, floor - y).clip(0)
+    room = _stacked(first - left, right - 1 - last, bottom - 1 - floor)
+    asked = _stacked(last - first + 1, last - first + 1, np.maximum(floor + 1 - chin + _RISE * size, 1))
+    steps = 1 + away * np.minimum(room / asked, 1)
+    found = _looked_up(
+        torch.cat([picture, person]), _stacked(first - steps[0], last + steps[1], x), _stacked(y, y, floor + steps[2])
+    )
+    colours, persons = found[:, :3], found[:, 3:]
+
+    enough = np.minimum(room / (_MARGIN * size), 1)
+    fade = ((away + 0.5) / asked).clip(0, 1)[1::-1] ** 2 * enough[:2] + _LEAST
+    near = _sized(enough / (away + 1) ** 2, picture)
+    background = _mean(colours[:2], _sized(fade, picture) * (1 - persons[:2] + _CLOTHES))
+    body = _mean(colours, near * persons + _LEAST**2)
+    below = _sized(((y - chin) / (_RISE * size) + 1).clip(0, 1)[None] * enough[2:] * hole, picture)[0]
+    guess = background.lerp(body, below * persons[2])
+    result = guess + _at(known[None, None].to(picture), picture)[0] * (picture - guess)
+    return result.lerp(_run(result), _sized(_depth(hole)[None], picture)[0])
+
+
+def _stacked(*maps: np.ndarray) -> np.ndarray:
+    """[3, S, S] of maps of columns, rows or places."""
+    return np.stack(np.broadcast_arrays(*maps)).astype(float)
+
+
+def _mean(colours: Tensor, weights: Tensor) -> Tensor:
+    """[C, R, R], the mean of [N, C, R, R] by weights [N, 1, R, R]."""
+    return (colours * weights).sum(0) / weights.sum(0)
+
+
+def _looked_up(picture: Tensor, x: np.ndarray, y: np.ndarray) -> Tensor:
+    """picture [C, R, R] at places x, y [N, S, S] of S: [N, C, R, R]."""
+    flows = (torch.from_numpy(np.stack([x, y], -1)) + 0.5) * (2 / x.shape[-1]) - 1
+    there = resize_flow(flows.to(picture), picture.shape[-1])
+    return sample(picture.expand(len(there), -1, -1, -1), there)
+
+
+def _sized(shares: np.ndarray, picture: Tensor) -> Tensor:
+    """Shares [N, S, S] at the picture's resolution, [N, 1, R, R]."""
+    return _at(torch.from_numpy(np.ascontiguousarray(shares))[:, None].to(picture), picture)
+
+
+def _depth(hole: np.ndarray) -> np.ndarray:
+    """float32 [S, S]: 0 where nothing is guessed and at its rim, 1 deep inside."""
+    away = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    return np.minimum(away, len(hole)).clip(0, _DEEP * len(hole)) / (_DEEP * len(hole))
+
+
+def _run(picture: Tensor) -> Tensor:
+    """[3, R, R] with its rows run into each other."""
+    tall = 2 * round(_DEEP / 4 * picture.shape[-1]) + 1
+    for _ in range(2):  # two boxes are a tent
+        picture = F.avg_pool2d(picture[None], (tall, 1), 1, (tall // 2, 0), count_include_pad=False)[0]
+    return picture
 
 
 def blended(images: Tensor, plate: Tensor, use: Tensor, shares: Tensor) -> Tensor:
@@ -164,11 +251,12 @@ def same_scene(images: np.ndarray, heads: np.ndarray) -> list[int]:
     return found
 
 
-def _zone(head: np.ndarray) -> np.ndarray:
-    """[S, S], 1 on a head and wherever its hair may be: about it, and farther out above the chin."""
+def _zone(head: np.ndarray, span: float = 1.0) -> np.ndarray:
+    """[S, S], 1 on a head and wherever its hair may be: about it, and farther out above the chin. S is span crops."""
+    around, far = _AROUND / span, _FAR / span
     below = np.arange(len(head), dtype=np.float32)[:, None] - _chin(head)
-    above = np.clip(0.5 - below / (_AROUND * len(head)), 0, 1)
-    return np.maximum(_grown(head, _AROUND), _grown(head, _FAR) * above)
+    above = np.clip(0.5 - below / (around * len(head)), 0, 1)
+    return np.maximum(_grown(head, around), _grown(head, far) * above)
 
 
 def _chin(head: np.ndarray) -> int:

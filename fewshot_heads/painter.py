@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewshot_heads.backdrop import Backdrop, blended, covered
+from fewshot_heads.backdrop import Backdrop, blended, covered, wide_plate
 from fewshot_heads.colours import face_colour, palette
 from fewshot_heads.head import Head
 from fewshot_heads.images import to_tensor, to_uint8
@@ -79,13 +79,17 @@ class Painter:
         whole, self.span = pictures, 1.0
         if len(pictures) == 1 and generator.textured:  # of several, a head keeps only the first with its surroundings
             whole, self.span = to_tensor(surroundings(head))[None], _SPAN
-            people = np.stack([person(image) for image in to_uint8(_resized(whole, round(size * _SPAN)))])
+            wide = person(to_uint8(_resized(whole, round(size * _SPAN)))[0])
+            people = _with_middle(wide, people[0])[None]
         self.mattes = torch.from_numpy(people)[:, None].to(device)
 
         def at(side: int) -> _Pictures:
             shown = _resized(pictures, side).to(device)
-            carried = shown if whole is pictures else _resized(whole, round(side * self.span)).to(device)
-            return _Pictures(shown, carried, self.backdrop.plate(shown))
+            if whole is pictures:
+                return _Pictures(shown, shown, self.backdrop.plate(shown))
+            carried = _resized(whole, round(side * self.span)).to(device)
+            plate = wide_plate(carried[0], people[0], held[0], self.span, _own(head, len(people[0])))
+            return _Pictures(shown, carried, plate)
 
         resolution = resolution or pictures.shape[-1]
         self.small = at(size)
@@ -200,6 +204,24 @@ def surroundings(head: Head) -> np.ndarray:
     crop, resolution = head.crop, head.textures.shape[1]
     margin = (_SPAN - 1) / 2 * crop.side
     return Crop(crop.left - margin, crop.top - margin, crop.side * _SPAN, round(resolution * _SPAN)).cut(head.picture)
+
+
+def _with_middle(wide: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """A matte [V, V] and what a closer look [S, S] finds in its middle besides."""
+    first = (len(wide) - len(middle)) // 2
+    inner = (slice(first, first + len(middle)),) * 2
+    wide[inner] = np.maximum(wide[inner], middle)
+    return wide
+
+
+def _own(head: Head, width: int) -> tuple[slice, slice]:
+    """Those rows and columns of its `surroundings`, width x width, that are not mirrored, and all of the crop's."""
+    crop, scale, margin = head.crop, width / (head.crop.side * _SPAN), round((1 - 1 / _SPAN) / 2 * width)
+    spans = []
+    for corner, length in zip((crop.top, crop.left), head.picture.shape[:2], strict=True):
+        first = margin - round(corner * scale)
+        spans.append(slice(min(max(first, 0), margin), max(min(first + round(length * scale), width), width - margin)))
+    return spans[0], spans[1]
 
 
 def stickmen_of(faces: Sequence[Landmarks], size: int) -> Tensor:
