@@ -24,6 +24,7 @@ from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.models.texture import carrying_flow, resize_flow, sample
 from fewshot_heads.mouth import Mouth
+from fewshot_heads.symmetry import OtherSide
 
 _BLEND_SHARPNESS = 0.007  # pose distance over which one of several pictures gives way to another
 _IN_USE = 4  # pictures blended in one frame, at most
@@ -76,11 +77,12 @@ class Painter:
         self.backdrop = Backdrop(images, held, people, device)
         colour = face_colour(images[0], head.landmarks[0].points)
         self.palette, self.brightness = palette(colour), float(colour.mean())
-        whole, self.span = pictures, 1.0
+        whole, self.span, self.other_side = pictures, 1.0, None
         if len(pictures) == 1 and generator.textured:  # of several, a head keeps only the first with its surroundings
             whole, self.span = to_tensor(surroundings(head))[None], _SPAN
             wide = person(to_uint8(_resized(whole, round(size * _SPAN)))[0])
             people = _with_middle(wide, people[0])[None]
+            self.other_side = OtherSide.of(head.landmarks[0], size)
         self.mattes = torch.from_numpy(people)[:, None].to(device)
 
         def at(side: int) -> _Pictures:
@@ -143,7 +145,8 @@ class Painter:
         if large and self.large is not self.small:
             still = blended(self.large.shown, self.large.plate, *behind)
             texture = texture._replace(images=_picked(self.large.carried, place), still=_seated(still, seat))
-        return layers.compose(texture)
+        frames = layers.compose(texture)
+        return self.other_side.over(frames, texture, wide) if self.other_side else frames
 
     def _texture(
         self, faces: Sequence[Landmarks], weights: Tensor, place: Tensor, seat: Tensor | None

@@ -119,12 +119,17 @@ def carrying_points(landmarks: Landmarks) -> np.ndarray:
     if landmarks.surface is None:
         surface, seen = pose.apply(MEAN_SURFACE), np.zeros(N_SURFACE)
     else:
-        facing = -(_NORMALS @ pose.rotation.T)[:, 2]
-        surface, seen = landmarks.surface, np.clip((facing - _EDGE_ON) / (_FACING - _EDGE_ON), 0, 1)
+        surface = landmarks.surface
+        seen = np.clip((facing(landmarks, pose) - _EDGE_ON) / (_FACING - _EDGE_ON), 0, 1)
     weights = np.full(len(held) + N_SURFACE, _LOOSE)
     weights[RIGHT_EYE.start : N_POINTS] = 1.0
     weights[len(held) :] *= seen**2
     return np.column_stack([np.vstack([held, surface[:, :2]]), weights]).astype(np.float32)
+
+
+def facing(landmarks: Landmarks, pose: Pose | None = None) -> np.ndarray:
+    """[151]: how much each point of the surface faces the viewer, the cosine of its normal's angle to the way there."""
+    return -(_NORMALS @ (pose or fit_pose(landmarks)).rotation.T)[:, 2]
 
 
 def control_points(landmarks: Landmarks, pose: Pose | None = None) -> np.ndarray:
