@@ -80,7 +80,7 @@ def _meta_learn(inputs: Sequence[str], out: Path) -> Path:
     if episodes.size != spec["size"]:
         raise BadInput(f"{roots[0]}: pictures of {episodes.size} px; use model.size={episodes.size} or prepare anew")
     start = load_checkpoint(config["start"]) if config["start"] else None
-    if start and start.about["spec"] != spec:
+    if start and not _alike(start.about["spec"], spec):
         raise WeightsMismatch(f"start={config['start']}: has another architecture than model={name}; they must agree")
     training = Training(
         spec, len(episodes.identities), config["steps"], config["criterion"], Optim(**config["optim"]), accelerator,
@@ -117,6 +117,12 @@ def _accelerator(runtime: Mapping[str, Any]) -> Any:
         raise BadInput(f"runtime.device={runtime['device']} is not there; add runtime=cpu, or runtime=auto") from error
     precision = {"float32": "no", "bfloat16": "bf16"}[runtime["precision"]]
     return Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
+
+
+def _alike(spec: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether weights of one are weights of the other. Only the paper's layers depend on the size of the picture."""
+    free = {} if other["architecture"] == "paper" else {"size": other["size"]}
+    return {**spec, **free} == other
 
 
 def _account(config: Mapping[str, Any], identities: Sequence[str], start: str | None) -> dict[str, Any]:

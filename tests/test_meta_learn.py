@@ -32,7 +32,8 @@ def pack(folder, points=None, clips=None):
             jpegs = [cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes() for frame in clip.frames]
             data, head = encode(clip.identity, Sample({"identity": clip.identity}, clip.landmarks[:, :points], jpegs))
             shard, offset = shards.add(data)
-            facts = {"identity": clip.identity, "split": "train", "key": clip.identity, "kind": "video", "size": 128}
+            who, size = clip.identity, clip.size
+            facts = {"identity": who, "split": "train", "key": who, "kind": "video", "size": size}
             place = {"shard": shard, "offset": offset, "length": len(data), "head": head, "frames": len(jpegs)}
             rows.append({**facts, **place, "seconds": 0.2, "source": f"{clip.identity}.mp4"})
     (folder / INDEX).write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -99,6 +100,15 @@ def test_weights_are_where_another_run_starts(prepared, tmp_path, capsys):
     second = capsys.readouterr().out.strip().splitlines()[-1]
     assert load_checkpoint(second).about["training"]["start"] == load_checkpoint(first).sha256
     assert load_checkpoint(second).sha256 == load_checkpoint(first).sha256, "nothing was learnt at a rate of 0"
+
+
+def test_a_run_may_begin_on_small_pictures(prepared, tmp_path, capsys):
+    small = pack(tmp_path, clips=mona_footage(size=64))
+    assert learn(small, "-o", tmp_path / "one", "model.size=64", "data.patch=null", "steps=1") == 0
+    first = capsys.readouterr().out.strip().splitlines()[-1]
+    options = ("-o", tmp_path / "two", f"start={first}", "data.patch=null", "steps=1")
+    assert learn(prepared, *options) == 0
+    assert load_checkpoint(capsys.readouterr().out.strip().splitlines()[-1]).about["spec"]["size"] == 128
 
 
 @pytest.mark.parametrize(
