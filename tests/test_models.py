@@ -184,3 +184,16 @@ def test_the_projection_score_is_linear_in_w():
     one, two = critic(frame, stickman, w)[0], critic(frame, stickman, 2 * w)[0]
     torch.testing.assert_close(two - base, 2 * (one - base), atol=1e-5, rtol=1e-4)
     assert (one - base).abs().max() > 1e-4 and len(features) == 2
+
+
+def test_of_several_pictures_the_one_that_is_bent_counts_less_there():
+    flat = identity_grid(64, torch.zeros(1))
+    bent = flat.clone()
+    bent[:, :, :32, 0] = -1 + (bent[:, :, :32, 0] + 1) / 4  # the left half, of a quarter of its width
+    images = torch.stack([torch.zeros(3, 64, 64), torch.ones(3, 64, 64)])[None]
+    empty = torch.zeros(1, 1, 64, 64)
+    parts = (empty.expand(1, 3, -1, -1), empty, empty, empty)
+    texture = Texture(images, images[:, :, :1], torch.stack([flat, bent], 1), torch.full((1, 2), 0.5), *parts)
+    shown = texture.carried(texture.resized_flows(64))[0, 0]
+    assert shown[:, 8:24].max() < 0.01
+    torch.testing.assert_close(shown[:, 44:60], torch.full((64, 16), 0.5))

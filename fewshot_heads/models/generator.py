@@ -18,6 +18,8 @@ from fewshot_heads.models import texture as warp
 from fewshot_heads.models.blocks import AdaResBlock, Down, conv
 
 _DISTRUST = 30.0  # logits taken from still and carried pixels where something opened: more than the net can give back
+_RIGID = 5.0  # e-foldings that a picture counts less for, where it is stretched or pressed to twice or half its area
+_LEAST = 1e-9  # the share of a picture that counts nothing
 _MAX_CORRECTION = 0.3  # of the flow, in units of half the picture
 
 
@@ -72,7 +74,17 @@ class Texture(NamedTuple):
     def _along(self, flows: Tensor, pictures: Tensor) -> Tensor:
         batch, count = flows.shape[:2]
         carried = warp.sample(pictures.flatten(0, 1), flows.flatten(0, 1) / self.span)
-        return (carried.unflatten(0, (batch, count)) * self.weights[:, :, None, None, None]).sum(1)
+        return (carried.unflatten(0, (batch, count)) * self._shares(flows.shape[2])).sum(1)
+
+    def _shares(self, size: int) -> Tensor:
+        """How much each picture counts at each place, [B, T, 1, size, size] or, of a lone one, 1: as a whole, and less
+        where it is pulled apart or pressed together."""
+        if self.weights.shape[1] == 1:
+            return self.weights[:, :, None, None, None]
+        bent = warp.stretch(self.flows.flatten(0, 1)).abs()
+        bent = F.avg_pool2d(bent, 5, 1, 2, count_include_pad=False).unflatten(0, self.weights.shape)
+        shares = (self.weights.clamp_min(_LEAST).log()[:, :, None, None, None] - _RIGID * bent).softmax(1)
+        return F.interpolate(shares.flatten(0, 1), (size, size), mode="bilinear").unflatten(0, self.weights.shape)
 
     def resized_flows(self, size: int) -> Tensor:
         batch, count = self.flows.shape[:2]
