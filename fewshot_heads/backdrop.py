@@ -138,7 +138,8 @@ def wide_plate(
     rows, columns = own
     goes_on = [edge < crop for edge in (columns.start, size - columns.stop, rows.start, size - rows.stop)]
     stays = torch.stack([stub * there for stub, there in zip(stubs, goes_on, strict=True)]).amax(0)
-    return plate.lerp(picture[middle], stays)
+    bare = 1 - _sized(head[None], picture)[0][middle]
+    return plate.lerp(picture[middle], stays * ends * bare)
 
 
 def filled(
@@ -175,7 +176,8 @@ def filled(
     body = _mean(colours, near * persons + _LEAST**2)
     below = _sized(((y - chin) / (_RISE * size) + 1).clip(0, 1)[None] * enough[2:] * hole, picture)[0]
     guess = background.lerp(body, below * persons[2])
-    result = guess + _at(known[None, None].to(picture), picture)[0] * (picture - guess)
+    seen = np.where(hole, known.cpu().numpy(), 1)
+    result = guess + _sized(seen[None], picture)[0] * (picture - guess)
     return result.lerp(_run(result), _sized(_depth(hole)[None], picture)[0])
 
 

@@ -90,7 +90,7 @@ class Painter:
             if whole is pictures:
                 return _Pictures(shown, shown, self.backdrop.plate(shown))
             carried = _resized(whole, round(side * self.span)).to(device)
-            plate = wide_plate(carried[0], people[0], held[0], self.span, _own(head, len(people[0])))
+            plate = wide_plate(carried[0], people[0], held[0], self.span, _unmirrored(head, len(people[0])))
             return _Pictures(shown, carried, plate)
 
         resolution = resolution or pictures.shape[-1]
@@ -121,8 +121,12 @@ class Painter:
     def _used(self, faces: Sequence[Landmarks]) -> tuple[Tensor, Tensor]:
         """For each face the pictures nearest to it in pose and expression: weights [B, T], rows sum to 1; indices."""
         away = torch.tensor([[pose_distance(own, face) for own in self.landmarks] for face in faces])
-        nearest, place = away.topk(min(_IN_USE, len(self.landmarks)), largest=False)
-        return torch.softmax(-nearest / _BLEND_SHARPNESS, 1), place
+        nearest, place = away.topk(min(_IN_USE + 1, len(self.landmarks)), largest=False)
+        weights = torch.softmax(-nearest / _BLEND_SHARPNESS, 1)
+        if len(self.landmarks) > _IN_USE:  # the last in use counts nothing when the next takes its place
+            weights = weights * (1.000001 - torch.exp((nearest - nearest[:, -1:]) / _BLEND_SHARPNESS))
+            weights, place = weights[:, :-1] / weights[:, :-1].sum(1, keepdim=True), place[:, :-1]
+        return weights, place
 
     @torch.inference_mode()
     def compose(
@@ -211,13 +215,13 @@ def surroundings(head: Head) -> np.ndarray:
 
 def _with_middle(wide: np.ndarray, middle: np.ndarray) -> np.ndarray:
     """A matte [V, V] and what a closer look [S, S] finds in its middle besides."""
-    first = (len(wide) - len(middle)) // 2
+    wide, first = wide.copy(), (len(wide) - len(middle)) // 2
     inner = (slice(first, first + len(middle)),) * 2
     wide[inner] = np.maximum(wide[inner], middle)
     return wide
 
 
-def _own(head: Head, width: int) -> tuple[slice, slice]:
+def _unmirrored(head: Head, width: int) -> tuple[slice, slice]:
     """Those rows and columns of its `surroundings`, width x width, that are not mirrored, and all of the crop's."""
     crop, scale, margin = head.crop, width / (head.crop.side * _SPAN), round((1 - 1 / _SPAN) / 2 * width)
     spans = []

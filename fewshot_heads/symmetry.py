@@ -14,13 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.geometry import SURFACE_MIRROR, carrying_points, facing, fit_pose, mirrored
+from fewshot_heads.landmarks.geometry import SURFACE_MIRROR, Pose, carrying_points, facing, fit_pose, mirrored
 from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.texture import FLOW_SIZE, carrying_flow, resize_flow, sample
 
 _HIDDEN = (0.0, 0.2)  # cosines to the viewer between which a point of the surface comes to be seen,
 _SHOWN = (0.1, 0.4)  # and to be seen well
+_EDGE_ON = 0.1  # cosine about 0 over which a point passes from the back of a face to its front
 _LEAST = 0.1  # of any point, the least that must be hidden, or shown again, to care about it
+_SOFT = 0.03  # head units: the edge of a face
 _AROUND = 0.1  # head units that a point of the surface speaks for
 _BESIDE, _GROWS = 0.25, 0.6  # head units beside a face that hair and ears take; and more when half of it is shown
 _LIGHT = 0.15  # head units over which the light of one side passes into that of the other
@@ -52,54 +54,90 @@ class OtherSide:
         return torch.cat([self._over(frames[i : i + 1], texture, i, face) for i, face in enumerate(faces)])
 
     def _over(self, frame: Tensor, texture: Texture, index: int, face: Landmarks) -> Tensor:
-        wanted = self.hidden * _ramp(facing(face), *_SHOWN)
-        if face.surface is None or wanted.max() < _LEAST:
+        pose = fit_pose(face)
+        wanted = _ramp(self.hidden * _ramp(facing(face, pose), *_SHOWN), _LEAST, 1)
+        if face.surface is None or not wanted.any():
             return frame
-        head = fit_pose(face).scale
-        share, inside, both = self._where(face, face.surface[:, :2], wanted, head)
-        picture, matte = texture.images[:1, 0], texture.mattes[:1, 0]
-        driver = torch.from_numpy(carrying_points(face))[None]
-        flow = resize_flow(carrying_flow(self.points[None], driver, self.size).to(frame), frame.shape[-1])
-        flow = flow * flow.new_tensor([-1, 1]) / texture.span  # of the mirror image, so the picture needs no copy
-        mirror, person = sample(picture, flow), sample(matte, flow)
-        mirror = mirror + _light(frame - mirror, both, _LIGHT * head * FLOW_SIZE / self.size)
-        still = texture.still[index : index + 1] if len(texture.still) > 1 else texture.still
-        weight, cheek = (_at(torch.from_numpy(each)[None, None].to(frame), frame.shape[-1]) for each in (share, inside))
-        return frame.lerp((still + person * (mirror - still)).lerp(mirror, cheek), weight)
+        side = frame.shape[-1]
+        share, cheek, both = self._where(face, face.surface[:, :2], wanted, pose)
+        if not share.any():
+            return frame
+        scale = side / self.size
+        rows, columns = (
+            slice(int(found[0] * scale), int((found[-1] + 1) * scale))
+            for found in (np.flatnonzero(share.max(axis)) for axis in (1, 0))
+        )
+
+        picture, driver = texture.images[:1, 0], torch.from_numpy(carrying_points(face))[None]
+        flow = carrying_flow(self.points[None], driver, self.size).to(frame)
+        before, after = (
+            F.interpolate(each, (pixels, pixels), mode="area")
+            for each, pixels in ((frame, FLOW_SIZE), (picture, round(FLOW_SIZE * texture.span)))
+        )
+        light = _light(before - sample(after, self._mirrored(flow, texture)), both, _LIGHT * pose.scale / self.size)
+        there = self._mirrored(resize_flow(flow, side)[:, rows, columns], texture)
+        mirror = (sample(picture, there) + _at(light, side)[..., rows, columns]).clamp(-1, 1)
+        person, now = sample(texture.mattes[:1, 0], there), slice(index, index + 1)
+        still, opened, unseen = (
+            _at(each[now], side)[..., rows, columns] for each in (texture.still, texture.opened, texture.unseen)
+        )  # what opens is painted; and a still layer that shows a head is not what is behind it
+        weight, inside = (
+            _at(torch.from_numpy(each)[None, None].to(frame), side)[..., rows, columns] for each in (share, cheek)
+        )
+        weight = weight * (1 - opened) * (1 - unseen * (1 - person) * (1 - inside))
+        frame = frame.clone()
+        frame[..., rows, columns] = frame[..., rows, columns].lerp(
+            (still + person * (mirror - still)).lerp(mirror, inside), weight
+        )
+        return frame
+
+    @staticmethod
+    def _mirrored(flow: Tensor, texture: Texture) -> Tensor:
+        """A flow in the mirror image as one in the picture, which then needs no copy."""
+        return flow * flow.new_tensor([-1, 1]) / texture.span
 
     def _where(
-        self, face: Landmarks, surface: np.ndarray, wanted: np.ndarray, head: float
+        self, face: Landmarks, surface: np.ndarray, wanted: np.ndarray, pose: Pose
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Maps [S, S], 0 to 1: where to show the mirror image; the face; and, [s, s], what else both sides show of it.
+        """Maps, 0 to 1: [S, S], where to show the mirror image, and the face; [s, s], what else both sides show of that.
 
-        surface [151, 2], wanted [151]: how much of each of its points; head: pixels of a head unit.
+        surface [151, 2], wanted [151]: how much of each of its points.
         """
-        front = _ramp(facing(face), -_LEAST, _LEAST)
+        head, front = pose.scale, _ramp(facing(face, pose), -_EDGE_ON, _EDGE_ON)
         near = _nearness(surface, self.size, _AROUND * head) * front
         total = near.sum(-1) + 1e-12
-        needed, both = ((near * each).sum(-1) / total for each in (wanted, self.both))
-        hull = cv2.convexHull(np.vstack([surface[front > 0], face.points[:27]]).round().astype(np.int32))
-        mask = np.zeros((self.size, self.size), np.float32)
-        cv2.fillConvexPoly(mask, hull, 1.0)
-        away = cv2.distanceTransform((mask < 0.5).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) / head
+        needed, both = ((near * each).sum(-1).astype(np.float32) / total for each in (wanted, self.both))
+        hull = cv2.convexHull(np.vstack([surface[front > 0], face.points[:27]]).astype(np.float32)) - 0.5
+        mask = np.zeros((self.size, self.size), np.uint8)
+        cv2.fillConvexPoly(mask, (16 * hull).round().astype(np.int32), 255, cv2.LINE_AA, 4)
+        cheek = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), _SOFT * head)
+        away = cv2.distanceTransform((mask < 128).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) / head
         # Hair and ears beside the cheek; above the brows hats begin, below the mouth collars do.
-        brow, mouth, chin = (face.points[rows, 1].mean() for rows in ([19, 24], [48, 54], [8]))
-        y, turned = np.arange(self.size)[:, None], min(2 * float(wanted.mean()), 1.0)
+        down = pose.rotation[:2, 1] / max(float(np.linalg.norm(pose.rotation[:2, 1])), 1e-9)
+        heights = np.arange(self.size)[:, None] * down[1] + np.arange(self.size) * down[0]
+        brow, mouth, chin = (float((face.points[rows] @ down).mean()) for rows in ([19, 24], [48, 54], [8]))
+        turned = min(2 * float(wanted.mean()), 0.8)
         beside = _BESIDE + _GROWS * turned
-        height = _ramp(y, brow - 2 * beside * head, brow - 2 * turned * head) * _ramp(-y, -chin, -(mouth + chin) / 2)
-        share = np.clip(_BOLD * cv2.resize(needed, mask.shape), 0, 1)
-        share *= np.maximum(mask, _ramp(-away, -beside, -turned * beside) * height * share)
-        return share, cv2.GaussianBlur(mask, (0, 0), 0.02 * head), both * (1 - cv2.resize(share, both.shape))
+        top = 2 * min(turned, 0.8 * beside)
+        around = _ramp(heights, brow - 2 * beside * head, brow - top * head) * _ramp(
+            -heights, -chin, -(mouth + chin) / 2
+        )
+        around = around * _ramp(-away, -beside, -turned * beside)
+        need = np.clip(_BOLD * cv2.resize(needed, mask.shape), 0, 1)
+        share = (need * np.maximum(cheek, around * need)).astype(np.float32)
+        share[share < 1 / 255] = 0
+        small = cv2.resize(cheek * (1 - share), both.shape, interpolation=cv2.INTER_AREA)
+        return share, cheek, (both * small).astype(np.float32)
 
 
 def _light(difference: Tensor, seen: np.ndarray, width: float) -> Tensor:
-    """The smooth part of a difference [1, 3, R, R], known where seen [s, s] is 1, and beside it; width: pixels of s."""
-    small = F.interpolate(difference, seen.shape, mode="area")[0].permute(1, 2, 0).cpu().numpy()
-    known = np.dstack([small, np.ones_like(seen)]) * seen[..., None]
-    # Where none is near, what is farther off.
-    spread = np.sum([0.02**i * cv2.GaussianBlur(known, (0, 0), width * 4**i) for i in range(4)], axis=0)
-    light = torch.from_numpy(spread[..., :3] / (spread[..., 3:] + 1e-9)).permute(2, 0, 1)[None]
-    return _at(light.to(difference), difference.shape[-1])
+    """The smooth part of a difference [1, 3, s, s], known where seen [s, s] is 1, and beside it; width: of s."""
+    known = np.dstack([difference[0].permute(1, 2, 0).float().cpu().numpy(), np.ones_like(seen)]) * seen[..., None]
+    # Where none is near, what is farther off, and else the mean.
+    blurs = [0.02**i * cv2.GaussianBlur(known, (0, 0), width * len(seen) * 4**i) for i in range(2)]
+    spread = np.sum(blurs, axis=0) + 1e-4 * known.mean((0, 1))
+    light = spread[..., :3] / (spread[..., 3:] + 1e-9)
+    return torch.from_numpy(light).permute(2, 0, 1)[None].to(difference)
 
 
 def _nearness(points: np.ndarray, size: int, width: float) -> np.ndarray:

@@ -12,7 +12,7 @@ from fewshot_heads.config import plain
 from fewshot_heads.datasets.shard_writer import Sample, ShardWriter, encode
 from fewshot_heads.datasets.shards import INDEX
 from fewshot_heads.landmarks import N_POINTS
-from fewshot_heads.meta_learn import main
+from fewshot_heads.meta_learn import _alike, main
 from tests.footage import laughing_footage, mona_footage
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -109,6 +109,11 @@ def test_a_run_may_begin_on_small_pictures(prepared, tmp_path, capsys):
     options = ("-o", tmp_path / "two", f"start={first}", "data.patch=null", "steps=1")
     assert learn(prepared, *options) == 0
     assert load_checkpoint(capsys.readouterr().out.strip().splitlines()[-1]).about["spec"]["size"] == 128
+
+
+def test_the_paper_networks_of_another_size_are_others():
+    spec = plain("meta_learn", ["model=paper"])["model"]
+    assert _alike(spec, spec) and not _alike({**spec, "size": 128}, spec)
 
 
 @pytest.mark.parametrize(

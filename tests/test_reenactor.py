@@ -12,7 +12,7 @@ from fewshot_heads.landmarks.retarget import Face
 from fewshot_heads.metrics import psnr
 from fewshot_heads.models import build
 from fewshot_heads.models.generator import Layers
-from fewshot_heads.painter import Painter, surroundings
+from fewshot_heads.painter import Painter, _unmirrored, surroundings
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +135,19 @@ def test_the_surroundings_of_a_crop_hold_its_texture_in_their_middle(reenactor, 
     wide, side = surroundings(head).astype(int), head.textures.shape[1]
     margin = (len(wide) - side) // 2
     assert np.abs(wide[margin : margin + side, margin : margin + side] - head.textures[0]).max() <= 1
+
+
+def test_what_is_mirrored_of_surroundings_is_known(reenactor, mona):
+    """All of a picture that is its crop; and beyond it what there is."""
+    full = reenactor.embed([mona[:300, :300]], crop="full")
+    assert _unmirrored(full, 384) == (slice(64, 320), slice(64, 320))
+    head = reenactor.embed([mona])
+    wide, (rows, columns) = surroundings(head), _unmirrored(head, 384)
+    assert (rows.start, columns.start) == (0, 0) or rows.start < 64 or columns.start < 64
+    scale = len(wide) / 384
+    if rows.start > 0:  # mirrored there: the row above is the row below
+        edge = round(rows.start * scale)
+        assert np.abs(wide[edge - 3].astype(int) - wide[edge + 2]).mean() < 8
 
 
 def test_of_several_pictures_the_crops_are_all_there_is(reenactor, mona):
