@@ -99,7 +99,7 @@ class OtherSide:
     def _where(
         self, face: Landmarks, surface: np.ndarray, wanted: np.ndarray, pose: Pose
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Maps, 0 to 1: [S, S], where to show the mirror image, and the face; [s, s], what else both sides show of that.
+        """Maps, 0 to 1: [S, S], where the mirror image shows, and the face; [s, s], what else both sides show of that.
 
         surface [151, 2], wanted [151]: how much of each of its points.
         """
