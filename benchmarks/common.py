@@ -30,6 +30,8 @@ def settings(defaults: dict[str, Any], argv: Sequence[str]) -> dict[str, Any]:
             chosen[key] = type(defaults[key])(value)
         except ValueError as error:
             raise BadInput(f"{key}={value!r} is not of type {type(defaults[key]).__name__}") from error
+    if "out" in defaults and Path(chosen["out"]).is_dir():
+        raise BadInput(f"out={chosen['out']} is a folder; name a file, such as {Path(chosen['out']) / 'report.json'}")
     return chosen
 
 

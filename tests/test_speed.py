@@ -113,6 +113,11 @@ def test_a_bad_setting_is_named_in_one_line(monkeypatch, setting):
         speed.main([setting])
 
 
+def test_a_folder_is_refused_before_anything_is_measured(tmp_path):
+    with pytest.raises(BadInput, match=r"is a folder; name a file, such as [^\n]*report.json$"):
+        speed.main([f"out={tmp_path}"])
+
+
 def test_more_cores_than_there_are_would_be_a_lie(monkeypatch):
     monkeypatch.chdir(EXAMPLES.parent)
     with pytest.raises(BadInput, match=f"use threads={machine()['cores']}$"):
