@@ -6,12 +6,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from fewshot_heads.filling import filled
 from fewshot_heads.landmarks import N_POINTS
 from fewshot_heads.landmarks.stickman import draw_head
-from fewshot_heads.models.texture import resize_flow, sample
+from fewshot_heads.models.texture import resize
 
 _AGREE = 12  # grey levels by which two pictures of a place differ, blurred
 _ALIKE = 0.5  # of what both show around their heads must agree for a place to be the same
@@ -25,11 +25,7 @@ _FILLS = 0.01  # the same, of who fills what the nearest head hides
 _FILL = 0.05  # what all who may fill count together, where the nearest sees
 _IN_USE = 4  # pictures blended in one frame, at most
 _PLATE = 0.003 * _FILL  # what the plate counts beside the nearest pictures, 1 together
-_MARGIN = 0.03  # of the crop: background beside a head that is narrower than this says less of what is behind it
-_RISE = 0.06  # of the picture: so far above the chin a neck that is guessed begins
-_DEEP = 0.06  # of the picture: so far inside of what is guessed no row stands alone
 _STUB = 0.12  # of the crop: so far into it hats go on that are cut by its edge, for outside they stay
-_CLOTHES = 0.02  # what a person counts beside background, where a guess is made
 _LEAST = 1e-6  # a share below which a place is seen by nobody
 
 
@@ -60,8 +56,8 @@ class Backdrop:
 
     def plate(self, images: Tensor) -> Tensor:
         """Of all pictures [K, 3, R, R] their mean without heads [3, R, R]; filled in where all have theirs."""
-        shares = _at(self._clear / self._clear.sum(0).clamp_min(_LEAST), images)
-        mattes = _at(self._people, images)
+        shares = resize(self._clear / self._clear.sum(0).clamp_min(_LEAST), images.shape[-1])
+        mattes = resize(self._people, images.shape[-1])
         hidden = 1 - shares.sum(0)  # there the first stays as it is: a row that is all hat goes on as a hat
         mean, clothes = images[0] * hidden, mattes[0] * hidden
         for number, share, matte in zip(self.scene, shares, mattes, strict=True):
@@ -127,7 +123,7 @@ def wide_plate(
     head = draw_head(points + crop, size)
     hidden = _zone(head, span) * np.maximum(_grown(person, _FRINGE / span), head)
     known, matte = (torch.from_numpy(each).to(picture) for each in (1 - hidden, person))
-    matte = _at(matte[None, None], picture)[0]
+    matte = resize(matte[None, None], picture.shape[-1])[0]
     first = (picture.shape[-1] - side) // 2
     middle = np.s_[:, first : first + side, first : first + side]
     plate = filled(picture, known, matte, _chin(head), own)[middle]
@@ -138,99 +134,18 @@ def wide_plate(
     rows, columns = own
     goes_on = [edge < crop for edge in (columns.start, size - columns.stop, rows.start, size - rows.stop)]
     stays = torch.stack([stub * there for stub, there in zip(stubs, goes_on, strict=True)]).amax(0)
-    bare = 1 - _sized(head[None], picture)[0][middle]
+    bare = 1 - resize(torch.from_numpy(head).to(picture)[None, None], picture.shape[-1])[0][middle]
     return plate.lerp(picture[middle], stays * ends * bare)
-
-
-def filled(
-    picture: Tensor, known: Tensor, person: Tensor, chin: int, own: tuple[slice, slice] = (slice(None), slice(None))
-) -> Tensor:
-    """A picture [3, R, R] where known [S, S] is 1; where it is 0, a guess from what lies on either side and below.
-
-    Above the chin (a row of S) background goes on if there is any, from either side, mirrored and, if there is too
-    little of it, stretched; below it neck and clothes do, the nearest most. Deep inside a hole rows run into each
-    other, or they would be streaks. person [1, R, R], 0 to 1; own: rows and columns of S that may go on.
-    """
-    size, x = len(known), np.arange(len(known))
-    y = x[:, None]
-    (_, bottom, _), (left, right, _) = (each.indices(size) for each in own)
-    hole = np.zeros((size, size), bool)
-    hole[own] = (known < 0.99).cpu().numpy()[own]
-    first, last = hole.argmax(1)[:, None].clip(left), (size - 1 - hole[:, ::-1].argmax(1)[:, None]).clip(max=right - 1)
-    floor = (size - 1 - hole[::-1].argmax(0)).clip(max=bottom - 1)
-
-    # From the left, the right and below: pixels from the rim, pixels beyond it, and how many are asked for.
-    away = _stacked(x - first, last - x, floor - y).clip(0)
-    room = _stacked(first - left, right - 1 - last, bottom - 1 - floor)
-    asked = _stacked(last - first + 1, last - first + 1, np.maximum(floor + 1 - chin + _RISE * size, 1))
-    steps = 1 + away * np.minimum(room / asked, 1)
-    found = _looked_up(
-        torch.cat([picture, person]), _stacked(first - steps[0], last + steps[1], x), _stacked(y, y, floor + steps[2])
-    )
-    colours, persons = found[:, :3], found[:, 3:]
-
-    enough = np.minimum(room / (_MARGIN * size), 1)
-    fade = ((away + 0.5) / asked).clip(0, 1)[1::-1] ** 2 * enough[:2] + _LEAST
-    near = _sized(enough / (away + 1) ** 2, picture)
-    background = _mean(colours[:2], _sized(fade, picture) * (1 - persons[:2] + _CLOTHES))
-    body = _mean(colours, near * persons + _LEAST**2)
-    below = _sized(((y - chin) / (_RISE * size) + 1).clip(0, 1)[None] * enough[2:] * hole, picture)[0]
-    guess = background.lerp(body, below * persons[2])
-    seen = np.where(hole, known.cpu().numpy(), 1)
-    result = guess + _sized(seen[None], picture)[0] * (picture - guess)
-    return result.lerp(_run(result), _sized(_depth(hole)[None], picture)[0])
-
-
-def _stacked(*maps: np.ndarray) -> np.ndarray:
-    """[3, S, S] of maps of columns, rows or places."""
-    return np.stack(np.broadcast_arrays(*maps)).astype(float)
-
-
-def _mean(colours: Tensor, weights: Tensor) -> Tensor:
-    """[C, R, R], the mean of [N, C, R, R] by weights [N, 1, R, R]."""
-    return (colours * weights).sum(0) / weights.sum(0)
-
-
-def _looked_up(picture: Tensor, x: np.ndarray, y: np.ndarray) -> Tensor:
-    """picture [C, R, R] at places x, y [N, S, S] of S: [N, C, R, R]."""
-    flows = (torch.from_numpy(np.stack([x, y], -1)) + 0.5) * (2 / x.shape[-1]) - 1
-    there = resize_flow(flows.to(picture), picture.shape[-1])
-    return sample(picture.expand(len(there), -1, -1, -1), there)
-
-
-def _sized(shares: np.ndarray, picture: Tensor) -> Tensor:
-    """Shares [N, S, S] at the picture's resolution, [N, 1, R, R]."""
-    return _at(torch.from_numpy(np.ascontiguousarray(shares))[:, None].to(picture), picture)
-
-
-def _depth(hole: np.ndarray) -> np.ndarray:
-    """float32 [S, S]: 0 where nothing is guessed and at its rim, 1 deep inside."""
-    away = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-    return np.minimum(away, len(hole)).clip(0, _DEEP * len(hole)) / (_DEEP * len(hole))
-
-
-def _run(picture: Tensor) -> Tensor:
-    """[3, R, R] with its rows run into each other."""
-    tall = 2 * round(_DEEP / 4 * picture.shape[-1]) + 1
-    for _ in range(2):  # two boxes are a tent
-        picture = F.avg_pool2d(picture[None], (tall, 1), 1, (tall // 2, 0), count_include_pad=False)[0]
-    return picture
 
 
 def blended(images: Tensor, plate: Tensor, use: Tensor, shares: Tensor) -> Tensor:
     """What is behind heads, [B, 3, R, R]: pictures [K, 3, R, R] and their plate, as `Backdrop.behind` shares them."""
-    sized = _at(shares.flatten(0, 1), images).unflatten(0, shares.shape[:2])
+    sized = resize(shares.flatten(0, 1), images.shape[-1]).unflatten(0, shares.shape[:2])
     result = plate * sized[:, -1]
     for place in range(use.shape[1]):
         shown = images[use[:, place]] if len(images) > 1 else images  # no copies of a lone one
         result = result + shown * sized[:, place]
     return result
-
-
-def _at(shares: Tensor, pictures: Tensor) -> Tensor:
-    """[N, 1, S, S] at the pictures' resolution."""
-    side = pictures.shape[-1]
-    return shares if shares.shape[-1] == side else F.interpolate(shares, (side, side), mode="bilinear")
 
 
 def same_scene(images: np.ndarray, heads: np.ndarray) -> list[int]:

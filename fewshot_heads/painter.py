@@ -28,6 +28,7 @@ from fewshot_heads.symmetry import OtherSide
 
 _BLEND_SHARPNESS = 0.007  # pose distance over which one of several pictures gives way to another
 _IN_USE = 4  # pictures blended in one frame, at most
+_LEAST = 1e-6  # what of several pictures each counts that are all as near as the next
 _SPAN = 1.5  # crops: how much of a lone picture may come into view, with hair and shoulders, when the head leans
 
 
@@ -124,8 +125,8 @@ class Painter:
         nearest, place = away.topk(min(_IN_USE + 1, len(self.landmarks)), largest=False)
         weights = torch.softmax(-nearest / _BLEND_SHARPNESS, 1)
         if len(self.landmarks) > _IN_USE:  # the last in use counts nothing when the next takes its place
-            weights = weights * (1.000001 - torch.exp((nearest - nearest[:, -1:]) / _BLEND_SHARPNESS))
-            weights, place = weights[:, :-1] / weights[:, :-1].sum(1, keepdim=True), place[:, :-1]
+            weights, place = (weights[:, :-1] - weights[:, -1:]).clamp_min(_LEAST), place[:, :-1]
+            weights = weights / weights.sum(1, keepdim=True)
         return weights, place
 
     @torch.inference_mode()

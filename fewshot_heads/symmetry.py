@@ -16,7 +16,7 @@ from torch import Tensor
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import SURFACE_MIRROR, Pose, carrying_points, facing, fit_pose, mirrored
 from fewshot_heads.models.generator import Texture
-from fewshot_heads.models.texture import FLOW_SIZE, carrying_flow, resize_flow, sample
+from fewshot_heads.models.texture import FLOW_SIZE, carrying_flow, resize, resize_flow, sample
 
 _HIDDEN = (0.0, 0.2)  # cosines to the viewer between which a point of the surface comes to be seen,
 _SHOWN = (0.1, 0.4)  # and to be seen well
@@ -76,13 +76,13 @@ class OtherSide:
         )
         light = _light(before - sample(after, self._mirrored(flow, texture)), both, _LIGHT * pose.scale / self.size)
         there = self._mirrored(resize_flow(flow, side)[:, rows, columns], texture)
-        mirror = (sample(picture, there) + _at(light, side)[..., rows, columns]).clamp(-1, 1)
+        mirror = (sample(picture, there) + resize(light, side)[..., rows, columns]).clamp(-1, 1)
         person, now = sample(texture.mattes[:1, 0], there), slice(index, index + 1)
         still, opened, unseen = (
-            _at(each[now], side)[..., rows, columns] for each in (texture.still, texture.opened, texture.unseen)
+            resize(each[now], side)[..., rows, columns] for each in (texture.still, texture.opened, texture.unseen)
         )  # what opens is painted; and a still layer that shows a head is not what is behind it
         weight, inside = (
-            _at(torch.from_numpy(each)[None, None].to(frame), side)[..., rows, columns] for each in (share, cheek)
+            resize(torch.from_numpy(each)[None, None].to(frame), side)[..., rows, columns] for each in (share, cheek)
         )
         weight = weight * (1 - opened) * (1 - unseen * (1 - person) * (1 - inside))
         frame = frame.clone()
@@ -150,7 +150,3 @@ def _nearness(points: np.ndarray, size: int, width: float) -> np.ndarray:
 def _ramp(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """0 up to low, 1 from high."""
     return np.clip((values - low) / (high - low), 0, 1)
-
-
-def _at(maps: Tensor, side: int) -> Tensor:
-    return F.interpolate(maps, (side, side), mode="bilinear", align_corners=False)

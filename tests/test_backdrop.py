@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from fewshot_heads.backdrop import Backdrop, blended, covered, filled, same_scene, wide_plate
+from fewshot_heads.backdrop import Backdrop, blended, covered, same_scene, wide_plate
+from fewshot_heads.filling import filled
 from fewshot_heads.landmarks import N_POINTS
 from fewshot_heads.landmarks.stickman import draw_head
 from fewshot_heads.models.texture import identity_grid, resize_flow, sample

@@ -108,13 +108,19 @@ def identity_grid(size: int, like: Tensor) -> Tensor:
     return torch.stack([x, y], -1)[None]
 
 
+def resize(maps: Tensor, size: int) -> Tensor:
+    """[B, C, s, s] to [B, C, size, size]."""
+    if maps.shape[-1] == size:
+        return maps
+    return F.interpolate(maps, (size, size), mode="bilinear", align_corners=False)
+
+
 def resize_flow(flow: Tensor, size: int) -> Tensor:
     """[B, s, s, 2] positions to [B, size, size, 2]; the displacement is interpolated, not the position."""
     if flow.shape[1] == size:
         return flow
     shift = (flow - identity_grid(flow.shape[1], flow)).permute(0, 3, 1, 2)
-    shift = F.interpolate(shift, size=(size, size), mode="bilinear", align_corners=False)
-    return identity_grid(size, flow) + shift.permute(0, 2, 3, 1)
+    return identity_grid(size, flow) + resize(shift, size).permute(0, 2, 3, 1)
 
 
 def sample(image: Tensor, flow: Tensor) -> Tensor:

@@ -1,0 +1,92 @@
+"""A guess of what a hole in a picture hides, for there a head was."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fewshot_heads.models.texture import resize, resize_flow, sample
+
+_MARGIN = 0.03  # of the crop: background beside a head that is narrower than this says less of what is behind it
+_RISE = 0.06  # of the picture: so far above the chin a neck that is guessed begins
+_DEEP = 0.06  # of the picture: so far inside of what is guessed no row stands alone
+_CLOTHES = 0.02  # what a person counts beside background, where a guess is made
+_LEAST = 1e-6  # a weight that counts where there is no other
+
+
+def filled(
+    picture: Tensor, known: Tensor, person: Tensor, chin: int, own: tuple[slice, slice] = (slice(None), slice(None))
+) -> Tensor:
+    """A picture [3, R, R] where known [S, S] is 1; where it is 0, a guess from what lies on either side and below.
+
+    Above the chin (a row of S) background goes on if there is any, from either side, mirrored and, if there is too
+    little of it, stretched; below it neck and clothes do, the nearest most. Deep inside a hole rows run into each
+    other, or they would be streaks. person [1, R, R], 0 to 1; own: rows and columns of S that may go on.
+    """
+    size, x = len(known), np.arange(len(known))
+    y = x[:, None]
+    (_, bottom, _), (left, right, _) = (each.indices(size) for each in own)
+    hole = np.zeros((size, size), bool)
+    hole[own] = (known < 0.99).cpu().numpy()[own]
+    first, last = hole.argmax(1)[:, None].clip(left), (size - 1 - hole[:, ::-1].argmax(1)[:, None]).clip(max=right - 1)
+    floor = (size - 1 - hole[::-1].argmax(0)).clip(max=bottom - 1)
+
+    # From the left, the right and below: pixels from the rim, pixels beyond it, and how many are asked for.
+    away = _stacked(x - first, last - x, floor - y).clip(0)
+    room = _stacked(first - left, right - 1 - last, bottom - 1 - floor)
+    asked = _stacked(last - first + 1, last - first + 1, np.maximum(floor + 1 - chin + _RISE * size, 1))
+    steps = 1 + away * np.minimum(room / asked, 1)
+    found = _looked_up(
+        torch.cat([picture, person]), _stacked(first - steps[0], last + steps[1], x), _stacked(y, y, floor + steps[2])
+    )
+    colours, persons = found[:, :3], found[:, 3:]
+
+    enough = np.minimum(room / (_MARGIN * size), 1)
+    fade = ((away + 0.5) / asked).clip(0, 1)[1::-1] ** 2 * enough[:2] + _LEAST
+    near = _sized(enough / (away + 1) ** 2, picture)
+    background = _mean(colours[:2], _sized(fade, picture) * (1 - persons[:2] + _CLOTHES))
+    body = _mean(colours, near * persons + _LEAST**2)
+    below = _sized(((y - chin) / (_RISE * size) + 1).clip(0, 1)[None] * enough[2:] * hole, picture)[0]
+    guess = background.lerp(body, below * persons[2])
+    seen = np.where(hole, known.cpu().numpy(), 1)
+    result = guess + _sized(seen[None], picture)[0] * (picture - guess)
+    return result.lerp(_run(result), _sized(_depth(hole)[None], picture)[0])
+
+
+def _stacked(*maps: np.ndarray) -> np.ndarray:
+    """[3, S, S] of maps of columns, rows or places."""
+    return np.stack(np.broadcast_arrays(*maps)).astype(float)
+
+
+def _mean(colours: Tensor, weights: Tensor) -> Tensor:
+    """[C, R, R], the mean of [N, C, R, R] by weights [N, 1, R, R]."""
+    return (colours * weights).sum(0) / weights.sum(0)
+
+
+def _looked_up(picture: Tensor, x: np.ndarray, y: np.ndarray) -> Tensor:
+    """picture [C, R, R] at places x, y [N, S, S] of S: [N, C, R, R]."""
+    flows = (torch.from_numpy(np.stack([x, y], -1)) + 0.5) * (2 / x.shape[-1]) - 1
+    there = resize_flow(flows.to(picture), picture.shape[-1])
+    return sample(picture.expand(len(there), -1, -1, -1), there)
+
+
+def _sized(shares: np.ndarray, picture: Tensor) -> Tensor:
+    """Shares [N, S, S] at the picture's resolution, [N, 1, R, R]."""
+    return resize(torch.from_numpy(np.ascontiguousarray(shares))[:, None].to(picture), picture.shape[-1])
+
+
+def _depth(hole: np.ndarray) -> np.ndarray:
+    """float32 [S, S]: 0 where nothing is guessed and at its rim, 1 deep inside."""
+    away = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    return np.minimum(away, len(hole)).clip(0, _DEEP * len(hole)) / (_DEEP * len(hole))
+
+
+def _run(picture: Tensor) -> Tensor:
+    """[3, R, R] with its rows run into each other."""
+    tall = 2 * round(_DEEP / 4 * picture.shape[-1]) + 1
+    for _ in range(2):  # two boxes are a tent
+        picture = F.avg_pool2d(picture[None], (tall, 1), 1, (tall // 2, 0), count_include_pad=False)[0]
+    return picture
