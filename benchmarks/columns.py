@@ -18,7 +18,8 @@ from fewshot_heads.config import plain
 from fewshot_heads.errors import BadInput
 from fewshot_heads.images import resized, to_tensor, to_uint8
 from fewshot_heads.landmarks import Detector, Landmarks
-from fewshot_heads.landmarks.geometry import control_points, pose_distance
+from fewshot_heads.landmarks.geometry import control_points
+from fewshot_heads.landmarks.poses import pose_distance
 from fewshot_heads.landmarks.retarget import Face, choose_reference
 from fewshot_heads.landmarks.tracking import Motion, track
 from fewshot_heads.models.texture import tps_warp

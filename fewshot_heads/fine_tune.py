@@ -19,7 +19,8 @@ from fewshot_heads.config import plain
 from fewshot_heads.errors import OutputError, UsageError
 from fewshot_heads.head import Head
 from fewshot_heads.images import check_target, write_image
-from fewshot_heads.landmarks.geometry import spread_of_poses, turned_in_space
+from fewshot_heads.landmarks.geometry import turned_in_space
+from fewshot_heads.landmarks.poses import spread_of_poses
 from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.tasks import opened

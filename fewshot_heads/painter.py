@@ -16,7 +16,8 @@ from fewshot_heads.head import Head
 from fewshot_heads.images import to_tensor, to_uint8
 from fewshot_heads.inside import EYES, MOUTH
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.geometry import Crop, carrying_points, control_points, pose_distance
+from fewshot_heads.landmarks.geometry import Crop, carrying_points, control_points
+from fewshot_heads.landmarks.poses import pose_distance
 from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman, opened
 from fewshot_heads.lids import lowered, open_eyed, openings
 from fewshot_heads.matte import person

@@ -12,8 +12,8 @@ from fewshot_heads.landmarks.geometry import (
     carrying_points,
     control_points,
     fit_pose,
-    pose_distance,
 )
+from fewshot_heads.landmarks.poses import pose_distance
 from tests.faces import face
 
 TURN = (0.1, 0.4, -0.2)

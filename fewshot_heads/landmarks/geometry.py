@@ -7,14 +7,13 @@ Frames of reference: *picture* (pixels), *crop* (pixels of the square the networ
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from fewshot_heads.landmarks import JAW, MIRROR, N_POINTS, N_SURFACE, RIGHT_EYE, Landmarks
+from fewshot_heads.landmarks import MIRROR, N_POINTS, N_SURFACE, RIGHT_EYE, Landmarks
 
 _mean_head = json.loads((Path(__file__).parent / "mean_head.json").read_text())
 MEAN_HEAD = np.array(_mean_head["landmarks"], np.float32)  # [70, 3]
@@ -224,29 +223,3 @@ class Crop:
     def to_crop(self, landmarks: Landmarks) -> Landmarks:
         """Landmarks of the picture, in pixels of the crop (pixel edges at integers, as detectors have them)."""
         return landmarks.moved(np.array([self.left, self.top], np.float32), self.scale)
-
-
-def pose_distance(a: Landmarks, b: Landmarks) -> float:
-    """How differently two faces look at the camera and move: RMS over the normalised, centred points.
-
-    0 for the same pose and expression at any place and size; about 0.1 for 20 degrees of turn.
-    """
-    return float(np.sqrt(((_normalised(a) - _normalised(b)) ** 2).sum(1).mean()))
-
-
-def spread_of_poses(faces: Sequence[Landmarks], count: int) -> list[int]:
-    """Indices of `count` faces that differ: the most ordinary one first, then always the farthest from those chosen."""
-    points = np.array([_normalised(face) for face in faces])
-    ordinary = np.median(points, axis=0)
-    chosen = [int(((points - ordinary) ** 2).sum((1, 2)).argmin())]
-    nearest = ((points - points[chosen[0]]) ** 2).sum((1, 2))
-    while len(chosen) < min(count, len(faces)):
-        chosen.append(int(nearest.argmax()))
-        nearest = np.minimum(nearest, ((points - points[chosen[-1]]) ** 2).sum((1, 2)))
-    return chosen
-
-
-def _normalised(landmarks: Landmarks) -> np.ndarray:
-    points = landmarks.points - landmarks.points[RIGID].mean(0)
-    jaw = points[JAW]
-    return points / np.sqrt(((jaw - jaw.mean(0)) ** 2).sum(1).mean())
