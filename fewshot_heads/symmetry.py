@@ -68,6 +68,10 @@ class OtherSide:
             for found in (np.flatnonzero(share.max(axis)) for axis in (1, 0))
         )
 
+        def here(maps: Tensor | np.ndarray) -> Tensor:
+            whole = maps if isinstance(maps, Tensor) else torch.from_numpy(maps)[None, None].to(frame)
+            return resize(whole, side)[..., rows, columns]
+
         picture, driver = texture.images[:1, 0], torch.from_numpy(carrying_points(face))[None]
         flow = carrying_flow(self.points[None], driver, self.size).to(frame)
         before, after = (
@@ -76,20 +80,14 @@ class OtherSide:
         )
         light = _light(before - sample(after, self._mirrored(flow, texture)), both, _LIGHT * pose.scale / self.size)
         there = self._mirrored(resize_flow(flow, side)[:, rows, columns], texture)
-        mirror = (sample(picture, there) + resize(light, side)[..., rows, columns]).clamp(-1, 1)
-        person, now = sample(texture.mattes[:1, 0], there), slice(index, index + 1)
-        still, opened, unseen = (
-            resize(each[now], side)[..., rows, columns] for each in (texture.still, texture.opened, texture.unseen)
-        )  # what opens is painted; and a still layer that shows a head is not what is behind it
-        weight, inside = (
-            resize(torch.from_numpy(each)[None, None].to(frame), side)[..., rows, columns] for each in (share, cheek)
-        )
-        weight = weight * (1 - opened) * (1 - unseen * (1 - person) * (1 - inside))
-        frame = frame.clone()
-        frame[..., rows, columns] = frame[..., rows, columns].lerp(
-            (still + person * (mirror - still)).lerp(mirror, inside), weight
-        )
-        return frame
+        mirror, person = (sample(picture, there) + here(light)).clamp(-1, 1), sample(texture.mattes[:1, 0], there)
+        # What opens is painted, and a still layer that shows a head is not what is behind it.
+        now, inside = slice(index, index + 1), here(cheek)
+        still, opened, unseen = (here(each[now]) for each in (texture.still, texture.opened, texture.unseen))
+        weight = here(share) * (1 - opened) * (1 - unseen * (1 - person) * (1 - inside))
+        result = frame.clone()
+        result[..., rows, columns].lerp_((still + person * (mirror - still)).lerp(mirror, inside), weight)
+        return result
 
     @staticmethod
     def _mirrored(flow: Tensor, texture: Texture) -> Tensor:
@@ -119,10 +117,8 @@ class OtherSide:
         turned = min(2 * float(wanted.mean()), 0.8)
         beside = _BESIDE + _GROWS * turned
         top = 2 * min(turned, 0.8 * beside)
-        around = _ramp(heights, brow - 2 * beside * head, brow - top * head) * _ramp(
-            -heights, -chin, -(mouth + chin) / 2
-        )
-        around = around * _ramp(-away, -beside, -turned * beside)
+        around = _ramp(-away, -beside, -turned * beside) * _ramp(-heights, -chin, -(mouth + chin) / 2)
+        around *= _ramp(heights, brow - 2 * beside * head, brow - top * head)
         need = np.clip(_BOLD * cv2.resize(needed, mask.shape), 0, 1)
         share = (need * np.maximum(cheek, around * need)).astype(np.float32)
         share[share < 1 / 255] = 0
