@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
-from fewshot_heads.landmarks import OUTER_LIPS
+from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 
 # The colours of the training faces: logarithms of red, green and blue over their mean. On average, how they go with the
 # logarithm of a face's brightness (about 117 levels), and what turns what is left into standard deviations.
@@ -13,48 +15,92 @@ _SKIN, _DARKER, _LEVEL = np.array([0.248, -0.049, -0.200]), np.array([-0.169, 0.
 _DEVIATIONS = np.array([[-4.2, -0.8, 5.1], [-9.7, 15.2, -5.5]])
 _USUAL, _UNUSUAL = 1.5, 3.5  # deviations up to which a colour is a person's own, and from which it is the picture's
 _GREY = 0.04  # spread of a face's mean colour over its brightness, below which the picture has no colours
+_WHITE = np.array([0.05, 0.0, -0.05])  # the same logarithms of the white of an eye, in white light
+_PALE = 0.2  # share of an eye's bright pixels that are taken for its white: those with the least red for their blue
+_LIGHT = 0.5  # of a face's brightness: darker pixels of an eye are lashes, pupil, iris
+_OPEN = 0.08  # area of an eye over its width squared; under it, it is shut
+_FEWEST = 12  # such pixels, of both eyes, or nothing is said of their white
 
 
-def face_colour(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Mean colour [3], 0 to 255, within the hull of jaw, brows, nose and eyes; black if none of it is in the picture.
+@dataclass(frozen=True)
+class Colours:
+    """Mean colours of a face in a picture, 0 to 255 in red, green and blue.
 
-    picture: uint8 [H, W, 3]; points: landmarks [70, 2] in its pixels.
+    skin [3]: within the hull of jaw, brows, nose and eyes, black if none of it is in the picture; white [3]: of the
+    eyes, None where they are shut or too small to tell.
     """
-    hull = points[: OUTER_LIPS.start]
-    (left, top), (right, bottom) = np.clip([hull.min(0), hull.max(0) + 1], 0, picture.shape[1::-1]).astype(int)
+
+    skin: np.ndarray
+    white: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, picture: np.ndarray, points: np.ndarray) -> Colours:
+        """Of the face with landmarks [70, 2] in a picture uint8 [H, W, 3], in its pixels."""
+        hull = cv2.convexHull(points[: OUTER_LIPS.start].astype(np.float32))[:, 0]
+        inside = _within(picture, hull)
+        if not len(inside):
+            return cls(np.zeros(3))
+        skin = inside.mean(0)
+        outlines = [points[eye] for eye in (RIGHT_EYE, LEFT_EYE)]
+        eyes = np.concatenate([inside[:0], *(_within(picture, eye) for eye in outlines if _open(eye))])
+        eyes = eyes[eyes.mean(1) > _LIGHT * skin.mean()]
+        if len(eyes) < _FEWEST:
+            return cls(skin)
+        logs = _logs(eyes)
+        red = logs[:, 0] - logs[:, 2]
+        return cls(skin, eyes[red <= np.quantile(red, _PALE)].mean(0))
+
+    @property
+    def brightness(self) -> float:
+        """Mean level of the face, 0 to 255."""
+        return float(self.skin.mean())
+
+    @property
+    def cast(self) -> np.ndarray:
+        """Gains [3] of the channels, 1 in the mean (von Kries), that give what is seen in white light the cast of the
+        picture; ones where it has no colours.
+
+        Of what sets the skin apart from that of other people, it is as much as no skin would have, or as the white of
+        the eyes has too: teeth are white in a dark face, and golden under a golden varnish.
+        """
+        if not self._in_colour:
+            return np.ones(3)
+        logs = _logs(self.skin)
+        away = logs - _SKIN
+        level = np.log(self.skin + 1).mean() - _LEVEL
+        unusual = np.linalg.norm(_DEVIATIONS @ (away - _DARKER * level))
+        share = (unusual - _USUAL) / (_UNUSUAL - _USUAL)
+        if self.white is not None:
+            share = max(share, (_logs(self.white) - _WHITE) @ away / max(away @ away, 1e-9))
+        gains = np.exp(np.clip(share, 0, 1) * away)
+        return np.clip(gains / gains.mean(), 0.5, 2.0)
+
+    @property
+    def palette(self) -> np.ndarray:
+        """[3, 3] that brings paint, made for photographs in colour, to the colours of the picture: its `cast`; the mean
+        of the channels for a picture without colours."""
+        return np.diag(self.cast) if self._in_colour or not self.skin.any() else np.full((3, 3), 1 / 3)
+
+    @property
+    def _in_colour(self) -> bool:
+        return bool(np.ptp(self.skin) >= _GREY * (self.skin.mean() + 1))
+
+
+def _logs(colours: np.ndarray) -> np.ndarray:
+    """Logarithms of colours [..., 3] over their mean."""
+    logs = np.log(colours + 1.0)
+    return logs - logs.mean(-1, keepdims=True)
+
+
+def _open(eye: np.ndarray) -> bool:
+    return cv2.contourArea(eye.astype(np.float32)) > _OPEN * float(((eye[0] - eye[3]) ** 2).sum())
+
+
+def _within(picture: np.ndarray, outline: np.ndarray) -> np.ndarray:
+    """Those pixels [N, 3] of a picture that an outline [P, 2] goes around."""
+    (left, top), (right, bottom) = np.clip([outline.min(0), outline.max(0) + 1], 0, picture.shape[1::-1]).astype(int)
     part = picture[top:bottom, left:right]
-    if not part.size:
-        return np.zeros(3)
-    face = np.zeros(part.shape[:2], np.uint8)
-    cv2.fillConvexPoly(face, cv2.convexHull((hull - [left, top]).round().astype(np.int32)), 1)
-    return np.array(cv2.mean(part, face)[:3])
-
-
-def cast(colour: np.ndarray) -> np.ndarray:
-    """Gains [3] of the channels, 1 in the mean (von Kries), that give what is seen in white light the cast of a picture
-    by its `face_colour` [3].
-
-    Only so far as no skin has such a colour: teeth are white in a dark face too. None for a face without colour.
-    """
-    if not _has_colour(colour):
-        return np.ones(3)
-    logs = np.log(colour + 1)
-    level = logs.mean()
-    away = logs - level - _SKIN
-    unusual = np.linalg.norm(_DEVIATIONS @ (away - _DARKER * (level - _LEVEL)))
-    share = np.clip((unusual - _USUAL) / (_UNUSUAL - _USUAL), 0, 1)
-    gains = np.exp(share * away)
-    return np.clip(gains / gains.mean(), 0.5, 2.0)
-
-
-def palette(colour: np.ndarray) -> np.ndarray:
-    """[3, 3] that brings paint, made for photographs in colour, to the colours of a picture by its `face_colour` [3].
-
-    Its `cast`, for a painting under yellow varnish would otherwise get teeth of another world; the mean of the channels
-    for a face without colour.
-    """
-    return np.diag(cast(colour)) if _has_colour(colour) or not colour.any() else np.full((3, 3), 1 / 3)
-
-
-def _has_colour(colour: np.ndarray) -> bool:
-    return bool(np.ptp(colour) >= _GREY * (colour.mean() + 1))
+    inside = np.zeros(part.shape[:2], np.uint8)
+    if inside.size:
+        cv2.fillPoly(inside, [(outline - [left, top]).round().astype(np.int32)], 1)
+    return part[inside > 0]

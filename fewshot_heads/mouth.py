@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import torch
 
-from fewshot_heads.colours import cast, face_colour
+from fewshot_heads.colours import Colours
 from fewshot_heads.images import to_tensor, to_uint8
 from fewshot_heads.inside import MOUTH
 from fewshot_heads.landmarks import Landmarks
@@ -33,14 +33,14 @@ class Mouth:
     """A driver's mouth in one frame, small enough to be kept for each of a video's (about 5 kB).
 
     jpeg: the square around it, at most 128 x 128; crop: where that is in the driver's picture; lips: float32 [20, 2],
-    outer and inner, in its pixels; shown: how much of the lips' box is in the picture, 0 to 1; colour [3]: of the face.
+    outer and inner, in its pixels; shown: how much of the lips' box is in the picture, 0 to 1; colours: of the face.
     """
 
     jpeg: bytes
     crop: Crop
     lips: np.ndarray
     shown: float
-    colour: np.ndarray
+    colours: Colours
 
     @classmethod
     def of(cls, picture: np.ndarray, face: Landmarks) -> Mouth:
@@ -54,9 +54,8 @@ class Mouth:
         box = np.stack([lips.min(0), lips.max(0)])
         sides, within = np.ptp(box, axis=0), np.ptp(np.clip(box, 0, picture.shape[1::-1]), axis=0)
         shown = round(float(within.prod() / max(sides.prod(), 1e-9)), 3)  # 1 where nothing is cut off
-        return cls(
-            jpeg.tobytes(), crop, crop.to_crop(face).points[MOUTH.about], shown, face_colour(picture, face.points)
-        )
+        colours = Colours.of(picture, face.points)
+        return cls(jpeg.tobytes(), crop, crop.to_crop(face).points[MOUTH.about], shown, colours)
 
     def held_by(self, face: Landmarks) -> Mouth:
         """The same pixels, with lips where another reading of that face has them."""
@@ -79,8 +78,8 @@ class Mouth:
         if share <= 0:
             return frame
         place = MOUTH.square(face, _ROOM)
-        lit = np.clip((brightness / max(self.colour.mean(), 1.0)) ** _LIT, _DARKEST, 1.0)
-        gains = tint * (lit / tint.sum(1).max()) @ np.diag(1 / cast(self.colour))
+        lit = np.clip((brightness / max(self.colours.brightness, 1.0)) ** _LIT, _DARKEST, 1.0)
+        gains = tint * (lit / tint.sum(1).max()) @ np.diag(1 / self.colours.cast)
         carried = self._carried_to(place.to_crop(face).points[MOUTH.about], place.size)
         return MOUTH.laid(frame, face, place, np.clip(carried @ gains.T, 0, 255), share)
 

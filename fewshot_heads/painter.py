@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewshot_heads.backdrop import Backdrop, blended, covered, wide_plate
-from fewshot_heads.colours import face_colour, palette
+from fewshot_heads.colours import Colours
 from fewshot_heads.head import Head
 from fewshot_heads.images import to_tensor, to_uint8
 from fewshot_heads.inside import EYES, MOUTH
@@ -77,8 +77,8 @@ class Painter:
         images = to_uint8(_resized(pictures, size))
         people = np.stack([person(image) for image in images])
         self.backdrop = Backdrop(images, held, people, device)
-        colour = face_colour(images[0], head.landmarks[0].points)
-        self.palette, self.brightness = palette(colour), float(colour.mean())
+        colours = Colours.of(head.textures[0], head.landmarks[0].points * (head.textures.shape[1] / size))
+        self.palette, self.brightness = colours.palette, colours.brightness
         whole, self.span, self.other_side = pictures, 1.0, None
         if len(pictures) == 1 and generator.textured:  # of several, a head keeps only the first with its surroundings
             whole, self.span = to_tensor(surroundings(head))[None], _SPAN

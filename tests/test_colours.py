@@ -1,24 +1,50 @@
 """What colours a face has, and paint for it."""
 
 import numpy as np
+import pytest
 
-from fewshot_heads.colours import face_colour, palette
+from fewshot_heads.colours import Colours
+
+VARNISHED = np.array([150.0, 105, 40])
 
 
 def test_paint_takes_the_cast_of_a_painting_and_none_of_a_dark_face():
     for skin in ((200, 150, 130), (140, 105, 90), (102, 66, 54), (70, 44, 35)):  # light to dark, in white light
-        assert np.abs(np.diag(palette(np.array(skin, float))) - 1).max() < 0.1
-    red, green, blue = np.diag(palette(np.array([150.0, 105, 40])))  # old varnish
+        assert np.abs(np.diag(Colours(np.array(skin, float)).palette) - 1).max() < 0.1
+    red, green, blue = np.diag(Colours(VARNISHED).palette)
     assert red > 1.05 and blue < 0.7
-    np.testing.assert_allclose(palette(np.full(3, 90.0)), 1 / 3)
-    np.testing.assert_array_equal(palette(np.zeros(3)), np.eye(3))
+    np.testing.assert_allclose(Colours(np.full(3, 90.0)).palette, 1 / 3)
+    np.testing.assert_array_equal(Colours(np.zeros(3)).palette, np.eye(3))
 
 
-def test_the_colour_of_a_face_is_that_within_its_hull(reenactor, mona):
+def test_the_white_of_the_eyes_tells_golden_light_from_golden_skin():
+    skin = np.array([130.0, 88, 50])
+    whites = (None, np.array([170.0, 125, 75]), np.full(3, 150.0))
+    unknown, golden, white = (Colours(skin, eyes).cast for eyes in whites)
+    assert golden[2] < unknown[2] - 0.1 < 0.8 and golden[0] > unknown[0]
+    np.testing.assert_array_equal(white, unknown)  # the skin is unusual enough to be the picture's all the same
+    usual = Colours(np.array([140.0, 105, 90]), np.array([140.0, 150, 170])).cast  # bluish eyes in a usual face
+    assert np.abs(usual - 1).max() < 0.1
+
+
+def test_colours_of_a_face_are_those_within_its_hull_and_the_palest_of_its_eyes(reenactor, mona):
     points = reenactor.detectors[0].detect(mona)[0].points
     left, top, right, bottom = (*points.min(0).astype(int), *points.max(0).astype(int))
     picture = np.full_like(mona, (10, 250, 10))
     picture[top - 2 : bottom + 3, left - 2 : right + 3] = (120, 90, 60)
-    np.testing.assert_allclose(face_colour(picture, points), (120, 90, 60), rtol=1e-12)  # a mean, rounded
-    np.testing.assert_array_equal(face_colour(picture, points + 10_000), 0)  # a face that has left the picture
-    assert (face_colour(mona, points) > 20).all()
+    found = Colours.of(picture, points)
+    np.testing.assert_allclose(found.skin, (120, 90, 60), rtol=1e-12)  # a mean, rounded
+    assert found.white is None or found.white == pytest.approx(found.skin)
+    gone = Colours.of(picture, points + 10_000)
+    assert not gone.skin.any() and gone.white is None
+    real = Colours.of(mona, points)
+    assert (real.skin > 20).all()
+    red, _, blue = real.white / real.skin
+    assert red < blue and red / blue > 0.7, "paler than skin, but golden like all of the painting"
+
+
+def test_shut_eyes_say_nothing_of_their_white(reenactor, mona):
+    points = reenactor.detectors[0].detect(mona)[0].points.copy()
+    for eye in (slice(36, 42), slice(42, 48)):
+        points[eye, 1] = points[eye, 1].mean()
+    assert Colours.of(np.zeros_like(mona) + np.uint8([120, 90, 60]), points).white is None

@@ -59,17 +59,17 @@ def test_a_mouth_that_has_not_opened_is_left_alone(reenactor, opened, mona):
 def test_teeth_take_the_light_and_the_colours_of_the_picture(opened):
     _, face, mouth = opened
     frame, white = np.zeros((256, 256, 3), np.uint8), np.eye(3)
-    grey = mouth.between(frame, face, 1.0, np.full((3, 3), 1 / 3), float(mouth.colour.mean()))
+    grey = mouth.between(frame, face, 1.0, np.full((3, 3), 1 / 3), mouth.colours.brightness)
     assert grey.any() and np.ptp(grey, axis=2).max() <= 1
     levels = [
-        mouth.between(frame, face, 1.0, white, share * float(mouth.colour.mean())).max()
+        mouth.between(frame, face, 1.0, white, share * mouth.colours.brightness).max()
         for share in (0.01, 0.6, 1.0, 2.0)
     ]
     assert 0 < levels[0] < levels[1] < levels[2] == levels[3]
-    gold = mouth.between(frame, face, 1.0, np.diag([1.2, 1.1, 0.7]), float(mouth.colour.mean())).astype(float)
-    plain = mouth.between(frame, face, 1.0, white, float(mouth.colour.mean())).astype(float)
+    gold = mouth.between(frame, face, 1.0, np.diag([1.2, 1.1, 0.7]), mouth.colours.brightness).astype(float)
+    plain = mouth.between(frame, face, 1.0, white, mouth.colours.brightness).astype(float)
     assert gold[..., 2].sum() < 0.7 * plain[..., 2].sum() and abs(gold[..., 0].sum() / plain[..., 0].sum() - 1) < 0.01
-    half = mouth.between(frame, face, 0.25, white, float(mouth.colour.mean())).astype(float)
+    half = mouth.between(frame, face, 0.25, white, mouth.colours.brightness).astype(float)
     assert abs(half.sum() / plain.sum() - 0.5) < 0.02
 
 
@@ -109,7 +109,7 @@ def test_the_cast_of_the_drivers_light_is_taken_out(motion, driver_frames, opene
     )
     shares = []
     for mouth in (plain, golden):
-        red, _, blue = mouth.between(frame, face, 1.0, np.eye(3), float(mouth.colour.mean())).sum((0, 1), dtype=float)
+        red, _, blue = mouth.between(frame, face, 1.0, np.eye(3), mouth.colours.brightness).sum((0, 1), dtype=float)
         shares.append(blue / red)
     assert abs(shares[1] / shares[0] - 1) < 0.25  # 0.43 with the cast left in
 
