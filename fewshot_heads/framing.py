@@ -9,13 +9,14 @@ import cv2
 import numpy as np
 
 from fewshot_heads.backdrop import same_scene
-from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.geometry import CROP_RISE, Crop, control_points
+from fewshot_heads.landmarks import OUTER_LIPS, Landmarks
+from fewshot_heads.landmarks.geometry import Crop, control_points
 from fewshot_heads.landmarks.stickman import draw_head
 from fewshot_heads.matte import person
 
 _WIDER = 1.4  # times the first picture's crop: one for all may be so large
 _RAISE, _ROOM = 0.12, 0.05  # of the crop: how far it is raised at most, and the room above hair it is raised for
+_WIDEST, _SWAY = 1.4, 0.15  # times the crop that one with hair or a hat may be; and the room beside these, in crops
 
 
 def framed_alike(images: Sequence[np.ndarray], faces: Sequence[Landmarks], crops: Sequence[Crop]) -> list[Crop]:
@@ -36,19 +37,51 @@ def framed_alike(images: Sequence[np.ndarray], faces: Sequence[Landmarks], crops
     return [shared if i in scene else crop for i, crop in enumerate(crops)]
 
 
-def raised(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
-    """The crop of a picture uint8 [H, W, 3], higher by what its hair or hat needs above it, as far as the picture goes:
-    what lies outside of a crop does not move."""
+def roomy(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
+    """The crop of a lone picture uint8 [H, W, 3], wider and higher by what its hair or hat needs, as far as the picture
+    goes: what lies outside of a crop does not move."""
+    return _raised(image, face, _widened(image, face, crop))
+
+
+def _widened(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
+    widest = _resized(crop, _WIDEST * crop.side)
+    hair = _above_mouth(person(widest.cut(image)), widest.to_crop(face))
+    if not hair.any():
+        return crop
+    (x, y), width = _middle(crop), image.shape[1]
+    columns, rows = np.flatnonzero(hair.any(0)) / widest.scale, np.flatnonzero(hair.any(1)) / widest.scale
+    left = max(widest.left + columns[0] - _SWAY * crop.side, 0.0)
+    right = min(widest.left + columns[-1] + _SWAY * crop.side, float(width))
+    top = max(widest.top + rows[0] - _ROOM * crop.side, 0.0)
+    needed = max(2 * (x - left), 2 * (right - x), (y - top) / (0.5 + _RAISE))
+    wider = _resized(crop, float(np.clip(needed, crop.side, widest.side)))
+    return replace(wider, top=max(wider.top, min(crop.top, 0.0)))
+
+
+def _above_mouth(matte: np.ndarray, face: Landmarks) -> np.ndarray:
+    """bool [S, S]: a face's person in a matte [S, S], above the mouth. What is below are shoulders, which stay."""
+    mouth, nose = face.points[OUTER_LIPS, 1].mean(), face.points[27]
+    (x, y), seen = nose.astype(int).clip(0, len(matte) - 1), matte > 0.5
+    seen[max(int(mouth), y + 1) :] = False
+    _, people = cv2.connectedComponents(seen.astype(np.uint8))
+    return seen & (people == people[y, x])
+
+
+def _middle(crop: Crop) -> tuple[float, float]:
+    return crop.left + crop.side / 2, crop.top + crop.side / 2
+
+
+def _resized(crop: Crop, side: float) -> Crop:
+    """The crop about the same middle, on whole pixels."""
+    side = float(round(side))
+    left, top = (float(round(each - side / 2)) for each in _middle(crop))
+    return replace(crop, left=left, top=top, side=side)
+
+
+def _raised(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
     most = min(_RAISE * crop.side, max(crop.top, 0.0))
     highest = replace(crop, top=crop.top - most)
     left, top, right, _ = np.clip(highest.to_crop(face).box, 0, crop.size - 1).astype(int)
     bare = (person(highest.cut(image))[:top, left:right] < 0.5).all(1)
     room = (int(np.flatnonzero(bare).max(initial=-1)) + 1) / crop.size * crop.side
     return replace(crop, top=crop.top - round(np.clip(most + _ROOM * crop.side - room, 0, most)))
-
-
-def lift(face: Landmarks, size: int) -> float:
-    """By how many pixels a crop in which a lone picture's face lies so has been `raised` above `Crop.around`."""
-    left, top, right, bottom = face.box
-    low = (top + bottom) / 2 - size / 2 - CROP_RISE * max(right - left, bottom - top)
-    return float(np.clip(low, 0, _RAISE * size)) if low > 1 else 0.0

@@ -14,7 +14,6 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fewshot_heads.errors import BadInput
-from fewshot_heads.framing import lift
 from fewshot_heads.images import refused, whole_file
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import Crop
@@ -48,9 +47,15 @@ class Head:
     tuned: Mapping[str, Tensor] | None = None
 
     @property
-    def lift(self) -> float:
-        """By how many pixels of its crop that was raised for hair (`framing.raised`)."""
-        return lift(self.landmarks[0], self.crop.size) if len(self.landmarks) == 1 else 0.0
+    def usual(self) -> Crop:
+        """Where `Crop.around` would lie, in pixels of its crop: a lone picture's gives hair more room than that
+        (`framing.roomy`)."""
+        own, size = self.crop, self.crop.size
+        if len(self.landmarks) > 1:
+            return Crop(0, 0, size, size)
+        around = Crop.around([own.from_crop(self.landmarks[0])], size)
+        left, top = (around.left - own.left) * own.scale, (around.top - own.top) * own.scale
+        return Crop(left, top, around.side * own.scale, size)
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:
         """Writes one `.safetensors` file; pictures inside it are lossless PNG. Raises OutputError."""

@@ -14,7 +14,7 @@ import torch
 
 from fewshot_heads.checkpoint import Checkpoint, load_checkpoint, load_inpainters, pick_device
 from fewshot_heads.errors import BadInput, NoFaceFound, WeightsMismatch
-from fewshot_heads.framing import framed_alike, raised
+from fewshot_heads.framing import framed_alike, roomy
 from fewshot_heads.head import Head
 from fewshot_heads.images import read_image, to_tensor
 from fewshot_heads.landmarks import Detector, Landmarks, detectors
@@ -92,7 +92,7 @@ class Reenactor:
         _check("crop", crop, ("auto", "full"))
         images, faces, crops = zip(*(self._shot(each, i, face, crop) for i, each in enumerate(pictures)), strict=True)
         if crop == "auto":
-            crops = framed_alike(images, faces, crops) if len(images) > 1 else [raised(images[0], faces[0], crops[0])]
+            crops = framed_alike(images, faces, crops) if len(images) > 1 else [roomy(images[0], faces[0], crops[0])]
         side = max(min(crop.side, _TEXTURE_SIZES[1]) for crop in crops)
         resolution = max(int(np.ceil(side / 32)) * 32, _TEXTURE_SIZES[0])
         shots = list(zip(images, crops, strict=True))
@@ -198,7 +198,8 @@ class Reenactor:
             driver = self.track(driver)
         if reference is not None and not 0 <= reference < len(driver):
             raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}")
-        moves = driver.cropped(self.size, crop == "full", head.lift)
+        framed = crop == "full"
+        moves = driver.cropped(self.size, framed, None if framed else head.usual)
         faces = retarget(
             head.landmarks[0], moves, motion, pose, expression, reference, self.size, still_body=paste_back
         )

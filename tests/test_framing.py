@@ -1,10 +1,12 @@
 """Where in its picture a head is cut out."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
-from fewshot_heads.framing import framed_alike, raised
+from fewshot_heads.framing import framed_alike, roomy
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import MEAN_HEAD, Crop
 from fewshot_heads.matte import person
@@ -51,14 +53,35 @@ def test_a_shared_crop_never_loses_a_face_or_cuts_one_off(wall):
 def test_a_crop_is_raised_for_hair_as_far_as_the_picture_goes(reenactor, mona):
     face = reenactor.detectors[0].detect(mona)[0]
     crop = Crop.around([face], 256)
-    up = raised(mona, face, crop)
-    assert (up.left, up.side, up.size) == (crop.left, crop.side, crop.size)
+    up = roomy(mona, face, crop)
     assert 0 < crop.top - up.top <= 0.12 * crop.side
     above = person(up.cut(mona))[:4]
     assert above.max() < 0.1 < person(crop.cut(mona))[:4].max()
     cut = mona[int(crop.top) + 3 :]
     lower = Crop(crop.left, -3, crop.side, crop.size)
-    assert raised(cut, face.moved(np.float32([0, crop.top + 3])), lower) == lower
-    roomy = cv2.copyMakeBorder(mona, 100, 0, 0, 0, cv2.BORDER_REPLICATE)
+    assert roomy(cut, face.moved(np.float32([0, crop.top + 3])), lower).top >= lower.top
+    more = cv2.copyMakeBorder(mona, 100, 0, 0, 0, cv2.BORDER_REPLICATE)
     enough = Crop(crop.left, crop.top + 100 - 40, crop.side, crop.size)
-    assert raised(roomy, face.moved(np.float32([0, -100])), enough) == enough
+    wider = roomy(more, face.moved(np.float32([0, -100])), enough)
+    assert abs((wider.top + wider.side / 2) - (enough.top + enough.side / 2)) <= 1
+
+
+def test_a_crop_is_wide_enough_for_a_hat_as_far_as_the_picture_goes(reenactor, mona):
+    face = reenactor.detectors[0].detect(mona)[0]
+    crop, (x, y) = Crop.around([face], 256), face.points[27]
+    hat, reach = mona.copy(), int(0.6 * crop.side)
+    cv2.rectangle(hat, (int(x) - reach, int(y) - 45), (int(x) + reach, int(y) - 20), (60, 40, 30), -1)
+    wide, usual = roomy(hat, face, crop), roomy(mona, face, crop)
+    assert 1.1 * usual.side < wide.side <= 1.4 * crop.side
+    assert abs((wide.left + wide.side / 2) - (crop.left + crop.side / 2)) <= 1, "the face stays in the middle"
+    edge = int(crop.left)
+    narrow = hat[:, edge : edge + int(crop.side)]  # the picture ends where the crop does: there is nothing to be had
+    moved = replace(crop, left=crop.left - edge)
+    assert roomy(narrow, face.moved(np.float32([edge, 0])), moved).side <= 1.05 * crop.side
+
+
+def test_where_nobody_is_found_the_crop_stays(reenactor, mona, monkeypatch):
+    face = reenactor.detectors[0].detect(mona)[0]
+    monkeypatch.setattr("fewshot_heads.framing.person", lambda picture: np.zeros(picture.shape[:2], np.float32))
+    crop = Crop.around([face], 256)
+    assert roomy(mona, face, crop) == crop

@@ -240,7 +240,7 @@ def test_every_command_that_animates_takes_it(mona, driver_frames, reenactor, tm
 
 
 def reenactor_faces(reenactor, head, motion):
-    return retarget(head.landmarks[0], motion.cropped(reenactor.size, lift=head.lift), side=reenactor.size)[0]
+    return retarget(head.landmarks[0], motion.cropped(reenactor.size, within=head.usual), side=reenactor.size)[0]
 
 
 def test_weights_of_something_else_are_refused(reenactor):

@@ -21,7 +21,7 @@ def motion(reenactor, driver_frames):
 def opened(reenactor, mona, motion):
     """Mona Lisa's painter, her face with the widest of the driver's mouths, and that mouth."""
     head = reenactor.embed([mona])
-    faces = retarget(head.landmarks[0], motion.cropped(reenactor.size, lift=head.lift), side=reenactor.size)
+    faces = retarget(head.landmarks[0], motion.cropped(reenactor.size, within=head.usual), side=reenactor.size)
     widest = int(np.argmax([Face.of(face).mouth_opening() for face in faces]))
     painter = Painter(head, reenactor.networks.generator, reenactor.size, reenactor.device)
     return painter, faces[widest], motion.mouths[widest]

@@ -226,10 +226,10 @@ def test_an_absent_device_is_named():
         Reenactor.from_pretrained(device="cuda")
 
 
-def test_absolute_motion_knows_that_a_crop_was_raised(reenactor, mona):
-    head = reenactor.embed([mona])
-    assert 1 < head.lift < 0.12 * reenactor.size
+def test_absolute_motion_knows_that_a_crop_was_raised_and_widened(reenactor, mona):
+    head, size = reenactor.embed([mona]), reenactor.size
+    assert 1 < head.usual.top < 0.25 * size and 0.75 * size < head.usual.side < 0.99 * size
     motion = reenactor.track([mona], smooth=0)
     (frame,) = reenactor.animate(head, motion, "absolute")
     assert np.abs(frame.astype(int) - mona).mean() < 1
-    assert reenactor.embed([mona, mona]).lift == 0
+    assert reenactor.embed([mona, mona]).usual == Crop(0, 0, size, size)

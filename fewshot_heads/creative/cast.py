@@ -56,7 +56,7 @@ class Acting:
         reference = None if self.reference == "auto" else int(self.reference)
         if reference is not None and not 0 <= reference < len(driver):
             raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}")
-        moves = driver.cropped(size, lift=head.lift)
+        moves = driver.cropped(size, within=head.usual)
         return retarget(head.landmarks[0], moves, self.motion, self.pose, self.expression, reference, size)
 
     def mouths(self, driver: Motion | None) -> list[Mouth] | None:

@@ -223,3 +223,7 @@ class Crop:
     def to_crop(self, landmarks: Landmarks) -> Landmarks:
         """Landmarks of the picture, in pixels of the crop (pixel edges at integers, as detectors have them)."""
         return landmarks.moved(np.array([self.left, self.top], np.float32), self.scale)
+
+    def from_crop(self, landmarks: Landmarks) -> Landmarks:
+        """Landmarks in pixels of the crop, in those of the picture."""
+        return landmarks.moved(np.array([-self.left, -self.top], np.float32) * self.scale, 1 / self.scale)

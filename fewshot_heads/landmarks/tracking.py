@@ -41,16 +41,17 @@ class Motion:
     def __len__(self) -> int:
         return len(self.landmarks)
 
-    def cropped(self, size: int, full: bool = False, lift: float = 0.0) -> list[Landmarks]:
-        """Landmarks in pixels of a size x size crop: one box for each shot, raised by `lift` of its pixels, or the full
-        picture."""
+    def cropped(self, size: int, full: bool = False, within: Crop | None = None) -> list[Landmarks]:
+        """Landmarks in pixels of a size x size crop: one box for each shot, or the full picture.
+
+        within: where in a larger crop such a box lies (`Head.usual`); landmarks are in pixels of that then.
+        """
         result: list[Landmarks] = []
         for first, end in self.shots:
             faces = self.landmarks[first:end]
             crop = Crop.full(*self.frame_size, size) if full else Crop.around(faces, size)
-            shift = np.array([0.0, 0.0 if full else -lift], np.float32)
-            result += [crop.to_crop(face).moved(shift) for face in faces]
-        return result
+            result += [crop.to_crop(face) for face in faces]
+        return [within.from_crop(face) for face in result] if within else result
 
     def describe_lost(self) -> str:
         """'12-40, 57': the lost frames, for a message."""
