@@ -37,12 +37,12 @@ class Colours:
     def of(cls, picture: np.ndarray, points: np.ndarray) -> Colours:
         """Of the face with landmarks [70, 2] in a picture uint8 [H, W, 3], in its pixels."""
         hull = cv2.convexHull(points[: OUTER_LIPS.start].astype(np.float32))[:, 0]
-        inside = _within(picture, hull)
-        if not len(inside):
+        part, inside = _around(picture, hull)
+        if not inside.any():
             return cls(np.zeros(3))
-        skin = inside.mean(0)
-        outlines = [points[eye] for eye in (RIGHT_EYE, LEFT_EYE)]
-        eyes = np.concatenate([inside[:0], *(_within(picture, eye) for eye in outlines if _open(eye))])
+        skin = np.array(cv2.mean(part, inside)[:3])
+        around = [_around(picture, points[eye]) for eye in (RIGHT_EYE, LEFT_EYE) if _open(points[eye])]
+        eyes = np.concatenate([part[:0, 0], *(eye[shown > 0] for eye, shown in around)])
         eyes = eyes[eyes.mean(1) > _LIGHT * skin.mean()]
         if len(eyes) < _FEWEST:
             return cls(skin)
@@ -96,11 +96,11 @@ def _open(eye: np.ndarray) -> bool:
     return cv2.contourArea(eye.astype(np.float32)) > _OPEN * float(((eye[0] - eye[3]) ** 2).sum())
 
 
-def _within(picture: np.ndarray, outline: np.ndarray) -> np.ndarray:
-    """Those pixels [N, 3] of a picture that an outline [P, 2] goes around."""
+def _around(picture: np.ndarray, outline: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The part [h, w, 3] of a picture about an outline [P, 2], and uint8 [h, w], 1 within it."""
     (left, top), (right, bottom) = np.clip([outline.min(0), outline.max(0) + 1], 0, picture.shape[1::-1]).astype(int)
     part = picture[top:bottom, left:right]
     inside = np.zeros(part.shape[:2], np.uint8)
     if inside.size:
         cv2.fillPoly(inside, [(outline - [left, top]).round().astype(np.int32)], 1)
-    return part[inside > 0]
+    return part, inside
