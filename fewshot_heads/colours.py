@@ -60,8 +60,8 @@ class Colours:
         """Gains [3] of the channels, 1 in the mean (von Kries), that give what is seen in white light the cast of the
         picture; ones where it has no colours.
 
-        Of what sets the skin apart from that of other people, it is as much as no skin would have, or as the white of
-        the eyes has too: teeth are white in a dark face, and golden under a golden varnish.
+        Of what sets the skin apart from that of other people, it is as much as no skin would have, or, if that is
+        golden, as the white of the eyes has too: teeth are white in a dark face, and golden under a golden varnish.
         """
         if not self._in_colour:
             return np.ones(3)
@@ -70,7 +70,7 @@ class Colours:
         level = np.log(self.skin + 1).mean() - _LEVEL
         unusual = np.linalg.norm(_DEVIATIONS @ (away - _DARKER * level))
         share = (unusual - _USUAL) / (_UNUSUAL - _USUAL)
-        if self.white is not None:
+        if self.white is not None and away[0] > away[2]:  # blue is the iris's as often as the light's
             share = max(share, (_logs(self.white) - _WHITE) @ away / max(away @ away, 1e-9))
         gains = np.exp(np.clip(share, 0, 1) * away)
         return np.clip(gains / gains.mean(), 0.5, 2.0)

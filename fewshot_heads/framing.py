@@ -44,38 +44,33 @@ def roomy(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
 
 
 def _widened(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
-    widest = _resized(crop, _WIDEST * crop.side)
+    middle = np.array([crop.left, crop.top]) + crop.side / 2
+    widest = replace(crop, left=middle[0] - _WIDEST / 2 * crop.side, top=middle[1] - _WIDEST / 2 * crop.side,
+                     side=_WIDEST * crop.side)  # fmt: skip
     hair = _above_mouth(person(widest.cut(image)), widest.to_crop(face))
     if not hair.any():
         return crop
-    (x, y), width = _middle(crop), image.shape[1]
-    columns, rows = np.flatnonzero(hair.any(0)) / widest.scale, np.flatnonzero(hair.any(1)) / widest.scale
-    left = max(widest.left + columns[0] - _SWAY * crop.side, 0.0)
-    right = min(widest.left + columns[-1] + _SWAY * crop.side, float(width))
-    top = max(widest.top + rows[0] - _ROOM * crop.side, 0.0)
-    needed = max(2 * (x - left), 2 * (right - x), (y - top) / (0.5 + _RAISE))
-    wider = _resized(crop, float(np.clip(needed, crop.side, widest.side)))
-    return replace(wider, top=max(wider.top, min(crop.top, 0.0)))
+    # Neither hair nor crop is looked for where the picture ends, but for what the usual crop has there.
+    low = np.minimum([crop.left, crop.top], 0.0)
+    high = np.maximum([crop.left + crop.side, crop.top + crop.side], image.shape[1::-1])
+    columns, rows = (np.flatnonzero(hair.any(axis)) / widest.scale for axis in (0, 1))
+    left = max(widest.left + columns[0] - _SWAY * crop.side, low[0])
+    right = min(widest.left + columns[-1] + _SWAY * crop.side, high[0])
+    top = max(widest.top + rows[0] - _ROOM * crop.side, low[1])
+    needed = max(2 * (middle[0] - left), 2 * (right - middle[0]), (middle[1] - top) / (0.5 + _RAISE), crop.side)
+    side = float(round(min(needed, widest.side, *(high - low))))
+    corner = np.clip(np.round(middle - side / 2), low, high - side)
+    return replace(crop, left=float(corner[0]), top=float(corner[1]), side=side)
 
 
 def _above_mouth(matte: np.ndarray, face: Landmarks) -> np.ndarray:
     """bool [S, S]: a face's person in a matte [S, S], above the mouth. What is below are shoulders, which stay."""
-    mouth, nose = face.points[OUTER_LIPS, 1].mean(), face.points[27]
-    (x, y), seen = nose.astype(int).clip(0, len(matte) - 1), matte > 0.5
-    seen[max(int(mouth), y + 1) :] = False
+    mouth, nose = face.points[OUTER_LIPS].mean(0), face.points[27]
+    y, x = np.indices(matte.shape)
+    seen = (matte > 0.5) & ((x - mouth[0]) * (nose - mouth)[0] + (y - mouth[1]) * (nose - mouth)[1] > 0)
     _, people = cv2.connectedComponents(seen.astype(np.uint8))
-    return seen & (people == people[y, x])
-
-
-def _middle(crop: Crop) -> tuple[float, float]:
-    return crop.left + crop.side / 2, crop.top + crop.side / 2
-
-
-def _resized(crop: Crop, side: float) -> Crop:
-    """The crop about the same middle, on whole pixels."""
-    side = float(round(side))
-    left, top = (float(round(each - side / 2)) for each in _middle(crop))
-    return replace(crop, left=left, top=top, side=side)
+    column, row = nose.astype(int).clip(0, len(matte) - 1)
+    return seen & (people == people[row, column])
 
 
 def _raised(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:

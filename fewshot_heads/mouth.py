@@ -54,8 +54,8 @@ class Mouth:
         box = np.stack([lips.min(0), lips.max(0)])
         sides, within = np.ptp(box, axis=0), np.ptp(np.clip(box, 0, picture.shape[1::-1]), axis=0)
         shown = round(float(within.prod() / max(sides.prod(), 1e-9)), 3)  # 1 where nothing is cut off
-        colours = Colours.of(picture, face.points)
-        return cls(jpeg.tobytes(), crop, crop.to_crop(face).points[MOUTH.about], shown, colours)
+        skin = Colours.of(picture, face.points).skin  # without the white of its eyes, which blink: teeth would flicker
+        return cls(jpeg.tobytes(), crop, crop.to_crop(face).points[MOUTH.about], shown, Colours(skin))
 
     def held_by(self, face: Landmarks) -> Mouth:
         """The same pixels, with lips where another reading of that face has them."""

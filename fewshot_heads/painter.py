@@ -77,7 +77,7 @@ class Painter:
         images = to_uint8(_resized(pictures, size))
         people = np.stack([person(image) for image in images])
         self.backdrop = Backdrop(images, held, people, device)
-        colours = Colours.of(head.textures[0], head.landmarks[0].points * (head.textures.shape[1] / size))
+        colours = Colours.of(head.picture, head.crop.from_crop(head.landmarks[0]).points)
         self.palette, self.brightness = colours.palette, colours.brightness
         whole, self.span, self.other_side = pictures, 1.0, None
         if len(pictures) == 1 and generator.textured:  # of several, a head keeps only the first with its surroundings

@@ -16,7 +16,7 @@ from torch import Tensor
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import SURFACE_MIRROR, Pose, carrying_points, facing, fit_pose, mirrored
 from fewshot_heads.models.generator import Texture
-from fewshot_heads.models.texture import FLOW_SIZE, carrying_flow, resize, resize_flow, sample
+from fewshot_heads.models.texture import FLOW_SIZE, carrying_flow, resize, resize_flow, sample, stretch
 
 _HIDDEN = (0.0, 0.2)  # cosines to the viewer between which a point of the surface comes to be seen,
 _SHOWN = (0.1, 0.4)  # and to be seen well
@@ -26,6 +26,7 @@ _SOFT = 0.03  # head units: the edge of a face
 _AROUND = 0.1  # head units that a point of the surface speaks for
 _BESIDE, _GROWS = 0.25, 0.6  # head units beside a face that hair and ears take; and more when half of it is shown
 _LIGHT = 0.15  # head units over which the light of one side passes into that of the other
+_TORN = (0.75, 1.75)  # doublings of area by which a place is torn more than its mirror image would be, until it is that
 _BOLD = 1.8  # half a need is met nearly whole, or two cheeks would show through each other
 
 
@@ -59,7 +60,12 @@ class OtherSide:
         if face.surface is None or not wanted.any():
             return frame
         side = frame.shape[-1]
-        share, cheek, both = self._where(face, face.surface[:, :2], wanted, pose)
+        picture, driver = texture.images[:1, 0], torch.from_numpy(carrying_points(face))[None]
+        flow = carrying_flow(self.points[None], driver, self.size).to(frame)
+        own = resize_flow(texture.flows[index : index + 1, 0], FLOW_SIZE)
+        bent = F.avg_pool2d(stretch(own).abs() - stretch(flow).abs(), 5, 1, 2, count_include_pad=False)
+        torn = _ramp(bent[0, 0].cpu().numpy(), *_TORN) * min(2 * wanted.max(), 1)
+        share, cheek, both = self._where(face, face.surface[:, :2], wanted, pose, torn)
         if not share.any():
             return frame
         scale = side / self.size
@@ -72,8 +78,6 @@ class OtherSide:
             whole = maps if isinstance(maps, Tensor) else torch.from_numpy(maps)[None, None].to(frame)
             return resize(whole, side)[..., rows, columns]
 
-        picture, driver = texture.images[:1, 0], torch.from_numpy(carrying_points(face))[None]
-        flow = carrying_flow(self.points[None], driver, self.size).to(frame)
         before, after = (
             F.interpolate(each, (pixels, pixels), mode="area")
             for each, pixels in ((frame, FLOW_SIZE), (picture, round(FLOW_SIZE * texture.span)))
@@ -95,16 +99,17 @@ class OtherSide:
         return flow * flow.new_tensor([-1, 1]) / texture.span
 
     def _where(
-        self, face: Landmarks, surface: np.ndarray, wanted: np.ndarray, pose: Pose
+        self, face: Landmarks, surface: np.ndarray, wanted: np.ndarray, pose: Pose, torn: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Maps, 0 to 1: [S, S], where the mirror image shows, and the face; [s, s], what else both sides show of that.
 
-        surface [151, 2], wanted [151]: how much of each of its points.
+        surface [151, 2], wanted [151]: how much of each of its points; torn [s, s]: where the picture is torn.
         """
         head, front = pose.scale, _ramp(facing(face, pose), -_EDGE_ON, _EDGE_ON)
         near = _nearness(surface, self.size, _AROUND * head) * front
         total = near.sum(-1) + 1e-12
         needed, both = ((near * each).sum(-1).astype(np.float32) / total for each in (wanted, self.both))
+        needed = np.maximum(needed, torn).astype(np.float32)
         hull = cv2.convexHull(np.vstack([surface[front > 0], face.points[:27]]).astype(np.float32)) - 0.5
         mask = np.zeros((self.size, self.size), np.uint8)
         cv2.fillConvexPoly(mask, (16 * hull).round().astype(np.int32), 255, cv2.LINE_AA, 4)

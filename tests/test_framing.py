@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fewshot_heads.framing import framed_alike, roomy
+from fewshot_heads.framing import _above_mouth, framed_alike, roomy
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import MEAN_HEAD, Crop
 from fewshot_heads.matte import person
@@ -73,7 +73,7 @@ def test_a_crop_is_wide_enough_for_a_hat_as_far_as_the_picture_goes(reenactor, m
     cv2.rectangle(hat, (int(x) - reach, int(y) - 45), (int(x) + reach, int(y) - 20), (60, 40, 30), -1)
     wide, usual = roomy(hat, face, crop), roomy(mona, face, crop)
     assert 1.1 * usual.side < wide.side <= 1.4 * crop.side
-    assert abs((wide.left + wide.side / 2) - (crop.left + crop.side / 2)) <= 1, "the face stays in the middle"
+    assert wide.left >= 0 and wide.left + wide.side <= mona.shape[1]
     edge = int(crop.left)
     narrow = hat[:, edge : edge + int(crop.side)]  # the picture ends where the crop does: there is nothing to be had
     moved = replace(crop, left=crop.left - edge)
@@ -85,3 +85,22 @@ def test_where_nobody_is_found_the_crop_stays(reenactor, mona, monkeypatch):
     monkeypatch.setattr("fewshot_heads.framing.person", lambda picture: np.zeros(picture.shape[:2], np.float32))
     crop = Crop.around([face], 256)
     assert roomy(mona, face, crop) == crop
+
+
+def test_a_wider_crop_holds_no_more_mirror_image_than_the_usual_one(reenactor, mona):
+    face = reenactor.detectors[0].detect(mona)[0]
+    low = int(face.points[8, 1]) + 12
+    cut, crop = mona[:low], Crop.around([face], 256)  # the picture ends below the chin
+    beyond = crop.top + crop.side - low
+    wide = roomy(cut, face, crop)
+    assert beyond > 20 and wide.top + wide.side - low <= beyond + 1
+    assert wide.left >= min(crop.left, 0) and wide.left + wide.side <= max(crop.left + crop.side, mona.shape[1])
+
+
+def test_what_is_above_a_mouth_turns_with_the_head():
+    upright = np.array(MEAN_HEAD, float) * 50 + [128, 128, 0]
+    sideways = upright.copy()
+    sideways[:, 0], sideways[:, 1] = 256 - upright[:, 1], upright[:, 0]
+    above, beside = (_above_mouth(np.ones((256, 256)), Landmarks.from_array(each)) for each in (upright, sideways))
+    assert 0.3 < above.mean() < 0.7 and above[:40].all() and not above[-40:].any()
+    assert (np.rot90(above, -1) == beside).mean() > 0.98

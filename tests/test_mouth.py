@@ -114,6 +114,11 @@ def test_the_cast_of_the_drivers_light_is_taken_out(motion, driver_frames, opene
     assert abs(shares[1] / shares[0] - 1) < 0.25  # 0.43 with the cast left in
 
 
+def test_the_drivers_colours_do_not_change_when_it_blinks(motion):
+    casts = np.array([mouth.colours.cast for mouth in motion.mouths])
+    assert np.abs(np.diff(casts, axis=0)).max() < 0.03
+
+
 def test_a_large_mouth_is_kept_small_and_quickly(driver_frames, motion):
     large = cv2.resize(driver_frames[-1], None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
     small, kept = (

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from fewshot_heads.landmarks.geometry import Crop, facing, fit_pose, turned_in_space
+from fewshot_heads.landmarks.geometry import Crop, carrying_points, facing, fit_pose, turned_in_space
 from fewshot_heads.models.generator import Texture
+from fewshot_heads.models.texture import FLOW_SIZE, carrying_flow, identity_grid
 from fewshot_heads.painter import Painter
 from fewshot_heads.symmetry import OtherSide
 
@@ -31,7 +32,7 @@ def turned(face, degrees):
 def texture(image, still=0.0):
     """A picture [3, S, S] all of which is person, before a still layer of one level."""
     one = torch.ones(1, 1, 1, SIZE, SIZE)
-    flow = torch.zeros(1, 1, SIZE, SIZE, 2)
+    flow = identity_grid(FLOW_SIZE, one)[None]
     empty = torch.zeros(1, 1, SIZE, SIZE)
     return Texture(image[None, None], one, flow, one[:, :, 0, 0, 0], empty.expand(1, 3, -1, -1) + still, *[empty] * 3)
 
@@ -62,6 +63,17 @@ def test_what_a_turn_reveals_is_the_mirror_image_and_the_rest_is_as_it_was(front
     assert made[cheek][:, far].max() > 0.5
     assert made[cheek][:, near].max() < 0.05
     assert made[: int(frontal.points[19, 1] - fit_pose(frontal).scale)].max() < 0.05  # hats stay
+
+
+def test_where_the_picture_is_torn_more_than_its_mirror_image_that_takes_its_place(frontal):
+    picture = turned(frontal, 35)
+    other, kept = OtherSide.of(picture, SIZE), texture(torch.ones(3, SIZE, SIZE))
+    source, driver = (torch.from_numpy(carrying_points(face))[None] for face in (picture, frontal))
+    torn = kept._replace(flows=carrying_flow(source, driver, SIZE).float()[None])
+    frame = torch.zeros(1, 3, SIZE, SIZE)
+    some, more = (other.over(frame, each, [frontal]).mean() for each in (kept, torn))
+    assert more > 1.1 * some > 0
+    torch.testing.assert_close(other.over(frame, torn, [picture]), frame)  # nothing is wanted of it there
 
 
 def hides_right(face, degrees) -> bool:
@@ -110,6 +122,7 @@ def test_frames_are_each_their_own_and_of_any_size(frontal):
     wide = torch.nn.functional.interpolate(wide, (768, 768), mode="nearest")[None]
     still = torch.zeros(2, 3, 512, 512)
     many = picture._replace(images=wide, still=still, opened=still[:, :1], unseen=still[:, :1], span=1.5)
+    many = many._replace(flows=picture.flows.expand(2, -1, -1, -1, -1))
     first, second = other.over(torch.zeros(2, 3, 512, 512), many, faces)
     alone = other.over(torch.zeros(1, 3, 512, 512), many, [frontal])[0]
     assert first.abs().max() == 0 and second.abs().max() > 0.5
