@@ -33,7 +33,7 @@ def test_the_background_stays_where_a_head_goes(reenactor, mona):
     """Beside the head, before and after, every pixel is the picture's: none has gone along with the hair."""
     head = reenactor.embed([mona])
     painter = Painter(head, reenactor.networks.generator, reenactor.size, reenactor.device)
-    picture, seat = head.textures[0], head.landmarks[0]
+    picture, seat = head.crop.cut(mona), head.landmarks[0]
     moved = [seat.moved(np.float32([way * reenactor.size, 0])) for way in (-0.08, 0.08)]
     shift = round(0.08 * reenactor.size)
     matte = cv2.dilate(person(picture), np.ones((9, 9)))
