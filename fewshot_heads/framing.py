@@ -45,12 +45,11 @@ def roomy(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
 
 def _widened(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
     middle = np.array([crop.left, crop.top]) + crop.side / 2
-    widest = replace(crop, left=middle[0] - _WIDEST / 2 * crop.side, top=middle[1] - _WIDEST / 2 * crop.side,
-                     side=_WIDEST * crop.side)  # fmt: skip
+    widest = crop.grown(_WIDEST)
     hair = _above_mouth(person(widest.cut(image)), widest.to_crop(face))
     if not hair.any():
         return crop
-    # Neither hair nor crop is looked for where the picture ends, but for what the usual crop has there.
+    # As far as the picture goes, or the usual crop where that goes beyond it.
     low = np.minimum([crop.left, crop.top], 0.0)
     high = np.maximum([crop.left + crop.side, crop.top + crop.side], image.shape[1::-1])
     columns, rows = (np.flatnonzero(hair.any(axis)) / widest.scale for axis in (0, 1))

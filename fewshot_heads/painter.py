@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from fewshot_heads.head import Head
 from fewshot_heads.images import to_tensor, to_uint8
 from fewshot_heads.inside import EYES, MOUTH
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.geometry import Crop, carrying_points, control_points
+from fewshot_heads.landmarks.geometry import carrying_points, control_points
 from fewshot_heads.landmarks.poses import pose_distance
 from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman, opened
 from fewshot_heads.lids import lowered, open_eyed, openings
@@ -210,9 +211,7 @@ def _picked(pictures: Tensor, place: Tensor) -> Tensor:
 
 def surroundings(head: Head) -> np.ndarray:
     """The first picture around its crop, uint8 [W, W, 3] at the texture's resolution; mirrored beyond its edges."""
-    crop, resolution = head.crop, head.textures.shape[1]
-    margin = (_SPAN - 1) / 2 * crop.side
-    return Crop(crop.left - margin, crop.top - margin, crop.side * _SPAN, round(resolution * _SPAN)).cut(head.picture)
+    return replace(head.crop.grown(_SPAN), size=round(head.textures.shape[1] * _SPAN)).cut(head.picture)
 
 
 def _with_middle(wide: np.ndarray, middle: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ Frames of reference: *picture* (pixels), *crop* (pixels of the square the networ
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -193,6 +193,11 @@ class Crop:
         """The picture itself as the crop: its largest centred square."""
         side = min(height, width)
         return cls((width - side) // 2, (height - side) // 2, side, size)
+
+    def grown(self, factor: float) -> Crop:
+        """About the same middle, factor times as large, seen at as many pixels."""
+        margin = (factor - 1) / 2 * self.side
+        return replace(self, left=self.left - margin, top=self.top - margin, side=factor * self.side)
 
     @property
     def scale(self) -> float:
