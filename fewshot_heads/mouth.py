@@ -6,6 +6,7 @@ As in Averbuch-Elor et al., Bringing Portraits to Life, SIGGRAPH Asia 2017. Wher
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -54,8 +55,8 @@ class Mouth:
         box = np.stack([lips.min(0), lips.max(0)])
         sides, within = np.ptp(box, axis=0), np.ptp(np.clip(box, 0, picture.shape[1::-1]), axis=0)
         shown = round(float(within.prod() / max(sides.prod(), 1e-9)), 3)  # 1 where nothing is cut off
-        skin = Colours.of(picture, face.points).skin  # without the white of its eyes, which blink: teeth would flicker
-        return cls(jpeg.tobytes(), crop, crop.to_crop(face).points[MOUTH.about], shown, Colours(skin))
+        colours = Colours.of(picture, face.points)
+        return cls(jpeg.tobytes(), crop, crop.to_crop(face).points[MOUTH.about], shown, colours)
 
     def held_by(self, face: Landmarks) -> Mouth:
         """The same pixels, with lips where another reading of that face has them."""
@@ -90,3 +91,10 @@ class Mouth:
         goal = normalise(torch.from_numpy(lips)[None], size)
         flow = tps_flow(source, goal, _GRID, stiffness=torch.full((1, len(lips)), _STIFFNESS))
         return to_uint8(sample(to_tensor(square)[None], resize_flow(flow, size)))[0]
+
+
+def in_one_light(mouths: Sequence[Mouth]) -> list[Mouth]:
+    """The mouths of a shot, with the median white of its eyes: by each frame's own, teeth would flicker in blinks."""
+    whites = [mouth.colours.white for mouth in mouths if mouth.colours.white is not None]
+    white = np.median(whites, axis=0) if whites else None
+    return [replace(mouth, colours=replace(mouth.colours, white=white)) for mouth in mouths]

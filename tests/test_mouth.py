@@ -1,14 +1,17 @@
 """The inside of a mouth that opens is the driver's."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from fewshot_heads import BadInput
+from fewshot_heads.colours import Colours
 from fewshot_heads.landmarks import INNER_LIPS
 from fewshot_heads.landmarks.retarget import Face, retarget
 from fewshot_heads.landmarks.tracking import Motion, track
-from fewshot_heads.mouth import Mouth
+from fewshot_heads.mouth import Mouth, in_one_light
 from fewshot_heads.painter import Painter
 
 
@@ -118,6 +121,23 @@ def test_the_cast_of_the_drivers_light_is_taken_out(motion, driver_frames, opene
 def test_the_drivers_colours_do_not_change_when_it_blinks(motion):
     casts = np.array([mouth.colours.cast for mouth in motion.mouths])
     assert np.abs(np.diff(casts, axis=0)).max() < 0.03
+
+    skin, golden = np.array([170.0, 105, 70]), np.array([115.0, 75, 60])
+    blinking = [replace(motion.mouths[0], colours=Colours(skin, white)) for white in (golden, None, golden + 2)]
+    before, after = (
+        np.array([mouth.colours.cast for mouth in mouths]) for mouths in (blinking, in_one_light(blinking))
+    )
+    assert np.ptp(before[:, 2]) > 0.05 and np.ptp(after, axis=0).max() < 1e-9
+    np.testing.assert_allclose(after[0], before[[0, 2]].mean(0), atol=0.01)
+    (never,) = in_one_light(blinking[1:2])
+    assert never.colours.white is None
+
+
+def test_a_driver_is_in_the_light_of_its_shot(motion, reenactor, driver_frames):
+    (white,) = {tuple(mouth.colours.white) for mouth in motion.mouths}
+    golden = [(frame * np.array([1.0, 0.8, 0.5])).astype(np.uint8) for frame in driver_frames[:6]]
+    (warm,) = {tuple(mouth.colours.white) for mouth in reenactor.track(golden).mouths}
+    assert warm[2] / warm[0] < 0.6 * white[2] / white[0]
 
 
 def test_a_large_mouth_is_kept_small_and_quickly(driver_frames, motion):

@@ -14,7 +14,7 @@ import numpy as np
 from fewshot_heads.errors import NoFaceFound
 from fewshot_heads.landmarks import Detector, Landmarks
 from fewshot_heads.landmarks.geometry import Crop
-from fewshot_heads.mouth import Mouth
+from fewshot_heads.mouth import Mouth, in_one_light
 
 T = TypeVar("T")
 _WINDOW = 1.9  # side of the window a face is looked for in, over the face's size
@@ -112,7 +112,8 @@ def track(
     if not mouths:
         return Motion(landmarks, lost, shots, size, name)
     inside = [mouth.held_by(face) for mouth, face in zip(_hold(kept), landmarks, strict=True)]
-    return Motion(landmarks, lost, shots, size, name, inside)
+    lit = [mouth for first, end in shots for mouth in in_one_light(inside[first:end])]
+    return Motion(landmarks, lost, shots, size, name, lit)
 
 
 def _groups(frames: Iterable[np.ndarray], count: int) -> Iterator[list[np.ndarray]]:
