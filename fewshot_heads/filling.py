@@ -11,7 +11,8 @@ from torch import Tensor
 from fewshot_heads.models.texture import resize, resize_flow, sample
 
 _MARGIN = 0.03  # of the crop: background beside a head that is narrower than this says less of what is behind it
-_RISE = 0.06  # of the picture: so far above the chin a neck that is guessed begins
+_NECK = 0.06  # of the picture: so far below the chin a neck that is guessed is whole; it begins at the chin
+_SLOWLY = 0.3  # rows a guess from below goes down for each it goes up: a neck is short, and then comes a collar
 _DEEP = 0.06  # of the picture: so far inside of what is guessed no row stands alone
 _CLOTHES = 0.02  # what a person counts beside background, where a guess is made
 _LEAST = 1e-6  # a weight that counts where there is no other
@@ -23,8 +24,9 @@ def filled(
     """A picture [3, R, R] where known [S, S] is 1; where it is 0, a guess from what lies on either side and below.
 
     Above the chin (a row of S) background goes on if there is any, from either side, mirrored and, if there is too
-    little of it, stretched; below it neck and clothes do, the nearest most. Deep inside a hole rows run into each
-    other, or they would be streaks. person [1, R, R], 0 to 1; own: rows and columns of S that may go on.
+    little of it, stretched; below it neck and clothes do, the nearest most, but not upward beside a neck. Deep inside a
+    hole rows run into each other, or they would be streaks. person [1, R, R], 0 to 1; own: rows and columns of S that
+    may go on.
     """
     size, x = len(known), np.arange(len(known))
     y = x[:, None]
@@ -37,8 +39,8 @@ def filled(
     # From the left, the right and below: pixels from the rim, pixels beyond it, and how many are asked for.
     away = _stacked(x - first, last - x, floor - y).clip(0)
     room = _stacked(first - left, right - 1 - last, bottom - 1 - floor)
-    asked = _stacked(last - first + 1, last - first + 1, np.maximum(floor + 1 - chin + _RISE * size, 1))
-    steps = 1 + away * np.minimum(room / asked, 1)
+    asked = _stacked(last - first + 1, last - first + 1, np.maximum(floor + 1 - chin, 1))
+    steps = 1 + away * np.minimum(room / asked, 1) * np.array([1, 1, _SLOWLY])[:, None, None]
     found = _looked_up(
         torch.cat([picture, person]), _stacked(first - steps[0], last + steps[1], x), _stacked(y, y, floor + steps[2])
     )
@@ -49,11 +51,19 @@ def filled(
     near = _sized(enough / (away + 1) ** 2, picture)
     background = _mean(colours[:2], _sized(fade, picture) * (1 - persons[:2] + _CLOTHES))
     body = _mean(colours, near * persons + _LEAST**2)
-    below = _sized(((y - chin) / (_RISE * size) + 1).clip(0, 1)[None] * enough[2:] * hole, picture)[0]
+    rises = ((y - chin) / (_NECK * size)).clip(0, 1) * _standing(person, size, bottom) * hole
+    below = _sized(rises[None] * enough[2:], picture)[0]
     guess = background.lerp(body, below * persons[2])
     seen = np.where(hole, known.cpu().numpy(), 1)
     result = guess + _sized(seen[None], picture)[0] * (picture - guess)
     return result.lerp(_run(result), _sized(_depth(hole)[None], picture)[0])
+
+
+def _standing(person: Tensor, size: int, bottom: int) -> np.ndarray:
+    """[S, S], 0 to 1: where a person [1, R, R] is, and at all places under it: neck, and no shoulder beside it."""
+    matte = resize(person[None], size)[0, 0].cpu().numpy().copy()
+    matte[bottom:] = 1
+    return np.minimum.accumulate(matte[::-1])[::-1]
 
 
 def _stacked(*maps: np.ndarray) -> np.ndarray:

@@ -187,13 +187,19 @@ def test_a_head_covers_its_hull_and_far_from_its_place_its_hair():
     assert (far >= head).all() and ((head < 0.01) & (far > 0.9)).sum() > 300
 
 
-def test_below_the_chin_a_neck_goes_on():
+def test_below_the_chin_a_neck_goes_on_and_no_shoulders():
     picture, known, person = torch.zeros(3, SIZE, SIZE), torch.ones(SIZE, SIZE), torch.zeros(1, SIZE, SIZE)
-    picture[0, 80:, 40:90] = person[0, 80:, 40:90] = 1
-    known[20:80, 50:80] = 0
+    for rows, columns in (
+        (slice(20, 60), slice(45, 85)),
+        (slice(60, 80), slice(55, 75)),
+        (slice(80, SIZE), slice(35, 95)),
+    ):
+        picture[0, rows, columns] = person[0, rows, columns] = 1  # head, neck, shoulders
+    known[18:84, 43:87] = 0
     made = filled(picture, known, person, chin=60)[0]
-    assert made[64:80, 55:75].min() > 0.9 and made[20:50].max() < 0.01
-    assert filled(picture, known, person * 0, chin=60)[0, :72].max() < 0.05  # a wall is no neck
+    neck, beside, above = made[70:84, 58:72], made[64:76, 44:52], made[20:58]
+    assert neck.min() > 0.9 and beside.max() < 0.1 and above.max() < 0.01
+    assert filled(picture, known, person * 0, chin=60)[0, :74].max() < 0.05  # a wall is no neck
 
 
 def test_deep_inside_a_guess_no_row_stands_alone():
