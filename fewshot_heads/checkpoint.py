@@ -121,11 +121,12 @@ def load_inpainters(names_or_paths: Sequence[str | Path] = ("mouth", "eyes")) ->
     """
     inpainters = {}
     for checkpoint in map(load_checkpoint, names_or_paths):
-        if not isinstance(checkpoint.networks, Inpainter):
+        part = checkpoint.about["spec"].get("part")
+        if not isinstance(checkpoint.networks, Inpainter) or part is None:
             raise WeightsMismatch(
                 f"{checkpoint.path}: paints no part that opens; take weights trained with experiment=mouth or eyes"
             )
-        inpainters[checkpoint.about["spec"]["part"]] = checkpoint.networks
+        inpainters[part] = checkpoint.networks
     return inpainters
 
 

@@ -243,9 +243,13 @@ def reenactor_faces(reenactor, head, motion):
     return retarget(head.landmarks[0], motion.cropped(reenactor.size, within=head.usual), side=reenactor.size)[0]
 
 
-def test_weights_of_something_else_are_refused(reenactor):
+def test_weights_of_something_else_are_refused(reenactor, tmp_path):
     with pytest.raises(WeightsMismatch, match="paints no part that opens"):
         load_inpainters(["realtime"])
+    mouth = load_checkpoint("mouth")
+    partless = {"spec": {key: value for key, value in mouth.about["spec"].items() if key != "part"}}
+    with pytest.raises(WeightsMismatch, match="paints no part that opens"):
+        load_inpainters([save_checkpoint(mouth.networks, tmp_path, "mouth", partless)])
     with pytest.raises(WeightsMismatch, match="paints a part of a face only"):
         Reenactor(load_checkpoint("mouth"), "cpu", reenactor.detectors)
     with pytest.raises(BadInput, match="no weights named 'moth'"):
