@@ -59,18 +59,16 @@ class OtherSide:
         wanted = _ramp(self.hidden * _ramp(facing(face, pose), *_SHOWN), _LEAST, 1)
         if face.surface is None or not wanted.any():
             return frame
-        side = frame.shape[-1]
-        picture, driver = texture.images[:1, 0], torch.from_numpy(carrying_points(face))[None]
+        driver = torch.from_numpy(carrying_points(face))[None]
         flow = carrying_flow(self.points[None], driver, self.size).to(frame)
         own = resize_flow(texture.flows[index : index + 1, 0], FLOW_SIZE)
-        bent = F.avg_pool2d(stretch(own).abs() - stretch(flow).abs(), 5, 1, 2, count_include_pad=False)
-        torn = _ramp(bent[0, 0].cpu().numpy(), *_TORN) * min(2 * wanted.max(), 1)
-        share, cheek, both = self._where(face, face.surface[:, :2], wanted, pose, torn)
+        torn = _torn(own, flow) * min(2 * wanted.max(), 1)
+        share, cheek, both = self._where(face, face.surface[:, :2], pose, wanted, torn)
         if not share.any():
             return frame
-        scale = side / self.size
+        side = frame.shape[-1]
         rows, columns = (
-            slice(int(found[0] * scale), int((found[-1] + 1) * scale))
+            slice(int(found[0] * side / self.size), int((found[-1] + 1) * side / self.size))
             for found in (np.flatnonzero(share.max(axis)) for axis in (1, 0))
         )
 
@@ -78,13 +76,10 @@ class OtherSide:
             whole = maps if isinstance(maps, Tensor) else torch.from_numpy(maps)[None, None].to(frame)
             return resize(whole, side)[..., rows, columns]
 
-        before, after = (
-            F.interpolate(each, (pixels, pixels), mode="area")
-            for each, pixels in ((frame, FLOW_SIZE), (picture, round(FLOW_SIZE * texture.span)))
-        )
-        light = _light(before - sample(after, self._mirrored(flow, texture)), both, _LIGHT * pose.scale / self.size)
-        there = self._mirrored(resize_flow(flow, side)[:, rows, columns], texture)
-        mirror, person = (sample(picture, there) + here(light)).clamp(-1, 1), sample(texture.mattes[:1, 0], there)
+        light = self._light(frame, texture, flow, both, _LIGHT * pose.scale / self.size)
+        there = _in_the_picture(resize_flow(flow, side)[:, rows, columns], texture)
+        mirror = (sample(texture.images[:1, 0], there) + here(light)).clamp(-1, 1)
+        person = sample(texture.mattes[:1, 0], there)
         # What opens is painted, and a still layer that shows a head is not what is behind it.
         now, inside = slice(index, index + 1), here(cheek)
         still, opened, unseen = (here(each[now]) for each in (texture.still, texture.opened, texture.unseen))
@@ -93,45 +88,65 @@ class OtherSide:
         result[..., rows, columns].lerp_((still + person * (mirror - still)).lerp(mirror, inside), weight)
         return result
 
-    @staticmethod
-    def _mirrored(flow: Tensor, texture: Texture) -> Tensor:
-        """A flow in the mirror image as one in the picture, which then needs no copy."""
-        return flow * flow.new_tensor([-1, 1]) / texture.span
-
     def _where(
-        self, face: Landmarks, surface: np.ndarray, wanted: np.ndarray, pose: Pose, torn: np.ndarray
+        self, face: Landmarks, surface: np.ndarray, pose: Pose, wanted: np.ndarray, torn: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Maps, 0 to 1: [S, S], where the mirror image shows, and the face; [s, s], what else both sides show of that.
 
         surface [151, 2], wanted [151]: how much of each of its points; torn [s, s]: where the picture is torn.
         """
-        head, front = pose.scale, _ramp(facing(face, pose), -_EDGE_ON, _EDGE_ON)
-        near = _nearness(surface, self.size, _AROUND * head) * front
-        total = near.sum(-1) + 1e-12
-        needed, both = ((near * each).sum(-1).astype(np.float32) / total for each in (wanted, self.both))
+        front = _ramp(facing(face, pose), -_EDGE_ON, _EDGE_ON)
+        near = _nearness(surface, self.size, _AROUND * pose.scale) * front
+        needed, both = (
+            ((near * each).sum(-1) / (near.sum(-1) + 1e-12)).astype(np.float32) for each in (wanted, self.both)
+        )
         needed = np.maximum(needed, torn).astype(np.float32)
         hull = cv2.convexHull(np.vstack([surface[front > 0], face.points[:27]]).astype(np.float32)) - 0.5
         mask = np.zeros((self.size, self.size), np.uint8)
         cv2.fillConvexPoly(mask, (16 * hull).round().astype(np.int32), 255, cv2.LINE_AA, 4)
-        cheek = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), _SOFT * head)
-        away = cv2.distanceTransform((mask < 128).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) / head
-        # Hair and ears beside the cheek; above the brows hats begin, below the mouth collars do.
-        down = pose.rotation[:2, 1] / max(float(np.linalg.norm(pose.rotation[:2, 1])), 1e-9)
-        heights = np.arange(self.size)[:, None] * down[1] + np.arange(self.size) * down[0]
-        brow, mouth, chin = (float((face.points[rows] @ down).mean()) for rows in ([19, 24], [48, 54], [8]))
-        turned = min(2 * float(wanted.mean()), 0.8)
-        beside = _BESIDE + _GROWS * turned
-        top = 2 * min(turned, 0.8 * beside)
-        around = _ramp(-away, -beside, -turned * beside) * _ramp(-heights, -chin, -(mouth + chin) / 2)
-        around *= _ramp(heights, brow - 2 * beside * head, brow - top * head)
+        cheek = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), _SOFT * pose.scale)
         need = np.clip(_BOLD * cv2.resize(needed, mask.shape), 0, 1)
+        around = _hair_and_ears(mask, face, pose, turned=min(2 * float(wanted.mean()), 0.8))
         share = (need * np.maximum(cheek, around * need)).astype(np.float32)
         share[share < 1 / 255] = 0
         small = cv2.resize(cheek * (1 - share), both.shape, interpolation=cv2.INTER_AREA)
         return share, cheek, (both * small).astype(np.float32)
 
+    @staticmethod
+    def _light(frame: Tensor, texture: Texture, flow: Tensor, seen: np.ndarray, width: float) -> Tensor:
+        """[1, 3, s, s]: how much lighter a frame is than the mirror image that flow carries there."""
+        before, after = (
+            F.interpolate(each, (pixels, pixels), mode="area")
+            for each, pixels in ((frame, FLOW_SIZE), (texture.images[:1, 0], round(FLOW_SIZE * texture.span)))
+        )
+        return _smooth(before - sample(after, _in_the_picture(flow, texture)), seen, width)
 
-def _light(difference: Tensor, seen: np.ndarray, width: float) -> Tensor:
+
+def _torn(own: Tensor, mirrored: Tensor) -> np.ndarray:
+    """[s, s], 0 to 1: where a flow [1, s, s, 2] of the picture tears it more than that of its mirror image does."""
+    bent = F.avg_pool2d(stretch(own).abs() - stretch(mirrored).abs(), 5, 1, 2, count_include_pad=False)
+    return _ramp(bent[0, 0].cpu().numpy(), *_TORN)
+
+
+def _in_the_picture(flow: Tensor, texture: Texture) -> Tensor:
+    """A flow in the mirror image as one in the picture, which then needs no copy."""
+    return flow * flow.new_tensor([-1, 1]) / texture.span
+
+
+def _hair_and_ears(mask: np.ndarray, face: Landmarks, pose: Pose, turned: float) -> np.ndarray:
+    """[S, S], 0 to 1: what lies beside the face of a mask [S, S], between the brows, where hats begin, and the mouth,
+    where collars do. turned: 0 for a face seen from the front, .8 at most; it reaches farther then."""
+    away = cv2.distanceTransform((mask < 128).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) / pose.scale
+    down = pose.rotation[:2, 1] / max(float(np.linalg.norm(pose.rotation[:2, 1])), 1e-9)
+    heights = np.arange(len(mask))[:, None] * down[1] + np.arange(len(mask)) * down[0]
+    brow, mouth, chin = (float((face.points[rows] @ down).mean()) for rows in ([19, 24], [48, 54], [8]))
+    beside = _BESIDE + _GROWS * turned
+    top = 2 * min(turned, 0.8 * beside)
+    around = _ramp(-away, -beside, -turned * beside) * _ramp(-heights, -chin, -(mouth + chin) / 2)
+    return around * _ramp(heights, brow - 2 * beside * pose.scale, brow - top * pose.scale)
+
+
+def _smooth(difference: Tensor, seen: np.ndarray, width: float) -> Tensor:
     """The smooth part of a difference [1, 3, s, s], known where seen [s, s] is 1, and beside it; width: of s."""
     known = np.dstack([difference[0].permute(1, 2, 0).float().cpu().numpy(), np.ones_like(seen)]) * seen[..., None]
     # Where none is near, what is farther off, and else the mean.
