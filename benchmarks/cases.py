@@ -98,7 +98,7 @@ def find_portraits(root: str | Path) -> list[Footage]:
 
 def fingerprint(footage: Sequence[Footage]) -> str:
     """sha256 over the names and the files of all footage."""
-    files = {each.file: hashlib.sha256(Path(each.file).read_bytes()).hexdigest() for each in footage}
+    files = {file: hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in {each.file for each in footage}}
     return hashlib.sha256("".join(f"{each.name} {files[each.file]}\n" for each in footage).encode()).hexdigest()
 
 

@@ -30,7 +30,7 @@ from fewshot_heads.datasets.workers import spread
 from fewshot_heads.errors import BadInput
 
 _TITLES = {"still": "still source", "warp": "bare warp"}
-# What may change from one call to the next: which cases, not how each is measured.
+# What may change from one call to the next: which cases, not how each is measured. Folders are known by their hashes.
 _FREE = ("protocols", "k_shots", "clips_per_identity", "limit", "workers", "clips", "portraits", "drivers")
 
 
@@ -58,6 +58,8 @@ def quality(out: Path, overrides: Sequence[str]) -> Path:
     if not cases:
         raise BadInput("no case: for paintings name portraits=FOLDER; cross_reenactment needs two people or more")
     _judge(json.dumps(chosen))  # settings that fit nothing are told before anything is written
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"{out}: is a file; choose another folder with -o")
     (out / "cases").mkdir(parents=True, exist_ok=True)
     account = _account(chosen, clips, portraits)
     _same_settings(out, account)

@@ -21,7 +21,7 @@ from fewshot_heads.head import Head
 from fewshot_heads.images import check_target, write_image
 from fewshot_heads.landmarks.geometry import turned_in_space
 from fewshot_heads.landmarks.poses import spread_of_poses
-from fewshot_heads.landmarks.tracking import Motion
+from fewshot_heads.landmarks.tracking import Motion, nearest
 from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.tasks import opened
 from fewshot_heads.video_reader import VIDEOS, read_video
@@ -89,7 +89,10 @@ def _head(reenactor: Reenactor, sources: Sequence[Path], config: Any) -> Head:
     seen = sorted(set(range(len(motion))) - set(motion.lost))
     chosen = [seen[i] for i in spread_of_poses([motion.landmarks[i] for i in seen], config["frames"])]
     kept = {i: frame for i, frame in enumerate(video) if i in set(chosen)}
-    return reenactor.embed([kept[i] for i in chosen], config["face"])
+    finder = reenactor.detectors[0]
+    # The followed person again, who need not be the face-th largest of every frame.
+    followed = [nearest(finder.detect(kept[i]), motion.landmarks[i]) for i in chosen]
+    return reenactor.embed([kept[i] for i in chosen], followed)
 
 
 def before_and_after(reenactor: Reenactor, head: Head, tuned: Head) -> np.ndarray:

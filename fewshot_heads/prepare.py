@@ -117,6 +117,8 @@ def _begin(out: Path, scratch: Path, state: Mapping[str, Any]) -> None:
     if begun.exists():
         _check_settings(out, json.loads(begun.read_bytes()), state)
         return
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out}: is a file; choose a new folder")
     if out.exists() and {path.name for path in out.iterdir()} - {scratch.name, _REJECTED}:
         raise OutputError(f"{out}: has other files in it; choose a new folder")
     try:

@@ -26,11 +26,14 @@ from fewshot_heads.mouth import Mouth
 from fewshot_heads.painter import Painter, stickmen_of
 from fewshot_heads.paste import Paster
 from fewshot_heads.provenance import Provenance
+from fewshot_heads.video_reader import read_video
 
 if TYPE_CHECKING:
     from fewshot_heads.tuning import Tuning
 
 logger = logging.getLogger(__name__)
+
+Pictures = str | Path | np.ndarray | Sequence[str | Path | np.ndarray]
 
 _TEXTURE_SIZES = (256, 768)  # pixels; crops are kept at their own resolution between these
 
@@ -79,25 +82,29 @@ class Reenactor:
         return Provenance(self.checkpoint.name, self.checkpoint.sha256, composite)
 
     @torch.inference_mode()
-    def embed(self, pictures: Sequence[str | Path | np.ndarray], face: int = 0, crop: str = "auto") -> Head:
-        """One person from K pictures (paths, or uint8 [H, W, 3]).
+    def embed(self, pictures: Pictures, face: int | Sequence[int] = 0, crop: str = "auto") -> Head:
+        """One person from a picture or K of them (paths, or uint8 [H, W, 3]).
 
         The first picture is the one that moves: its background stays. The others add views of the face and, where they
         show the same scene (frames of one video), of what the head hides.
-        face: which face of each picture, 0 is the largest. crop: "auto" frames the head; "full" takes each
-        picture as already framed. Raises NoFaceFound, naming the picture.
+        face: which face of each picture, or one number for each of them; 0 is the largest. crop: "auto" frames the
+        head; "full" takes each picture as already framed. Raises NoFaceFound, naming the picture.
         """
-        if not pictures:
-            raise BadInput("embed needs at least one picture")
         _check("crop", crop, ("auto", "full"))
-        images, faces, crops = zip(*(self._shot(each, i, face, crop) for i, each in enumerate(pictures)), strict=True)
+        if isinstance(pictures, (str, Path)) or (isinstance(pictures, np.ndarray) and pictures.ndim < 4):
+            pictures = [pictures]
+        which = [face] * len(pictures) if isinstance(face, int) else list(face)
+        if not which or len(which) != len(pictures):
+            raise BadInput(f"embed got {len(pictures)} pictures and {len(which)} faces; it needs one of each at least")
+        shots = [self._shot(*each, crop) for each in zip(pictures, range(len(pictures)), which, strict=True)]
+        images, faces, crops = zip(*shots, strict=True)
         if crop == "auto":
             crops = framed_alike(images, faces, crops) if len(images) > 1 else [roomy(images[0], faces[0], crops[0])]
         side = max(min(crop.side, _TEXTURE_SIZES[1]) for crop in crops)
         resolution = max(int(np.ceil(side / 32)) * 32, _TEXTURE_SIZES[0])
-        shots = list(zip(images, crops, strict=True))
-        textures = np.stack([_at(crop, resolution).cut(image) for image, crop in shots])
-        frames = to_tensor(np.stack([crop.cut(image) for image, crop in shots])).to(self.device)
+        framed = list(zip(images, crops, strict=True))
+        textures = np.stack([_at(crop, resolution).cut(image) for image, crop in framed])
+        frames = to_tensor(np.stack([crop.cut(image) for image, crop in framed])).to(self.device)
         landmarks = [crop.to_crop(face) for face, crop in zip(faces, crops, strict=True)]
         stickmen = stickmen_of(landmarks, self.size).to(self.device)
         e_hat = self.networks.embedder(frames[None], stickmen[None]).mean(1)
@@ -107,7 +114,7 @@ class Reenactor:
     def fine_tune(
         self,
         head: Head,
-        pictures: Sequence[str | Path | np.ndarray] | None = None,
+        pictures: Pictures | None = None,
         steps: int | None = None,
         tuning: Tuning | None = None,
         criterion: Mapping[str, Mapping[str, Any]] | None = None,
@@ -135,7 +142,7 @@ class Reenactor:
         faces = self.detectors[0].detect(image)
         if not faces:
             raise NoFaceFound(f"{name}: no face found; use a picture with a larger face, or landmarks=face_alignment")
-        if face >= len(faces):
+        if not 0 <= face < len(faces):
             raise NoFaceFound(f"{name}: face={face} asked for, {len(faces)} found; use face=0 to {len(faces) - 1}")
         chosen = faces[face]
         height, width = image.shape[:2]
@@ -145,18 +152,20 @@ class Reenactor:
 
     def track(
         self,
-        driver: Iterable[np.ndarray],
+        driver: str | Path | Iterable[np.ndarray],
         face: int = 0,
         smooth: float = 1.0,
         rate: Fraction | float | None = None,
         name: str | None = None,
     ) -> Motion:
-        """The driver's motion: frames uint8 [H, W, 3], read once. Frames that lose the face hold the last one.
+        """The motion of a driver: a video's path, or frames uint8 [H, W, 3], read once. Frames that lose the face hold
+        the last one.
 
         smooth: strength of the landmark filter. rate (frames per second) and name (for messages): a `Video` knows
         its own; anything else has 25 and "the driver".
         Raises NoFaceFound if no frame shows a face.
         """
+        driver = read_video(driver) if isinstance(driver, (str, Path)) else driver
         name = name or str(getattr(driver, "path", "the driver"))
         frames_per_second = float(rate if rate is not None else getattr(driver, "rate", 25))
         motion = track(driver, self.detectors, face, smooth, frames_per_second, name, mouths=True)
@@ -167,7 +176,7 @@ class Reenactor:
     def animate(
         self,
         head: Head,
-        driver: Motion | Iterable[np.ndarray],
+        driver: Motion | str | Path | Iterable[np.ndarray],
         motion: str = "relative",
         pose: float = 1.0,
         expression: float = 1.0,
@@ -180,7 +189,7 @@ class Reenactor:
         """Frames of `head` moving as the driver does, lazily; uint8, the picture's size, or the crop's
         (`paste_back=False`: [size, size, 3]).
 
-        driver: frames uint8 [H, W, 3], or their `Motion` from `track`.
+        driver: a video's path, frames uint8 [H, W, 3], or their `Motion` from `track`.
         motion, pose, expression, reference: see `landmarks.retarget.retarget`.
         paste_back: whether the head goes back into its picture, where relative motion keeps it on its shoulders.
         crop: "auto" frames the driver's head, one box a shot; "full" takes its pictures as already framed.

@@ -23,6 +23,10 @@ from fewshot_heads.images import read_image
 VIDEOS = {".mp4", ".mov", ".webm", ".avi", ".mpg", ".mpeg", ".mkv", ".m4v", ".wmv", ".flv", ".ts", ".3gp", ".gif"}
 
 
+_FASTEST = 240  # frames per second that a file is believed
+_JUMP_BACK, _JUMP_AHEAD = 1, 600  # seconds of a file's clock between frames; beyond these it started anew
+
+
 class Timed(NamedTuple):
     """A decoded frame: when it is shown, for how long (seconds; 0 if unknown), and how to get its pixels."""
 
@@ -116,11 +120,11 @@ def _open_container(path: Path, rate: Fraction | None) -> Video:
             stream = picture_stream(container)
             if stream is None:
                 raise BadInput(f"{path}: there is no video in this file; give one with pictures")
-            average = stream.average_rate or stream.base_rate or Fraction(25)
             sound = any(track.codec_context is not None for track in container.streams.audio)
             duration = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
             if duration is None and container.duration:
                 duration = container.duration / av.time_base
+            average = _average_rate(container, stream)  # last: it may read on
     except av.FFmpegError as error:
         raise BadInput(
             f"{path}: not a video that can be read, or cut off; get a whole copy, as mp4 if you can"
@@ -135,6 +139,19 @@ def _open_container(path: Path, rate: Fraction | None) -> Video:
     return Video(path, exact, width, height, sound, duration, first.time, lambda: _container_frames(path))
 
 
+def _average_rate(container: Any, stream: Any) -> Fraction:
+    """Frames per second as the file says; as its frames are timed where that cannot be meant.
+
+    What a browser records (webm) gives the ticks of its clock, 1000 a second, for a rate.
+    """
+    claimed = stream.average_rate or stream.base_rate or Fraction(25)
+    if claimed <= _FASTEST:
+        return Fraction(claimed)
+    stamps = [packet.pts for packet in container.demux(stream) if packet.pts is not None]
+    ticks = max(stamps, default=0) - min(stamps, default=0)
+    return Fraction(len(stamps) - 1) / (ticks * stream.time_base) if ticks else Fraction(25)
+
+
 def _container_frames(path: Path, warn: bool = True) -> Generator[Timed, None, None]:
     with av.open(str(path)) as container:
         stream = picture_stream(container)
@@ -143,11 +160,14 @@ def _container_frames(path: Path, warn: bool = True) -> Generator[Timed, None, N
         step = 1 / (stream.average_rate or stream.base_rate or Fraction(25))
         damage: list[str] = []
         turn: list[int] | None = None
-        count, end = 0, Fraction(0)
+        count, end, shift = 0, Fraction(0), Fraction(0)
         for frame in decoded(container, stream, damage):
             turn = turn or display_matrix(frame)
             stamp = frame.pts if frame.pts is not None else frame.dts
-            time = end if stamp is None else Fraction(stamp * frame.time_base)
+            time = end if stamp is None else Fraction(stamp * frame.time_base) + shift
+            if count and not -_JUMP_BACK < time - end < _JUMP_AHEAD:  # files joined as they are
+                damage.append("its clock jumps")
+                shift, time = shift + end - time, end
             lasts = Fraction((frame.duration or 0) * frame.time_base)
             count, end = count + 1, time + (lasts or step)
             yield Timed(time, lasts, lambda frame=frame, turn=turn: pixels(frame, aspect, turn))  # type: ignore[misc]

@@ -7,6 +7,7 @@ import torch
 
 from fewshot_heads import BadInput, Head, NoFaceFound, Reenactor, WeightsMismatch
 from fewshot_heads.checkpoint import load_checkpoint, save_checkpoint
+from fewshot_heads.images import read_image
 from fewshot_heads.landmarks.geometry import Crop
 from fewshot_heads.landmarks.retarget import Face
 from fewshot_heads.metrics import psnr
@@ -173,6 +174,18 @@ def test_a_picture_without_a_face_is_named(reenactor, tmp_path):
 def test_asking_for_a_face_that_is_not_there_says_how_many_are(reenactor, mona_path):
     with pytest.raises(NoFaceFound, match="face=3 asked for, 1 found"):
         reenactor.embed([mona_path], face=3)
+
+
+@pytest.mark.parametrize("faces", [-1, [1], [0, 0]])
+def test_faces_that_cannot_be_are_refused(reenactor, mona_path, faces):
+    with pytest.raises(BadInput if isinstance(faces, list) and len(faces) != 1 else NoFaceFound, match="face"):
+        reenactor.embed([mona_path], face=faces)
+
+
+def test_a_lone_picture_and_a_path_of_a_driver_will_do(reenactor, head, mona_path, driver_path):
+    assert torch.equal(reenactor.embed(str(mona_path)).e_hat, head.e_hat)
+    assert torch.equal(reenactor.embed(read_image(mona_path)).e_hat, head.e_hat)
+    assert next(iter(reenactor.animate(head, reenactor.track(driver_path)))).shape == head.picture.shape
 
 
 def test_a_head_of_another_generator_is_refused(reenactor, head, motion):

@@ -69,6 +69,13 @@ def test_the_chosen_face_of_several_is_followed():
     np.testing.assert_allclose(second.landmarks[-1].points, second.landmarks[0].points, atol=0.01)
 
 
+def test_the_chosen_face_is_followed_through_a_miss_in_the_first_group():
+    both = picture((80, 100), (240, 150))
+    motion = track([both, picture(), *[picture((240, 150), (80, 100))] * 2], [Scripted()] * 4, face=1, smooth=0)
+    assert motion.lost == [1]
+    np.testing.assert_allclose(motion.landmarks[-1].points, motion.landmarks[0].points, atol=0.01)
+
+
 def test_a_jump_of_the_face_begins_a_new_shot_with_its_own_box():
     frames = [picture((60, 120))] * 3 + [picture((250, 120))] * 3
     motion = track(frames, [Scripted()], smooth=0)

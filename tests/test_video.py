@@ -161,6 +161,24 @@ def test_variable_timing_takes_the_average_rate_and_the_right_length(tmp_path):
     assert abs(len(frames) / video.rate - 1.36) < 0.1
 
 
+def test_a_browsers_clock_is_no_frame_rate(tmp_path):
+    times = [33 * index for index in range(40)]
+    make_clip(tmp_path / "browser.webm", numbered(40), rate=1000, times=times)
+    with av.open(str(tmp_path / "browser.webm")) as container:
+        assert container.streams.video[0].average_rate == 1000
+    video = read_video(tmp_path / "browser.webm")
+    assert float(video.rate) == pytest.approx(1000 / 33)
+    assert len(list(video)) == 40
+
+
+def test_files_that_were_joined_as_they_are_are_read_to_the_end(tmp_path):
+    make_clip(tmp_path / "part.mpg", numbered(60))
+    (tmp_path / "whole.mpg").write_bytes((tmp_path / "part.mpg").read_bytes() * 2)
+    with pytest.warns(UserWarning, match="its clock jumps"):
+        count = len(list(read_video(tmp_path / "whole.mpg")))
+    assert 116 <= count <= 122
+
+
 @pytest.mark.parametrize("turn", [90, 180, 270])
 def test_rotation_metadata_is_applied(tmp_path, turn):
     image = np.zeros((48, 64, 3), np.uint8)

@@ -78,7 +78,8 @@ class Cast:
         self.tuned = any(head.tuned for head in heads)
         if self.tuned:
             self.generator = copy.deepcopy(shipped)
-            self._states = [head.tuned or shipped.state_dict() for head in heads]
+            states = [head.tuned or shipped.state_dict() for head in heads]
+            self._states = [{name: value.to(self.device) for name, value in state.items()} for state in states]
         resolution = resolution or max(head.textures.shape[1] for head in heads)
         self.painters = [Painter(head, self.generator, self.size, self.device, resolution) for head in heads]
         self.portraits = [head.landmarks[0] for head in heads]

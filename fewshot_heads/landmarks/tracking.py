@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -87,11 +87,11 @@ def track(
             if last is None:
                 for frame in group:  # a search; from its result on the face is followed
                     search = misses < _PATIENCE or misses % _PATIENCE == 0
-                    last = _follow(detectors[0], frame, last) if last else _find(detectors[0], frame, face, search)
-                    misses = 0 if last else misses + 1
-                    found.append(last)
+                    one = _follow(detectors[0], frame, last) if last else _find(detectors[0], frame, face, search)
+                    misses, last = (0, one) if one else (misses + 1, last)
+                    found.append(one)
                     if mouths:
-                        kept.append(Mouth.of(frame, last) if last else None)
+                        kept.append(Mouth.of(frame, one) if one else None)
                 continue
             search = misses < _PATIENCE or misses % _PATIENCE < len(group)
             seen = list(pool.map(_follow, detectors, group, [last] * len(group), [search] * len(group)))
@@ -141,7 +141,12 @@ def _follow(detector: Detector, frame: np.ndarray, last: Landmarks, search: bool
         if np.linalg.norm(seen.points.mean(0) - last.points.mean(0)) <= _JUMP * last.size:
             return seen
     faces = detector.detect(frame) if search else []
-    return min(faces, key=lambda face: float(np.linalg.norm(face.box - last.box)), default=seen)
+    return faces[nearest(faces, last)] if faces else seen
+
+
+def nearest(faces: Sequence[Landmarks], one: Landmarks) -> int:
+    """Which of several faces lies where one does; 0 if there are none."""
+    return min(range(len(faces)), key=lambda i: float(np.linalg.norm(faces[i].box - one.box)), default=0)
 
 
 def _hold(found: list[T | None]) -> list[T]:
