@@ -7,7 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 WEIGHTS = sorted(
-    path.relative_to(ROOT).as_posix() for path in (ROOT / "fewshot_heads").rglob("*")
+    path.relative_to(ROOT).as_posix()
+    for folder in ("fewshot_heads", "benchmarks") for path in (ROOT / folder).rglob("*")
     if path.suffix in (".task", ".tflite", ".safetensors")
 )  # fmt: skip
 
