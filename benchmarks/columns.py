@@ -20,7 +20,7 @@ from fewshot_heads.images import resized, to_tensor, to_uint8
 from fewshot_heads.landmarks import Detector, Landmarks
 from fewshot_heads.landmarks.geometry import control_points
 from fewshot_heads.landmarks.poses import pose_distance
-from fewshot_heads.landmarks.retarget import Face, choose_reference
+from fewshot_heads.landmarks.retarget import CanonicalFace, choose_reference
 from fewshot_heads.landmarks.tracking import Motion, track
 from fewshot_heads.models.texture import tps_warp
 from fewshot_heads.tuning import Tuning, from_config
@@ -92,7 +92,7 @@ class Animated:
             head = self.reenactor.fine_tune(head, tuning=self.tuning)
         # Only the wanted frames are painted, but the reference is chosen among all, as it would be.
         faces = scene.motion.cropped(self.reenactor.size, full=True)
-        reference = choose_reference(Face.of(head.landmarks[0]), map(Face.of, faces))
+        reference = choose_reference(CanonicalFace.of(head.landmarks[0]), map(CanonicalFace.of, faces))
         shown = sorted({*scene.wanted, reference})
         mouths = [scene.motion.mouths[i] for i in shown] if self.mouth and scene.motion.mouths else None
         size = (self.reenactor.size,) * 2

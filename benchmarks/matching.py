@@ -33,7 +33,7 @@ from fewshot_heads.datasets.shards import open_shards
 from fewshot_heads.errors import BadInput
 from fewshot_heads.images import to_tensor
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.painter import stickmen_of
+from fewshot_heads.painter import rasterize_landmarks
 from fewshot_heads.tuning import Tuning, held_out, tune
 
 DEFAULTS = {
@@ -60,7 +60,7 @@ def pictures_of(clip: Clip, count: int) -> Footage:
 def e_hat_of(checkpoint: Checkpoint, clip: Footage) -> Tensor:
     """[E], the mean over the clip's pictures."""
     size = checkpoint.about["spec"]["size"]
-    stickmen = stickmen_of([Landmarks.from_array(points) for points in clip.landmarks], size)
+    stickmen = rasterize_landmarks([Landmarks.from_array(points) for points in clip.landmarks], size)
     return checkpoint.networks.embedder(to_tensor(np.stack(clip.frames))[None], stickmen[None]).mean(1)[0].clone()
 
 

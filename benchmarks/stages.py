@@ -31,7 +31,7 @@ from fewshot_heads.landmarks.retarget import retarget
 from fewshot_heads.models import build
 from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.texture import carrying_flow
-from fewshot_heads.painter import Painter, finished, stickmen_of
+from fewshot_heads.painter import HeadRenderer, apply_face_parts, rasterize_landmarks
 from fewshot_heads.paste import Paster
 
 Work = tuple[Callable[[], Any], int]  # a call, and how many frames it does
@@ -72,11 +72,11 @@ def pipeline(reenactor: Reenactor, source: str, driver: str, batches: Sequence[i
     motion, paster = reenactor.track(frames), Paster(head.picture, head.crop)
     moves = motion.cropped(reenactor.size)
     faces = retarget(head.landmarks[0], moves)
-    painter = Painter(head, reenactor.networks.generator, reenactor.size, reenactor.device)
+    painter = HeadRenderer(head, reenactor.networks.generator, reenactor.size, reenactor.device)
     shown = np.repeat(head.textures[:1], len(faces), 0)
 
     def finish() -> None:
-        finished(shown, faces, [painter.seen(face) for face in faces], reenactor.size, motion.mouths)
+        apply_face_parts(shown, faces, [painter.seen(face) for face in faces], reenactor.size, motion.mouths)
 
     def encode() -> None:
         with tempfile.TemporaryDirectory() as folder, VideoWriter(Path(folder) / "out.mp4", like=video.rate) as out:
@@ -87,7 +87,7 @@ def pipeline(reenactor: Reenactor, source: str, driver: str, batches: Sequence[i
         "decode, ms/frame": (lambda: list(islice(video, len(frames))), len(frames)),
         "detect landmarks, ms/frame": (lambda: reenactor.track(frames), len(frames)),
         "retarget, ms/frame": (lambda: retarget(head.landmarks[0], moves), len(moves)),
-        "raster, ms/frame": (lambda: stickmen_of(faces, reenactor.size), len(faces)),
+        "raster, ms/frame": (lambda: rasterize_landmarks(faces, reenactor.size), len(faces)),
         "embed, ms/portrait": (lambda: reenactor.embed([portrait]), 1),
         **generator(reenactor, batches),
         "lids and mouth, ms/frame": (finish, len(faces)),
@@ -110,7 +110,7 @@ def painting(reenactor: Reenactor, batch: int) -> Callable[[], torch.Tensor]:
     networks, device, size = reenactor.networks, reenactor.device, reenactor.size
     random = torch.Generator().manual_seed(0)
     source, stickman = (torch.rand(2, batch, 3, size, size, generator=random) * 2 - 1).to(device)
-    # The spline is solved where `Painter` does: on the CPU.
+    # The spline is solved where `HeadRenderer` does: on the CPU.
     count = N_POINTS + len(HEAD_ANCHORS) + N_SURFACE
     points = torch.rand(batch, count, 3, generator=random)
     points[..., :2] = size * (0.6 * points[..., :2] + 0.2)

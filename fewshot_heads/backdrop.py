@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fewshot_heads.filling import filled
 from fewshot_heads.landmarks import N_POINTS
-from fewshot_heads.landmarks.stickman import draw_head
+from fewshot_heads.landmarks.stickman import head_mask
 from fewshot_heads.models.texture import resize
 
 _AGREE = 12  # grey levels by which two pictures of a place differ, blurred
@@ -18,7 +18,7 @@ _ALIKE = 0.5  # of what both show around their heads must agree for a place to b
 _SEEN = 0.05  # of a crop, the least to judge a place by
 _AROUND = 0.12  # of the crop: hair reaches so far beyond the points of a head
 _FAR = 0.3  # of the crop: and so far above the chin, where the rest of a person is not
-_FRINGE = 0.02  # of the crop: single hairs reach so far beyond a matte
+HAIR_FRINGE_CROP_FRACTION = 0.02  # of the crop: single hairs reach so far beyond a matte
 _SWAY = 0.02  # of the crop: a crown's way over which hair begins to have gone; twice as far it has
 _NEAR = 0.004  # of the crop: a head so much farther from the driver's place counts e times less
 _FILLS = 0.01  # the same, of who fills what the nearest head hides
@@ -29,11 +29,11 @@ _STUB = 0.12  # of the crop: so far into it hats go on that are cut by its edge,
 _LEAST = 1e-6  # a share below which a place is seen by nobody
 
 
-class Backdrop:
+class BackgroundModel:
     """What is behind a head of K pictures.
 
     images uint8 [K, S, S, 3]; points [K, N, 2]: control points of their heads, pixels; people float32 [K, S, S]: how
-    much of each place is a person (`matte.person`).
+    much of each place is a person (`matte.person_matte`).
     The background stays the first picture's. Pictures that show the same scene, such as frames of one video, lend
     theirs: the nearer the head is to the driver's, the more, for shoulders and hair are then in their places too. Where
     all these hide the scene by their heads, the plate shows it: the mean of all pictures, without their heads. Of a
@@ -42,11 +42,11 @@ class Backdrop:
 
     def __init__(self, images: np.ndarray, points: np.ndarray, people: np.ndarray, device: torch.device):
         self.size = images.shape[1]
-        heads = np.stack([draw_head(each, self.size) for each in points])
-        self.scene = same_scene(images, heads)
-        self._chin = max(_chin(heads[i]) for i in self.scene)
-        wide = np.stack([np.maximum(_grown(people[i], _FRINGE), heads[i]) for i in self.scene])
-        zones = np.stack([_zone(heads[i]) for i in self.scene])
+        heads = np.stack([head_mask(each, self.size) for each in points])
+        self.scene = frames_of_same_scene(images, heads)
+        self._chin = max(chin_row(heads[i]) for i in self.scene)
+        wide = np.stack([np.maximum(dilate_soft(people[i], HAIR_FRINGE_CROP_FRACTION), heads[i]) for i in self.scene])
+        zones = np.stack([hair_margin_mask(heads[i]) for i in self.scene])
         self._people = torch.from_numpy(wide)[:, None].to(device)
         clear = torch.from_numpy(1 - zones * wide)[:, None].to(device)
         self._clear, self._seen = clear, clear.amax(0)
@@ -73,7 +73,7 @@ class Backdrop:
         nearest, use = ways.mean(-1).topk(min(_IN_USE, len(self.scene)), largest=False)
         near, fills = (torch.softmax(-nearest / each, 1) for each in (_NEAR, _FILLS))
         near = near.lerp(fills, _FILL).to(self._heads)[..., None, None, None]
-        gone = _gone(ways).gather(1, use).to(self._heads)[..., None, None, None]
+        gone = displacement_weight(ways).gather(1, use).to(self._heads)[..., None, None, None]
         there = use.to(self._heads.device)
         hidden = torch.maximum(self._heads[there], gone * (1 - self._clear[there]))
         # Hair stays in a picture whose head is near; in the plate it would be of all heads.
@@ -81,7 +81,7 @@ class Backdrop:
         shares = seen / (seen.sum(1, keepdim=True) + _PLATE * self._seen)
         if self._lone:  # what the driver's face hides need not be guessed, nor what a head does that is in its place
             face, head = (
-                torch.from_numpy(np.stack([draw_head(each[:count], self.size) for each in driver.numpy()])).to(hidden)
+                torch.from_numpy(np.stack([head_mask(each[:count], self.size) for each in driver.numpy()])).to(hidden)
                 for count in (N_POINTS, None)
             )
             front = torch.maximum(face[:, None, None], head[:, None, None] * (1 - gone))
@@ -91,24 +91,24 @@ class Backdrop:
         return self._numbers[use], torch.cat([shares, 1 - shares.sum(1, keepdim=True)], 1), heads
 
 
-def covered(source: np.ndarray, driver: np.ndarray, size: int) -> np.ndarray:
+def head_occlusion_mask(source: np.ndarray, driver: np.ndarray, size: int) -> np.ndarray:
     """Where the driver's head hides what is behind it, [S, S], 0 to 1: all control points [N, 2] in pixels.
 
     That is its hull, and where it has gone far from the source's all the place its hair may take, which goes along.
     """
-    head = draw_head(driver, size)
-    gone = float(_gone(torch.from_numpy(source - driver).norm(dim=-1) / size))
-    return np.maximum(head, gone * _zone(head)) if gone else head
+    head = head_mask(driver, size)
+    gone = float(displacement_weight(torch.from_numpy(source - driver).norm(dim=-1) / size))
+    return np.maximum(head, gone * hair_margin_mask(head)) if gone else head
 
 
-def _gone(ways: Tensor) -> Tensor:
+def displacement_weight(ways: Tensor) -> Tensor:
     """[...] for the ways [..., N] of control points (of the crop): 1 where hair has gone far and would stay behind as a
     ghost; 0 where it only sways and may be left alone."""
     crowns = ways[..., N_POINTS:].mean(-1)
     return ((crowns - _SWAY) / _SWAY).clamp(0, 1)
 
 
-def wide_plate(
+def clean_plate_wide(
     picture: Tensor, person: np.ndarray, points: np.ndarray, span: float, own: tuple[slice, slice]
 ) -> Tensor:
     """The plate [3, R, R] of a lone picture that is known around its crop: behind a hat as wide as the crop is what
@@ -120,13 +120,13 @@ def wide_plate(
     """
     size, side = len(person), round(picture.shape[-1] / span)
     crop = round((1 - 1 / span) / 2 * size)  # where it begins
-    head = draw_head(points + crop, size)
-    hidden = _zone(head, span) * np.maximum(_grown(person, _FRINGE / span), head)
+    head = head_mask(points + crop, size)
+    hidden = hair_margin_mask(head, span) * np.maximum(dilate_soft(person, HAIR_FRINGE_CROP_FRACTION / span), head)
     known, matte = (torch.from_numpy(each).to(picture) for each in (1 - hidden, person))
     matte = resize(matte[None, None], picture.shape[-1])[0]
     first = (picture.shape[-1] - side) // 2
     middle = np.s_[:, first : first + side, first : first + side]
-    plate = filled(picture, known, matte, _chin(head), own)[middle]
+    plate = filled(picture, known, matte, chin_row(head), own)[middle]
     # What crosses an edge stays outside of it, and so, for a bit, inside.
     ends, ramp = matte[middle], (1 - (torch.arange(side).to(picture) + 0.5) / (_STUB * side)).clamp(min=0)
     down, up = ramp[:, None], ramp.flip(0)[:, None]
@@ -138,8 +138,10 @@ def wide_plate(
     return plate.lerp(picture[middle], stays * ends * bare)
 
 
-def blended(images: Tensor, plate: Tensor, use: Tensor, shares: Tensor) -> Tensor:
-    """What is behind heads, [B, 3, R, R]: pictures [K, 3, R, R] and their plate, as `Backdrop.behind` shares them."""
+def blend_backgrounds(images: Tensor, plate: Tensor, use: Tensor, shares: Tensor) -> Tensor:
+    """What is behind heads, [B, 3, R, R]: pictures [K, 3, R, R] and their plate, as `BackgroundModel.behind` shares
+    them.
+    """
     sized = resize(shares.flatten(0, 1), images.shape[-1]).unflatten(0, shares.shape[:2])
     result = plate * sized[:, -1]
     for place in range(use.shape[1]):
@@ -148,7 +150,7 @@ def blended(images: Tensor, plate: Tensor, use: Tensor, shares: Tensor) -> Tenso
     return result
 
 
-def same_scene(images: np.ndarray, heads: np.ndarray) -> list[int]:
+def frames_of_same_scene(images: np.ndarray, heads: np.ndarray) -> list[int]:
     """Indices of the pictures uint8 [K, S, S, 3] that show the scene of the first, which is always one of them.
 
     heads float32 [K, S, S]: where the heads are, which are not looked at. What is beside and above them has to agree,
@@ -156,8 +158,8 @@ def same_scene(images: np.ndarray, heads: np.ndarray) -> list[int]:
     """
     width = max(images.shape[1] // 32, 1)
     blurred = [cv2.blur(image, (width, width)).astype(np.int16) for image in images]
-    clear = np.stack([_grown(head, _AROUND) for head in heads]) < 0.5
-    chins = [_chin(head) for head in heads]
+    clear = np.stack([dilate_soft(head, _AROUND) for head in heads]) < 0.5
+    chins = [chin_row(head) for head in heads]
     found = [0]
     for i in range(1, len(images)):
         agree, around = np.abs(blurred[i] - blurred[0]).mean(2) < _AGREE, clear[0] & clear[i]
@@ -168,20 +170,20 @@ def same_scene(images: np.ndarray, heads: np.ndarray) -> list[int]:
     return found
 
 
-def _zone(head: np.ndarray, span: float = 1.0) -> np.ndarray:
+def hair_margin_mask(head: np.ndarray, span: float = 1.0) -> np.ndarray:
     """[S, S], 1 on a head and wherever its hair may be: about it, and farther out above the chin. S is span crops."""
     around, far = _AROUND / span, _FAR / span
-    below = np.arange(len(head), dtype=np.float32)[:, None] - _chin(head)
+    below = np.arange(len(head), dtype=np.float32)[:, None] - chin_row(head)
     above = np.clip(0.5 - below / (around * len(head)), 0, 1)
-    return np.maximum(_grown(head, around), _grown(head, far) * above)
+    return np.maximum(dilate_soft(head, around), dilate_soft(head, far) * above)
 
 
-def _chin(head: np.ndarray) -> int:
+def chin_row(head: np.ndarray) -> int:
     """The lowest row of a head [S, S]."""
     return int(np.flatnonzero((head > 0.5).any(1)).max(initial=0))
 
 
-def _grown(mask: np.ndarray, share: float) -> np.ndarray:
+def dilate_soft(mask: np.ndarray, share: float) -> np.ndarray:
     """[S, S] wider by a share of S, with a soft edge."""
     # Not DIST_MASK_PRECISE, whose last bit depends on where the array lies in memory.
     away = cv2.distanceTransform((mask < 0.5).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)

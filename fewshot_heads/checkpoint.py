@@ -16,7 +16,7 @@ from safetensors.torch import load, load_file, save
 from torch import Tensor, nn
 
 from fewshot_heads.errors import BadInput, WeightsMismatch
-from fewshot_heads.images import refused, whole_file
+from fewshot_heads.images import atomic_write, write_error
 from fewshot_heads.models import build, build_discriminator
 from fewshot_heads.models.critic import Critic
 from fewshot_heads.models.inpainter import Inpainter
@@ -59,11 +59,11 @@ def save_checkpoint(
         files[path.with_suffix(_CRITIC)] = _packed(kept)
     with ExitStack() as all_or_none:  # they take their places at its end, in reverse: the weights come last
         for file, content in files.items():
-            part = all_or_none.enter_context(whole_file(file, (file.suffix,), overwrite=True))
+            part = all_or_none.enter_context(atomic_write(file, (file.suffix,), overwrite=True))
             try:
                 part.write_bytes(content)
             except OSError as error:
-                raise refused(file, error) from error
+                raise write_error(file, error) from error
     return path
 
 

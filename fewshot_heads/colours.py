@@ -18,12 +18,12 @@ _GREY = 0.04  # spread of a face's mean colour over its brightness, below which 
 _WHITE = np.array([0.05, 0.0, -0.05])  # the same logarithms of the white of an eye, in white light
 _PALE = 0.2  # share of an eye's bright pixels that are taken for its white: those with the least red for their blue
 _LIGHT = 0.5  # of a face's brightness: darker pixels of an eye are lashes, pupil, iris
-_OPEN = 0.08  # area of an eye over its width squared; under it, it is shut
+_OPEN_EYE_AREA_RATIO = 0.08  # area of an eye over its width squared; under it, it is shut
 _FEWEST = 12  # such pixels, of both eyes, or nothing is said of their white
 
 
 @dataclass(frozen=True)
-class Colours:
+class FaceColor:
     """Mean colours of a face in a picture, 0 to 255 in red, green and blue.
 
     skin [3]: within the hull of jaw, brows, nose and eyes, black if none of it is in the picture; white [3]: of the
@@ -34,14 +34,14 @@ class Colours:
     white: np.ndarray | None = None
 
     @classmethod
-    def of(cls, picture: np.ndarray, points: np.ndarray) -> Colours:
+    def of(cls, picture: np.ndarray, points: np.ndarray) -> FaceColor:
         """Of the face with landmarks [70, 2] in a picture uint8 [H, W, 3], in its pixels."""
         hull = cv2.convexHull(points[: OUTER_LIPS.start].astype(np.float32))[:, 0]
         part, inside = _around(picture, hull)
         if not inside.any():
             return cls(np.zeros(3))
         skin = np.array(cv2.mean(part, inside)[:3])
-        around = [_around(picture, points[eye]) for eye in (RIGHT_EYE, LEFT_EYE) if _open(points[eye])]
+        around = [_around(picture, points[eye]) for eye in (RIGHT_EYE, LEFT_EYE) if eye_is_open(points[eye])]
         eyes = np.concatenate([part[:0, 0], *(eye[shown > 0] for eye, shown in around)])
         eyes = eyes[eyes.mean(1) > _LIGHT * skin.mean()]
         if len(eyes) < _FEWEST:
@@ -92,8 +92,8 @@ def _logs(colours: np.ndarray) -> np.ndarray:
     return logs - logs.mean(-1, keepdims=True)
 
 
-def _open(eye: np.ndarray) -> bool:
-    return cv2.contourArea(eye.astype(np.float32)) > _OPEN * float(((eye[0] - eye[3]) ** 2).sum())
+def eye_is_open(eye: np.ndarray) -> bool:
+    return cv2.contourArea(eye.astype(np.float32)) > _OPEN_EYE_AREA_RATIO * float(((eye[0] - eye[3]) ** 2).sum())
 
 
 def _around(picture: np.ndarray, outline: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

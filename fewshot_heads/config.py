@@ -114,14 +114,14 @@ def _groups(name: str) -> set[str]:
 def _check_option(group: str, option: str) -> None:
     options = sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
     if option not in options:
-        raise UsageError(f"{group}={option}: expected {' or '.join(options)}{hint(option, options)}")
+        raise UsageError(f"{group}={option}: expected {' or '.join(options)}{did_you_mean(option, options)}")
 
 
 def _unknown(what: str, key: str, known: Iterable[str], name: str) -> str:
-    return f"unknown {what}{hint(key, known)} (python -m {module_of(name)} --help and conf/ list all)"
+    return f"unknown {what}{did_you_mean(key, known)} (python -m {module_of(name)} --help and conf/ list all)"
 
 
-def hint(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """ "; did you mean 'WORD'?" for the known word nearest to it, or nothing."""
     nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f"; did you mean '{nearest[0]}'?" if nearest else ""

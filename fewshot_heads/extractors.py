@@ -17,7 +17,7 @@ BGR_MEAN = (103.939, 116.779, 123.68)  # the mean colour of ImageNet in caffe's 
 RGB_MEAN, RGB_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision has them
 
 
-def _arrays(path: str | Path, names: list[str]) -> dict[str, Tensor]:
+def read_arrays(path: str | Path, names: list[str]) -> dict[str, Tensor]:
     """The named arrays of an .npz as float32 tensors. Raises BadInput when the file or one of them is missing."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -26,7 +26,7 @@ def _arrays(path: str | Path, names: list[str]) -> dict[str, Tensor]:
         raise BadInput(f"{path}: not an .npz with the arrays {names[0]} ... {names[-1]} ({error})") from error
 
 
-def _caffe(images: Tensor, mean: Tensor) -> Tensor:
+def to_caffe(images: Tensor, mean: Tensor) -> Tensor:
     """RGB [-1,1] [B,3,H,W] -> BGR 0-255 minus the mean, the form caffe-trained networks expect."""
     if images.ndim != 4 or images.shape[1] != 3:
         raise BadInput(f"images of shape {tuple(images.shape)}, expected [B,3,H,W] in [-1,1]")
@@ -70,7 +70,7 @@ class VGG19Features(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Features at relu1_1 [B,64,H,W], relu2_1 [B,128,H/2,W/2], relu3_1 [B,256,H/4,W/4] ..."""
-        x = _caffe(images, self.mean) if self.caffe else (_unit(images) - self.mean) / self.std
+        x = to_caffe(images, self.mean) if self.caffe else (_unit(images) - self.mean) / self.std
         features: list[Tensor] = []
         for layer in self.layers:
             first = layer.endswith("_1")
@@ -85,10 +85,10 @@ class VGG19Features(nn.Module):
 def _caffe_vgg19(path: str | Path) -> dict[str, Tensor]:
     """Every convB_N array of the .npz; those up to conv3_1 must be there."""
     needed = [f"conv{layer}.{kind}" for layer in ("1_1", "1_2", "2_1", "2_2", "3_1") for kind in ("weight", "bias")]
-    arrays = _arrays(path, needed)
+    arrays = read_arrays(path, needed)
     with np.load(path, allow_pickle=False) as file:
         more = [name for name in file.files if name.startswith("conv") and name not in arrays]
-    return arrays | _arrays(path, more) if more else arrays
+    return arrays | read_arrays(path, more) if more else arrays
 
 
 def _torchvision_vgg19(weights: str | Path) -> dict[str, Tensor]:
@@ -151,7 +151,7 @@ class FaceFeatures(nn.Module):
         for i in range(1, 14):
             names += [f"conv_dw_{i}.{kind}" for kind in ("weight", "scale", "bias")]
             names += [f"conv_pw_{i}.{kind}" for kind in ("weight", "bias")]
-        for name, array in _arrays(npz_path, names).items():
+        for name, array in read_arrays(npz_path, names).items():
             self.register_buffer(name.replace(".", "_"), array)
         self.register_buffer("mean", torch.tensor(BGR_MEAN).view(1, 3, 1, 1))
         self.eval()
@@ -168,7 +168,7 @@ class FaceFeatures(nn.Module):
         """Features at conv_pw_1, 3, 5, 11, 13 (112, 56, 28, 14, 7 px a side); the mean of the last is the embedding."""
         if images.shape[-2:] != (224, 224):
             raise BadInput(f"images of {tuple(images.shape[-2:])} px, expected 224x224")
-        x, features = self._conv(_caffe(images, self.mean), "conv1", stride=2), []
+        x, features = self._conv(to_caffe(images, self.mean), "conv1", stride=2), []
         for i in range(1, 14):
             scale = self.get_buffer(f"conv_dw_{i}_scale")
             x = self._conv(x, f"conv_dw_{i}", 2 if i in self.strided else 1, groups=x.shape[1], scale=scale)

@@ -8,11 +8,11 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from fewshot_heads.backdrop import same_scene
+from fewshot_heads.backdrop import frames_of_same_scene
 from fewshot_heads.landmarks import OUTER_LIPS, Landmarks
 from fewshot_heads.landmarks.geometry import Crop, control_points
-from fewshot_heads.landmarks.stickman import draw_head
-from fewshot_heads.matte import person
+from fewshot_heads.landmarks.stickman import head_mask
+from fewshot_heads.matte import person_matte
 
 _WIDER = 1.4  # times the first picture's crop: one for all may be so large
 _RAISE, _ROOM = 0.12, 0.05  # of the crop: how far it is raised at most, and the room above hair it is raised for
@@ -27,8 +27,8 @@ def framed_alike(images: Sequence[np.ndarray], faces: Sequence[Landmarks], crops
     alike = [i for i, image in enumerate(images) if image.shape == images[0].shape]
     small = [cv2.resize(images[i], (first.size, first.size), interpolation=cv2.INTER_AREA) for i in alike]
     scale = np.array([first.size / width, first.size / height])
-    heads = [draw_head(control_points(faces[i]) * scale, first.size) for i in alike]
-    scene = [alike[i] for i in same_scene(np.stack(small), np.stack(heads))]
+    heads = [head_mask(control_points(faces[i]) * scale, first.size) for i in alike]
+    scene = [alike[i] for i in frames_of_same_scene(np.stack(small), np.stack(heads))]
     shared = Crop.around([faces[i] for i in scene], first.size)
     sides = [crops[i].side for i in scene]
     boxes = np.array([shared.to_crop(faces[i]).box for i in scene])
@@ -46,7 +46,7 @@ def roomy(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
 def _widened(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
     middle = np.array([crop.left, crop.top]) + crop.side / 2
     widest = crop.grown(_WIDEST)
-    hair = _above_mouth(person(widest.cut(image)), widest.to_crop(face))
+    hair = _above_mouth(person_matte(widest.cut(image)), widest.to_crop(face))
     if not hair.any():
         return crop
     # As far as the picture goes, or the usual crop where that goes beyond it.
@@ -76,6 +76,6 @@ def _raised(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
     most = min(_RAISE * crop.side, max(crop.top, 0.0))
     highest = replace(crop, top=crop.top - most)
     left, top, right, _ = np.clip(highest.to_crop(face).box, 0, crop.size - 1).astype(int)
-    bare = (person(highest.cut(image))[:top, left:right] < 0.5).all(1)
+    bare = (person_matte(highest.cut(image))[:top, left:right] < 0.5).all(1)
     room = (int(np.flatnonzero(bare).max(initial=-1)) + 1) / crop.size * crop.side
     return replace(crop, top=crop.top - round(np.clip(most + _ROOM * crop.side - room, 0, most)))

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fewshot_heads.errors import BadInput
-from fewshot_heads.images import refused, whole_file
+from fewshot_heads.images import atomic_write, write_error
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import Crop
 
@@ -70,11 +70,11 @@ class Head:
         for name, value in (self.tuned or {}).items():
             tensors[f"{_TUNED}{name}"] = value.half()
         about = {"format": _FORMAT, "generator": self.generator}
-        with whole_file(path, (".safetensors",), overwrite) as part:
+        with atomic_write(path, (".safetensors",), overwrite) as part:
             try:
                 part.write_bytes(save({key: value.cpu().contiguous() for key, value in tensors.items()}, about))
             except OSError as error:
-                raise refused(path, error) from error
+                raise write_error(path, error) from error
 
     @classmethod
     def load(cls, path: str | Path) -> Head:

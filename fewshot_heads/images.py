@@ -65,7 +65,7 @@ def write_image(path: str | Path, image: np.ndarray, mark: Provenance | None = N
     path = Path(path)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"{path}: a uint8 [H,W,3] picture was expected, {image.dtype} {list(image.shape)} came")
-    with whole_file(path, WRITTEN, overwrite) as part:
+    with atomic_write(path, WRITTEN, overwrite) as part:
         options: dict[str, Any] = {"quality": 95}
         if path.suffix.lower() == ".png":
             chunks = PngInfo()
@@ -77,7 +77,7 @@ def write_image(path: str | Path, image: np.ndarray, mark: Provenance | None = N
         try:
             Image.fromarray(image).save(part, **options)
         except OSError as error:
-            raise refused(path, error) from error
+            raise write_error(path, error) from error
 
 
 def resized(image: np.ndarray, side: int) -> np.ndarray:
@@ -99,20 +99,20 @@ def to_uint8(tensor: torch.Tensor) -> np.ndarray:
 
 
 @contextmanager
-def whole_file(path: Path, suffixes: Collection[str], overwrite: bool) -> Iterator[Path]:
+def atomic_write(path: Path, suffixes: Collection[str], overwrite: bool) -> Iterator[Path]:
     """A new file beside `path` to write into; it takes `path`'s place at the end, and vanishes on any error."""
     check_target(path, suffixes, overwrite)
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         part.touch()
     except OSError as error:
-        raise refused(path, error) from error
+        raise write_error(path, error) from error
     try:
         yield part
         try:
             os.replace(part, path)
         except OSError as error:
-            raise refused(path, error) from error
+            raise write_error(path, error) from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -131,7 +131,7 @@ def check_target(path: Path, suffixes: Collection[str], overwrite: bool) -> None
         raise OutputError(f"{path}: exists already; allow overwriting (--overwrite) or choose another name")
 
 
-def refused(path: Path, error: Exception) -> OutputError:
+def write_error(path: Path, error: Exception) -> OutputError:
     """The one-line error for a file the system would not let us write."""
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(f"{path}: the disk is full; free some space or choose another folder")

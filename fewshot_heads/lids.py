@@ -13,8 +13,8 @@ import numpy as np
 from fewshot_heads.landmarks import LEFT_EYE, N_POINTS, RIGHT_EYE, Landmarks
 from fewshot_heads.landmarks.geometry import fit_pose, spatial
 
-_EYES = ((RIGHT_EYE, slice(17, 22)), (LEFT_EYE, slice(22, 27)))  # each with its brow
-_UPPER, _LOWER = [1, 2], [5, 4]  # lids of an eye's six points, beside its corners 0 and 3
+EYES_AND_BROWS = ((RIGHT_EYE, slice(17, 22)), (LEFT_EYE, slice(22, 27)))  # each with its brow
+UPPER_LID, LOWER_LID = [1, 2], [5, 4]  # lids of an eye's six points, beside its corners 0 and 3
 _UPPER_SHARE = 0.85  # of an opening is the upper lid's
 _SHUT, _OPEN = 0.25, 0.55  # of the opening in the picture: detectors see so much of a shut eye; from here on it is true
 _BELOW_BROW = 0.8  # of the way from eye to brow: the skin that a lid unfolds
@@ -25,31 +25,32 @@ _LEAST = 2.0  # pixels of an eye's width: the far one of a profile has no lids t
 _CHEEK = 0.4  # of an eye's width: the skin below that a lower lid takes along
 
 
-def openings(picture: Landmarks, face: Landmarks) -> np.ndarray:
+def eye_aspect_ratios(picture: Landmarks, face: Landmarks) -> np.ndarray:
     """[2] heights of the right and the left eye over their widths, were they as far open as in the picture, in the pose
     of the face: about 0.3 from the front, more for a far eye, less in a nod."""
     own = fit_pose(picture)
     points = fit_pose(face).apply(own.undo(spatial(picture, own)))[:N_POINTS, :2]
-    return np.array([opening(points[eye]) for eye, _ in _EYES])
+    return np.array([eye_aspect_ratio(points[eye]) for eye, _ in EYES_AND_BROWS])
 
 
-def open_eyed(face: Landmarks, least: np.ndarray) -> Landmarks:
+def open_eyelids(face: Landmarks, least: np.ndarray) -> Landmarks:
     """The face with eyes at least so far open [2]."""
     points = face.points.copy()
-    for (eye, _), wanted in zip(_EYES, least, strict=True):
-        now = opening(points[eye])
+    for (eye, _), wanted in zip(EYES_AND_BROWS, least, strict=True):
+        now = eye_aspect_ratio(points[eye])
         if _SWAPPED < now < wanted - _SAME:
             _open_by(points[eye], wanted - now)
     return replace(face, points=points)
 
 
-def lowered(frame: np.ndarray, wide: Landmarks, face: Landmarks) -> np.ndarray:
-    """A frame uint8 [H, W, 3] that shows the face `wide`, `open_eyed`, with lids as far down as those of face. Both are
+def close_eyelids(frame: np.ndarray, wide: Landmarks, face: Landmarks) -> np.ndarray:
+    """A frame uint8 [H, W, 3] that shows the face `wide`, `open_eyelids`, with lids as far down as those of face.
+    Both are
     in its pixels."""
     result = frame
-    for eye, brow in _EYES:
+    for eye, brow in EYES_AND_BROWS:
         before, now = wide.points[eye].astype(float), wide.points[eye].astype(float)
-        was, wanted = opening(before), opening(face.points[eye])
+        was, wanted = eye_aspect_ratio(before), eye_aspect_ratio(face.points[eye])
         if not _SWAPPED < wanted < was - _SAME / 2 or was <= 0:
             continue
         share = wanted / was
@@ -60,14 +61,14 @@ def lowered(frame: np.ndarray, wide: Landmarks, face: Landmarks) -> np.ndarray:
     return result
 
 
-def opening(eye: np.ndarray) -> float:
+def eye_aspect_ratio(eye: np.ndarray) -> float:
     """Height over width of an eye [6, 2], in the picture."""
-    x, y = _axes(eye)
-    gap = ((eye[_LOWER] - eye[_UPPER]) @ y).mean()
+    x, y = eye_axes(eye)
+    gap = ((eye[LOWER_LID] - eye[UPPER_LID]) @ y).mean()
     return float(gap / max((eye[3] - eye[0]) @ x, 1e-6))
 
 
-def _axes(eye: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def eye_axes(eye: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Unit vectors [2] along an eye [6, 2], from corner to corner, and down."""
     x = (eye[3] - eye[0]) / max(float(np.linalg.norm(eye[3] - eye[0])), 1e-6)
     return x, np.array([-x[1], x[0]])
@@ -75,18 +76,18 @@ def _axes(eye: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _open_by(eye: np.ndarray, much: float) -> None:
     """Moves the lids of an eye [6, 2] apart by so much of its width, in place."""
-    x, y = _axes(eye)
+    x, y = eye_axes(eye)
     way = much * ((eye[3] - eye[0]) @ x) * y
-    eye[_UPPER] -= _UPPER_SHARE * way
-    eye[_LOWER] += (1 - _UPPER_SHARE) * way
+    eye[UPPER_LID] -= _UPPER_SHARE * way
+    eye[LOWER_LID] += (1 - _UPPER_SHARE) * way
 
 
 def _covered(frame: np.ndarray, before: np.ndarray, now: np.ndarray, brow: np.ndarray) -> np.ndarray:
     """The frame with the lids of an eye [6, 2] brought from where they were to where they are now."""
-    corner, (x, y) = before[0], _axes(before)
+    corner, (x, y) = before[0], eye_axes(before)
     width = float((before[3] - corner) @ x)
-    top = min(_BELOW_BROW * float((brow - corner) @ y), float(((before[_UPPER] - corner) @ y).min()) - 0.2 * width)
-    bottom = float(((before[_LOWER] - corner) @ y).max()) + _CHEEK * width
+    top = min(_BELOW_BROW * float((brow - corner) @ y), float(((before[UPPER_LID] - corner) @ y).min()) - 0.2 * width)
+    bottom = float(((before[LOWER_LID] - corner) @ y).max()) + _CHEEK * width
     box = np.array([corner + a * x + b * y for a in (0, width) for b in (top, bottom)])
     (left, upper), (right, lower) = np.clip([box.min(0), box.max(0) + 1], 0, frame.shape[1::-1]).astype(int)
     if width < _LEAST or right <= left or lower <= upper:
@@ -95,7 +96,7 @@ def _covered(frame: np.ndarray, before: np.ndarray, now: np.ndarray, brow: np.nd
     along, down = (pixels - corner) @ x, (pixels - corner) @ y
     result = frame.copy()
     part = result[upper:lower, left:right].astype(np.float32)
-    for lid, edge, side in ((_LOWER, bottom, 1), (_UPPER, top, -1)):  # the upper one lies over the lower
+    for lid, edge, side in ((LOWER_LID, bottom, 1), (UPPER_LID, top, -1)):  # the upper one lies over the lower
         was, is_now = (_curve((points[lid] - corner) @ np.stack([x, y], 1), width, along) for points in (before, now))
         # Lashes go with the lid as they are; the skin between them and the edge is stretched, or pushed together.
         skin_end = is_now + side * _LASHES * width

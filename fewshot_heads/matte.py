@@ -18,7 +18,7 @@ _lock = threading.Lock()
 MODEL = Path(__file__).parent / "weights" / "selfie_segmentation.tflite"
 
 
-def person(picture: np.ndarray) -> np.ndarray:
+def person_matte(picture: np.ndarray) -> np.ndarray:
     """How much of each place of a picture uint8 [H, W, 3] is a person, with hair and clothes: float32 [H, W], 0 to 1.
 
     The network sees 256 x 256: 12 ms on one core for a picture of that size. Where it cannot tell, as in Van Gogh's,

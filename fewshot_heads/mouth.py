@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import torch
 
-from fewshot_heads.colours import Colours
+from fewshot_heads.colours import FaceColor
 from fewshot_heads.images import to_tensor, to_uint8
 from fewshot_heads.inside import MOUTH
 from fewshot_heads.landmarks import Landmarks
@@ -41,7 +41,7 @@ class Mouth:
     crop: Crop
     lips: np.ndarray
     shown: float
-    colours: Colours
+    colours: FaceColor
 
     @classmethod
     def of(cls, picture: np.ndarray, face: Landmarks) -> Mouth:
@@ -55,7 +55,7 @@ class Mouth:
         box = np.stack([lips.min(0), lips.max(0)])
         sides, within = np.ptp(box, axis=0), np.ptp(np.clip(box, 0, picture.shape[1::-1]), axis=0)
         shown = round(float(within.prod() / max(sides.prod(), 1e-9)), 3)  # 1 where nothing is cut off
-        colours = Colours.of(picture, face.points)
+        colours = FaceColor.of(picture, face.points)
         return cls(jpeg.tobytes(), crop, crop.to_crop(face).points[MOUTH.about], shown, colours)
 
     def held_by(self, face: Landmarks) -> Mouth:

@@ -11,17 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewshot_heads.backdrop import Backdrop, blended, covered, wide_plate
-from fewshot_heads.colours import Colours
+from fewshot_heads.backdrop import BackgroundModel, blend_backgrounds, clean_plate_wide, head_occlusion_mask
+from fewshot_heads.colours import FaceColor
 from fewshot_heads.head import Head
 from fewshot_heads.images import to_tensor, to_uint8
 from fewshot_heads.inside import EYES, MOUTH
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import carrying_points, control_points
 from fewshot_heads.landmarks.poses import pose_distance
-from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman, opened
-from fewshot_heads.lids import lowered, open_eyed, openings
-from fewshot_heads.matte import person
+from fewshot_heads.landmarks.stickman import disocclusion_amount, disocclusion_mask, draw_stickman
+from fewshot_heads.lids import close_eyelids, eye_aspect_ratios, open_eyelids
+from fewshot_heads.matte import person_matte
 from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.models.texture import carrying_flow, resize_flow, sample
@@ -31,10 +31,12 @@ from fewshot_heads.symmetry import OtherSide
 _BLEND_SHARPNESS = 0.007  # pose distance over which one of several pictures gives way to another
 _IN_USE = 4  # pictures blended in one frame, at most
 _LEAST = 1e-6  # what of several pictures each counts that are all as near as the next
-_SPAN = 1.5  # crops: how much of a lone picture may come into view, with hair and shoulders, when the head leans
+WIDE_CROP_RATIO = (
+    1.5  # crops: how much of a lone picture may come into view, with hair and shoulders, when the head leans
+)
 
 
-class _Pictures(NamedTuple):
+class SourceImages(NamedTuple):
     """A head's pictures at one resolution R.
 
     shown [K, 3, R, R]: the crops; carried [K, 3, W, W]: what moves of them, W = span * R; plate [3, R, R]: what is
@@ -46,11 +48,13 @@ class _Pictures(NamedTuple):
     plate: Tensor
 
 
-class Seen(NamedTuple):
+class SourceVisibility(NamedTuple):
     """What pictures show of a person for a face that is to be made of them.
 
-    eyes [2]: how far they are open (`lids.openings`); opened [3]: how much of the face's eyes and mouth is not in them
-    (`landmarks.stickman.opened`); palette [3, 3], brightness: what they make of colours, and the mean level of the face
+    eyes [2]: how far they are open (`lids.eye_aspect_ratios`); opened [3]: how much of the face's eyes and mouth is
+    not in them
+    (`landmarks.stickman.disocclusion_amount`); palette [3, 3], brightness: what they make of colours, and the mean
+    level of the face
     in them.
     """
 
@@ -60,7 +64,7 @@ class Seen(NamedTuple):
     brightness: float
 
 
-class Painter:
+class HeadRenderer:
     """Paints frames of one head.
 
     generator: the head's own, or the checkpoint's; size: pixels of its crop; resolution: pixels of a large frame,
@@ -75,26 +79,26 @@ class Painter:
         self.inpainters = inpainters
         self.style = head.style.to(device)[None]
         pictures, held = to_tensor(head.textures), np.stack([control_points(face) for face in head.landmarks])
-        images = to_uint8(_resized(pictures, size))
-        people = np.stack([person(image) for image in images])
-        self.backdrop = Backdrop(images, held, people, device)
-        colours = Colours.of(head.picture, head.crop.from_crop(head.landmarks[0]).points)
+        images = to_uint8(resize_images(pictures, size))
+        people = np.stack([person_matte(image) for image in images])
+        self.backdrop = BackgroundModel(images, held, people, device)
+        colours = FaceColor.of(head.picture, head.crop.from_crop(head.landmarks[0]).points)
         self.palette, self.brightness = colours.palette, colours.brightness
         whole, self.span, self.other_side = pictures, 1.0, None
         if len(pictures) == 1 and generator.textured:  # of several, a head keeps only the first with its surroundings
-            whole, self.span = to_tensor(surroundings(head))[None], _SPAN
-            wide = person(to_uint8(_resized(whole, round(size * _SPAN)))[0])
-            people = _with_middle(wide, people[0])[None]
+            whole, self.span = to_tensor(surroundings(head))[None], WIDE_CROP_RATIO
+            wide = person_matte(to_uint8(resize_images(whole, round(size * WIDE_CROP_RATIO)))[0])
+            people = refine_middle(wide, people[0])[None]
             self.other_side = OtherSide.of(head.landmarks[0], size)
         self.mattes = torch.from_numpy(people)[:, None].to(device)
 
-        def at(side: int) -> _Pictures:
-            shown = _resized(pictures, side).to(device)
+        def at(side: int) -> SourceImages:
+            shown = resize_images(pictures, side).to(device)
             if whole is pictures:
-                return _Pictures(shown, shown, self.backdrop.plate(shown))
-            carried = _resized(whole, round(side * self.span)).to(device)
-            plate = wide_plate(carried[0], people[0], held[0], self.span, _unmirrored(head, len(people[0])))
-            return _Pictures(shown, carried, plate)
+                return SourceImages(shown, shown, self.backdrop.plate(shown))
+            carried = resize_images(whole, round(side * self.span)).to(device)
+            plate = clean_plate_wide(carried[0], people[0], held[0], self.span, unmirrored_bounds(head, len(people[0])))
+            return SourceImages(shown, carried, plate)
 
         resolution = resolution or pictures.shape[-1]
         self.small = at(size)
@@ -110,16 +114,20 @@ class Painter:
         """
         seen = [self.seen(face) for face in faces]
         frames = to_uint8(self.compose(faces, seen, self.style.expand(len(faces), -1), large))
-        return finished(frames, faces, seen, self.size, mouths, self.inpainters)
+        return apply_face_parts(frames, faces, seen, self.size, mouths, self.inpainters)
 
-    def seen(self, face: Landmarks) -> Seen:
+    def seen(self, face: Landmarks) -> SourceVisibility:
         """What the pictures that are in use for a face show of what it needs."""
         if not self.generator.textured:  # lids and mouth are painted like everything else
-            return Seen(np.full(2, -np.inf), np.zeros(3), self.palette, self.brightness)
+            return SourceVisibility(np.full(2, -np.inf), np.zeros(3), self.palette, self.brightness)
         weights, place = (each[0].tolist() for each in self._used([face]))
-        eyes = sum(weight * openings(self.landmarks[i], face) for weight, i in zip(weights, place, strict=True))
-        fresh = sum(weight * opened(self.landmarks[i], face) for weight, i in zip(weights, place, strict=True))
-        return Seen(np.asarray(eyes), np.asarray(fresh), self.palette, self.brightness)
+        eyes = sum(
+            weight * eye_aspect_ratios(self.landmarks[i], face) for weight, i in zip(weights, place, strict=True)
+        )
+        fresh = sum(
+            weight * disocclusion_amount(self.landmarks[i], face) for weight, i in zip(weights, place, strict=True)
+        )
+        return SourceVisibility(np.asarray(eyes), np.asarray(fresh), self.palette, self.brightness)
 
     def _used(self, faces: Sequence[Landmarks]) -> tuple[Tensor, Tensor]:
         """For each face the pictures nearest to it in pose and expression: weights [B, T], rows sum to 1; indices."""
@@ -133,15 +141,21 @@ class Painter:
 
     @torch.inference_mode()
     def compose(
-        self, faces: Sequence[Landmarks], seen: Sequence[Seen], style: Tensor, large: bool, seat: Tensor | None = None
+        self,
+        faces: Sequence[Landmarks],
+        seen: Sequence[SourceVisibility],
+        style: Tensor,
+        large: bool,
+        seat: Tensor | None = None,
     ) -> Tensor:
-        """Frames [B, 3, R, R] in [-1, 1], yet to be `finished`, under a style [B, P] that need not be the head's own.
+        """Frames [B, 3, R, R] in [-1, 1], yet to be `apply_face_parts`, under a style [B, P] that need not be
+        the head's own.
 
         seen: what pictures show for each face; eyes that they show open stay open.
         seat: flow [B, s, s, 2] along which the still picture is carried first; None leaves it in its place.
         """
-        wide = [open_eyed(face, each.eyes) for face, each in zip(faces, seen, strict=True)]
-        stickmen = stickmen_of(wide, self.size).to(self.device)
+        wide = [open_eyelids(face, each.eyes) for face, each in zip(faces, seen, strict=True)]
+        stickmen = rasterize_landmarks(wide, self.size).to(self.device)
         if not self.generator.textured:
             return self.generator(stickmen, style)
         weights, place = self._used(faces)
@@ -150,15 +164,17 @@ class Painter:
         colours = torch.from_numpy(self.palette.astype(np.float32)).to(self.device)
         layers = layers._replace(paint=torch.einsum("ij,bjhw->bihw", colours, layers.paint + 1) - 1)
         if large and self.large is not self.small:
-            still = blended(self.large.shown, self.large.plate, *behind)
-            texture = texture._replace(images=_picked(self.large.carried, place), still=_seated(still, seat))
+            still = blend_backgrounds(self.large.shown, self.large.plate, *behind)
+            texture = texture._replace(images=pick_images(self.large.carried, place), still=_seated(still, seat))
         frames = layers.compose(texture)
         return self.other_side.over(frames, texture, wide) if self.other_side else frames
 
     def _texture(
         self, faces: Sequence[Landmarks], weights: Tensor, place: Tensor, seat: Tensor | None
     ) -> tuple[Texture, tuple[Tensor, Tensor]]:
-        """Pictures at place [B, T] for the faces, and what is behind: indices and shares, as of `Backdrop.behind`."""
+        """Pictures at place [B, T] for the faces, and what is behind: indices and shares, as of
+        `BackgroundModel.behind`.
+        """
         count = len(faces)
         held = np.stack([control_points(face) for face in faces])
         use, shares, only_heads = self.backdrop.behind(torch.from_numpy(held))
@@ -167,21 +183,23 @@ class Painter:
         used = place.shape[1]
         driver = driver[:, None].expand(-1, used, -1, -1)
         flows = carrying_flow(source.flatten(0, 1), driver.flatten(0, 1), self.size)
-        still = _seated(blended(self.small.shown, self.small.plate, use, shares), seat)
+        still = _seated(blend_backgrounds(self.small.shown, self.small.plate, use, shares), seat)
         shown = [self.landmarks[i] for i in place[:, 0]]
-        fresh = [draw_opened(own, face, self.size) for own, face in zip(shown, faces, strict=True)]
-        hides = [covered(control_points(own), goal, self.size) for own, goal in zip(shown, held, strict=True)]
+        fresh = [disocclusion_mask(own, face, self.size) for own, face in zip(shown, faces, strict=True)]
+        hides = [
+            head_occlusion_mask(control_points(own), goal, self.size) for own, goal in zip(shown, held, strict=True)
+        ]
         shut, head = (torch.from_numpy(np.stack(each)).to(still.device)[:, None] for each in (fresh, hides))
         flows = flows.unflatten(0, (count, used)).to(still.device)
-        images, mattes = (_picked(each, place) for each in (self.small.carried, self.mattes))
+        images, mattes = (pick_images(each, place) for each in (self.small.carried, self.mattes))
         texture = Texture(images, mattes, flows, weights, still, shut, head, _seated(only_heads, seat), self.span)
         return texture, (use, shares)
 
 
-def finished(
+def apply_face_parts(
     frames: np.ndarray,
     faces: Sequence[Landmarks],
-    seen: Sequence[Seen],
+    seen: Sequence[SourceVisibility],
     size: int,
     mouths: Sequence[Mouth] | None = None,
     inpainters: Mapping[str, Inpainter] | None = None,
@@ -191,7 +209,7 @@ def finished(
     result, inpainters = [], inpainters or {}
     for i, (frame, face, each) in enumerate(zip(frames, faces, seen, strict=True)):
         there = face.moved(np.zeros(2, np.float32), len(frame) / size)
-        frame = lowered(frame, open_eyed(there, each.eyes), there)
+        frame = close_eyelids(frame, open_eyelids(there, each.eyes), there)
         if "eyes" in inpainters:
             for eye, share in zip(EYES, each.opened[:2], strict=True):
                 frame = eye.painted(frame, there, share, each.palette, inpainters["eyes"])
@@ -204,17 +222,19 @@ def finished(
     return np.stack(result)
 
 
-def _picked(pictures: Tensor, place: Tensor) -> Tensor:
+def pick_images(pictures: Tensor, place: Tensor) -> Tensor:
     """Of pictures or mattes [K, C, R, R] those at place [B, T]: [B, T, C, R, R]; no copies of a lone one."""
     return pictures.expand(len(place), 1, -1, -1, -1) if len(pictures) == 1 else pictures[place]
 
 
 def surroundings(head: Head) -> np.ndarray:
     """The first picture around its crop, uint8 [W, W, 3] at the texture's resolution; mirrored beyond its edges."""
-    return replace(head.crop.grown(_SPAN), size=round(head.textures.shape[1] * _SPAN)).cut(head.picture)
+    return replace(head.crop.grown(WIDE_CROP_RATIO), size=round(head.textures.shape[1] * WIDE_CROP_RATIO)).cut(
+        head.picture
+    )
 
 
-def _with_middle(wide: np.ndarray, middle: np.ndarray) -> np.ndarray:
+def refine_middle(wide: np.ndarray, middle: np.ndarray) -> np.ndarray:
     """A matte [V, V] and what a closer look [S, S] finds in its middle besides."""
     wide, first = wide.copy(), (len(wide) - len(middle)) // 2
     inner = (slice(first, first + len(middle)),) * 2
@@ -222,9 +242,13 @@ def _with_middle(wide: np.ndarray, middle: np.ndarray) -> np.ndarray:
     return wide
 
 
-def _unmirrored(head: Head, width: int) -> tuple[slice, slice]:
+def unmirrored_bounds(head: Head, width: int) -> tuple[slice, slice]:
     """Those rows and columns of its `surroundings`, width x width, that are not mirrored, and all of the crop's."""
-    crop, scale, margin = head.crop, width / (head.crop.side * _SPAN), round((1 - 1 / _SPAN) / 2 * width)
+    crop, scale, margin = (
+        head.crop,
+        width / (head.crop.side * WIDE_CROP_RATIO),
+        round((1 - 1 / WIDE_CROP_RATIO) / 2 * width),
+    )
     spans = []
     for corner, length in zip((crop.top, crop.left), head.picture.shape[:2], strict=True):
         first = margin - round(corner * scale)
@@ -232,12 +256,12 @@ def _unmirrored(head: Head, width: int) -> tuple[slice, slice]:
     return spans[0], spans[1]
 
 
-def stickmen_of(faces: Sequence[Landmarks], size: int) -> Tensor:
+def rasterize_landmarks(faces: Sequence[Landmarks], size: int) -> Tensor:
     """The stickmen [B, 3, size, size] of landmarks in pixels of the crop."""
     return to_tensor(np.stack([draw_stickman(face.points, size) for face in faces]))
 
 
-def _resized(pictures: Tensor, size: int) -> Tensor:
+def resize_images(pictures: Tensor, size: int) -> Tensor:
     """[K, 3, R, R] to [K, 3, size, size]; as they are where that is their size."""
     if pictures.shape[-1] == size:
         return pictures

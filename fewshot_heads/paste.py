@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from fewshot_heads.landmarks.geometry import Crop
-from fewshot_heads.matte import person
+from fewshot_heads.matte import person_matte
 
 _FEATHER = 0.10  # width of the seam, as a share of the crop's side, where a person crosses it
 _NARROW = 0.02  # and where background does, which stays: hair that ends just inside the crop must not be feathered away
@@ -33,7 +33,7 @@ class Paster:
         self._original = original.astype(np.float32)
         # An edge of the crop that is also the picture's edge has nothing to be blended into.
         open_sides = (left > 0, top > 0, right < width, bottom < height)
-        widths = _widths(person(original), self._size)
+        widths = _widths(person_matte(original), self._size)
         self._alpha = _feather(self._size, open_sides, widths)[self._part][..., None]
         seam = 1 - _feather((_MATCH_SIZE, _MATCH_SIZE), open_sides, [np.full(_MATCH_SIZE, 1.5 * _FEATHER)] * 4)
         self._seam = (seam * (1 - seam) * 4)[..., None] if seam.any() else None

@@ -31,7 +31,7 @@ from fewshot_heads.datasets.shards import INDEX, open_shards, read_index
 from fewshot_heads.datasets.sources import Source, digest, find_sources
 from fewshot_heads.datasets.workers import spread
 from fewshot_heads.errors import BadInput, OutputError, UsageError
-from fewshot_heads.images import refused
+from fewshot_heads.images import write_error
 
 _log = logging.getLogger(__name__)
 _REJECTED, _SUMMARY, _SHEET = "rejected.jsonl", "prepare.json", "contact_sheet.png"
@@ -124,7 +124,7 @@ def _begin(out: Path, scratch: Path, state: Mapping[str, Any]) -> None:
     try:
         scratch.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise refused(out, error) from error
+        raise write_error(out, error) from error
     with whole(begun, scratch) as file:
         file.write(json.dumps(state).encode())
 

@@ -23,7 +23,7 @@ from fewshot_heads.landmarks.retarget import retarget
 from fewshot_heads.landmarks.tracking import Motion, track
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.mouth import Mouth
-from fewshot_heads.painter import Painter, stickmen_of
+from fewshot_heads.painter import HeadRenderer, rasterize_landmarks
 from fewshot_heads.paste import Paster
 from fewshot_heads.provenance import Provenance
 from fewshot_heads.video_reader import read_video
@@ -106,7 +106,7 @@ class Reenactor:
         textures = np.stack([_at(crop, resolution).cut(image) for image, crop in framed])
         frames = to_tensor(np.stack([crop.cut(image) for image, crop in framed])).to(self.device)
         landmarks = [crop.to_crop(face) for face, crop in zip(faces, crops, strict=True)]
-        stickmen = stickmen_of(landmarks, self.size).to(self.device)
+        stickmen = rasterize_landmarks(landmarks, self.size).to(self.device)
         e_hat = self.networks.embedder(frames[None], stickmen[None]).mean(1)
         style = self.networks.generator.project(e_hat)
         return Head(e_hat[0].cpu(), style[0].cpu(), textures, landmarks, images[0], crops[0], self.checkpoint.sha256)
@@ -217,7 +217,7 @@ class Reenactor:
     def _frames(
         self, head: Head, faces: list[Landmarks], mouths: list[Mouth] | None, paste_back: bool, batch: int
     ) -> Iterator[np.ndarray]:
-        painter = Painter(head, self._generator(head), self.size, self.device, inpainters=self.inpainters)
+        painter = HeadRenderer(head, self._generator(head), self.size, self.device, inpainters=self.inpainters)
         paster = Paster(head.picture, head.crop) if paste_back else None
         for first in range(0, len(faces), batch):
             now = slice(first, first + batch)

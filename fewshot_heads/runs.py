@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from fewshot_heads.datasets.episodes import Episodes
 from fewshot_heads.errors import BadInput, FewshotHeadsError, WeightsMismatch
-from fewshot_heads.images import refused, to_uint8, whole_file, write_image
+from fewshot_heads.images import atomic_write, to_uint8, write_error, write_image
 from fewshot_heads.provenance import UNNAMED
 from fewshot_heads.training import Episode, Training
 
@@ -146,12 +146,12 @@ def _step(line: str) -> int:
 
 def save_state(training: Training, path: Path) -> None:
     """Whole or not at all: on a full disk the last good one stays. Raises OutputError."""
-    with whole_file(path, (".pt",), overwrite=True) as part:
+    with atomic_write(path, (".pt",), overwrite=True) as part:
         try:
             with part.open("wb") as file:  # given a path, torch would not say that the disk is full
                 torch.save(training.state_dict(), file)
         except (OSError, RuntimeError) as error:
-            raise refused(path, error) from error
+            raise write_error(path, error) from error
 
 
 def load_state(training: Training, path: Path) -> None:

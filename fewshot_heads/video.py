@@ -16,7 +16,7 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from fewshot_heads.decoding import BT601, BT709, colorspace
 from fewshot_heads.errors import OutputError
-from fewshot_heads.images import check_target, refused, whole_file
+from fewshot_heads.images import atomic_write, check_target, write_error
 from fewshot_heads.provenance import UNNAMED, Provenance, mark
 from fewshot_heads.sound import Sound, Sounding, packets
 from fewshot_heads.video_reader import Video, exact_rate, read_video
@@ -61,7 +61,7 @@ class VideoWriter:
         self._shape: tuple[int, ...] | None = None
         self._encoder: _Encoder | None = None
         check_target(self.path, WRITTEN, overwrite)
-        self._file = whole_file(self.path, WRITTEN, overwrite)
+        self._file = atomic_write(self.path, WRITTEN, overwrite)
 
     def __enter__(self) -> VideoWriter:
         self._part = self._file.__enter__()
@@ -103,7 +103,7 @@ class VideoWriter:
         except (av.FFmpegError, OSError) as error:
             if self._encoder:
                 self._encoder.abandon()
-            raise refused(self.path, error) from error
+            raise write_error(self.path, error) from error
 
 
 class _Encoder:

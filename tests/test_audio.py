@@ -20,7 +20,7 @@ from fewshot_heads.creative.performance import parse_reactions, perform
 from fewshot_heads.creative.signals import analyse
 from fewshot_heads.errors import BadInput, UsageError
 from fewshot_heads.landmarks.geometry import MEAN_HEAD, Pose
-from fewshot_heads.landmarks.retarget import Face
+from fewshot_heads.landmarks.retarget import CanonicalFace
 from fewshot_heads.provenance import read_mark
 from fewshot_heads.sound import Sound, read_sound
 
@@ -54,7 +54,7 @@ def performed(sound, *overrides):
 
 def offsets(motion):
     """[T, 70, 3]: each frame's face minus the neutral one, in the head's frame."""
-    faces = [Face.of(landmarks).local for landmarks in motion.landmarks]
+    faces = [CanonicalFace.of(landmarks).local for landmarks in motion.landmarks]
     return np.array(faces[1:]) - faces[0]
 
 
@@ -64,7 +64,7 @@ def magnitude(motion):
 
 
 def openings(motion):
-    return np.array([Face.of(landmarks).mouth_opening() for landmarks in motion.landmarks[1:]])
+    return np.array([CanonicalFace.of(landmarks).mouth_opening() for landmarks in motion.landmarks[1:]])
 
 
 # Signals
@@ -216,7 +216,7 @@ def test_no_expression_leaves_what_faces_do():
 def test_a_blink_closes_both_eyes_wholly():
     pulse = {"onset": np.array([0.0, 0.5, 1.0, 0.0])}
     motion = perform(pulse, {"onset": "blink:1"}, liveliness=0, blinks=0)
-    eyes = [Face.of(landmarks).eye_opening(slice(36, 42)) for landmarks in motion.landmarks]
+    eyes = [CanonicalFace.of(landmarks).eye_opening(slice(36, 42)) for landmarks in motion.landmarks]
     assert eyes[0] == pytest.approx(eyes[1], abs=1e-3) and eyes[3] < 0.02 and eyes[1] > eyes[2] > eyes[3]
 
 

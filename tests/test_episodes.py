@@ -12,7 +12,7 @@ from fewshot_heads.datasets.clips import Excerpt, Footage, hold_out
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, assemble
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.geometry import control_points
-from fewshot_heads.landmarks.stickman import draw_head
+from fewshot_heads.landmarks.stickman import head_mask
 from tests.faces import face
 from tests.footage import mona_footage
 
@@ -144,8 +144,8 @@ def test_an_episode_shows_no_head_where_the_source_had_it_and_the_driver_has_not
         clips[1], landmarks=clips[1].landmarks + np.float32([40, 0, 0]) * (np.arange(5) == 1)[:, None, None]
     )
     episode = assemble(moved, [0], 0, 1, change)
-    was, now = (draw_head(control_points(Landmarks.from_array(moved.landmarks[i])), 128) > 0.99 for i in (0, 1))
-    left = torch.from_numpy(was & (draw_head(control_points(Landmarks.from_array(moved.landmarks[1])), 128) < 0.01))
+    was, now = (head_mask(control_points(Landmarks.from_array(moved.landmarks[i])), 128) > 0.99 for i in (0, 1))
+    left = torch.from_numpy(was & (head_mask(control_points(Landmarks.from_array(moved.landmarks[1])), 128) < 0.01))
     changed = (episode["still"] - episode["pictures"][0]).abs().mean(0)
     assert left.sum() > 300 and changed[left].mean() > 0.1
     assert episode["covered"][0][torch.from_numpy(now)].min() > 0.98

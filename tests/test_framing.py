@@ -9,7 +9,7 @@ import pytest
 from fewshot_heads.framing import _above_mouth, framed_alike, roomy
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import MEAN_HEAD, Crop
-from fewshot_heads.matte import person
+from fewshot_heads.matte import person_matte
 from tests.test_backdrop import scene
 
 
@@ -55,8 +55,8 @@ def test_a_crop_is_raised_for_hair_as_far_as_the_picture_goes(reenactor, mona):
     crop = Crop.around([face], 256)
     up = roomy(mona, face, crop)
     assert 0 < crop.top - up.top <= 0.12 * crop.side
-    above = person(up.cut(mona))[:4]
-    assert above.max() < 0.1 < person(crop.cut(mona))[:4].max()
+    above = person_matte(up.cut(mona))[:4]
+    assert above.max() < 0.1 < person_matte(crop.cut(mona))[:4].max()
     cut = mona[int(crop.top) + 3 :]
     lower = Crop(crop.left, -3, crop.side, crop.size)
     assert roomy(cut, face.moved(np.float32([0, crop.top + 3])), lower).top >= lower.top

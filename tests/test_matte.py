@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from fewshot_heads.landmarks.geometry import control_points
-from fewshot_heads.matte import person
-from fewshot_heads.painter import Painter
+from fewshot_heads.matte import person_matte
+from fewshot_heads.painter import HeadRenderer
 
 
 def test_a_face_is_person_and_the_corners_above_are_not(reenactor, mona):
-    there = person(mona)
+    there = person_matte(mona)
     assert there.dtype == np.float32 and there.shape == mona.shape[:2] and 0 <= there.min() < there.max() <= 1
     points = control_points(reenactor.detectors[0].detect(mona)[0])[:68]
     inside = np.zeros(mona.shape[:2], np.uint8)
@@ -25,18 +25,18 @@ def test_a_face_is_person_and_the_corners_above_are_not(reenactor, mona):
 @pytest.mark.parametrize("shape", [(1, 1), (33, 700), (512, 512)])
 @pytest.mark.parametrize("grey", [0, 128, 255])
 def test_a_picture_of_nothing_has_numbers_too(shape, grey):
-    there = person(np.full((*shape, 3), grey, np.uint8))
+    there = person_matte(np.full((*shape, 3), grey, np.uint8))
     assert there.shape == shape and np.isfinite(there).all() and 0 <= there.min() <= there.max() <= 1
 
 
 def test_the_background_stays_where_a_head_goes(reenactor, mona):
     """Beside the head, before and after, every pixel is the picture's: none has gone along with the hair."""
     head = reenactor.embed([mona])
-    painter = Painter(head, reenactor.networks.generator, reenactor.size, reenactor.device)
+    painter = HeadRenderer(head, reenactor.networks.generator, reenactor.size, reenactor.device)
     picture, seat = head.crop.cut(mona), head.landmarks[0]
     moved = [seat.moved(np.float32([way * reenactor.size, 0])) for way in (-0.08, 0.08)]
     shift = round(0.08 * reenactor.size)
-    matte = cv2.dilate(person(picture), np.ones((9, 9)))
+    matte = cv2.dilate(person_matte(picture), np.ones((9, 9)))
     for frame, way in zip(painter.paint(moved, large=False), (shift, -shift), strict=True):
         there = np.maximum(matte, np.roll(matte, way, axis=1))
         free = (there < 0.02) & (np.arange(len(there))[:, None] < len(there) // 2)

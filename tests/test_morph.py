@@ -11,7 +11,7 @@ from fewshot_heads.config import compose
 from fewshot_heads.creative import paths
 from fewshot_heads.creative.morph import Morph, main, morph, preview
 from fewshot_heads.landmarks import LEFT_EYE, N_POINTS, Landmarks
-from fewshot_heads.landmarks.retarget import Face
+from fewshot_heads.landmarks.retarget import CanonicalFace
 from fewshot_heads.provenance import read_mark
 from tests.faces import face
 
@@ -74,8 +74,8 @@ def test_the_embedder_sees_the_first_person_go_and_the_second_come(reenactor, he
 def test_the_face_halfway_has_the_shape_halfway(reenactor, heads, way):
     a, b = (head.landmarks[0] for head in heads)
     middle = paths.between([a, b], np.array([0.5, 0.5]))
-    mean_shape = (Face.of(a).local + Face.of(b).local) / 2
-    np.testing.assert_allclose(Face.of(middle).local, mean_shape, atol=1e-3)
+    mean_shape = (CanonicalFace.of(a).local + CanonicalFace.of(b).local) / 2
+    np.testing.assert_allclose(CanonicalFace.of(middle).local, mean_shape, atol=1e-3)
     (seen,) = reenactor.detectors[0].detect(way[4])
     assert np.linalg.norm(seen.points - middle.points, axis=1).mean() < 3
     assert np.linalg.norm(a.points - b.points, axis=1).mean() > 6
@@ -105,7 +105,7 @@ def test_shape_of_one_with_colours_and_pose_of_the_other(reenactor, heads, way):
     frames = list(morph(reenactor, heads, None, replace(STILL, shape_of=0, colours_of=1), only=[0, 8]))
     assert alike(*frames)
     (seen,) = reenactor.detectors[0].detect(frames[0])
-    seen, a, b = (Face.of(each) for each in (seen, *(head.landmarks[0] for head in heads)))
+    seen, a, b = (CanonicalFace.of(each) for each in (seen, *(head.landmarks[0] for head in heads)))
     shape = [np.linalg.norm((seen.local - other.local)[:N_POINTS, :2], axis=1).mean() for other in (a, b)]
     turn = [np.linalg.norm(seen.pose.rotation - other.pose.rotation) for other in (a, b)]
     assert shape[0] < 0.85 * shape[1] and turn[1] < 0.7 * turn[0]
@@ -181,7 +181,7 @@ def test_halfway_between_two_turns_is_the_turn_halfway():
 
 
 def test_without_a_driver_heads_look_about_and_blink():
-    faces = [Face.of(each) for each in paths.looking_about(200, 25)]
+    faces = [CanonicalFace.of(each) for each in paths.looking_about(200, 25)]
     turns = np.array([each.pose.rotation[0, 2] for each in faces])
     openings = np.array([each.eye_opening(LEFT_EYE) for each in faces])
     assert 0.05 < np.abs(turns).max() < 0.2 and abs(turns[0]) < 1e-6

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from fewshot_heads import BadInput
-from fewshot_heads.colours import Colours
+from fewshot_heads.colours import FaceColor
 from fewshot_heads.landmarks import INNER_LIPS
-from fewshot_heads.landmarks.retarget import Face, retarget
+from fewshot_heads.landmarks.retarget import CanonicalFace, retarget
 from fewshot_heads.landmarks.tracking import Motion, track
 from fewshot_heads.mouth import Mouth, in_one_light
-from fewshot_heads.painter import Painter
+from fewshot_heads.painter import HeadRenderer
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +25,8 @@ def opened(reenactor, mona, motion):
     """Mona Lisa's painter, her face with the widest of the driver's mouths, and that mouth."""
     head = reenactor.embed([mona])
     faces = retarget(head.landmarks[0], motion.cropped(reenactor.size, within=head.usual), side=reenactor.size)
-    widest = int(np.argmax([Face.of(face).mouth_opening() for face in faces]))
-    painter = Painter(head, reenactor.networks.generator, reenactor.size, reenactor.device)
+    widest = int(np.argmax([CanonicalFace.of(face).mouth_opening() for face in faces]))
+    painter = HeadRenderer(head, reenactor.networks.generator, reenactor.size, reenactor.device)
     return painter, faces[widest], motion.mouths[widest]
 
 
@@ -123,7 +123,7 @@ def test_the_drivers_colours_do_not_change_when_it_blinks(motion):
     assert np.abs(np.diff(casts, axis=0)).max() < 0.03
 
     skin, golden = np.array([170.0, 105, 70]), np.array([115.0, 75, 60])
-    blinking = [replace(motion.mouths[0], colours=Colours(skin, white)) for white in (golden, None, golden + 2)]
+    blinking = [replace(motion.mouths[0], colours=FaceColor(skin, white)) for white in (golden, None, golden + 2)]
     before, after = (
         np.array([mouth.colours.cast for mouth in mouths]) for mouths in (blinking, in_one_light(blinking))
     )

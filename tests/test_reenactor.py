@@ -9,11 +9,11 @@ from fewshot_heads import BadInput, Head, NoFaceFound, Reenactor, WeightsMismatc
 from fewshot_heads.checkpoint import load_checkpoint, save_checkpoint
 from fewshot_heads.images import read_image
 from fewshot_heads.landmarks.geometry import Crop
-from fewshot_heads.landmarks.retarget import Face
+from fewshot_heads.landmarks.retarget import CanonicalFace
 from fewshot_heads.metrics import psnr
 from fewshot_heads.models import build
 from fewshot_heads.models.generator import Layers
-from fewshot_heads.painter import Painter, _unmirrored, surroundings
+from fewshot_heads.painter import HeadRenderer, surroundings, unmirrored_bounds
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +61,9 @@ def test_without_pasting_back_the_crop_has_the_generators_size(reenactor, head, 
 def test_the_result_does_as_the_driver_does(reenactor, head, motion):
     frames = list(reenactor.animate(head, motion))
     seen = reenactor.track(frames, smooth=0)
-    wanted, got = ([Face.of(f).mouth_opening() for f in m.landmarks] for m in (motion, seen))
+    wanted, got = ([CanonicalFace.of(f).mouth_opening() for f in m.landmarks] for m in (motion, seen))
     assert np.corrcoef(wanted, got)[0, 1] > 0.7
-    turned = [[Face.of(f).pose.rotation[0, 2] for f in m.landmarks] for m in (motion, seen)]
+    turned = [[CanonicalFace.of(f).pose.rotation[0, 2] for f in m.landmarks] for m in (motion, seen)]
     assert np.corrcoef(*turned)[0, 1] > 0.7
 
 
@@ -109,7 +109,7 @@ def test_what_a_picture_shows_beyond_its_crop_comes_into_view_with_the_head(reen
     corner = side // 2
     canvas[corner : corner + side, corner : corner + side] = cv2.resize(head.textures[0], (side, side))
     in_red = dataclasses.replace(head, picture=canvas, crop=Crop(corner, corner, side, size))
-    painter = Painter(in_red, OnlyCarries(), size, reenactor.device, resolution)
+    painter = HeadRenderer(in_red, OnlyCarries(), size, reenactor.device, resolution)
     seat = head.landmarks[0]
     lower = seat.moved(np.array([0, -0.15 * size], np.float32))
     there, below = painter.paint([seat, lower], large).astype(int)
@@ -141,9 +141,9 @@ def test_the_surroundings_of_a_crop_hold_its_texture_in_their_middle(reenactor, 
 def test_what_is_mirrored_of_surroundings_is_known(reenactor, mona):
     """All of a picture that is its crop; and beyond it what there is."""
     full = reenactor.embed([mona[:300, :300]], crop="full")
-    assert _unmirrored(full, 384) == (slice(64, 320), slice(64, 320))
+    assert unmirrored_bounds(full, 384) == (slice(64, 320), slice(64, 320))
     head = reenactor.embed([mona])
-    wide, (rows, columns) = surroundings(head), _unmirrored(head, 384)
+    wide, (rows, columns) = surroundings(head), unmirrored_bounds(head, 384)
     assert (rows.start, columns.start) == (0, 0) or rows.start < 64 or columns.start < 64
     scale = len(wide) / 384
     if rows.start > 0:  # mirrored there: the row above is the row below
@@ -152,7 +152,9 @@ def test_what_is_mirrored_of_surroundings_is_known(reenactor, mona):
 
 
 def test_of_several_pictures_the_crops_are_all_there_is(reenactor, mona):
-    painter = Painter(reenactor.embed([mona, mona]), reenactor.networks.generator, reenactor.size, reenactor.device)
+    painter = HeadRenderer(
+        reenactor.embed([mona, mona]), reenactor.networks.generator, reenactor.size, reenactor.device
+    )
     assert painter.span == 1 and painter.small.carried.shape == painter.small.shown.shape
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from fewshot_heads.landmarks import RIGHT_EYE
 from fewshot_heads.landmarks.geometry import MEAN_HEAD, MEAN_SURFACE, fit_pose
-from fewshot_heads.landmarks.retarget import Face, choose_reference, retarget
+from fewshot_heads.landmarks.retarget import CanonicalFace, choose_reference, retarget
 from tests.faces import face
 
 WIDE = MEAN_HEAD * [0.25, 0.0, 0.0] * (np.arange(70) < 17)[:, None]  # a driver with a broad jaw
@@ -11,16 +11,16 @@ DRIVER = [face((0, a, 0), shape=WIDE, mouth=m, scale=80) for a, m in ((0.3, 0.2)
 
 
 def test_the_reference_is_the_driver_frame_nearest_to_the_source():
-    faces = [Face.of(each) for each in DRIVER]
-    assert choose_reference(Face.of(face()), faces) == 1
-    assert choose_reference(Face.of(face((0, 0.28, 0), mouth=0.2)), faces) == 0
+    faces = [CanonicalFace.of(each) for each in DRIVER]
+    assert choose_reference(CanonicalFace.of(face()), faces) == 1
+    assert choose_reference(CanonicalFace.of(face((0, 0.28, 0), mouth=0.2)), faces) == 0
 
 
 def test_the_drivers_face_shape_does_not_leak_into_the_source():
     source = face()
     rigid_jaw = [0, 4, 8, 12, 16]
     for moved in retarget(source, DRIVER):
-        own, now = Face.of(source).local[rigid_jaw], Face.of(moved).local[rigid_jaw]
+        own, now = CanonicalFace.of(source).local[rigid_jaw], CanonicalFace.of(moved).local[rigid_jaw]
         driver_width = np.ptp(MEAN_HEAD[rigid_jaw, 0]) * 1.25
         assert abs(np.ptp(now[:, 0]) - np.ptp(own[:, 0])) < 0.1 * (driver_width - np.ptp(own[:, 0]))
 
@@ -80,7 +80,9 @@ def test_a_closed_eye_closes_narrow_and_wide_eyes_alike():
     driver = [eyes(1.0), eyes(0.05)]
     for own in (0.7, 1.0, 1.3):
         closed = retarget(eyes(own), driver, reference=0)[1]
-        assert Face.of(closed).eye_opening(RIGHT_EYE) < 0.25 * Face.of(eyes(own)).eye_opening(RIGHT_EYE)
+        assert CanonicalFace.of(closed).eye_opening(RIGHT_EYE) < 0.25 * CanonicalFace.of(eyes(own)).eye_opening(
+            RIGHT_EYE
+        )
 
 
 def test_lips_never_cross():

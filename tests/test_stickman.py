@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE
-from fewshot_heads.landmarks.stickman import draw_head, draw_opened, draw_stickman
+from fewshot_heads.landmarks.stickman import disocclusion_mask, draw_stickman, head_mask
 from tests.faces import face
 
 
@@ -41,22 +41,22 @@ def test_a_missing_point_leaves_its_line_out():
 
 def test_a_mouth_that_opens_is_marked_and_one_that_was_open_is_not():
     shut, wide = face(), face(mouth=0.3)
-    opened = draw_opened(shut, wide, 256)
+    opened = disocclusion_mask(shut, wide, 256)
     x, y = wide.points[60:68].mean(0).astype(int)
     assert opened[y, x] == 1 and opened[: y - 40].max() == 0
-    assert draw_opened(wide, wide, 256).max() == 0 and draw_opened(wide, shut, 256).max() == 0
+    assert disocclusion_mask(wide, wide, 256).max() == 0 and disocclusion_mask(wide, shut, 256).max() == 0
 
 
 def test_a_head_is_its_hull_with_a_soft_edge():
-    head = draw_head(np.array([[100, 80], [160, 80], [160, 180], [100, 180], [130, 130]], float), 256)
+    head = head_mask(np.array([[100, 80], [160, 80], [160, 180], [100, 180], [130, 130]], float), 256)
     assert head[130, 130] == 1 and head[40, 40] == 0 and 0 < head[130, 94] < 1
 
 
 @pytest.mark.parametrize("depth", [True, False])
 @pytest.mark.parametrize("yaw", [-0.9, 0.9])
 def test_a_turn_is_no_opening_of_the_far_eye(yaw, depth):
-    assert draw_opened(face(mouth=0.1, depth=depth), face((0, yaw, 0), mouth=0.1, depth=depth), 256).max() == 0
-    assert draw_opened(face(depth=depth), face((0, yaw, 0), mouth=0.3, depth=depth), 256).max() > 0.9
+    assert disocclusion_mask(face(mouth=0.1, depth=depth), face((0, yaw, 0), mouth=0.1, depth=depth), 256).max() == 0
+    assert disocclusion_mask(face(depth=depth), face((0, yaw, 0), mouth=0.3, depth=depth), 256).max() > 0.9
 
 
 def test_only_a_shut_eye_has_to_be_painted_when_it_opens():
@@ -68,5 +68,5 @@ def test_only_a_shut_eye_has_to_be_painted_when_it_opens():
         return replace(face(), points=points)
 
     wide, open_eyes, shut = eyes(2.0), eyes(1.0), eyes(0.1)
-    assert draw_opened(shut, open_eyes, 256).max() > 0.9
-    assert draw_opened(open_eyes, wide, 256).max() == 0
+    assert disocclusion_mask(shut, open_eyes, 256).max() > 0.9
+    assert disocclusion_mask(open_eyes, wide, 256).max() == 0

@@ -9,7 +9,7 @@ import torch
 from fewshot_heads.landmarks.geometry import Crop, carrying_points, facing, fit_pose, turned_in_space
 from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.texture import FLOW_SIZE, carrying_flow, identity_grid
-from fewshot_heads.painter import Painter
+from fewshot_heads.painter import HeadRenderer
 from fewshot_heads.symmetry import OtherSide
 
 SIZE = 256
@@ -146,5 +146,5 @@ def test_a_head_that_leans_is_completed_alike(frontal):
 
 def test_a_head_of_several_pictures_needs_no_mirror(reenactor, mona):
     generator, device = reenactor.networks.generator, reenactor.device
-    one, two = (Painter(reenactor.embed([mona] * k), generator, reenactor.size, device) for k in (1, 2))
+    one, two = (HeadRenderer(reenactor.embed([mona] * k), generator, reenactor.size, device) for k in (1, 2))
     assert one.other_side is not None and two.other_side is None

@@ -25,7 +25,7 @@ from safetensors.numpy import save
 
 from fewshot_heads.cli import run
 from fewshot_heads.errors import BadInput
-from fewshot_heads.images import check_target, refused, resized, whole_file
+from fewshot_heads.images import atomic_write, check_target, resized, write_error
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.models.texture import REACH, normalise, resize_flow, sample, tps_flow
 
@@ -168,11 +168,11 @@ class Appearance:
             tensors |= {f"mean.{name}": mean, f"step.{name}": steps[:, 0]}
             tensors[f"component.{name}"] = np.round(flat / steps).astype(np.int8).reshape(-1, *mean.shape)
         small = {k: v if v.dtype == np.int8 else _plain(v, k) for k, v in tensors.items()}
-        with whole_file(path, (".safetensors",), overwrite) as part:
+        with atomic_write(path, (".safetensors",), overwrite) as part:
             try:
                 part.write_bytes(save(small, {"format": _FORMAT}))
             except OSError as error:
-                raise refused(path, error) from error
+                raise write_error(path, error) from error
 
 
 def carry(layers: np.ndarray, seen: np.ndarray, there: np.ndarray) -> np.ndarray:

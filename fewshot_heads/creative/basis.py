@@ -21,10 +21,10 @@ import numpy as np
 
 from fewshot_heads.cli import run
 from fewshot_heads.errors import BadInput
-from fewshot_heads.images import refused, whole_file
+from fewshot_heads.images import atomic_write, write_error
 from fewshot_heads.landmarks import MIRROR, N_POINTS, Landmarks
 from fewshot_heads.landmarks.geometry import MEAN_HEAD
-from fewshot_heads.landmarks.retarget import Face
+from fewshot_heads.landmarks.retarget import CanonicalFace
 
 SHIPPED = Path(__file__).parent / "motion_basis.json"
 SIZE = 16  # directions kept
@@ -64,11 +64,11 @@ class MotionBasis:
     def save(self, path: Path, overwrite: bool = False) -> None:
         """Writes a .json. Raises OutputError."""
         components = self.components.reshape(len(self.components), -1).round(4).tolist()
-        with whole_file(path, (".json",), overwrite) as part:
+        with atomic_write(path, (".json",), overwrite) as part:
             try:
                 part.write_text(json.dumps({"deviations": self.deviations.round(5).tolist(), "components": components}))
             except OSError as error:
-                raise refused(path, error) from error
+                raise write_error(path, error) from error
 
     def faces(self, z: np.ndarray, limit: float = np.inf) -> np.ndarray:
         """Coefficients [T, K] to offsets [T, 70, 3]; where one lies beyond `limit` deviations, all shrink alike."""
@@ -111,7 +111,7 @@ def learn(clips: Iterable[np.ndarray]) -> MotionBasis:
     """
     covariance, count = np.zeros((3 * N_POINTS, 3 * N_POINTS)), 0
     for clip in clips:
-        faces = [Face.of(Landmarks.from_array(points[:N_POINTS])) for points in clip]
+        faces = [CanonicalFace.of(Landmarks.from_array(points[:N_POINTS])) for points in clip]
         local = np.array([face.local for face in faces if face.pose.rotation[2, 2] > FRONTAL])
         if len(local) < SIZE:
             continue

@@ -22,7 +22,7 @@ from fewshot_heads.landmarks.retarget import retarget
 from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.models import texture as warp
 from fewshot_heads.mouth import Mouth
-from fewshot_heads.painter import Painter, Seen, finished
+from fewshot_heads.painter import HeadRenderer, SourceVisibility, apply_face_parts
 from fewshot_heads.reenactor import Reenactor
 
 _RAMP = 0.5  # of half the crop: how far inside its border a background follows its head
@@ -81,7 +81,7 @@ class Cast:
             states = [head.tuned or shipped.state_dict() for head in heads]
             self._states = [{name: value.to(self.device) for name, value in state.items()} for state in states]
         resolution = resolution or max(head.textures.shape[1] for head in heads)
-        self.painters = [Painter(head, self.generator, self.size, self.device, resolution) for head in heads]
+        self.painters = [HeadRenderer(head, self.generator, self.size, self.device, resolution) for head in heads]
         self.portraits = [head.landmarks[0] for head in heads]
         self.e_hats = np.stack([head.e_hat.numpy() for head in heads]).astype(np.float64)
         self._project = shipped.project
@@ -106,7 +106,7 @@ class Cast:
 
         faces: B in pixels of the crop. rest: how each would sit for a picture: there every background is brought, so
         that heads cover heads. style: [B, P]. weights: [B, K], how much of everybody's pixels; rows sum to 1.
-        around: [B, K], the weights outside the features; None takes the same. mouths: see `Painter.paint`.
+        around: [B, K], the weights outside the features; None takes the same. mouths: see `HeadRenderer.paint`.
         """
         around = weights if around is None else around
         if self.tuned:
@@ -125,13 +125,13 @@ class Cast:
             within, beyond = (self._tensor(each[:, k])[:, None, None, None] for each in (weights, around))
             share = beyond + inside * (within - beyond)
             result = result + share * self.painters[k].compose(faces, seen, styles, large=True, seat=seat)
-        return finished(to_uint8(torch.as_tensor(result)), faces, seen, self.size, mouths, self.inpainters)
+        return apply_face_parts(to_uint8(torch.as_tensor(result)), faces, seen, self.size, mouths, self.inpainters)
 
-    def _seen(self, face: Landmarks, weights: np.ndarray) -> Seen:
+    def _seen(self, face: Landmarks, weights: np.ndarray) -> SourceVisibility:
         """What the pictures of a mixture by weights [K] show, as everybody's would."""
         there = np.flatnonzero(weights)
         people, weights = [self.painters[k].seen(face) for k in there], weights[there]
-        return Seen(
+        return SourceVisibility(
             *(sum(w * part for w, part in zip(weights, parts, strict=True)) for parts in zip(*people, strict=True))
         )
 

@@ -35,7 +35,7 @@ from fewshot_heads.tasks import check_output, is_driver, opened, tracked
 from fewshot_heads.video import WRITTEN, VideoWriter
 from fewshot_heads.video_reader import exact_rate, read_video
 
-_STOPS, _COLUMNS = 16, 8  # of the preview
+STOPS, _COLUMNS = 16, 8  # of the preview
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def mixed(
     mouths: list[Mouth] | None = None,
 ) -> Iterator[np.ndarray]:
     """Frames uint8 [R, R, 3] of the cast as one person. reenacted: N faces of each of K people; at [N]: positions, 0
-    the first person, 1 the second; wanted: indices of frames; mouths: N, see `Painter.paint`."""
+    the first person, 1 the second; wanted: indices of frames; mouths: N, see `HeadRenderer.paint`."""
     batch = 1 if cast.tuned else settings.batch
     for first in range(0, len(wanted), batch):
         now = wanted[first : first + batch]
@@ -153,7 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "inputs", nargs="+", metavar="PERSON ... DRIVER",
         help="a picture of each person, or their saved head (.safetensors); last, if any, a video, gif or folder",
     )  # fmt: skip
-    parser.add_argument("--preview", action="store_true", help=f"only a picture of {_STOPS} frames; default a .jpg")
+    parser.add_argument("--preview", action="store_true", help=f"only a picture of {STOPS} frames; default a .jpg")
     arguments = parser.parse_intermixed_args(argv)
     return run(lambda: _morph(arguments), arguments.debug)
 
@@ -190,9 +190,9 @@ def _morph(arguments: argparse.Namespace) -> Path:
 def preview(reenactor: Reenactor, heads: Sequence[Head], motion: Motion | None, settings: Morph) -> np.ndarray:
     """uint8 [2 S, 8 S, 3]: frames of the morph, evenly spread, row by row."""
     count = settings.frames(len(heads)) if motion is None else len(motion)
-    only = np.linspace(0, count - 1, _STOPS).round()
+    only = np.linspace(0, count - 1, STOPS).round()
     frames = list(morph(reenactor, heads, motion, replace(settings, resolution=reenactor.size), only.astype(int)))
-    return np.concatenate([np.concatenate(frames[i : i + _COLUMNS], 1) for i in range(0, _STOPS, _COLUMNS)])
+    return np.concatenate([np.concatenate(frames[i : i + _COLUMNS], 1) for i in range(0, STOPS, _COLUMNS)])
 
 
 if __name__ == "__main__":

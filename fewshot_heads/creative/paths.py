@@ -13,7 +13,7 @@ import numpy as np
 
 from fewshot_heads.landmarks import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS, Landmarks
 from fewshot_heads.landmarks.geometry import MEAN_HEAD, Pose
-from fewshot_heads.landmarks.retarget import Face
+from fewshot_heads.landmarks.retarget import CanonicalFace
 
 PATHS = ("linear", "spherical", "spline")
 _TURNS = ((0.035, 5.3), (0.09, 6.9), (0.03, 8.7))  # radians and seconds to and fro: pitch, yaw, roll
@@ -88,7 +88,7 @@ def between(faces: Sequence[Landmarks], shapes: np.ndarray, poses: np.ndarray | 
 
     poses: shares [K] of the pose; None takes those of the shape.
     """
-    parts = [Face.of(face) for face in faces]
+    parts = [CanonicalFace.of(face) for face in faces]
     poses = shapes if poses is None else poses
     count = min(len(part.local) for part in parts)  # the surface only where everybody's is known
     local = np.tensordot(shapes, [part.local[:count] for part in parts], 1)

@@ -14,7 +14,7 @@ from math import isfinite, pi
 import cv2
 import numpy as np
 
-from fewshot_heads.config import hint
+from fewshot_heads.config import did_you_mean
 from fewshot_heads.creative.basis import BROWS, EYES, MOUTH, MotionBasis
 from fewshot_heads.creative.signals import SIGNALS, followed, pulses
 from fewshot_heads.errors import UsageError
@@ -74,7 +74,7 @@ def dials(curves: Mapping[str, np.ndarray], react: Mapping[str, str]) -> dict[st
 
 def _check(where: str, word: str, known: Mapping[str, str]) -> None:
     if word not in known:
-        raise UsageError(f"{where}: unknown '{word}'; there is {', '.join(known)}{hint(word, known)}")
+        raise UsageError(f"{where}: unknown '{word}'; there is {', '.join(known)}{did_you_mean(word, known)}")
 
 
 def perform(

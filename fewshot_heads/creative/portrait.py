@@ -33,7 +33,7 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.metrics import Identity, csim
 from fewshot_heads.mouth import Mouth
-from fewshot_heads.painter import stickmen_of
+from fewshot_heads.painter import rasterize_landmarks
 from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.tasks import check_output, is_driver, opened, tracked
 from fewshot_heads.video import WRITTEN, VideoWriter
@@ -107,7 +107,7 @@ def likeness(reenactor: Reenactor, sitter: Head, frame: np.ndarray, judge: Ident
     seat, size = sitter.landmarks[0], reenactor.size
     frames = to_tensor(cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA))[None, None]
     with torch.inference_mode():
-        pair = (each.to(reenactor.device) for each in (frames, stickmen_of([seat], size)[None]))
+        pair = (each.to(reenactor.device) for each in (frames, rasterize_landmarks([seat], size)[None]))
         seen = reenactor.networks.embedder(*pair)[0, 0]
     result = {"e_hat": float(csim(sitter.e_hat.numpy(), seen.cpu().numpy()))}
     if judge:

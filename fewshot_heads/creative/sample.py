@@ -26,7 +26,7 @@ from fewshot_heads.head import Head
 from fewshot_heads.images import WRITTEN as PICTURES
 from fewshot_heads.images import resized, write_image
 from fewshot_heads.landmarks.tracking import Motion
-from fewshot_heads.painter import Painter
+from fewshot_heads.painter import HeadRenderer
 from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.tasks import check_output, is_driver, opened, tracked
 from fewshot_heads.video import WRITTEN, VideoWriter
@@ -97,7 +97,9 @@ def moved(
     settings.check()
     faces = [settings.follow(head, driver, reenactor.size) for head in heads]
     generator, device = reenactor.networks.generator, reenactor.device
-    painters = [Painter(head, generator, reenactor.size, device, settings.side, reenactor.inpainters) for head in heads]
+    painters = [
+        HeadRenderer(head, generator, reenactor.size, device, settings.side, reenactor.inpainters) for head in heads
+    ]
     mouths = settings.mouths(driver)
     for first in range(0, len(driver), settings.batch):
         now = slice(first, first + settings.batch)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from fewshot_heads.datasets.shards import ShardClip, open_shards
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE, Landmarks
-from fewshot_heads.landmarks.retarget import Face
+from fewshot_heads.landmarks.retarget import CanonicalFace
 
 _FRONTAL, _CLOSED, _OPEN = 16.0, 0.12, 0.15  # degrees; of the mouth's width; of the eye's: who does not sit well
 _SHARP, _COLOURFUL = 100.0, 4.0  # variance of the Laplacian over the face; its mean distance from grey, levels of 255
@@ -56,7 +56,7 @@ def _best(clips: Iterable[ShardClip]) -> tuple[np.ndarray, Landmarks] | None:
     for clip in clips:
         for number in range(0, clip.frame_count, _EVERY):
             landmarks = Landmarks.from_array(clip.landmarks[number])
-            face = Face.of(landmarks)
+            face = CanonicalFace.of(landmarks)
             turn = np.degrees(np.arccos(np.clip(face.pose.rotation[2, 2], -1, 1)))
             gap, eyes = face.mouth_opening(), min(face.eye_opening(LEFT_EYE), face.eye_opening(RIGHT_EYE))
             if turn < _FRONTAL and gap < _CLOSED and eyes > _OPEN:

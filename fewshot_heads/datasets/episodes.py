@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from fewshot_heads.backdrop import Backdrop, blended, covered
+from fewshot_heads.backdrop import BackgroundModel, blend_backgrounds, head_occlusion_mask
 from fewshot_heads.datasets.augment import Change, turned
 from fewshot_heads.datasets.clips import Clip
 from fewshot_heads.datasets.wear import Wear
@@ -19,8 +19,8 @@ from fewshot_heads.errors import BadInput
 from fewshot_heads.images import to_tensor
 from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE, Landmarks
 from fewshot_heads.landmarks.geometry import carrying_points, control_points
-from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
-from fewshot_heads.matte import person
+from fewshot_heads.landmarks.stickman import disocclusion_mask, draw_stickman
+from fewshot_heads.matte import person_matte
 
 _log = logging.getLogger(__name__)
 _PATCHES = (0.5, 0.25, 0.25)  # shares of the patches at the mouth, about the face, farther out
@@ -129,7 +129,7 @@ class Episodes(Dataset):
         if random.random() < 0.08:
             return driver, driver
         if random.random() < 0.4:  # a mouth that opens is rare in most clips, and hard
-            by_opening = np.argsort(openings(landmarks))
+            by_opening = np.argsort(mouth_aspect_ratios(landmarks))
             few = max(len(by_opening) // 4, 1)
             return int(random.choice(by_opening[:few])), int(random.choice(by_opening[-few:]))
         candidates = random.integers(len(landmarks), size=4)
@@ -169,8 +169,8 @@ def assemble(
     trust = change.placed(np.minimum(seen[shots[shown]][2], seen[shots[0]][2])).round()
     stickmen = {i: draw_stickman(face.points, size) for i, face in faces.items()}
     source, goal = faces[shots[shown]], change.face(landmarks[driver])
-    opened = draw_opened(source, goal, size)
-    mattes = {i: person(pictures[i]) for i in {shots[0], shots[shown]}}
+    opened = disocclusion_mask(source, goal, size)
+    mattes = {i: person_matte(pictures[i]) for i in {shots[0], shots[shown]}}
     still, unseen = _behind(pictures[shots[0]], faces[shots[0]], mattes[shots[0]], goal)
     return {
         "pictures": to_tensor(np.stack([pictures[i] for i in shots])),
@@ -179,13 +179,13 @@ def assemble(
         "opened": torch.from_numpy(opened)[None],
         "still": still,
         "unseen": unseen,
-        "covered": torch.from_numpy(covered(control_points(source), control_points(goal), size))[None],
+        "covered": torch.from_numpy(head_occlusion_mask(control_points(source), control_points(goal), size))[None],
         "matte": torch.from_numpy(mattes[shots[shown]])[None],
         "driver": to_tensor(change.picture(clip.frames[driver])),
         "stickman": to_tensor(draw_stickman(goal.points, size)),
         "source_points": torch.from_numpy(carrying_points(source)),
         "driver_points": torch.from_numpy(carrying_points(goal)),
-        "regions": torch.from_numpy(np.stack([*_regions(goal.points, size), opened]).astype(np.float32)),
+        "regions": torch.from_numpy(np.stack([*region_masks(goal.points, size), opened]).astype(np.float32)),
         "trust": torch.from_numpy(np.ascontiguousarray(trust))[None],
         "face": torch.from_numpy(goal.box.astype(np.float32)),
     }
@@ -194,22 +194,22 @@ def assemble(
 def _behind(
     picture: np.ndarray, face: Landmarks, matte: np.ndarray, driver: Landmarks
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """[3, S, S]: what `Backdrop` knows from one picture; [1, S, S]: where it shows only a head."""
+    """[3, S, S]: what `BackgroundModel` knows from one picture; [1, S, S]: where it shows only a head."""
     own, goal = (control_points(each)[None] for each in (face, driver))
-    backdrop = Backdrop(picture[None], own, matte[None], torch.device("cpu"))
+    backdrop = BackgroundModel(picture[None], own, matte[None], torch.device("cpu"))
     images = to_tensor(picture[None])
     use, shares, unseen = backdrop.behind(torch.from_numpy(goal))
-    return blended(images, backdrop.plate(images), use, shares)[0], unseen[0]
+    return blend_backgrounds(images, backdrop.plate(images), use, shares)[0], unseen[0]
 
 
-def openings(landmarks: np.ndarray) -> np.ndarray:
+def mouth_aspect_ratios(landmarks: np.ndarray) -> np.ndarray:
     """[T]: gap of the inner lips over the mouth's width."""
     gap = np.linalg.norm(landmarks[:, [61, 62, 63], :2] - landmarks[:, [67, 66, 65], :2], axis=-1)
     width = np.linalg.norm(landmarks[:, 48, :2] - landmarks[:, 54, :2], axis=-1)
     return gap.mean(1) / np.maximum(width, 1e-6)
 
 
-def _regions(points: np.ndarray, size: int) -> list[np.ndarray]:
+def region_masks(points: np.ndarray, size: int) -> list[np.ndarray]:
     """Soft-edged masks of the eyes and of the mouth, float32 [size, size]."""
     regions = []
     for parts in ((RIGHT_EYE, LEFT_EYE), (OUTER_LIPS,)):

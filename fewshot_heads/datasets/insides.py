@@ -10,13 +10,13 @@ import torch
 
 from fewshot_heads.datasets.augment import Change
 from fewshot_heads.datasets.clips import Clip
-from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, openings
+from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, mouth_aspect_ratios
 from fewshot_heads.errors import BadInput
 from fewshot_heads.images import to_tensor
 from fewshot_heads.inside import EYES, PARTS, Part
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.stickman import draw_stickman
-from fewshot_heads.lids import opening
+from fewshot_heads.lids import eye_aspect_ratio
 from fewshot_heads.models.inpainter import SEEN
 
 _WIDEST = 3  # frames drawn, of which the one that is open widest is taken
@@ -76,7 +76,11 @@ class Insides(Episodes):
             identity, clip = self._draw(random)
             drawn = random.integers(len(clip.landmarks), size=_WIDEST)
             faces = np.asarray(clip.landmarks)[drawn]
-            widths = openings(faces) if self.part == "mouth" else np.array([_eyes_open(face) for face in faces])
+            widths = (
+                mouth_aspect_ratios(faces)
+                if self.part == "mouth"
+                else np.array([smaller_eye_aspect_ratio(face) for face in faces])
+            )
             if widths.max() > _OPEN[self.part]:
                 return identity, clip, int(drawn[widths.argmax()])
         seen = _DRAWS * _WIDEST
@@ -92,6 +96,6 @@ class Insides(Episodes):
         return parts[drawn if widths.min() > _FAR * widths.max() else int(widths.argmax())]
 
 
-def _eyes_open(face: np.ndarray) -> float:
-    """`lids.opening` of the eye that is open less."""
-    return min(opening(face[part.outline, :2]) for part in EYES)
+def smaller_eye_aspect_ratio(face: np.ndarray) -> float:
+    """`lids.eye_aspect_ratio` of the eye that is open less."""
+    return min(eye_aspect_ratio(face[part.outline, :2]) for part in EYES)

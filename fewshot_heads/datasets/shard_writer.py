@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from fewshot_heads.datasets.shards import BLOCK, Sample
-from fewshot_heads.images import refused
+from fewshot_heads.images import write_error
 
 _END = bytes(2 * BLOCK)  # of a tar
 
@@ -36,7 +36,7 @@ def whole(path: Path, scratch: Path) -> Iterator[BinaryIO]:
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        raise refused(path, error) from error
+        raise write_error(path, error) from error
 
 
 def encode(key: str, sample: Sample) -> tuple[bytes, int]:

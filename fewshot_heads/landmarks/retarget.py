@@ -18,7 +18,7 @@ from fewshot_heads.landmarks.geometry import MEAN_HEAD, MEAN_SURFACE, Pose, fit_
 
 _EYES = ((RIGHT_EYE, RIGHT_IRIS), (LEFT_EYE, LEFT_IRIS))
 _LIPS = slice(OUTER_LIPS.start, INNER_LIPS.stop)
-_UPPER_INNER, _LOWER_INNER = np.array([61, 62, 63]), np.array([67, 66, 65])
+UPPER_INNER_LIP, LOWER_INNER_LIP = np.array([61, 62, 63]), np.array([67, 66, 65])
 _FARTHEST = np.radians(35)  # a head turns from its picture: beyond it the cheek that appears is in no picture
 _HIDDEN = np.radians(60)  # a head turned so far shows nothing of its other cheek, which then must not appear
 _ASKANCE = np.radians(48)  # it turns away from the camera: beyond it the far cheek's landmarks slide into each other
@@ -38,20 +38,20 @@ _SPREAD = np.exp(-(_apart - _apart.min(1, keepdims=True)) / (2 * _NEARBY**2))
 _SPREAD /= _SPREAD.sum(1, keepdims=True)  # [151, 70]: how much each landmark says
 
 
-def _lip_gap(local: np.ndarray) -> float:
+def lip_gap(local: np.ndarray) -> float:
     """Mean signed gap of the inner lips of local [70, 3], head units."""
-    return float((local[_LOWER_INNER, 1] - local[_UPPER_INNER, 1]).mean())
+    return float((local[LOWER_INNER_LIP, 1] - local[UPPER_INNER_LIP, 1]).mean())
 
 
 @dataclass(frozen=True)
-class Face:
+class CanonicalFace:
     """Landmarks split into rigid pose and local shape in the head's frame, [70, 3] or with the surface [221, 3]."""
 
     pose: Pose
     local: np.ndarray
 
     @classmethod
-    def of(cls, landmarks: Landmarks) -> Face:
+    def of(cls, landmarks: Landmarks) -> CanonicalFace:
         pose = fit_pose(landmarks)
         return cls(pose, pose.undo(spatial(landmarks, pose)))
 
@@ -66,13 +66,13 @@ class Face:
 
     def mouth_opening(self) -> float:
         """Gap of the inner lips over the mouth's width; 0 is closed, for everyone."""
-        return _lip_gap(self.local) / self.mouth_width()
+        return lip_gap(self.local) / self.mouth_width()
 
 
-def choose_reference(source: Face, driver: Iterable[Face]) -> int:
+def choose_reference(source: CanonicalFace, driver: Iterable[CanonicalFace]) -> int:
     """Index of the driver frame whose pose and expression are nearest to the source's."""
 
-    def distance(face: Face) -> float:
+    def distance(face: CanonicalFace) -> float:
         turn = np.linalg.norm(cv2.Rodrigues(face.pose.rotation @ source.pose.rotation.T)[0])
         eyes = sum(abs(face.eye_opening(eye) - source.eye_opening(eye)) for eye, _ in _EYES)
         mouth = abs(face.mouth_opening() - source.mouth_opening())
@@ -105,17 +105,19 @@ def retarget(
     """
     if motion == "absolute":
         return list(driver)
-    own = Face.of(source)
+    own = CanonicalFace.of(source)
     if reference is None:
-        reference = choose_reference(own, map(Face.of, driver))  # split twice rather than kept: clips can be long
-    start = Face.of(driver[reference])
+        reference = choose_reference(
+            own, map(CanonicalFace.of, driver)
+        )  # split twice rather than kept: clips can be long
+    start = CanonicalFace.of(driver[reference])
     gains = _part_gains(own, start)
-    moved = (_move(own, start, Face.of(now), gains, pose, expression, still_body) for now in driver)
+    moved = (_move(own, start, CanonicalFace.of(now), gains, pose, expression, still_body) for now in driver)
     faces = (Landmarks.from_array(points, source.confidence) for points in moved)
     return [face if side is None else _kept_inside(face, source, side) for face in faces]
 
 
-def _part_gains(own: Face, start: Face) -> np.ndarray:
+def _part_gains(own: CanonicalFace, start: CanonicalFace) -> np.ndarray:
     """[70, 1]: how far each point of the source moves for the driver's unit, by the size of its part.
 
     Lids are scaled by eye opening, so a driver's closed eye closes the source's, wide or narrow.
@@ -128,19 +130,25 @@ def _part_gains(own: Face, start: Face) -> np.ndarray:
     return np.clip(gains, *_SCALE_LIMITS)
 
 
-def _width(face: Face, eye: slice) -> float:
+def _width(face: CanonicalFace, eye: slice) -> float:
     corners = face.local[eye][[0, 3]]
     return float(np.linalg.norm(corners[0] - corners[1]))
 
 
 def _move(
-    own: Face, start: Face, now: Face, gains: np.ndarray, pose: float, expression: float, still_body: bool
+    own: CanonicalFace,
+    start: CanonicalFace,
+    now: CanonicalFace,
+    gains: np.ndarray,
+    pose: float,
+    expression: float,
+    still_body: bool,
 ) -> np.ndarray:
     count = len(own.local)
     local = own.local + expression * _on_all(gains, count) * _changed(start, now, count)
     # A reference with parted lips says nothing of how far the source's are apart: this one measure is absolute.
     opening = own.mouth_opening() + expression * (now.mouth_opening() - own.mouth_opening())
-    local += _on_all(_JAW_DROP, count) * (max(opening, 0.0) * own.mouth_width() - _lip_gap(local))
+    local += _on_all(_JAW_DROP, count) * (max(opening, 0.0) * own.mouth_width() - lip_gap(local))
     local = _closed_at_most(local)
     turn, _ = cv2.Rodrigues(now.pose.rotation @ start.pose.rotation.T)
     rotation = _bearable(cv2.Rodrigues(pose * turn)[0] @ own.pose.rotation, own.pose.rotation)
@@ -150,7 +158,7 @@ def _move(
     return (_seated(moved, own.pose) if still_body else moved).apply(local)
 
 
-def _changed(start: Face, now: Face, count: int) -> np.ndarray:
+def _changed(start: CanonicalFace, now: CanonicalFace, count: int) -> np.ndarray:
     """[count, 3]: what `now` differs by from `start`; of a surface not seen in both, what the landmarks say."""
     seen = min(len(start.local), len(now.local))
     return _on_all(now.local[:seen] - start.local[:seen], count)
@@ -230,8 +238,8 @@ def _kept_inside(face: Landmarks, source: Landmarks, side: int) -> Landmarks:
 
 def _closed_at_most(local: np.ndarray) -> np.ndarray:
     """Lips and lids meet but never cross: where lower lies above upper, both take the middle."""
-    upper = np.concatenate([_UPPER_INNER, [37, 38, 43, 44]])
-    lower = np.concatenate([_LOWER_INNER, [41, 40, 47, 46]])
+    upper = np.concatenate([UPPER_INNER_LIP, [37, 38, 43, 44]])
+    lower = np.concatenate([LOWER_INNER_LIP, [41, 40, 47, 46]])
     crossed = local[lower, 1] < local[upper, 1]
     middle = (local[upper, 1] + local[lower, 1]) / 2
     local[upper, 1] = np.where(crossed, middle, local[upper, 1])

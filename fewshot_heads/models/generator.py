@@ -27,14 +27,14 @@ class Texture(NamedTuple):
     """The source pixels a frame is made from.
 
     images [B, T, 3, W, W] in [-1, 1]: the source pictures in use for this frame, W = span * S;
-    mattes [B, T, 1, W, W], 0 to 1: which of them is person (`matte.person`);
+    mattes [B, T, 1, W, W], 0 to 1: which of them is person (`matte.person_matte`);
     flows [B, T, s, s, 2]: where each comes from (`warp.carrying_flow`);
     weights [B, T], rows sum to 1: how much each counts;
     still [B, 3, S, S]: the background (`backdrop`), with heads only where the next two bar it;
-    opened [B, 1, S, S], 0 to 1: mouths and eyes that are shut in the picture (`landmarks.stickman.draw_opened`);
+    opened [B, 1, S, S], 0 to 1: mouths and eyes that are shut in the picture (`landmarks.stickman.disocclusion_mask`);
     covered [B, 1, S, S], 0 to 1: where the driver's head hides the still layer, if a person is carried there
-        (`backdrop.covered`);
-    unseen [B, 1, S, S], 0 to 1: where the still layer shows only heads (`Backdrop.behind`);
+        (`backdrop.head_occlusion_mask`);
+    unseen [B, 1, S, S], 0 to 1: where the still layer shows only heads (`BackgroundModel.behind`);
     span: side of what the images show, in crops. Beyond it they are mirrored.
     """
 
