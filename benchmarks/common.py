@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fewshot_heads.config import did_you_mean
-from fewshot_heads.errors import BadInput, FewshotHeadsError
+from fewshot_heads.errors import BadInput, FewshotHeadsError, did_you_mean
 
 
 def settings(defaults: dict[str, Any], argv: Sequence[str]) -> dict[str, Any]:

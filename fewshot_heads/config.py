@@ -6,7 +6,6 @@ values of its default's kind.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from fewshot_heads.errors import UsageError
+from fewshot_heads.errors import UsageError, did_you_mean
 from fewshot_heads.rules import RULES, Rule
 
 _HERE = Path(__file__).resolve().parent
@@ -119,12 +118,6 @@ def _check_option(group: str, option: str) -> None:
 
 def _unknown(what: str, key: str, known: Iterable[str], name: str) -> str:
     return f"unknown {what}{did_you_mean(key, known)} (python -m {module_of(name)} --help and conf/ list all)"
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """ "; did you mean 'WORD'?" for the known word nearest to it, or nothing."""
-    nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean '{nearest[0]}'?" if nearest else ""
 
 
 def _leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:

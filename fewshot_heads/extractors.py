@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewshot_heads.errors import BadInput
+from fewshot_heads.errors import BadInput, first_line
 
 BGR_MEAN = (103.939, 116.779, 123.68)  # the mean colour of ImageNet in caffe's order and range
 RGB_MEAN, RGB_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision has them
@@ -120,11 +120,6 @@ def _torchvision_vgg19(weights: str | Path) -> dict[str, Tensor]:
         return arrays
     except (KeyError, AttributeError, TypeError, IndexError) as error:
         raise BadInput(f"{weights}: a state dict, but not of VGG19 (no {error}); name torchvision's vgg19") from error
-
-
-def first_line(error: Exception) -> str:
-    """What went wrong, for a message of one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _unit(images: Tensor) -> Tensor:

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewshot_heads.errors import BadInput
-from fewshot_heads.extractors import RGB_MEAN, RGB_STD, first_line
+from fewshot_heads.errors import BadInput, first_line
+from fewshot_heads.extractors import RGB_MEAN, RGB_STD
 from fewshot_heads.metrics.pictures import pair, signed, unit
 
 ARCFACE_POINTS = ((38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20))

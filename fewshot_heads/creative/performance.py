@@ -14,10 +14,9 @@ from math import isfinite, pi
 import cv2
 import numpy as np
 
-from fewshot_heads.config import did_you_mean
 from fewshot_heads.creative.basis import BROWS, EYES, MOUTH, MotionBasis
 from fewshot_heads.creative.signals import SIGNALS, followed, pulses
-from fewshot_heads.errors import UsageError
+from fewshot_heads.errors import UsageError, did_you_mean
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import MEAN_HEAD, Pose
 from fewshot_heads.landmarks.tracking import Motion
