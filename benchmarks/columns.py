@@ -16,7 +16,7 @@ from fewshot_heads import Reenactor
 from fewshot_heads.checkpoint import Checkpoint, load_checkpoint, load_inpainters
 from fewshot_heads.config import plain
 from fewshot_heads.errors import BadInput
-from fewshot_heads.images import resized, to_tensor, to_uint8
+from fewshot_heads.imaging.convert import resized, to_tensor, to_uint8
 from fewshot_heads.landmarks import Detector, Landmarks
 from fewshot_heads.landmarks.geometry import control_points
 from fewshot_heads.landmarks.poses import pose_distance

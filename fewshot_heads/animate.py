@@ -18,9 +18,9 @@ from fewshot_heads.cli import make_parser, run, split_overrides
 from fewshot_heads.config import plain
 from fewshot_heads.errors import UsageError
 from fewshot_heads.head import Head
+from fewshot_heads.media.video_reader import read_video
+from fewshot_heads.media.video_writer import WRITTEN, VideoWriter
 from fewshot_heads.tasks import check_output, opened, tracked
-from fewshot_heads.video import WRITTEN, VideoWriter
-from fewshot_heads.video_reader import read_video
 
 
 def main(argv: Sequence[str] | None = None) -> int:

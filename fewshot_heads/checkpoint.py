@@ -16,7 +16,7 @@ from safetensors.torch import load, load_file, save
 from torch import Tensor, nn
 
 from fewshot_heads.errors import BadInput, WeightsMismatch
-from fewshot_heads.images import atomic_write, write_error
+from fewshot_heads.media.files import atomic_write, write_error
 from fewshot_heads.models import build, build_discriminator
 from fewshot_heads.models.critic import Critic
 from fewshot_heads.models.inpainter import Inpainter

@@ -18,13 +18,14 @@ from fewshot_heads.cli import make_parser, run, split_overrides
 from fewshot_heads.config import plain
 from fewshot_heads.errors import OutputError, UsageError
 from fewshot_heads.head import Head
-from fewshot_heads.images import check_target, write_image
 from fewshot_heads.landmarks.geometry import turned_in_space
 from fewshot_heads.landmarks.poses import spread_of_poses
 from fewshot_heads.landmarks.tracking import Motion, nearest
+from fewshot_heads.media.files import check_target
+from fewshot_heads.media.images import write_image
+from fewshot_heads.media.video_reader import VIDEOS, read_video
 from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.tasks import opened
-from fewshot_heads.video_reader import VIDEOS, read_video
 
 _SHOWN = 6  # columns of the grid, at most
 _TURNS = ((0, 0, 0), (0, -14, 0), (0, 14, 0), (-8, 0, 0), (8, 0, 0))  # pitch, yaw, roll in degrees, of one picture

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 
-from fewshot_heads.images import resized, to_tensor, to_uint8
+from fewshot_heads.imaging.convert import resized, to_tensor, to_uint8
 from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE, Landmarks
 from fewshot_heads.landmarks.geometry import Crop
 from fewshot_heads.landmarks.stickman import draw_stickman

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from fewshot_heads.colours import FaceColor
-from fewshot_heads.images import to_tensor, to_uint8
+from fewshot_heads.imaging.convert import to_tensor, to_uint8
 from fewshot_heads.inside import MOUTH
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import Crop

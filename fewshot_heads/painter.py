@@ -14,7 +14,7 @@ from torch import Tensor
 from fewshot_heads.backdrop import BackgroundModel, blend_backgrounds, clean_plate_wide, head_occlusion_mask
 from fewshot_heads.colours import FaceColor
 from fewshot_heads.head import Head
-from fewshot_heads.images import to_tensor, to_uint8
+from fewshot_heads.imaging.convert import to_tensor, to_uint8
 from fewshot_heads.inside import EYES, MOUTH
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import carrying_points, control_points

@@ -26,12 +26,11 @@ from fewshot_heads.config import plain
 from fewshot_heads.datasets.limits import Limits, Reject
 from fewshot_heads.datasets.packing import SPLITS, collect, in_splits, named, pack
 from fewshot_heads.datasets.parts import PartMaker, read_part, write_part
-from fewshot_heads.datasets.shard_writer import whole
 from fewshot_heads.datasets.shards import INDEX, open_shards, read_index
 from fewshot_heads.datasets.sources import Source, digest, find_sources
 from fewshot_heads.datasets.workers import spread
 from fewshot_heads.errors import BadInput, OutputError, UsageError
-from fewshot_heads.images import write_error
+from fewshot_heads.media.files import whole, write_error
 
 _log = logging.getLogger(__name__)
 _REJECTED, _SUMMARY, _SHEET = "rejected.jsonl", "prepare.json", "contact_sheet.png"

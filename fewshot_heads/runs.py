@@ -18,8 +18,10 @@ from tqdm import tqdm
 
 from fewshot_heads.datasets.episodes import Episodes
 from fewshot_heads.errors import BadInput, FewshotHeadsError, WeightsMismatch
-from fewshot_heads.images import atomic_write, to_uint8, write_error, write_image
-from fewshot_heads.provenance import UNNAMED
+from fewshot_heads.imaging.convert import to_uint8
+from fewshot_heads.media.files import atomic_write, write_error
+from fewshot_heads.media.images import write_image
+from fewshot_heads.media.provenance import UNNAMED
 from fewshot_heads.training import Episode, Training
 
 

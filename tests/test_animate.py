@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fewshot_heads import Head, checkpoint, images, read_video
+from fewshot_heads import Head, checkpoint, read_video
 from fewshot_heads.animate import main
 from fewshot_heads.cli import split_overrides
-from fewshot_heads.provenance import read_mark
+from fewshot_heads.media import images
+from fewshot_heads.media.provenance import read_mark
 from tests.conftest import write_clip
 
 
@@ -199,7 +200,7 @@ def test_an_output_folder_that_cannot_be_written(mona_path, driver_path, capsys)
 
 
 def test_a_full_disk(mona_path, driver_path, capsys, monkeypatch, nothing_left):
-    from fewshot_heads import video
+    from fewshot_heads.media import video_writer as video
 
     def full(self, image):
         raise OSError(28, "No space left on device")

@@ -21,8 +21,8 @@ from fewshot_heads.creative.signals import analyse
 from fewshot_heads.errors import BadInput, UsageError
 from fewshot_heads.landmarks.geometry import MEAN_HEAD, Pose
 from fewshot_heads.landmarks.retarget import CanonicalFace
-from fewshot_heads.provenance import read_mark
-from fewshot_heads.sound import Sound, read_sound
+from fewshot_heads.media.audio import Sound, read_sound
+from fewshot_heads.media.provenance import read_mark
 
 RATE = 22050
 LIDS = [37, 38, 40, 41, 43, 44, 46, 47]

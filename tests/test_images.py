@@ -11,7 +11,8 @@ import torch
 from PIL import Image, ImageCms
 
 from fewshot_heads.errors import BadInput, OutputError
-from fewshot_heads.images import read_image, to_tensor, to_uint8, write_image
+from fewshot_heads.imaging.convert import to_tensor, to_uint8
+from fewshot_heads.media.images import read_image, write_image
 
 
 def halves(left, right, size=(64, 48), mode="RGB"):

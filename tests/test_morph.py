@@ -12,7 +12,7 @@ from fewshot_heads.creative import paths
 from fewshot_heads.creative.morph import Morph, main, morph, preview
 from fewshot_heads.landmarks import LEFT_EYE, N_POINTS, Landmarks
 from fewshot_heads.landmarks.retarget import CanonicalFace
-from fewshot_heads.provenance import read_mark
+from fewshot_heads.media.provenance import read_mark
 from tests.faces import face
 
 # Nobody moves, the pace is even: what changes between frames is who is there. Nine frames of two people.

@@ -13,9 +13,9 @@ from fewshot_heads import BadInput, VideoWriter, WeightsMismatch, read_image, re
 from fewshot_heads.config import compose
 from fewshot_heads.creative.bank import invented, nearest, recall
 from fewshot_heads.creative.portrait import Portrait, likeness, main, portrait
+from fewshot_heads.media.audio import read_sound
+from fewshot_heads.media.provenance import read_mark
 from fewshot_heads.metrics import Identity
-from fewshot_heads.provenance import read_mark
-from fewshot_heads.sound import read_sound
 
 SMALL = Portrait(resolution=256)
 

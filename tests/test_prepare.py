@@ -22,7 +22,7 @@ from fewshot_heads.datasets.shots import ShotCutter, _stretches
 from fewshot_heads.datasets.sources import find_sources
 from fewshot_heads.datasets.workers import WorkerDied, spread
 from fewshot_heads.errors import BadInput
-from fewshot_heads.images import read_image, write_image
+from fewshot_heads.media.images import read_image, write_image
 from fewshot_heads.prepare import main
 from tests.conftest import write_clip
 from tests.faces import face

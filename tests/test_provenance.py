@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from fewshot_heads.errors import BadInput, OutputError
-from fewshot_heads.images import write_image
-from fewshot_heads.provenance import COMPOSITE, SYNTHETIC, Provenance, mark, read_mark, verify
-from fewshot_heads.video import VideoWriter
+from fewshot_heads.media.images import write_image
+from fewshot_heads.media.provenance import COMPOSITE, SYNTHETIC, Provenance, mark, read_mark, verify
+from fewshot_heads.media.video_writer import VideoWriter
 
 HASH = "0123456789abcdef" * 4
 PICTURES, VIDEOS = ["png", "jpg", "webp"], ["mp4", "webm", "gif"]

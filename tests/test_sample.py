@@ -16,7 +16,7 @@ from fewshot_heads.creative.learning import learn
 from fewshot_heads.creative.sample import Sample, grid, main, moved, sample
 from fewshot_heads.creative.sitters import Sitter, sitters
 from fewshot_heads.datasets.shards import Sample as Clip
-from fewshot_heads.provenance import read_mark
+from fewshot_heads.media.provenance import read_mark
 from tests.faces import face
 from tests.test_shards import written
 

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from fewshot_heads.errors import BadInput, OutputError
-from fewshot_heads.provenance import Provenance
-from fewshot_heads.video import VideoWriter, read_video
+from fewshot_heads.media.provenance import Provenance
+from fewshot_heads.media.video_writer import VideoWriter, read_video
 
 NTSC = Fraction(30000, 1001)
 CODECS = {
@@ -559,7 +559,7 @@ def test_a_full_disk_is_called_that(tmp_path, monkeypatch):
     def full(path, provenance):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fewshot_heads.video.mark", full)
+    monkeypatch.setattr("fewshot_heads.media.video_writer.mark", full)
     with (
         pytest.raises(OutputError, match="out.mp4: the disk is full"),
         VideoWriter(tmp_path / "out.mp4", like=25, mark=Provenance("m", "0", True)) as out,

@@ -5,7 +5,7 @@ import pytest
 
 from fewshot_heads.datasets.clips import Footage
 from fewshot_heads.datasets.wear import Wear
-from fewshot_heads.images import read_image
+from fewshot_heads.media.images import read_image
 from tests.conftest import EXAMPLES
 
 NONE = {"blur": 0.0, "cracks": 0.0, "grain": 0.0, "quality": 0, "seed": 1}

@@ -26,14 +26,14 @@ from fewshot_heads.creative.sample import Sample, sample
 from fewshot_heads.creative.signals import SIGNALS, analyse
 from fewshot_heads.errors import BadInput, UsageError
 from fewshot_heads.head import Head
-from fewshot_heads.images import WRITTEN as PICTURES
-from fewshot_heads.images import write_image
 from fewshot_heads.landmarks.retarget import retarget
 from fewshot_heads.landmarks.tracking import Motion
+from fewshot_heads.media.audio import read_sound
+from fewshot_heads.media.images import WRITTEN as PICTURES
+from fewshot_heads.media.images import write_image
+from fewshot_heads.media.video_writer import WRITTEN, VideoWriter, exact_rate
 from fewshot_heads.reenactor import Reenactor
-from fewshot_heads.sound import read_sound
 from fewshot_heads.tasks import check_output, opened
-from fewshot_heads.video import WRITTEN, VideoWriter, exact_rate
 
 logger = logging.getLogger(__name__)
 

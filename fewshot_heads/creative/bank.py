@@ -15,7 +15,7 @@ from fewshot_heads.creative.cast import load_person
 from fewshot_heads.creative.sample import Sample, sample
 from fewshot_heads.errors import BadInput, NoFaceFound
 from fewshot_heads.head import Head
-from fewshot_heads.images import PICTURES
+from fewshot_heads.media.images import PICTURES
 from fewshot_heads.metrics import csim
 from fewshot_heads.reenactor import Reenactor
 

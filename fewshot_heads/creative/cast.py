@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fewshot_heads.errors import BadInput, WeightsMismatch
 from fewshot_heads.head import Head
-from fewshot_heads.images import to_uint8
+from fewshot_heads.imaging.convert import to_uint8
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import control_points
 from fewshot_heads.landmarks.retarget import retarget

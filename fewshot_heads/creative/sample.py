@@ -23,14 +23,15 @@ from fewshot_heads.creative.appearance import Appearance
 from fewshot_heads.creative.cast import Acting
 from fewshot_heads.errors import BadInput, NoFaceFound, OutputError, UsageError
 from fewshot_heads.head import Head
-from fewshot_heads.images import WRITTEN as PICTURES
-from fewshot_heads.images import resized, write_image
+from fewshot_heads.imaging.convert import resized
 from fewshot_heads.landmarks.tracking import Motion
+from fewshot_heads.media.images import WRITTEN as PICTURES
+from fewshot_heads.media.images import write_image
+from fewshot_heads.media.video_reader import read_video
+from fewshot_heads.media.video_writer import WRITTEN, VideoWriter
 from fewshot_heads.painter import HeadRenderer
 from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.tasks import check_output, is_driver, opened, tracked
-from fewshot_heads.video import WRITTEN, VideoWriter
-from fewshot_heads.video_reader import read_video
 
 HEAD = ".safetensors"
 _ACCEPTED = 0.05  # of the face's size: how far on average the detector's points may lie from the model's

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fewshot_heads.errors import BadInput, UsageError
-from fewshot_heads.sound import Sound
+from fewshot_heads.media.audio import Sound
 
 SIGNALS = {
     "bass": "loudness of the low band",

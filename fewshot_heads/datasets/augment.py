@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import torch
 
-from fewshot_heads.images import to_tensor, to_uint8
+from fewshot_heads.imaging.convert import to_tensor, to_uint8
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.geometry import Crop, control_points, mirrored, spatial, turned_in_space
 from fewshot_heads.models.texture import tps_warp

@@ -16,7 +16,7 @@ from fewshot_heads.datasets.augment import Change, turned
 from fewshot_heads.datasets.clips import Clip
 from fewshot_heads.datasets.wear import Wear
 from fewshot_heads.errors import BadInput
-from fewshot_heads.images import to_tensor
+from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE, Landmarks
 from fewshot_heads.landmarks.geometry import carrying_points, control_points
 from fewshot_heads.landmarks.stickman import disocclusion_mask, draw_stickman

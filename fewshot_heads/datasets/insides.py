@@ -12,7 +12,7 @@ from fewshot_heads.datasets.augment import Change
 from fewshot_heads.datasets.clips import Clip
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, mouth_aspect_ratios
 from fewshot_heads.errors import BadInput
-from fewshot_heads.images import to_tensor
+from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.inside import EYES, PARTS, Part
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.stickman import draw_stickman

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import torch
 
-from fewshot_heads.images import to_tensor
+from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.judges import MobileFaceNet, align_face
 from fewshot_heads.landmarks import Landmarks
 

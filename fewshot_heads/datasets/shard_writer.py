@@ -4,39 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from fewshot_heads.datasets.shards import BLOCK, Sample
-from fewshot_heads.images import write_error
+from fewshot_heads.media.files import whole
 
 _END = bytes(2 * BLOCK)  # of a tar
-
-
-@contextmanager
-def whole(path: Path, scratch: Path) -> Iterator[BinaryIO]:
-    """A new file for `path`, written in the folder `scratch`; it takes its place when it is whole, or is removed.
-
-    Raises OutputError for whatever the system refuses.
-    """
-    part = scratch / f"{path.name}.part"
-    try:
-        try:
-            with part.open("wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise write_error(path, error) from error
 
 
 def encode(key: str, sample: Sample) -> tuple[bytes, int]:

@@ -18,13 +18,13 @@ from fewshot_heads.datasets.pictures import Pictures, Watched, sharpness
 from fewshot_heads.datasets.shards import Sample
 from fewshot_heads.datasets.sources import Source
 from fewshot_heads.errors import BadInput, NoFaceFound
-from fewshot_heads.images import read_image
 from fewshot_heads.judges import MobileFaceNet
 from fewshot_heads.landmarks import Detector, Landmarks
 from fewshot_heads.landmarks.geometry import Crop
 from fewshot_heads.landmarks.tracking import track
-from fewshot_heads.video import read_video
-from fewshot_heads.video_reader import Video
+from fewshot_heads.media.images import read_image
+from fewshot_heads.media.video_reader import Video
+from fewshot_heads.media.video_writer import read_video
 
 _GAP = 0.5  # seconds without a face that end a shot
 _CHANGE = 30  # mean difference of two frames, grey levels, that is a cut; the quickest heads stay under 20

@@ -13,8 +13,8 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 from fewshot_heads.errors import BadInput
-from fewshot_heads.images import PICTURES
-from fewshot_heads.video_reader import VIDEOS
+from fewshot_heads.media.images import PICTURES
+from fewshot_heads.media.video_reader import VIDEOS
 
 # Folders that sort files, not people; only in front of a path, so a person may still be called "Data".
 _SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}

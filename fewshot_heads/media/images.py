@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import errno
 import io
-import os
 import struct
 import warnings
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import torch
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from fewshot_heads.errors import BadInput, OutputError
-from fewshot_heads.provenance import Provenance
+from fewshot_heads.errors import BadInput
+from fewshot_heads.media.files import atomic_write, write_error
+from fewshot_heads.media.provenance import Provenance
 
 MIN_SIDE = 32
 MAX_PIXELS = 500_000_000  # twenty times a large camera's; beyond it a picture is a mistake or an attack
@@ -78,65 +75,6 @@ def write_image(path: str | Path, image: np.ndarray, mark: Provenance | None = N
             Image.fromarray(image).save(part, **options)
         except OSError as error:
             raise write_error(path, error) from error
-
-
-def resized(image: np.ndarray, side: int) -> np.ndarray:
-    """A square picture [S, S] or [S, S, C] at side x side: averaged when it shrinks, cubic when it grows."""
-    if len(image) == side:
-        return image
-    return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA if side < len(image) else cv2.INTER_CUBIC)
-
-
-def to_tensor(image: np.ndarray) -> torch.Tensor:
-    """uint8 [H,W,3] or [N,H,W,3] -> float32 [3,H,W] or [N,3,H,W] in [-1,1]."""
-    return torch.from_numpy(np.ascontiguousarray(image)).movedim(-1, -3).float().div_(127.5).sub_(1)
-
-
-def to_uint8(tensor: torch.Tensor) -> np.ndarray:
-    """float [3,H,W] or [N,3,H,W] in [-1,1] -> uint8 [H,W,3] or [N,H,W,3], rounded; values outside are clipped."""
-    scaled = tensor.detach().float().add(1).mul(127.5).round_().clamp_(0, 255).to(torch.uint8)
-    return scaled.movedim(-3, -1).contiguous().cpu().numpy()
-
-
-@contextmanager
-def atomic_write(path: Path, suffixes: Collection[str], overwrite: bool) -> Iterator[Path]:
-    """A new file beside `path` to write into; it takes `path`'s place at the end, and vanishes on any error."""
-    check_target(path, suffixes, overwrite)
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        part.touch()
-    except OSError as error:
-        raise write_error(path, error) from error
-    try:
-        yield part
-        try:
-            os.replace(part, path)
-        except OSError as error:
-            raise write_error(path, error) from error
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def check_target(path: Path, suffixes: Collection[str], overwrite: bool) -> None:
-    """Raise OutputError for a target that cannot be written, before any work is done for it."""
-    if path.suffix.lower() not in suffixes:
-        raise OutputError(f"{path}: unknown kind of file {path.suffix!r}; name it {', '.join(suffixes)}")
-    if path.is_dir():
-        raise OutputError(f"{path}: this is a folder; name a file in it")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: there is no folder {path.parent}; make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"{path}: the folder {path.parent} may not be written; choose another one")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path}: exists already; allow overwriting (--overwrite) or choose another name")
-
-
-def write_error(path: Path, error: Exception) -> OutputError:
-    """The one-line error for a file the system would not let us write."""
-    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-        return OutputError(f"{path}: the disk is full; free some space or choose another folder")
-    reason = getattr(error, "strerror", None) or str(error)
-    return OutputError(f"{path}: cannot be written ({reason}); choose another folder or name")
 
 
 @contextmanager

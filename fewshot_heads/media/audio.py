@@ -11,12 +11,11 @@ from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
-import av
 import av.filter
 import numpy as np
 
-from fewshot_heads.decoding import decoded
 from fewshot_heads.errors import BadInput
+from fewshot_heads.media.decoding import decoded
 
 ENCODED = {".mp4": "aac", ".webm": "libopus"}
 COPIED = {".mp4": {"aac", "mp3", "ac3", "eac3", "opus"}, ".webm": {"opus", "vorbis"}}

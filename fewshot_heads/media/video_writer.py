@@ -9,17 +9,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, final
 
-import av
 import av.filter
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
-from fewshot_heads.decoding import BT601, BT709, colorspace
 from fewshot_heads.errors import OutputError
-from fewshot_heads.images import atomic_write, check_target, write_error
-from fewshot_heads.provenance import UNNAMED, Provenance, mark
-from fewshot_heads.sound import Sound, Sounding, packets
-from fewshot_heads.video_reader import Video, exact_rate, read_video
+from fewshot_heads.media.audio import Sound, Sounding, packets
+from fewshot_heads.media.decoding import BT601, BT709, colorspace
+from fewshot_heads.media.files import atomic_write, check_target, write_error
+from fewshot_heads.media.provenance import UNNAMED, Provenance, mark
+from fewshot_heads.media.video_reader import Video, exact_rate, read_video
 
 __all__ = ["Video", "VideoWriter", "exact_rate", "read_video"]
 

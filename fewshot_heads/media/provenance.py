@@ -21,7 +21,7 @@ from xml.sax.saxutils import quoteattr
 
 import av
 
-import fewshot_heads
+from fewshot_heads._version import __version__
 from fewshot_heads.errors import BadInput, OutputError
 
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -61,7 +61,7 @@ class Provenance:
         """The mark as `read_mark` gives it back."""
         return {
             "digital_source_type": self.digital_source_type,
-            "tool": f"fewshot_heads {getattr(fewshot_heads, '__version__', 'unreleased')}",
+            "tool": f"fewshot_heads {__version__}",
             "model": self.model,
             "model_sha256": self.sha256,
         }

@@ -16,12 +16,11 @@ import imageio.v3 as iio
 import numpy as np
 from PIL import Image
 
-from fewshot_heads.decoding import decoded, display_matrix, picture_stream, pixels
 from fewshot_heads.errors import BadInput
-from fewshot_heads.images import read_image
+from fewshot_heads.media.decoding import decoded, display_matrix, picture_stream, pixels
+from fewshot_heads.media.images import read_image
 
 VIDEOS = {".mp4", ".mov", ".webm", ".avi", ".mpg", ".mpeg", ".mkv", ".m4v", ".wmv", ".flv", ".ts", ".3gp", ".gif"}
-
 
 _FASTEST = 240  # frames per second that a file is believed
 _JUMP_BACK, _JUMP_AHEAD = 1, 600  # seconds of a file's clock between frames; beyond these it started anew
@@ -109,9 +108,6 @@ def _at_constant_rate(frames: Generator[Timed, None, None], rate: Fraction) -> G
             yield shown.pixels()
 
 
-# Reading: a file through FFmpeg
-
-
 def _open_container(path: Path, rate: Fraction | None) -> Video:
     try:
         with av.open(str(path)) as container:
@@ -176,9 +172,6 @@ def _container_frames(path: Path, warn: bool = True) -> Generator[Timed, None, N
             damage += ["shorter than announced"] * (announced - end > Fraction(1, 2))
         if damage and warn:
             warnings.warn(f"{path}: damaged or cut off ({damage[0]}); {count} frames could be read", stacklevel=2)
-
-
-# Reading: a gif, a folder
 
 
 def _open_gif(path: Path, rate: Fraction | None) -> Video:
