@@ -16,7 +16,7 @@ from fewshot_heads import read_image, read_video
 from fewshot_heads.datasets.shards import INDEX, ShardClip, open_shards
 from fewshot_heads.errors import BadInput, NoFaceFound
 from fewshot_heads.landmarks import Detector
-from fewshot_heads.landmarks.geometry import Crop
+from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.media.images import PICTURES
 
 PROTOCOLS = ("self_reenactment", "cross_reenactment", "identity_round_trip", "paintings")

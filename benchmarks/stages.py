@@ -26,7 +26,7 @@ from fewshot_heads import BadInput, Reenactor, VideoWriter, read_image, read_vid
 from fewshot_heads.checkpoint import Checkpoint, load_checkpoint
 from fewshot_heads.config import CONF_DIR, plain
 from fewshot_heads.landmarks import N_POINTS, N_SURFACE
-from fewshot_heads.landmarks.geometry import HEAD_ANCHORS
+from fewshot_heads.landmarks.pose import HEAD_ANCHORS
 from fewshot_heads.landmarks.retarget import retarget
 from fewshot_heads.models import build
 from fewshot_heads.models.generator import Texture

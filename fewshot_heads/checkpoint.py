@@ -115,7 +115,7 @@ def load_checkpoint(name_or_path: str | Path = "realtime") -> Checkpoint:
 
 
 def load_inpainters(names_or_paths: Sequence[str | Path] = ("mouth", "eyes")) -> dict[str, Inpainter]:
-    """What paints the inside of parts that open, by part (`inside.PARTS`); each as of `load_checkpoint`.
+    """What paints the inside of parts that open, by part (`landmarks.regions.REGIONS`); each as of `load_checkpoint`.
 
     Raises WeightsMismatch for other networks.
     """

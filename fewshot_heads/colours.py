@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE
+from fewshot_heads.landmarks.aspect_ratio import eye_is_open
 
 # The colours of the training faces: logarithms of red, green and blue over their mean. On average, how they go with the
 # logarithm of a face's brightness (about 117 levels), and what turns what is left into standard deviations.
@@ -18,7 +19,6 @@ _GREY = 0.04  # spread of a face's mean colour over its brightness, below which 
 _WHITE = np.array([0.05, 0.0, -0.05])  # the same logarithms of the white of an eye, in white light
 _PALE = 0.2  # share of an eye's bright pixels that are taken for its white: those with the least red for their blue
 _LIGHT = 0.5  # of a face's brightness: darker pixels of an eye are lashes, pupil, iris
-_OPEN_EYE_AREA_RATIO = 0.08  # area of an eye over its width squared; under it, it is shut
 _FEWEST = 12  # such pixels, of both eyes, or nothing is said of their white
 
 
@@ -90,10 +90,6 @@ def _logs(colours: np.ndarray) -> np.ndarray:
     """Logarithms of colours [..., 3] over their mean."""
     logs = np.log(colours + 1.0)
     return logs - logs.mean(-1, keepdims=True)
-
-
-def eye_is_open(eye: np.ndarray) -> bool:
-    return cv2.contourArea(eye.astype(np.float32)) > _OPEN_EYE_AREA_RATIO * float(((eye[0] - eye[3]) ** 2).sum())
 
 
 def _around(picture: np.ndarray, outline: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from fewshot_heads.backdrop import frames_of_same_scene
 from fewshot_heads.landmarks import OUTER_LIPS, Landmarks
-from fewshot_heads.landmarks.geometry import Crop, control_points
+from fewshot_heads.landmarks.control_points import control_points
+from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.stickman import head_mask
 from fewshot_heads.matte import person_matte
 

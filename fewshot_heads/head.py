@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.geometry import Crop
+from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.media.files import atomic_write, write_error
 
 _FORMAT = "fewshot_heads.head.1"

@@ -10,11 +10,9 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from fewshot_heads.landmarks import LEFT_EYE, N_POINTS, RIGHT_EYE, Landmarks
-from fewshot_heads.landmarks.geometry import fit_pose, spatial
+from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks.aspect_ratio import EYES_AND_BROWS, LOWER_LID, UPPER_LID, eye_aspect_ratio, eye_axes
 
-EYES_AND_BROWS = ((RIGHT_EYE, slice(17, 22)), (LEFT_EYE, slice(22, 27)))  # each with its brow
-UPPER_LID, LOWER_LID = [1, 2], [5, 4]  # lids of an eye's six points, beside its corners 0 and 3
 _UPPER_SHARE = 0.85  # of an opening is the upper lid's
 _SHUT, _OPEN = 0.25, 0.55  # of the opening in the picture: detectors see so much of a shut eye; from here on it is true
 _BELOW_BROW = 0.8  # of the way from eye to brow: the skin that a lid unfolds
@@ -23,14 +21,6 @@ _SAME = 0.002  # of an opening: nothing to be seen
 _LASHES = 0.1  # of an eye's width
 _LEAST = 2.0  # pixels of an eye's width: the far one of a profile has no lids to be seen
 _CHEEK = 0.4  # of an eye's width: the skin below that a lower lid takes along
-
-
-def eye_aspect_ratios(picture: Landmarks, face: Landmarks) -> np.ndarray:
-    """[2] heights of the right and the left eye over their widths, were they as far open as in the picture, in the pose
-    of the face: about 0.3 from the front, more for a far eye, less in a nod."""
-    own = fit_pose(picture)
-    points = fit_pose(face).apply(own.undo(spatial(picture, own)))[:N_POINTS, :2]
-    return np.array([eye_aspect_ratio(points[eye]) for eye, _ in EYES_AND_BROWS])
 
 
 def open_eyelids(face: Landmarks, least: np.ndarray) -> Landmarks:
@@ -59,19 +49,6 @@ def close_eyelids(frame: np.ndarray, wide: Landmarks, face: Landmarks) -> np.nda
         _open_by(now, share * was - was)
         result = _covered(result, before, now, wide.points[brow].mean(0))
     return result
-
-
-def eye_aspect_ratio(eye: np.ndarray) -> float:
-    """Height over width of an eye [6, 2], in the picture."""
-    x, y = eye_axes(eye)
-    gap = ((eye[LOWER_LID] - eye[UPPER_LID]) @ y).mean()
-    return float(gap / max((eye[3] - eye[0]) @ x, 1e-6))
-
-
-def eye_axes(eye: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Unit vectors [2] along an eye [6, 2], from corner to corner, and down."""
-    x = (eye[3] - eye[0]) / max(float(np.linalg.norm(eye[3] - eye[0])), 1e-6)
-    return x, np.array([-x[1], x[0]])
 
 
 def _open_by(eye: np.ndarray, much: float) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fewshot_heads.landmarks.mediapipe import at_exit, quiet_stderr, to_mediapipe
+from fewshot_heads.landmarks.mediapipe_runtime import at_exit, quiet_stderr, to_mediapipe
 
 _lock = threading.Lock()
 MODEL = Path(__file__).parent / "weights" / "selfie_segmentation.tflite"

@@ -11,21 +11,14 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-import torch
 
 from fewshot_heads.colours import FaceColor
-from fewshot_heads.imaging.convert import to_tensor, to_uint8
-from fewshot_heads.inside import MOUTH
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.geometry import Crop
-from fewshot_heads.models.texture import normalise, resize_flow, sample, tps_flow
+from fewshot_heads.landmarks.crop import Crop
+from fewshot_heads.landmarks.regions import MOUTH
 
-_ROOM = 1.6  # side of the square around a mouth, over the larger side of its lips
+BOX_RATIO = 1.6  # side of the square around a mouth, over the larger side of its lips
 _KEPT = 128  # pixels of that square, at most
-_GRID = 24  # places of the spline, which is smooth
-_STIFFNESS = 1e-2  # of the spline: lips are found to a pixel or so
-_LIT = 0.7  # power of how much darker a face is than the driver's: some of it is the light's, some the skin's
-_DARKEST = 0.5  # and how dark that may make teeth, at most
 _CUT = 0.9  # share of a mouth in the picture under which nothing of it is used: the rest would be a mirror image
 
 
@@ -46,8 +39,8 @@ class Mouth:
     @classmethod
     def of(cls, picture: np.ndarray, face: Landmarks) -> Mouth:
         """The mouth of a face in a picture uint8 [H, W, 3]."""
-        lips = face.points[MOUTH.about]
-        place = MOUTH.square(face, _ROOM)
+        lips = face.points[MOUTH.surround]
+        place = MOUTH.crop_box(face, BOX_RATIO)
         crop = replace(place, size=min(place.size, _KEPT))
         # Cut out first: shrinking all of a large picture for a mouth takes longer than finding the face.
         square = cv2.resize(place.cut(picture), (crop.size, crop.size), interpolation=cv2.INTER_AREA)
@@ -56,41 +49,16 @@ class Mouth:
         sides, within = np.ptp(box, axis=0), np.ptp(np.clip(box, 0, picture.shape[1::-1]), axis=0)
         shown = round(float(within.prod() / max(sides.prod(), 1e-9)), 3)  # 1 where nothing is cut off
         colours = FaceColor.of(picture, face.points)
-        return cls(jpeg.tobytes(), crop, crop.to_crop(face).points[MOUTH.about], shown, colours)
+        return cls(jpeg.tobytes(), crop, crop.to_crop(face).points[MOUTH.surround], shown, colours)
 
     def held_by(self, face: Landmarks) -> Mouth:
         """The same pixels, with lips where another reading of that face has them."""
-        return replace(self, lips=self.crop.to_crop(face).points[MOUTH.about])
+        return replace(self, lips=self.crop.to_crop(face).points[MOUTH.surround])
 
     @property
     def usable(self) -> float:
         """How much of it may be shown, 0 to 1: nothing of a mouth that its picture cuts off."""
         return float(np.clip((self.shown - _CUT) / (1 - _CUT), 0, 1))
-
-    def between(
-        self, frame: np.ndarray, face: Landmarks, share: float, tint: np.ndarray, brightness: float
-    ) -> np.ndarray:
-        """A frame uint8 [H, W, 3] with this mouth's inside between the inner lips of a face (pixels of the frame).
-
-        share: how much of the face's mouth has opened beyond what the source shows, 0 to 1. tint [3, 3], brightness:
-        what the source's picture makes of colours, and the mean level of its face.
-        """
-        share *= self.usable
-        if share <= 0:
-            return frame
-        place = MOUTH.square(face, _ROOM)
-        lit = np.clip((brightness / max(self.colours.brightness, 1.0)) ** _LIT, _DARKEST, 1.0)
-        gains = tint * (lit / tint.sum(1).max()) @ np.diag(1 / self.colours.cast)
-        carried = self._carried_to(place.to_crop(face).points[MOUTH.about], place.size)
-        return MOUTH.laid(frame, face, place, np.clip(carried @ gains.T, 0, 255), share)
-
-    def _carried_to(self, lips: np.ndarray, size: int) -> np.ndarray:
-        """uint8 [size, size, 3]: this mouth with its lips where `lips` [20, 2] are."""
-        square = np.asarray(cv2.imdecode(np.frombuffer(self.jpeg, np.uint8), cv2.IMREAD_COLOR))
-        source = normalise(torch.from_numpy(self.lips)[None], len(square))
-        goal = normalise(torch.from_numpy(lips)[None], size)
-        flow = tps_flow(source, goal, _GRID, stiffness=torch.full((1, len(lips)), _STIFFNESS))
-        return to_uint8(sample(to_tensor(square)[None], resize_flow(flow, size)))[0]
 
 
 def in_one_light(mouths: Sequence[Mouth]) -> list[Mouth]:

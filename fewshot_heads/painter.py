@@ -15,17 +15,20 @@ from fewshot_heads.backdrop import BackgroundModel, blend_backgrounds, clean_pla
 from fewshot_heads.colours import FaceColor
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_tensor, to_uint8
-from fewshot_heads.inside import EYES, MOUTH
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.geometry import carrying_points, control_points
-from fewshot_heads.landmarks.poses import pose_distance
-from fewshot_heads.landmarks.stickman import disocclusion_amount, disocclusion_mask, draw_stickman
-from fewshot_heads.lids import close_eyelids, eye_aspect_ratios, open_eyelids
+from fewshot_heads.landmarks.aspect_ratio import disocclusion_amount, eye_aspect_ratios
+from fewshot_heads.landmarks.control_points import carrying_points, control_points
+from fewshot_heads.landmarks.pose_distance import pose_distance
+from fewshot_heads.landmarks.regions import EYES, MOUTH
+from fewshot_heads.landmarks.stickman import disocclusion_mask, draw_stickman
+from fewshot_heads.lids import close_eyelids, open_eyelids
 from fewshot_heads.matte import person_matte
 from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.models.texture import carrying_flow, resize_flow, sample
 from fewshot_heads.mouth import Mouth
+from fewshot_heads.rendering.mouth_transfer import transfer_mouth
+from fewshot_heads.rendering.region_compositing import inpaint
 from fewshot_heads.symmetry import OtherSide
 
 _BLEND_SHARPNESS = 0.007  # pose distance over which one of several pictures gives way to another
@@ -68,7 +71,8 @@ class HeadRenderer:
     """Paints frames of one head.
 
     generator: the head's own, or the checkpoint's; size: pixels of its crop; resolution: pixels of a large frame,
-    None takes the pictures' own; inpainters: by part, of what opens (`inside.PARTS`), others are left to the generator.
+    None takes the pictures' own; inpainters: by part, of what opens (`landmarks.regions.REGIONS`), others are left
+    to the generator.
     """
 
     def __init__(
@@ -212,12 +216,12 @@ def apply_face_parts(
         frame = close_eyelids(frame, open_eyelids(there, each.eyes), there)
         if "eyes" in inpainters:
             for eye, share in zip(EYES, each.opened[:2], strict=True):
-                frame = eye.painted(frame, there, share, each.palette, inpainters["eyes"])
+                frame = inpaint(eye, frame, there, share, each.palette, inpainters["eyes"])
         mouth, share = mouths[i] if mouths else None, each.opened[2]
         if "mouth" in inpainters and (mouth is None or mouth.usable < 1):
-            frame = MOUTH.painted(frame, there, share, each.palette, inpainters["mouth"])
+            frame = inpaint(MOUTH, frame, there, share, each.palette, inpainters["mouth"])
         if mouth is not None:
-            frame = mouth.between(frame, there, share, each.palette, each.brightness)
+            frame = transfer_mouth(mouth, frame, there, share, each.palette, each.brightness)
         result.append(frame)
     return np.stack(result)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from fewshot_heads.landmarks.geometry import Crop
+from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.matte import person_matte
 
 _FEATHER = 0.10  # width of the seam, as a share of the crop's side, where a person crosses it

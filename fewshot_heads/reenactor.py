@@ -18,7 +18,7 @@ from fewshot_heads.framing import framed_alike, roomy
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.landmarks import Detector, Landmarks, detectors
-from fewshot_heads.landmarks.geometry import Crop
+from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.retarget import retarget
 from fewshot_heads.landmarks.tracking import Motion, track
 from fewshot_heads.media.images import read_image
@@ -45,7 +45,7 @@ class Reenactor:
     checkpoint: the networks; make one with `from_pretrained`.
     device: "auto", "cpu", "cuda", "mps" ...
     searchers: detectors of landmarks; two look at two frames of a driver at once.
-    inpainters: by part, of what opens and no picture shows (`inside.PARTS`); None takes the shipped ones.
+    inpainters: by part, of what opens and no picture shows (`landmarks.regions.REGIONS`); None takes the shipped ones.
     """
 
     def __init__(

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.geometry import SURFACE_MIRROR, Pose, carrying_points, facing, fit_pose, mirrored
+from fewshot_heads.landmarks.control_points import carrying_points
+from fewshot_heads.landmarks.pose import SURFACE_MIRROR, Pose, facing, fit_pose, mirrored
 from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.texture import FLOW_SIZE, carrying_flow, resize, resize_flow, sample, stretch
 

@@ -26,7 +26,7 @@ from fewshot_heads.datasets.clips import Clip, Excerpt, Footage
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, assemble
 from fewshot_heads.head import Head
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.poses import pose_distance
+from fewshot_heads.landmarks.pose_distance import pose_distance
 from fewshot_heads.models.critic import Critic
 from fewshot_heads.models.generator import Texture
 from fewshot_heads.training import Episode, average

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.geometry import MEAN_HEAD, MEAN_SURFACE, Pose
+from fewshot_heads.landmarks.pose import MEAN_HEAD, MEAN_SURFACE, Pose
 
 
 def face(

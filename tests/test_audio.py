@@ -19,8 +19,8 @@ from fewshot_heads.creative.basis import BROWS, EYES, MOUTH, SIZE, MotionBasis, 
 from fewshot_heads.creative.performance import parse_reactions, perform
 from fewshot_heads.creative.signals import analyse
 from fewshot_heads.errors import BadInput, UsageError
-from fewshot_heads.landmarks.geometry import MEAN_HEAD, Pose
-from fewshot_heads.landmarks.retarget import CanonicalFace
+from fewshot_heads.landmarks.canonical_face import CanonicalFace
+from fewshot_heads.landmarks.pose import MEAN_HEAD, Pose
 from fewshot_heads.media.audio import Sound, read_sound
 from fewshot_heads.media.provenance import read_mark
 

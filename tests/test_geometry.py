@@ -3,17 +3,10 @@ import numpy as np
 import pytest
 
 from fewshot_heads.landmarks import MIRROR, Landmarks
-from fewshot_heads.landmarks.geometry import (
-    HEAD_ANCHORS,
-    MEAN_HEAD,
-    MEAN_SURFACE,
-    SURFACE_MIRROR,
-    Crop,
-    carrying_points,
-    control_points,
-    fit_pose,
-)
-from fewshot_heads.landmarks.poses import pose_distance
+from fewshot_heads.landmarks.control_points import carrying_points, control_points
+from fewshot_heads.landmarks.crop import Crop
+from fewshot_heads.landmarks.pose import HEAD_ANCHORS, MEAN_HEAD, MEAN_SURFACE, SURFACE_MIRROR, fit_pose
+from fewshot_heads.landmarks.pose_distance import pose_distance
 from tests.faces import face
 
 TURN = (0.1, 0.4, -0.2)

@@ -14,12 +14,13 @@ from fewshot_heads.creative.sample import moved
 from fewshot_heads.datasets.augment import Change
 from fewshot_heads.datasets.episodes import EpisodeSettings
 from fewshot_heads.datasets.insides import Insides
-from fewshot_heads.inside import EYES, MOUTH, PARTS
 from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, RIGHT_EYE
+from fewshot_heads.landmarks.regions import EYES, MOUTH, REGIONS
 from fewshot_heads.landmarks.retarget import retarget
 from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.models import build
 from fewshot_heads.models.inpainter import Inpainter
+from fewshot_heads.rendering.region_compositing import inpaint
 from fewshot_heads.tasks import opened as opened_library
 from tests.footage import laughing_footage, mona_footage
 
@@ -69,7 +70,7 @@ def test_a_square_is_what_would_be_cut_out_of_the_changed_picture_but_sharper(cl
     for _ in range(4):
         change = Change.draw(random, 128)
         face = change.face(clip.landmarks[0])
-        place = replace(MOUTH.square(face), size=64)
+        place = replace(MOUTH.crop_box(face), size=64)
         twice, once = place.cut(change.picture(clip.frames[0])), change.square(clip.frames[0], place)
         assert np.abs(twice.astype(int) - once).mean() < 4
         assert np.diff(once.astype(float), axis=1).std() > np.diff(twice.astype(float), axis=1).std()
@@ -124,20 +125,20 @@ def test_every_parameter_learns(clips):
 
 def test_paint_stays_between_the_lips(opened, reenactor):
     frame, face, (left, top, right, bottom) = opened
-    result = MOUTH.painted(frame, face, 1.0, np.eye(3), reenactor.inpainters["mouth"])
+    result = inpaint(MOUTH, frame, face, 1.0, np.eye(3), reenactor.inpainters["mouth"])
     y, x = np.nonzero((result != frame).any(2))
     soft = 6  # pixels of the edge
     assert len(y) > 200 and left - soft < x.min() and x.max() < right + soft
     assert top - soft < y.min() and y.max() < bottom + soft
-    assert MOUTH.painted(frame, face, 0.0, np.eye(3), reenactor.inpainters["mouth"]) is frame
-    half = MOUTH.painted(frame, face, 0.25, np.eye(3), reenactor.inpainters["mouth"]).astype(float)
+    assert inpaint(MOUTH, frame, face, 0.0, np.eye(3), reenactor.inpainters["mouth"]) is frame
+    half = inpaint(MOUTH, frame, face, 0.25, np.eye(3), reenactor.inpainters["mouth"]).astype(float)
     np.testing.assert_allclose(half, (result.astype(float) + frame) / 2, atol=1.1)
 
 
 def test_an_open_mouth_is_dark_inside_and_has_teeth(opened, reenactor):
     """The lips of the Mona Lisa are neither: shut in the picture, they fill the hole with their own red."""
     frame, face, _ = opened
-    result = MOUTH.painted(frame, face, 1.0, np.eye(3), reenactor.inpainters["mouth"])
+    result = inpaint(MOUTH, frame, face, 1.0, np.eye(3), reenactor.inpainters["mouth"])
     inside = (result != frame).any(2)
     before, after = (picture[inside].mean(1) for picture in (frame, result))
     assert np.percentile(after, 10) < 0.6 * np.percentile(before, 10)
@@ -147,11 +148,11 @@ def test_an_open_mouth_is_dark_inside_and_has_teeth(opened, reenactor):
 def test_paint_takes_the_colours_of_the_picture(opened, reenactor):
     frame, face, _ = opened
     grey = np.repeat(frame.mean(2, keepdims=True).astype(np.uint8), 3, 2)
-    inside = (MOUTH.painted(grey, face, 1.0, np.eye(3), reenactor.inpainters["mouth"]) != grey).any(2)
-    levels = MOUTH.painted(grey, face, 1.0, np.eye(3), reenactor.inpainters["mouth"])[inside].astype(float)
+    inside = (inpaint(MOUTH, grey, face, 1.0, np.eye(3), reenactor.inpainters["mouth"]) != grey).any(2)
+    levels = inpaint(MOUTH, grey, face, 1.0, np.eye(3), reenactor.inpainters["mouth"])[inside].astype(float)
     assert np.ptp(levels, axis=1).mean() < 20
-    dark = MOUTH.painted(frame // 3, face, 1.0, np.eye(3), reenactor.inpainters["mouth"])[inside].mean()
-    assert dark < 0.6 * MOUTH.painted(frame, face, 1.0, np.eye(3), reenactor.inpainters["mouth"])[inside].mean()
+    dark = inpaint(MOUTH, frame // 3, face, 1.0, np.eye(3), reenactor.inpainters["mouth"])[inside].mean()
+    assert dark < 0.6 * inpaint(MOUTH, frame, face, 1.0, np.eye(3), reenactor.inpainters["mouth"])[inside].mean()
 
 
 @pytest.mark.parametrize("at", [(0, 100), (199, 100), (100, 0), (-500, 100)])
@@ -159,7 +160,7 @@ def test_a_mouth_at_the_edge_of_a_frame_is_no_error(opened, reenactor, at):
     _, face, _ = opened
     frame = np.full((256, 200, 3), 90, np.uint8)
     there = face.moved(np.float32(face.points[INNER_LIPS].mean(0) - at))
-    result = MOUTH.painted(frame, there, 1.0, np.eye(3), reenactor.inpainters["mouth"])
+    result = inpaint(MOUTH, frame, there, 1.0, np.eye(3), reenactor.inpainters["mouth"])
     assert result.shape == frame.shape and (result != frame).any() == (at[0] >= 0)
 
 
@@ -188,7 +189,7 @@ def asleep(mona, reenactor):
 def test_an_eye_that_was_shut_is_painted_with_its_iris(asleep, reenactor):
     frame, _, awake = asleep
     for eye, iris in zip(EYES, (68, 69), strict=True):
-        result = eye.painted(frame, awake, 1.0, np.eye(3), reenactor.inpainters["eyes"])
+        result = inpaint(eye, frame, awake, 1.0, np.eye(3), reenactor.inpainters["eyes"])
         changed = (result != frame).any(2)
         x, y = np.int32(awake.points[iris])
         assert changed[y, x] and changed.sum() < 4 * np.ptp(awake.points[eye.outline], axis=0).prod()
@@ -212,7 +213,7 @@ def test_eyes_that_are_shut_in_the_picture_open_by_paint_and_others_do_not(aslee
 
 
 def test_every_part_has_weights_in_the_package(reenactor):
-    assert set(reenactor.inpainters) == set(PARTS)
+    assert set(reenactor.inpainters) == set(REGIONS)
 
 
 def test_a_mouth_that_the_driver_does_not_show_whole_is_painted(mona, driver_frames, reenactor):

@@ -6,8 +6,9 @@ import pytest
 
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS, Landmarks, detector
+from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.face_alignment import FaceAlignmentDetector
-from fewshot_heads.landmarks.geometry import MEAN_SURFACE, Crop, fit_pose, mirrored
+from fewshot_heads.landmarks.pose import MEAN_SURFACE, fit_pose, mirrored
 from tests.faces import face
 
 JAW_OPEN = 25  # of MediaPipe's blendshapes

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE
-from fewshot_heads.landmarks.geometry import turned_in_space
-from fewshot_heads.lids import close_eyelids, eye_aspect_ratios, open_eyelids
+from fewshot_heads.landmarks.aspect_ratio import eye_aspect_ratios
+from fewshot_heads.landmarks.pose import turned_in_space
+from fewshot_heads.lids import close_eyelids, open_eyelids
 from fewshot_heads.painter import HeadRenderer
 
 EYES = (RIGHT_EYE, LEFT_EYE)

@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from fewshot_heads.landmarks.geometry import HEAD_ANCHORS, MEAN_SURFACE, carrying_points, control_points
+from fewshot_heads.landmarks.control_points import carrying_points, control_points
+from fewshot_heads.landmarks.pose import HEAD_ANCHORS, MEAN_SURFACE
 from fewshot_heads.models import build
 from fewshot_heads.models.blocks import adain
 from fewshot_heads.models.discriminator import Discriminator

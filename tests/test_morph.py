@@ -11,7 +11,7 @@ from fewshot_heads.config import compose
 from fewshot_heads.creative import paths
 from fewshot_heads.creative.morph import Morph, main, morph, preview
 from fewshot_heads.landmarks import LEFT_EYE, N_POINTS, Landmarks
-from fewshot_heads.landmarks.retarget import CanonicalFace
+from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.media.provenance import read_mark
 from tests.faces import face
 

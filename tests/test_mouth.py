@@ -9,10 +9,12 @@ import pytest
 from fewshot_heads import BadInput
 from fewshot_heads.colours import FaceColor
 from fewshot_heads.landmarks import INNER_LIPS
-from fewshot_heads.landmarks.retarget import CanonicalFace, retarget
+from fewshot_heads.landmarks.canonical_face import CanonicalFace
+from fewshot_heads.landmarks.retarget import retarget
 from fewshot_heads.landmarks.tracking import Motion, track
 from fewshot_heads.mouth import Mouth, in_one_light
 from fewshot_heads.painter import HeadRenderer
+from fewshot_heads.rendering.mouth_transfer import transfer_mouth
 
 
 @pytest.fixture(scope="module")
@@ -63,17 +65,17 @@ def test_a_mouth_that_has_not_opened_is_left_alone(reenactor, opened, mona):
 def test_teeth_take_the_light_and_the_colours_of_the_picture(opened):
     _, face, mouth = opened
     frame, white = np.zeros((256, 256, 3), np.uint8), np.eye(3)
-    grey = mouth.between(frame, face, 1.0, np.full((3, 3), 1 / 3), mouth.colours.brightness)
+    grey = transfer_mouth(mouth, frame, face, 1.0, np.full((3, 3), 1 / 3), mouth.colours.brightness)
     assert grey.any() and np.ptp(grey, axis=2).max() <= 1
     levels = [
-        mouth.between(frame, face, 1.0, white, share * mouth.colours.brightness).max()
+        transfer_mouth(mouth, frame, face, 1.0, white, share * mouth.colours.brightness).max()
         for share in (0.01, 0.6, 1.0, 2.0)
     ]
     assert 0 < levels[0] < levels[1] < levels[2] == levels[3]
-    gold = mouth.between(frame, face, 1.0, np.diag([1.2, 1.1, 0.7]), mouth.colours.brightness).astype(float)
-    plain = mouth.between(frame, face, 1.0, white, mouth.colours.brightness).astype(float)
+    gold = transfer_mouth(mouth, frame, face, 1.0, np.diag([1.2, 1.1, 0.7]), mouth.colours.brightness).astype(float)
+    plain = transfer_mouth(mouth, frame, face, 1.0, white, mouth.colours.brightness).astype(float)
     assert gold[..., 2].sum() < 0.7 * plain[..., 2].sum() and abs(gold[..., 0].sum() / plain[..., 0].sum() - 1) < 0.01
-    half = mouth.between(frame, face, 0.25, white, mouth.colours.brightness).astype(float)
+    half = transfer_mouth(mouth, frame, face, 0.25, white, mouth.colours.brightness).astype(float)
     assert abs(half.sum() / plain.sum() - 0.5) < 0.02
 
 
@@ -82,10 +84,10 @@ def test_a_mouth_at_the_edge_of_a_frame_is_laid_as_far_as_it_is_seen(opened, at)
     _, face, mouth = opened
     frame = np.full((256, 200, 3), 90, np.uint8)
     inner = face.points[INNER_LIPS].mean(0)
-    result = mouth.between(frame, face.moved(np.float32(inner - at)), 1.0, np.eye(3), 100.0)
+    result = transfer_mouth(mouth, frame, face.moved(np.float32(inner - at)), 1.0, np.eye(3), 100.0)
     wide = np.full((800, 800, 3), 90, np.uint8)
     corner = np.float32([300, 300])
-    whole = mouth.between(wide, face.moved(np.float32(inner - at - corner)), 1.0, np.eye(3), 100.0)
+    whole = transfer_mouth(mouth, wide, face.moved(np.float32(inner - at - corner)), 1.0, np.eye(3), 100.0)
     there = whole[300:556, 300:500]
     np.testing.assert_allclose(result, there, atol=1)  # a place has other fractions there
     assert (result != 90).any() == (0 <= at[0] < 200 and 0 <= at[1] < 256)
@@ -100,8 +102,8 @@ def test_a_mouth_that_the_drivers_picture_cuts_off_is_not_shown(motion, driver_f
     whole = Mouth.of(driver_frames[-1], their)
     frame = np.zeros((256, 256, 3), np.uint8)
     assert whole.shown == pytest.approx(1) and cut.shown < 0.7
-    assert whole.between(frame, face, 1.0, np.eye(3), 100.0).any()
-    assert not cut.between(frame, face, 1.0, np.eye(3), 100.0).any()
+    assert transfer_mouth(whole, frame, face, 1.0, np.eye(3), 100.0).any()
+    assert not transfer_mouth(cut, frame, face, 1.0, np.eye(3), 100.0).any()
 
 
 def test_the_cast_of_the_drivers_light_is_taken_out(motion, driver_frames, opened):
@@ -113,7 +115,9 @@ def test_the_cast_of_the_drivers_light_is_taken_out(motion, driver_frames, opene
     )
     shares = []
     for mouth in (plain, golden):
-        red, _, blue = mouth.between(frame, face, 1.0, np.eye(3), mouth.colours.brightness).sum((0, 1), dtype=float)
+        red, _, blue = transfer_mouth(mouth, frame, face, 1.0, np.eye(3), mouth.colours.brightness).sum(
+            (0, 1), dtype=float
+        )
         shares.append(blue / red)
     assert abs(shares[1] / shares[0] - 1) < 0.25  # 0.43 with the cast left in
 
@@ -174,4 +178,7 @@ def test_a_driver_without_pictures_and_a_painted_mouth_are_alike(reenactor, mona
 def test_a_tiny_face_has_a_mouth_too(motion, driver_frames):
     tiny = motion.landmarks[0].moved(np.zeros(2, np.float32), 1e-3)
     mouth = Mouth.of(driver_frames[0], tiny)
-    assert mouth.between(driver_frames[0], motion.landmarks[0], 1.0, np.eye(3), 100.0).shape == driver_frames[0].shape
+    assert (
+        transfer_mouth(mouth, driver_frames[0], motion.landmarks[0], 1.0, np.eye(3), 100.0).shape
+        == driver_frames[0].shape
+    )

@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 
-from fewshot_heads.landmarks.geometry import Crop
+from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.paste import Paster
 
 

@@ -20,7 +20,7 @@ from fewshot_heads.checkpoint import save_checkpoint
 from fewshot_heads.errors import BadInput
 from fewshot_heads.judges import MobileFaceNet
 from fewshot_heads.landmarks import detector
-from fewshot_heads.landmarks.geometry import Crop
+from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.models import build
 from tests.conftest import EXAMPLES, write_clip
 

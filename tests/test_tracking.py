@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fewshot_heads.errors import NoFaceFound
-from fewshot_heads.landmarks.geometry import Crop
+from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.tracking import Motion, smoothed, track
 from tests.faces import face
 

@@ -22,8 +22,8 @@ import numpy as np
 from fewshot_heads.cli import run
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import MIRROR, N_POINTS, Landmarks
-from fewshot_heads.landmarks.geometry import MEAN_HEAD
-from fewshot_heads.landmarks.retarget import CanonicalFace
+from fewshot_heads.landmarks.canonical_face import CanonicalFace
+from fewshot_heads.landmarks.pose import MEAN_HEAD
 from fewshot_heads.media.files import atomic_write, write_error
 
 SHIPPED = Path(__file__).parent / "motion_basis.json"

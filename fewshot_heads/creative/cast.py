@@ -17,7 +17,7 @@ from fewshot_heads.errors import BadInput, WeightsMismatch
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_uint8
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.geometry import control_points
+from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.landmarks.retarget import retarget
 from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.models import texture as warp

@@ -12,7 +12,8 @@ from fewshot_heads.creative.appearance import MAPS, Appearance, carry
 from fewshot_heads.creative.sitters import Sitter
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import MIRROR, N_POINTS
-from fewshot_heads.landmarks.geometry import HEAD_ANCHORS, control_points
+from fewshot_heads.landmarks.control_points import control_points
+from fewshot_heads.landmarks.pose import HEAD_ANCHORS
 
 DIRECTIONS, LEADING, KINDS = 64, 6, 3  # of the model; numbers kept of a training person; parts of the mixture
 _FEWEST = 8  # people

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from fewshot_heads.landmarks import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS, Landmarks
-from fewshot_heads.landmarks.geometry import MEAN_HEAD, Pose
-from fewshot_heads.landmarks.retarget import CanonicalFace
+from fewshot_heads.landmarks.canonical_face import CanonicalFace
+from fewshot_heads.landmarks.pose import MEAN_HEAD, Pose
 
 PATHS = ("linear", "spherical", "spline")
 _TURNS = ((0.035, 5.3), (0.09, 6.9), (0.03, 8.7))  # radians and seconds to and fro: pitch, yaw, roll

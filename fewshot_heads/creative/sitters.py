@@ -13,7 +13,7 @@ from tqdm import tqdm
 from fewshot_heads.datasets.shards import ShardClip, open_shards
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE, Landmarks
-from fewshot_heads.landmarks.retarget import CanonicalFace
+from fewshot_heads.landmarks.canonical_face import CanonicalFace
 
 _FRONTAL, _CLOSED, _OPEN = 16.0, 0.12, 0.15  # degrees; of the mouth's width; of the eye's: who does not sit well
 _SHARP, _COLOURFUL = 100.0, 4.0  # variance of the Laplacian over the face; its mean distance from grey, levels of 255

@@ -18,7 +18,8 @@ from fewshot_heads.datasets.wear import Wear
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE, Landmarks
-from fewshot_heads.landmarks.geometry import carrying_points, control_points
+from fewshot_heads.landmarks.aspect_ratio import mouth_aspect_ratios
+from fewshot_heads.landmarks.control_points import carrying_points, control_points
 from fewshot_heads.landmarks.stickman import disocclusion_mask, draw_stickman
 from fewshot_heads.matte import person_matte
 
@@ -200,13 +201,6 @@ def _behind(
     images = to_tensor(picture[None])
     use, shares, unseen = backdrop.behind(torch.from_numpy(goal))
     return blend_backgrounds(images, backdrop.plate(images), use, shares)[0], unseen[0]
-
-
-def mouth_aspect_ratios(landmarks: np.ndarray) -> np.ndarray:
-    """[T]: gap of the inner lips over the mouth's width."""
-    gap = np.linalg.norm(landmarks[:, [61, 62, 63], :2] - landmarks[:, [67, 66, 65], :2], axis=-1)
-    width = np.linalg.norm(landmarks[:, 48, :2] - landmarks[:, 54, :2], axis=-1)
-    return gap.mean(1) / np.maximum(width, 1e-6)
 
 
 def region_masks(points: np.ndarray, size: int) -> list[np.ndarray]:

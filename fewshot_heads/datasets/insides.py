@@ -10,13 +10,13 @@ import torch
 
 from fewshot_heads.datasets.augment import Change
 from fewshot_heads.datasets.clips import Clip
-from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, mouth_aspect_ratios
+from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import to_tensor
-from fewshot_heads.inside import EYES, PARTS, Part
 from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks.aspect_ratio import mouth_aspect_ratios, smaller_eye_aspect_ratio
+from fewshot_heads.landmarks.regions import REGIONS, FaceRegion
 from fewshot_heads.landmarks.stickman import draw_stickman
-from fewshot_heads.lids import eye_aspect_ratio
 from fewshot_heads.models.inpainter import SEEN
 
 _WIDEST = 3  # frames drawn, of which the one that is open widest is taken
@@ -31,7 +31,7 @@ _NEAR = 0.15  # of its own scale: standard deviation of how much nearer or farth
 class Insides(Episodes):
     """Sample i is a pure function of (seed, i), like an episode, with the keys of one that training looks at.
 
-    part: of the face, a key of `inside.PARTS`; size: S, the inpainter's.
+    part: of the face, a key of `landmarks.regions.REGIONS`; size: S, the inpainter's.
     A dict of tensors: driver [3, S, S] in [-1, 1]: the square around a part that is open; hole
     [1, S, S], 0 to 1: its inside; pictures [1, 3, S, S]: the driver, grey in the hole; stickman [3, S, S];
     regions [3, S, S]: of eyes (none), mouth and what opens, both the hole; trust [1, S, S]: 1; corner [2] of the patch,
@@ -50,8 +50,8 @@ class Insides(Episodes):
         identity, clip, frame = self._open_one(random)
         change = Change.draw(random, clip.size, self.settings.augment)
         face = change.face(np.asarray(clip.landmarks)[frame])
-        part = self._one_of(PARTS[self.part], face, random)
-        place = replace(part.square(face), size=self.size)
+        part = self._one_of(REGIONS[self.part], face, random)
+        place = replace(part.crop_box(face), size=self.size)
         if self.settings.augment:
             side, shift = place.side * np.exp(random.normal(0, _NEAR)), random.normal(0, 0.03, 2) * place.side
             middle = np.array([place.left, place.top]) + place.side / 2 + shift
@@ -62,7 +62,7 @@ class Insides(Episodes):
         if self.settings.augment:
             face = replace(face, points=face.points + random.normal(0, _LOOSE * self.size, face.points.shape))
         stickman = to_tensor(draw_stickman(face.points, self.size))
-        hole = torch.from_numpy(part.hole(face, self.size))[None]
+        hole = torch.from_numpy(part.mask(face, self.size))[None]
         margin = (self.size - min(self.settings.patch or self.size, self.size)) // 2
         return {
             "driver": picture, "hole": hole, "pictures": (picture * (hole <= SEEN))[None], "stickman": stickman,
@@ -87,15 +87,10 @@ class Insides(Episodes):
         raise BadInput(f"no open {self.part} in {seen} frames of this footage; add people who look, talk or laugh")
 
     @staticmethod
-    def _one_of(parts: Sequence[Part], face: Landmarks, random: np.random.Generator) -> Part:
+    def _one_of(parts: Sequence[FaceRegion], face: Landmarks, random: np.random.Generator) -> FaceRegion:
         """One of a face's parts of a kind, not the one that is turned away."""
         if len(parts) == 1:
             return parts[0]
         widths = np.array([np.ptp(face.points[part.outline][:, 0]) for part in parts])
         drawn = int(random.integers(len(parts)))
         return parts[drawn if widths.min() > _FAR * widths.max() else int(widths.argmax())]
-
-
-def smaller_eye_aspect_ratio(face: np.ndarray) -> float:
-    """`lids.eye_aspect_ratio` of the eye that is open less."""
-    return min(eye_aspect_ratio(face[part.outline, :2]) for part in EYES)

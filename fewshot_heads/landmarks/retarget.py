@@ -8,17 +8,17 @@ driver's shape never enters. All landmarks here are in pixels of their crops.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, LEFT_IRIS, OUTER_LIPS, RIGHT_EYE, RIGHT_IRIS, Landmarks
-from fewshot_heads.landmarks.geometry import MEAN_HEAD, MEAN_SURFACE, Pose, fit_pose, spatial
+from fewshot_heads.landmarks.canonical_face import LOWER_INNER_LIP, UPPER_INNER_LIP, CanonicalFace, lip_gap
+from fewshot_heads.landmarks.pose import MEAN_HEAD, MEAN_SURFACE, Pose
 
 _EYES = ((RIGHT_EYE, RIGHT_IRIS), (LEFT_EYE, LEFT_IRIS))
 _LIPS = slice(OUTER_LIPS.start, INNER_LIPS.stop)
-UPPER_INNER_LIP, LOWER_INNER_LIP = np.array([61, 62, 63]), np.array([67, 66, 65])
 _FARTHEST = np.radians(35)  # a head turns from its picture: beyond it the cheek that appears is in no picture
 _HIDDEN = np.radians(60)  # a head turned so far shows nothing of its other cheek, which then must not appear
 _ASKANCE = np.radians(48)  # it turns away from the camera: beyond it the far cheek's landmarks slide into each other
@@ -36,37 +36,6 @@ _NEARBY = 0.15  # head units about a point of the surface in which landmarks say
 _apart = ((MEAN_SURFACE[:, None] - MEAN_HEAD) ** 2).sum(-1)
 _SPREAD = np.exp(-(_apart - _apart.min(1, keepdims=True)) / (2 * _NEARBY**2))
 _SPREAD /= _SPREAD.sum(1, keepdims=True)  # [151, 70]: how much each landmark says
-
-
-def lip_gap(local: np.ndarray) -> float:
-    """Mean signed gap of the inner lips of local [70, 3], head units."""
-    return float((local[LOWER_INNER_LIP, 1] - local[UPPER_INNER_LIP, 1]).mean())
-
-
-@dataclass(frozen=True)
-class CanonicalFace:
-    """Landmarks split into rigid pose and local shape in the head's frame, [70, 3] or with the surface [221, 3]."""
-
-    pose: Pose
-    local: np.ndarray
-
-    @classmethod
-    def of(cls, landmarks: Landmarks) -> CanonicalFace:
-        pose = fit_pose(landmarks)
-        return cls(pose, pose.undo(spatial(landmarks, pose)))
-
-    def eye_opening(self, eye: slice) -> float:
-        """Height of the eye over its width: about 0.3 open, under 0.1 closed."""
-        p = self.local[eye, :2]
-        height = np.linalg.norm(p[1] - p[5]) + np.linalg.norm(p[2] - p[4])
-        return float(height / (2 * np.linalg.norm(p[0] - p[3])))
-
-    def mouth_width(self) -> float:
-        return float(np.linalg.norm(self.local[48] - self.local[54]))
-
-    def mouth_opening(self) -> float:
-        """Gap of the inner lips over the mouth's width; 0 is closed, for everyone."""
-        return lip_gap(self.local) / self.mouth_width()
 
 
 def choose_reference(source: CanonicalFace, driver: Iterable[CanonicalFace]) -> int:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, LEFT_IRIS, N_POINTS, RIGHT_EYE, RIGHT_IRIS, Landmarks
-from fewshot_heads.landmarks.geometry import fit_pose, spatial
+from fewshot_heads.landmarks import INNER_LIPS, LEFT_IRIS, RIGHT_IRIS, Landmarks
+from fewshot_heads.landmarks.aspect_ratio import OPENING_REGIONS, disocclusion_amount
 
 # (points, closed, colour): inner lips have a colour of their own, or mouths would never close.
 _LINES: list[tuple[list[int], bool, tuple[int, int, int]]] = [
@@ -23,14 +23,9 @@ _LINES: list[tuple[list[int], bool, tuple[int, int, int]]] = [
     (list(range(48, 60)), True, (255, 0, 255)),
     (list(range(60, 68)), True, (128, 255, 255)),
 ]
-OPENING_REGIONS = (RIGHT_EYE, LEFT_EYE, INNER_LIPS)
 _MOUTH_COLOUR = (0, 0, 255)
 _IRIS_COLOUR = (255, 255, 0)
 SUBPIXEL_BITS = 4
-_CLOSED_AREA_RATIO, _HALF_OPEN_AREA_RATIO = (
-    0.1,
-    0.16,
-)  # area of an eye over its width squared; open eyes have 0.2 and more
 
 
 def draw_stickman(points: np.ndarray, size: int, scale: float = 1.0) -> np.ndarray:
@@ -70,39 +65,12 @@ def disocclusion_mask(source: Landmarks, driver: Landmarks, size: int) -> np.nda
     return canvas.astype(np.float32) / 255
 
 
-def disocclusion_amount(source: Landmarks, driver: Landmarks) -> np.ndarray:
-    """[3] how far the driver opens a right eye, a left eye and a mouth that are shut in the source, 0 to 1."""
-    before, now = _frontal_points(source), _frontal_points(driver)
-    return np.array([_region_disocclusion(before, now, part) for part in OPENING_REGIONS])
-
-
-def _frontal_points(face: Landmarks) -> np.ndarray:
-    """[70, 2] seen from the front: a turn narrows the far eye, which is no opening."""
-    pose = fit_pose(face)
-    return pose.undo(spatial(face, pose))[:N_POINTS, :2]
-
-
-def _region_disocclusion(before: np.ndarray, now: np.ndarray, part: slice) -> float:
-    was, opening = region_area_ratio(before[part]), region_area_ratio(now[part])
-    share = np.clip((0.7 - (was + 0.03) / (opening + 0.03)) / 0.4, 0, 1)
-    if part is not INNER_LIPS:  # an eye that shows its iris is carried better, however wide, than it is painted
-        share *= np.clip((_HALF_OPEN_AREA_RATIO - was) / (_HALF_OPEN_AREA_RATIO - _CLOSED_AREA_RATIO), 0, 1)
-    return float(share)
-
-
 def head_mask(points: np.ndarray, size: int) -> np.ndarray:
     """Where a head is: float32 [size, size], 0 to 1, the hull of its control points [N, 2] (pixels) and a soft edge."""
     canvas = np.zeros((size, size), np.uint8)
     cv2.fillConvexPoly(canvas, cv2.convexHull(points.round().astype(np.int32)), 255)
     wide = max(round(size * 9 / 256), 1)
     return cv2.GaussianBlur(cv2.dilate(canvas, np.ones((wide, wide))), (0, 0), size * 3 / 256).astype(np.float32) / 255
-
-
-def region_area_ratio(outline: np.ndarray) -> float:
-    """Area of an eye or mouth [N, 2] over its width squared."""
-    x, y = outline.T
-    area = abs((x * np.roll(y, -1) - y * np.roll(x, -1)).sum()) / 2
-    return float(area / max(np.ptp(outline, axis=0).max() ** 2, 1e-6))
 
 
 def fixed_point(points: np.ndarray) -> np.ndarray:

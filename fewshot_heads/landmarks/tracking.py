@@ -13,7 +13,7 @@ import numpy as np
 
 from fewshot_heads.errors import NoFaceFound
 from fewshot_heads.landmarks import Detector, Landmarks
-from fewshot_heads.landmarks.geometry import Crop
+from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.mouth import Mouth, in_one_light
 
 T = TypeVar("T")

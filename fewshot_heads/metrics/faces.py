@@ -10,7 +10,7 @@ import numpy as np
 
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import N_POINTS, Landmarks
-from fewshot_heads.landmarks.geometry import fit_pose, spatial
+from fewshot_heads.landmarks.pose import fit_pose, spatial
 from fewshot_heads.metrics.pictures import unit
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fewshot_heads.landmarks import JAW, Landmarks
-from fewshot_heads.landmarks.geometry import RIGID
+from fewshot_heads.landmarks.pose import RIGID
 
 
 def pose_distance(a: Landmarks, b: Landmarks) -> float:
