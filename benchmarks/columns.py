@@ -17,13 +17,13 @@ from fewshot_heads.checkpoint import Checkpoint, load_checkpoint, load_inpainter
 from fewshot_heads.config import plain
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import resized, to_tensor, to_uint8
+from fewshot_heads.imaging.warping import tps_warp
 from fewshot_heads.landmarks import Detector, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.landmarks.pose_distance import pose_distance
 from fewshot_heads.landmarks.retarget import choose_reference
 from fewshot_heads.landmarks.tracking import Motion, track
-from fewshot_heads.models.texture import tps_warp
 from fewshot_heads.tuning import Tuning, from_config
 
 

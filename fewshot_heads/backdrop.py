@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from fewshot_heads.filling import filled
+from fewshot_heads.imaging.warping import resize
 from fewshot_heads.landmarks import N_POINTS
 from fewshot_heads.landmarks.stickman import head_mask
-from fewshot_heads.models.texture import resize
 
 _AGREE = 12  # grey levels by which two pictures of a place differ, blurred
 _ALIKE = 0.5  # of what both show around their heads must agree for a place to be the same

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewshot_heads.models.texture import resize, resize_flow, sample
+from fewshot_heads.imaging.warping import resize, resize_flow, sample
 
 _MARGIN = 0.03  # of the crop: background beside a head that is narrower than this says less of what is behind it
 _NECK = 0.06  # of the picture: so far below the chin a neck that is guessed is whole; it begins at the chin

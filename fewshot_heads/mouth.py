@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from fewshot_heads.colours import FaceColor
+from fewshot_heads.imaging.face_color import FaceColor
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.regions import MOUTH

@@ -12,20 +12,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewshot_heads.backdrop import BackgroundModel, blend_backgrounds, clean_plate_wide, head_occlusion_mask
-from fewshot_heads.colours import FaceColor
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_tensor, to_uint8
+from fewshot_heads.imaging.face_color import FaceColor
+from fewshot_heads.imaging.masks import disocclusion_mask
+from fewshot_heads.imaging.segmentation import person_matte
+from fewshot_heads.imaging.warping import carrying_flow, resize_flow, sample
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.aspect_ratio import disocclusion_amount, eye_aspect_ratios
 from fewshot_heads.landmarks.control_points import carrying_points, control_points
 from fewshot_heads.landmarks.pose_distance import pose_distance
 from fewshot_heads.landmarks.regions import EYES, MOUTH
-from fewshot_heads.landmarks.stickman import disocclusion_mask, draw_stickman
+from fewshot_heads.landmarks.stickman import draw_stickman
 from fewshot_heads.lids import close_eyelids, open_eyelids
-from fewshot_heads.matte import person_matte
 from fewshot_heads.models.generator import Texture
 from fewshot_heads.models.inpainter import Inpainter
-from fewshot_heads.models.texture import carrying_flow, resize_flow, sample
 from fewshot_heads.mouth import Mouth
 from fewshot_heads.rendering.mouth_transfer import transfer_mouth
 from fewshot_heads.rendering.region_compositing import inpaint

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from fewshot_heads.imaging.segmentation import person_matte
 from fewshot_heads.landmarks.crop import Crop
-from fewshot_heads.matte import person_matte
 
 _FEATHER = 0.10  # width of the seam, as a share of the crop's side, where a person crosses it
 _NARROW = 0.02  # and where background does, which stays: hair that ends just inside the crop must not be feathered away

@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fewshot_heads.imaging.warping import FLOW_SIZE, carrying_flow, resize, resize_flow, sample, stretch
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.control_points import carrying_points
 from fewshot_heads.landmarks.pose import SURFACE_MIRROR, Pose, facing, fit_pose, mirrored
 from fewshot_heads.models.generator import Texture
-from fewshot_heads.models.texture import FLOW_SIZE, carrying_flow, resize, resize_flow, sample, stretch
 
 _HIDDEN = (0.0, 0.2)  # cosines to the viewer between which a point of the surface comes to be seen,
 _SHOWN = (0.1, 0.4)  # and to be seen well

@@ -13,9 +13,9 @@ from fewshot_heads.backdrop import (
     head_occlusion_mask,
 )
 from fewshot_heads.filling import filled
+from fewshot_heads.imaging.warping import identity_grid, resize_flow, sample
 from fewshot_heads.landmarks import N_POINTS
 from fewshot_heads.landmarks.stickman import head_mask
-from fewshot_heads.models.texture import identity_grid, resize_flow, sample
 
 SIZE = 128
 

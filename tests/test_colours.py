@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fewshot_heads.colours import FaceColor
+from fewshot_heads.imaging.face_color import FaceColor
 
 VARNISHED = np.array([150.0, 105, 40])
 

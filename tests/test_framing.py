@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from fewshot_heads.framing import _above_mouth, framed_alike, roomy
+from fewshot_heads.imaging.segmentation import person_matte
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.pose import MEAN_HEAD
-from fewshot_heads.matte import person_matte
 from tests.test_backdrop import scene
 
 

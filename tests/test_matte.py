@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
+from fewshot_heads.imaging.segmentation import person_matte
 from fewshot_heads.landmarks.control_points import control_points
-from fewshot_heads.matte import person_matte
 from fewshot_heads.painter import HeadRenderer
 
 

@@ -4,13 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from fewshot_heads.landmarks.control_points import carrying_points, control_points
-from fewshot_heads.landmarks.pose import HEAD_ANCHORS, MEAN_SURFACE
-from fewshot_heads.models import build
-from fewshot_heads.models.blocks import adain
-from fewshot_heads.models.discriminator import Discriminator
-from fewshot_heads.models.generator import Layers, Texture
-from fewshot_heads.models.texture import (
+from fewshot_heads.imaging.warping import (  # fmt: skip
     carrying_flow,
     identity_grid,
     normalise,
@@ -19,7 +13,13 @@ from fewshot_heads.models.texture import (
     stretch,
     tps_flow,
     tps_warp,
-)  # fmt: skip
+)
+from fewshot_heads.landmarks.control_points import carrying_points, control_points
+from fewshot_heads.landmarks.pose import HEAD_ANCHORS, MEAN_SURFACE
+from fewshot_heads.models import build
+from fewshot_heads.models.blocks import adain
+from fewshot_heads.models.discriminator import Discriminator
+from fewshot_heads.models.generator import Layers, Texture
 from tests.faces import face
 
 TINY = {

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fewshot_heads import BadInput
-from fewshot_heads.colours import FaceColor
+from fewshot_heads.imaging.face_color import FaceColor
 from fewshot_heads.landmarks import INNER_LIPS
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.retarget import retarget

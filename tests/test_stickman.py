@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fewshot_heads.imaging.masks import disocclusion_mask
 from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE
-from fewshot_heads.landmarks.stickman import disocclusion_mask, draw_stickman, head_mask
+from fewshot_heads.landmarks.stickman import draw_stickman, head_mask
 from tests.faces import face
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from fewshot_heads.imaging.warping import FLOW_SIZE, carrying_flow, identity_grid
 from fewshot_heads.landmarks.control_points import carrying_points
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.pose import facing, fit_pose, turned_in_space
 from fewshot_heads.models.generator import Texture
-from fewshot_heads.models.texture import FLOW_SIZE, carrying_flow, identity_grid
 from fewshot_heads.painter import HeadRenderer
 from fewshot_heads.symmetry import OtherSide
 

@@ -26,9 +26,9 @@ from safetensors.numpy import save
 from fewshot_heads.cli import run
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import resized
+from fewshot_heads.imaging.warping import REACH, normalise, resize_flow, sample, tps_flow
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.media.files import atomic_write, check_target, write_error
-from fewshot_heads.models.texture import REACH, normalise, resize_flow, sample, tps_flow
 
 SHIPPED = Path(__file__).parent / "appearance.safetensors"
 MAPS = ("brightness", "colour", "hair", "outline")

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from fewshot_heads.imaging.convert import to_tensor, to_uint8
+from fewshot_heads.imaging.warping import tps_warp
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.pose import mirrored, spatial, turned_in_space
-from fewshot_heads.models.texture import tps_warp
 
 _TURN = np.radians([4.0, 6.0, 3.0])  # standard deviation of a pseudo-pair's pitch, yaw and roll
 _MOST = 1.7  # standard deviations: farther than this the stretched cheek teaches nothing

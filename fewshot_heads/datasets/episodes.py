@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset
@@ -17,11 +16,12 @@ from fewshot_heads.datasets.clips import Clip
 from fewshot_heads.datasets.wear import Wear
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import to_tensor
-from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE, Landmarks
+from fewshot_heads.imaging.masks import disocclusion_mask, region_masks
+from fewshot_heads.imaging.segmentation import person_matte
+from fewshot_heads.landmarks import OUTER_LIPS, Landmarks
 from fewshot_heads.landmarks.aspect_ratio import mouth_aspect_ratios
 from fewshot_heads.landmarks.control_points import carrying_points, control_points
-from fewshot_heads.landmarks.stickman import disocclusion_mask, draw_stickman
-from fewshot_heads.matte import person_matte
+from fewshot_heads.landmarks.stickman import draw_stickman
 
 _log = logging.getLogger(__name__)
 _PATCHES = (0.5, 0.25, 0.25)  # shares of the patches at the mouth, about the face, farther out
@@ -201,15 +201,3 @@ def _behind(
     images = to_tensor(picture[None])
     use, shares, unseen = backdrop.behind(torch.from_numpy(goal))
     return blend_backgrounds(images, backdrop.plate(images), use, shares)[0], unseen[0]
-
-
-def region_masks(points: np.ndarray, size: int) -> list[np.ndarray]:
-    """Soft-edged masks of the eyes and of the mouth, float32 [size, size]."""
-    regions = []
-    for parts in ((RIGHT_EYE, LEFT_EYE), (OUTER_LIPS,)):
-        region: np.ndarray = np.zeros((size, size), np.float32)
-        for part in parts:
-            cv2.fillConvexPoly(region, cv2.convexHull(points[part].round().astype(np.int32)), 1.0)
-        wide = max(round(size * 9 / 256), 1)
-        regions.append(cv2.GaussianBlur(cv2.dilate(region, np.ones((wide, wide))), (0, 0), size / 64))
-    return regions

@@ -8,8 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from fewshot_heads.landmarks import INNER_LIPS, LEFT_IRIS, RIGHT_IRIS, Landmarks
-from fewshot_heads.landmarks.aspect_ratio import OPENING_REGIONS, disocclusion_amount
+from fewshot_heads.landmarks import INNER_LIPS, LEFT_IRIS, RIGHT_IRIS
 
 # (points, closed, colour): inner lips have a colour of their own, or mouths would never close.
 _LINES: list[tuple[list[int], bool, tuple[int, int, int]]] = [
@@ -49,20 +48,6 @@ def draw_stickman(points: np.ndarray, size: int, scale: float = 1.0) -> np.ndarr
             radius = round(size / 100 * (1 << SUBPIXEL_BITS))
             cv2.circle(canvas, tuple(centre), radius, _IRIS_COLOUR, -1, cv2.LINE_AA, SUBPIXEL_BITS)
     return canvas
-
-
-def disocclusion_mask(source: Landmarks, driver: Landmarks, size: int) -> np.ndarray:
-    """Where the driver opens a mouth or an eye that is shut in the source: float32 [size, size], 0 to 1.
-
-    source, driver: faces in pixels of their crops. What lies inside there is not in the source's pixels, however they
-    are carried, so the generator has to paint it.
-    """
-    canvas = np.zeros((size, size), np.uint8)
-    for part, share in zip(OPENING_REGIONS, disocclusion_amount(source, driver), strict=True):
-        if share > 0:
-            outline = fixed_point(driver.points[part]).round().astype(np.int32)
-            cv2.fillPoly(canvas, [outline], int(round(255 * share)), cv2.LINE_AA, SUBPIXEL_BITS)
-    return canvas.astype(np.float32) / 255
 
 
 def head_mask(points: np.ndarray, size: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewshot_heads.models import texture as warp
+from fewshot_heads.imaging import warping as warp
 from fewshot_heads.models.blocks import AdaResBlock, Down, conv
 
 _DISTRUST = 30.0  # logits taken from still and carried pixels where something opened: more than the net can give back

@@ -15,7 +15,7 @@ import numpy as np
 from fewshot_heads.landmarks.mediapipe_runtime import at_exit, quiet_stderr, to_mediapipe
 
 _lock = threading.Lock()
-MODEL = Path(__file__).parent / "weights" / "selfie_segmentation.tflite"
+MODEL = Path(__file__).parent.parent / "weights" / "selfie_segmentation.tflite"
 
 
 def person_matte(picture: np.ndarray) -> np.ndarray:
