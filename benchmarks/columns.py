@@ -13,7 +13,6 @@ import torch
 
 from benchmarks import peers
 from fewshot_heads import Reenactor
-from fewshot_heads.checkpoint import Checkpoint, load_checkpoint, load_inpainters
 from fewshot_heads.config import plain
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import resized, to_tensor, to_uint8
@@ -24,6 +23,7 @@ from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.landmarks.pose_distance import pose_distance
 from fewshot_heads.landmarks.retarget import choose_reference
 from fewshot_heads.landmarks.tracking import Motion, track
+from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_inpainters
 from fewshot_heads.tuning import Tuning, from_config
 
 

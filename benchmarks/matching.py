@@ -26,13 +26,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks import common
-from fewshot_heads.checkpoint import Checkpoint, load_checkpoint, load_critic
 from fewshot_heads.criteria import Criteria
 from fewshot_heads.datasets.clips import Clip, Footage
 from fewshot_heads.datasets.shards import open_shards
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_critic
 from fewshot_heads.painter import rasterize_landmarks
 from fewshot_heads.tuning import Tuning, held_out, tune
 

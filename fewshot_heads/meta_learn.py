@@ -48,12 +48,12 @@ def _meta_learn(inputs: Sequence[str], out: Path) -> Path:
         raise BadInput(f"{out}: a file; -o names the folder of the run")
     accelerator = _accelerator(runtime)
 
-    from fewshot_heads.checkpoint import load_checkpoint, save_checkpoint
     from fewshot_heads.datasets.clips import Clip, hold_out
     from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings
     from fewshot_heads.datasets.insides import Insides
     from fewshot_heads.datasets.shards import open_shards
     from fewshot_heads.landmarks import N_POINTS
+    from fewshot_heads.models.checkpoint import load_checkpoint, save_checkpoint
     from fewshot_heads.runs import train
     from fewshot_heads.training import Optim, Training
 
@@ -109,7 +109,7 @@ def _accelerator(runtime: Mapping[str, Any]) -> Any:
         from accelerate import Accelerator
     except ImportError as error:
         raise BadInput("training needs more packages: pip install 'fewshot_heads[train]'") from error
-    from fewshot_heads.checkpoint import pick_device
+    from fewshot_heads.models.checkpoint import pick_device
 
     try:
         device = pick_device(runtime["device"])

@@ -25,7 +25,7 @@ from fewshot_heads.landmarks.pose_distance import pose_distance
 from fewshot_heads.landmarks.regions import EYES, MOUTH
 from fewshot_heads.landmarks.stickman import draw_stickman
 from fewshot_heads.lids import close_eyelids, open_eyelids
-from fewshot_heads.models.generator import Texture
+from fewshot_heads.models.compositing import Texture
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.mouth import Mouth
 from fewshot_heads.rendering.mouth_transfer import transfer_mouth

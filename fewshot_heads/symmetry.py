@@ -17,7 +17,7 @@ from fewshot_heads.imaging.warping import FLOW_SIZE, carrying_flow, resize, resi
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.control_points import carrying_points
 from fewshot_heads.landmarks.pose import SURFACE_MIRROR, Pose, facing, fit_pose, mirrored
-from fewshot_heads.models.generator import Texture
+from fewshot_heads.models.compositing import Texture
 
 _HIDDEN = (0.0, 0.2)  # cosines to the viewer between which a point of the surface comes to be seen,
 _SHOWN = (0.1, 0.4)  # and to be seen well

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from fewshot_heads import criteria
 from fewshot_heads.criteria import Criteria, Table
 from fewshot_heads.models import Networks, build, build_discriminator
-from fewshot_heads.models.critic import Critic
+from fewshot_heads.models.discriminator import Critic
 
 Episode = Mapping[str, Tensor]
 

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from fewshot_heads import criteria
-from fewshot_heads.checkpoint import Checkpoint, load_critic
 from fewshot_heads.config import plain
 from fewshot_heads.criteria import Criteria, Table
 from fewshot_heads.datasets.augment import Change
@@ -27,8 +26,9 @@ from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, assemble
 from fewshot_heads.head import Head
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose_distance import pose_distance
-from fewshot_heads.models.critic import Critic
-from fewshot_heads.models.generator import Texture
+from fewshot_heads.models.checkpoint import Checkpoint, load_critic
+from fewshot_heads.models.compositing import Texture
+from fewshot_heads.models.discriminator import Critic
 from fewshot_heads.training import Episode, average
 
 _ENOUGH = 4  # pictures of which one can be spared to tell when to stop

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fewshot_heads import Head, checkpoint, read_video
+from fewshot_heads import Head, read_video
 from fewshot_heads.animate import main
 from fewshot_heads.cli import split_overrides
 from fewshot_heads.media import images
 from fewshot_heads.media.provenance import read_mark
+from fewshot_heads.models import checkpoint
 from tests.conftest import write_clip
 
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from fewshot_heads import BadInput, Reenactor, WeightsMismatch
-from fewshot_heads.checkpoint import load_checkpoint, load_inpainters, save_checkpoint
 from fewshot_heads.config import plain
 from fewshot_heads.creative.cast import Cast
 from fewshot_heads.creative.sample import moved
@@ -19,6 +18,7 @@ from fewshot_heads.landmarks.regions import EYES, MOUTH, REGIONS
 from fewshot_heads.landmarks.retarget import retarget
 from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.models import build
+from fewshot_heads.models.checkpoint import load_checkpoint, load_inpainters, save_checkpoint
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.rendering.region_compositing import inpaint
 from fewshot_heads.tasks import opened as opened_library

@@ -18,8 +18,8 @@ from fewshot_heads.landmarks.control_points import carrying_points, control_poin
 from fewshot_heads.landmarks.pose import HEAD_ANCHORS, MEAN_SURFACE
 from fewshot_heads.models import build
 from fewshot_heads.models.blocks import adain
+from fewshot_heads.models.compositing import Layers, Texture
 from fewshot_heads.models.discriminator import Discriminator
-from fewshot_heads.models.generator import Layers, Texture
 from tests.faces import face
 
 TINY = {

@@ -16,12 +16,12 @@ from benchmarks.judge import MEASURES
 from benchmarks.quality import main
 from benchmarks.summary import tables
 from fewshot_heads import VideoWriter, read_video
-from fewshot_heads.checkpoint import save_checkpoint
 from fewshot_heads.errors import BadInput
 from fewshot_heads.judges import MobileFaceNet
 from fewshot_heads.landmarks import detector
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.models import build
+from fewshot_heads.models.checkpoint import save_checkpoint
 from tests.conftest import EXAMPLES, write_clip
 
 FRAMES = 10

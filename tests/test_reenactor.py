@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from fewshot_heads import BadInput, Head, NoFaceFound, Reenactor, WeightsMismatch
-from fewshot_heads.checkpoint import load_checkpoint, save_checkpoint
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.media.images import read_image
 from fewshot_heads.metrics import psnr
 from fewshot_heads.models import build
-from fewshot_heads.models.generator import Layers
+from fewshot_heads.models.checkpoint import load_checkpoint, save_checkpoint
+from fewshot_heads.models.compositing import Layers
 from fewshot_heads.painter import HeadRenderer, surroundings, unmirrored_bounds
 
 

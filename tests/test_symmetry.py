@@ -10,7 +10,7 @@ from fewshot_heads.imaging.warping import FLOW_SIZE, carrying_flow, identity_gri
 from fewshot_heads.landmarks.control_points import carrying_points
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.pose import facing, fit_pose, turned_in_space
-from fewshot_heads.models.generator import Texture
+from fewshot_heads.models.compositing import Texture
 from fewshot_heads.painter import HeadRenderer
 from fewshot_heads.symmetry import OtherSide
 

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from fewshot_heads.errors import BadInput
 from fewshot_heads.models.blocks import channels_last
+from fewshot_heads.models.compositing import Texture
 from fewshot_heads.models.discriminator import Discriminator
 from fewshot_heads.models.embedder import Embedder
-from fewshot_heads.models.generator import Generator, Texture
+from fewshot_heads.models.generator import Generator
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.models.paper import PaperDiscriminator, PaperEmbedder, PaperGenerator
 

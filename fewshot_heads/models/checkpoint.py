@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from fewshot_heads.errors import BadInput, WeightsMismatch
 from fewshot_heads.media.files import atomic_write, write_error
 from fewshot_heads.models import build, build_discriminator
-from fewshot_heads.models.critic import Critic
+from fewshot_heads.models.discriminator import Critic
 from fewshot_heads.models.inpainter import Inpainter
 
-WEIGHTS = Path(__file__).parent / "weights"
+WEIGHTS = Path(__file__).parent.parent / "weights"
 _CRITIC = ".critic.safetensors"
 
 
