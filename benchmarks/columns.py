@@ -14,6 +14,8 @@ import torch
 from benchmarks import peers
 from fewshot_heads import Reenactor
 from fewshot_heads.config import plain
+from fewshot_heads.driving.retargeting import choose_reference
+from fewshot_heads.driving.tracking import Motion, track
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import resized, to_tensor, to_uint8
 from fewshot_heads.imaging.warping import tps_warp
@@ -21,8 +23,6 @@ from fewshot_heads.landmarks import Detector, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.landmarks.pose_distance import pose_distance
-from fewshot_heads.landmarks.retarget import choose_reference
-from fewshot_heads.landmarks.tracking import Motion, track
 from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_inpainters
 from fewshot_heads.tuning import Tuning, from_config
 

@@ -24,10 +24,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import common
 from fewshot_heads import BadInput, Reenactor, VideoWriter, read_image, read_video
 from fewshot_heads.config import CONF_DIR, plain
+from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.imaging.warping import carrying_flow
 from fewshot_heads.landmarks import N_POINTS, N_SURFACE
 from fewshot_heads.landmarks.pose import HEAD_ANCHORS
-from fewshot_heads.landmarks.retarget import retarget
 from fewshot_heads.models import build
 from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint
 from fewshot_heads.models.compositing import Texture

@@ -25,9 +25,9 @@ from tqdm import tqdm
 from benchmarks import common
 from fewshot_heads import Head, Reenactor, metrics, read_video
 from fewshot_heads.config import plain
+from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.tuning import from_config
 
 DEFAULTS = {

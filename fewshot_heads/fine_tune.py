@@ -16,11 +16,11 @@ from tqdm import tqdm
 
 from fewshot_heads.cli import make_parser, run, split_overrides
 from fewshot_heads.config import plain
+from fewshot_heads.driving.tracking import Motion, nearest
 from fewshot_heads.errors import OutputError, UsageError
 from fewshot_heads.head import Head
 from fewshot_heads.landmarks.pose import turned_in_space
 from fewshot_heads.landmarks.pose_distance import spread_of_poses
-from fewshot_heads.landmarks.tracking import Motion, nearest
 from fewshot_heads.media.files import check_target
 from fewshot_heads.media.images import write_image
 from fewshot_heads.media.video_reader import VIDEOS, read_video

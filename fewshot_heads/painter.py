@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewshot_heads.backdrop import BackgroundModel, blend_backgrounds, clean_plate_wide, head_occlusion_mask
+from fewshot_heads.driving.mouth_crop import Mouth
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_tensor, to_uint8
 from fewshot_heads.imaging.face_color import FaceColor
@@ -27,7 +28,6 @@ from fewshot_heads.landmarks.stickman import draw_stickman
 from fewshot_heads.lids import close_eyelids, open_eyelids
 from fewshot_heads.models.compositing import Texture
 from fewshot_heads.models.inpainter import Inpainter
-from fewshot_heads.mouth import Mouth
 from fewshot_heads.rendering.mouth_transfer import transfer_mouth
 from fewshot_heads.rendering.region_compositing import inpaint
 from fewshot_heads.symmetry import OtherSide

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from fewshot_heads.driving.mouth_crop import Mouth
+from fewshot_heads.driving.retargeting import retarget
+from fewshot_heads.driving.tracking import Motion, track
 from fewshot_heads.errors import BadInput, NoFaceFound, WeightsMismatch
 from fewshot_heads.framing import framed_alike, roomy
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.landmarks import Detector, Landmarks, detectors
 from fewshot_heads.landmarks.crop import Crop
-from fewshot_heads.landmarks.retarget import retarget
-from fewshot_heads.landmarks.tracking import Motion, track
 from fewshot_heads.media.images import read_image
 from fewshot_heads.media.provenance import Provenance
 from fewshot_heads.media.video_reader import read_video
 from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_inpainters, pick_device
 from fewshot_heads.models.inpainter import Inpainter
-from fewshot_heads.mouth import Mouth
 from fewshot_heads.painter import HeadRenderer, rasterize_landmarks
 from fewshot_heads.paste import Paster
 

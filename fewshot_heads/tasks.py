@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import OutputError
 from fewshot_heads.landmarks import detectors
-from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.media.files import check_target
 from fewshot_heads.media.video_reader import VIDEOS, Video
 from fewshot_heads.models.checkpoint import load_checkpoint, load_inpainters

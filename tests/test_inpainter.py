@@ -13,10 +13,10 @@ from fewshot_heads.creative.sample import moved
 from fewshot_heads.datasets.augment import Change
 from fewshot_heads.datasets.episodes import EpisodeSettings
 from fewshot_heads.datasets.insides import Insides
+from fewshot_heads.driving.retargeting import retarget
+from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, RIGHT_EYE
 from fewshot_heads.landmarks.regions import EYES, MOUTH, REGIONS
-from fewshot_heads.landmarks.retarget import retarget
-from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.models import build
 from fewshot_heads.models.checkpoint import load_checkpoint, load_inpainters, save_checkpoint
 from fewshot_heads.models.inpainter import Inpainter

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from fewshot_heads import BadInput
+from fewshot_heads.driving.mouth_crop import Mouth, in_one_light
+from fewshot_heads.driving.retargeting import retarget
+from fewshot_heads.driving.tracking import Motion, track
 from fewshot_heads.imaging.face_color import FaceColor
 from fewshot_heads.landmarks import INNER_LIPS
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
-from fewshot_heads.landmarks.retarget import retarget
-from fewshot_heads.landmarks.tracking import Motion, track
-from fewshot_heads.mouth import Mouth, in_one_light
 from fewshot_heads.painter import HeadRenderer
 from fewshot_heads.rendering.mouth_transfer import transfer_mouth
 

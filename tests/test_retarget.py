@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from fewshot_heads.driving.retargeting import choose_reference, retarget
 from fewshot_heads.landmarks import RIGHT_EYE
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.pose import MEAN_HEAD, MEAN_SURFACE, fit_pose
-from fewshot_heads.landmarks.retarget import choose_reference, retarget
 from tests.faces import face
 
 WIDE = MEAN_HEAD * [0.25, 0.0, 0.0] * (np.arange(70) < 17)[:, None]  # a driver with a broad jaw

@@ -3,9 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fewshot_heads.driving.smoothing import smoothed
+from fewshot_heads.driving.tracking import Motion, track
 from fewshot_heads.errors import NoFaceFound
 from fewshot_heads.landmarks.crop import Crop
-from fewshot_heads.landmarks.tracking import Motion, smoothed, track
 from tests.faces import face
 
 

@@ -11,8 +11,8 @@ from fewshot_heads import BadInput, Head, OutputError, Reenactor, VideoWriter, W
 from fewshot_heads.config import plain
 from fewshot_heads.criteria import Criteria
 from fewshot_heads.datasets.clips import Excerpt
+from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.fine_tune import main
-from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.models import build, build_discriminator
 from fewshot_heads.models.checkpoint import load_checkpoint, load_critic, save_checkpoint
 from fewshot_heads.models.discriminator import Critic

@@ -24,10 +24,10 @@ from fewshot_heads.creative.morph import Morph, mixed
 from fewshot_heads.creative.performance import TARGETS, dials, parse_reactions, perform
 from fewshot_heads.creative.sample import Sample, sample
 from fewshot_heads.creative.signals import SIGNALS, analyse
+from fewshot_heads.driving.retargeting import retarget
+from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import BadInput, UsageError
 from fewshot_heads.head import Head
-from fewshot_heads.landmarks.retarget import retarget
-from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.media.audio import read_sound
 from fewshot_heads.media.images import WRITTEN as PICTURES
 from fewshot_heads.media.images import write_image

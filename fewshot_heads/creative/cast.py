@@ -13,15 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fewshot_heads.driving.mouth_crop import Mouth
+from fewshot_heads.driving.retargeting import retarget
+from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import BadInput, WeightsMismatch
 from fewshot_heads.head import Head
 from fewshot_heads.imaging import warping as warp
 from fewshot_heads.imaging.convert import to_uint8
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.control_points import control_points
-from fewshot_heads.landmarks.retarget import retarget
-from fewshot_heads.landmarks.tracking import Motion
-from fewshot_heads.mouth import Mouth
 from fewshot_heads.painter import HeadRenderer, SourceVisibility, apply_face_parts
 from fewshot_heads.reenactor import Reenactor
 

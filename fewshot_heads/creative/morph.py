@@ -22,16 +22,16 @@ from fewshot_heads.cli import make_parser, run, split_overrides
 from fewshot_heads.config import plain
 from fewshot_heads.creative import paths
 from fewshot_heads.creative.cast import Acting, Cast, check_made_by, check_words, load_person
+from fewshot_heads.driving.mouth_crop import Mouth
+from fewshot_heads.driving.retargeting import retarget
+from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import BadInput, UsageError
 from fewshot_heads.head import Head
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.retarget import retarget
-from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.media.images import WRITTEN as PICTURES
 from fewshot_heads.media.images import write_image
 from fewshot_heads.media.video_reader import exact_rate, read_video
 from fewshot_heads.media.video_writer import WRITTEN, VideoWriter
-from fewshot_heads.mouth import Mouth
 from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.tasks import check_output, is_driver, opened, tracked
 

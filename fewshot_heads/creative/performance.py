@@ -16,10 +16,10 @@ import numpy as np
 
 from fewshot_heads.creative.basis import BROWS, EYES, MOUTH, MotionBasis
 from fewshot_heads.creative.signals import SIGNALS, followed, pulses
+from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import UsageError, did_you_mean
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import MEAN_HEAD, Pose
-from fewshot_heads.landmarks.tracking import Motion
 
 TARGETS = {
     "expression": "gain of all the face does (play, mouth, brows), 1 as far as people usually go",

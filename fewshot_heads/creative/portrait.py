@@ -25,17 +25,17 @@ from fewshot_heads.cli import make_parser, run, split_overrides
 from fewshot_heads.config import plain
 from fewshot_heads.creative.bank import Neighbour, bank_files, invented, nearest, recall
 from fewshot_heads.creative.cast import Acting, Cast, check_made_by, load_person
+from fewshot_heads.driving.mouth_crop import Mouth
+from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import BadInput, UsageError
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.media.images import WRITTEN as PICTURES
 from fewshot_heads.media.images import write_image
 from fewshot_heads.media.video_reader import read_video
 from fewshot_heads.media.video_writer import WRITTEN, VideoWriter
 from fewshot_heads.metrics import Identity, csim
-from fewshot_heads.mouth import Mouth
 from fewshot_heads.painter import rasterize_landmarks
 from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.tasks import check_output, is_driver, opened, tracked

@@ -21,10 +21,10 @@ from fewshot_heads.cli import make_parser, run, split_overrides
 from fewshot_heads.config import plain
 from fewshot_heads.creative.appearance import Appearance
 from fewshot_heads.creative.cast import Acting
+from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import BadInput, NoFaceFound, OutputError, UsageError
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import resized
-from fewshot_heads.landmarks.tracking import Motion
 from fewshot_heads.media.images import WRITTEN as PICTURES
 from fewshot_heads.media.images import write_image
 from fewshot_heads.media.video_reader import read_video

@@ -17,11 +17,11 @@ from fewshot_heads.datasets.limits import Limits, Reject
 from fewshot_heads.datasets.pictures import Pictures, Watched, sharpness
 from fewshot_heads.datasets.shards import Sample
 from fewshot_heads.datasets.sources import Source
+from fewshot_heads.driving.tracking import track
 from fewshot_heads.errors import BadInput, NoFaceFound
 from fewshot_heads.judges import MobileFaceNet
 from fewshot_heads.landmarks import Detector, Landmarks
 from fewshot_heads.landmarks.crop import Crop
-from fewshot_heads.landmarks.tracking import track
 from fewshot_heads.media.images import read_image
 from fewshot_heads.media.video_reader import Video
 from fewshot_heads.media.video_writer import read_video

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import torch
 
+from fewshot_heads.driving.mouth_crop import BOX_RATIO, Mouth
 from fewshot_heads.imaging.convert import to_tensor, to_uint8
 from fewshot_heads.imaging.warping import normalise, resize_flow, sample, tps_flow
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.regions import MOUTH
-from fewshot_heads.mouth import BOX_RATIO, Mouth
 from fewshot_heads.rendering.region_compositing import composite
 
 _FLOW_CELLS = 24  # side of the flow's grid; the spline is smooth
