@@ -14,7 +14,7 @@ from benchmarks.cases import Case, choose_frames
 from benchmarks.columns import Scene, checkpoints, make_columns
 from fewshot_heads import metrics
 from fewshot_heads.errors import BadInput, NoFaceFound
-from fewshot_heads.judges import LPIPS, InceptionFeatures
+from fewshot_heads.features.inception_lpips import LPIPS, InceptionFeatures
 from fewshot_heads.landmarks import N_POINTS, Landmarks, detector
 from fewshot_heads.landmarks.mediapipe import MediaPipeDetector
 

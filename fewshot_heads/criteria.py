@@ -129,7 +129,8 @@ class Criteria(nn.Module):
 
     def __init__(self, table: Table, patch: int | None = None):
         super().__init__()
-        from fewshot_heads.extractors import FaceFeatures, VGG19Features
+        from fewshot_heads.features.faceres import FaceFeatures
+        from fewshot_heads.features.vgg19 import VGG19Features
 
         self.table, self.patch = table, patch
         self.networks = nn.ModuleDict()

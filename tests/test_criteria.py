@@ -8,7 +8,7 @@ from torch import nn
 
 from fewshot_heads import BadInput, criteria
 from fewshot_heads.criteria import Criteria
-from fewshot_heads.extractors import RGB_MEAN, RGB_STD, VGG19Features
+from fewshot_heads.features.vgg19 import RGB_MEAN, RGB_STD, VGG19Features
 from fewshot_heads.models.discriminator import Critic, Discriminator
 
 TORCHVISION = {0: (3, 4), 2: (4, 4), 5: (4, 4), 7: (4, 4), 10: (4, 4), 12: (4, 4), 14: (4, 4), 16: (4, 4), 19: (4, 4),

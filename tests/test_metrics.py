@@ -18,10 +18,12 @@ from skimage.color import rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from benchmarks.common import bootstrap, settings, strict_json
-from fewshot_heads import judges, metrics
+from fewshot_heads import metrics
 from fewshot_heads.errors import BadInput
-from fewshot_heads.extractors import BGR_MEAN, FaceFeatures, VGG19Features
-from fewshot_heads.judges import ARCFACE_POINTS, MobileFaceNet, align_face
+from fewshot_heads.features import face_embedders as judges
+from fewshot_heads.features.faceres import FaceFeatures
+from fewshot_heads.features.mobilefacenet import ARCFACE_POINTS, MobileFaceNet, align_face
+from fewshot_heads.features.vgg19 import BGR_MEAN, VGG19Features
 from fewshot_heads.landmarks import detector
 from tests.faces import face as head
 

@@ -17,7 +17,7 @@ from benchmarks.quality import main
 from benchmarks.summary import tables
 from fewshot_heads import VideoWriter, read_video
 from fewshot_heads.errors import BadInput
-from fewshot_heads.judges import MobileFaceNet
+from fewshot_heads.features.mobilefacenet import MobileFaceNet
 from fewshot_heads.landmarks import detector
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.models import build

@@ -13,7 +13,7 @@ from fewshot_heads.datasets.limits import Limits, Reject
 from fewshot_heads.datasets.shard_writer import encode
 from fewshot_heads.datasets.shots import Shot, ShotCutter
 from fewshot_heads.datasets.sources import Source
-from fewshot_heads.judges import MobileFaceNet
+from fewshot_heads.features.mobilefacenet import MobileFaceNet
 from fewshot_heads.landmarks import detector
 from fewshot_heads.media.files import whole
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import torch
 
+from fewshot_heads.features.mobilefacenet import MobileFaceNet, align_face
 from fewshot_heads.imaging.convert import to_tensor
-from fewshot_heads.judges import MobileFaceNet, align_face
 from fewshot_heads.landmarks import Landmarks
 
 _EMBEDDED = 5  # frames of a clip whose mean embedding stands for its person

@@ -19,7 +19,7 @@ from fewshot_heads.datasets.shards import Sample
 from fewshot_heads.datasets.sources import Source
 from fewshot_heads.driving.tracking import track
 from fewshot_heads.errors import BadInput, NoFaceFound
-from fewshot_heads.judges import MobileFaceNet
+from fewshot_heads.features.mobilefacenet import MobileFaceNet
 from fewshot_heads.landmarks import Detector, Landmarks
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.media.images import read_image

@@ -14,7 +14,7 @@ from fewshot_heads.landmarks.pose import fit_pose, spatial
 from fewshot_heads.metrics.pictures import unit
 
 if TYPE_CHECKING:
-    from fewshot_heads.judges import Embedder
+    from fewshot_heads.features.face_embedders import Embedder
 
 BLENDSHAPES = 52
 STEADY = np.array([*range(6), *range(11, 17), *range(27, 36), 36, 39, 42, 45])  # jaw's sides, nose, eye corners
@@ -27,7 +27,7 @@ class Identity:
     """
 
     def __init__(self, network: str | Path | Embedder) -> None:
-        from fewshot_heads.judges import embedder  # judges need this package's pictures
+        from fewshot_heads.features.face_embedders import embedder  # judges need this package's pictures
 
         self.embedder: Embedder = embedder(network) if isinstance(network, str | Path) else network
         self.name = self.embedder.name

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fewshot_heads.errors import BadInput
-from fewshot_heads.extractors import VGG19Features
+from fewshot_heads.features.vgg19 import VGG19Features
 
 IDENTICAL_PSNR = 100.0  # dB: identical pictures have an infinite PSNR, and no mean survives an infinity
 HEAD_REACH, HEAD_RISE = np.array([1.8, 1.9]), 0.7  # half sides of the face: see `flicker`

@@ -1,17 +1,8 @@
-"""Networks that only measure: they embed faces or whole pictures for the metrics and never see a gradient.
-
-Each comes from a named file or a package of the extra `benchmark`. Pictures: RGB [N,H,W,3], uint8 or float in [0,1].
-"""
+"""MobileFaceNet, a network of face recognition, and the alignment of faces it expects."""
 
 from __future__ import annotations
 
-import socket
-import warnings
-from importlib import import_module, util
 from pathlib import Path
-from pickle import UnpicklingError
-from types import ModuleType
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,41 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewshot_heads.errors import BadInput, first_line
-from fewshot_heads.extractors import RGB_MEAN, RGB_STD
-from fewshot_heads.metrics.pictures import pair, signed, unit
+from fewshot_heads.features.loading import UNREADABLE
+from fewshot_heads.features.vgg19 import RGB_MEAN, RGB_STD
+from fewshot_heads.metrics.pictures import signed
 
 ARCFACE_POINTS = ((38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20))
-DLIB_WEIGHTS = "dlib_face_recognition_resnet_model_v1.dat"
-INSTALL_HINT = "pip install 'fewshot_heads[benchmark]'"
-_PATIENCE = 15.0  # seconds that a silent server may take, for a download that would otherwise hang
-UNREADABLE = (OSError, RuntimeError, UnpicklingError, EOFError, AttributeError, KeyError, TypeError, ValueError)
-
-
-class Embedder(Protocol):
-    """What `metrics.Identity` needs of a network."""
-
-    name: str
-
-    def embed(self, images: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        """Images float [N,H,W,3] in [0,1], landmarks [N,68 or 70,2] finite pixels -> float64 [N,128]; N >= 1."""
-        ...
-
-
-def embedder(which: str | Path) -> Embedder:
-    """`dlib`, or the file of MobileFaceNet's state dict."""
-    return DlibResNet() if str(which) == "dlib" else MobileFaceNet(which)
-
-
-def to_bytes(scaled: np.ndarray) -> np.ndarray:
-    """[0,1] -> uint8; what came as uint8 comes back as it was."""
-    return (scaled * 255).round().clip(0, 255).astype(np.uint8)
-
-
-def import_optional(name: str, needed_by: str) -> ModuleType:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise BadInput(f"{needed_by}: {name} cannot be imported ({first_line(error)}); {INSTALL_HINT}") from error
 
 
 def _conv_bn(channels: int, out: int, size: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
@@ -168,83 +129,3 @@ def align_face(image: Tensor, landmarks: np.ndarray) -> Tensor:
     grid = np.stack([2 * sample.real / width - 1, 2 * sample.imag / height - 1], -1)
     field = torch.from_numpy(grid).to(image)[None]
     return F.avg_pool2d(F.grid_sample(image[None], field, align_corners=False), 2)[0]
-
-
-class DlibResNet:
-    """dlib's 128-d face embedding (King 2017, a ResNet of 29 convolutions).
-
-    Its vectors share a large common part, so two people's cosine is high too: about 0.85, one person's 0.99.
-    The weights are those of PyPI `face-recognition-models`.
-    """
-
-    name = "dlib ResNet"
-
-    def __init__(self) -> None:
-        self._dlib = import_optional("dlib", self.name)
-        # Found, not imported: the package's __init__ needs pkg_resources, which setuptools no longer has.
-        found = util.find_spec("face_recognition_models")
-        if found is None or not found.origin:
-            raise BadInput(f"{self.name}: face_recognition_models, its weights, is not installed; {INSTALL_HINT}")
-        path = Path(found.origin).parent / "models" / DLIB_WEIGHTS
-        try:
-            self._network = self._dlib.face_recognition_model_v1(str(path))
-        except RuntimeError as error:
-            raise BadInput(f"{path}: not the weights of {self.name} ({first_line(error)}); {INSTALL_HINT}") from error
-
-    def embed(self, images: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        """See `Embedder`; dlib aligns each face by its 68 iBUG points."""
-        faces = zip(to_bytes(images), np.asarray(landmarks), strict=True)
-        return np.stack([self._network.compute_face_descriptor(image, self._face(points)) for image, points in faces])
-
-    def _face(self, points: np.ndarray):
-        places = np.floor(points[:68, :2]).astype(int)  # the pixel each point lies in: ours count from pixel edges
-        box = self._dlib.rectangle(*places.min(0).tolist(), *places.max(0).tolist())
-        return self._dlib.full_object_detection(box, [self._dlib.point(x, y) for x, y in places.tolist()])
-
-
-class InceptionFeatures:
-    """The Inception of FID (2048-d pool3) by torch-fidelity: images -> float64 [N,2048] for `frechet_distance`.
-
-    weights_path: its state dict, a file named pt_inception-2015-12-05-6726825d.pth.
-    """
-
-    def __init__(self, weights_path: str | Path, batch: int = 16) -> None:
-        package, self.batch = import_optional("torch_fidelity", "InceptionFeatures"), batch
-        try:
-            # Read once beforehand: torch-fidelity may unpickle whatever the file holds. Some versions forget eval.
-            torch.load(weights_path, map_location="cpu", weights_only=True)
-            self.network = package.FeatureExtractorInceptionV3("fid", ["2048"], str(weights_path)).eval()
-        except UNREADABLE as error:
-            raise BadInput(f"{weights_path}: not the weights of FID's Inception ({first_line(error)})") from error
-
-    @torch.inference_mode()
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        pictures = torch.from_numpy(to_bytes(unit(images))).permute(0, 3, 1, 2)
-        return torch.cat([self.network(part)[0] for part in pictures.split(self.batch)]).double().numpy()
-
-
-class LPIPS:
-    """Learned perceptual distance (Zhang et al. 2018) by PyPI lpips: two stacks of images -> float64 [N].
-
-    network: alex, vgg or squeeze; torchvision fetches that network's ImageNet weights once, if they are not there.
-    """
-
-    def __init__(self, network: str = "alex", batch: int = 8) -> None:
-        if network not in ("alex", "vgg", "squeeze"):
-            raise BadInput(f"LPIPS: network {network!r}, expected alex, vgg or squeeze")
-        package, self.batch, before = import_optional("lpips", "LPIPS"), batch, socket.getdefaulttimeout()
-        socket.setdefaulttimeout(_PATIENCE)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # it asks torchvision in a way that has been renamed
-                self.network = package.LPIPS(net=network, verbose=False)
-        except UNREADABLE as error:
-            remedy = f"put torchvision's file into {torch.hub.get_dir()}/checkpoints"
-            raise BadInput(f"LPIPS: no ImageNet weights of {network} ({first_line(error)}); {remedy}") from error
-        finally:
-            socket.setdefaulttimeout(before)
-
-    @torch.inference_mode()
-    def __call__(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        parts = zip(*(signed(images).split(self.batch) for images in pair(a, b)), strict=True)
-        return torch.cat([self.network(x, y).flatten() for x, y in parts]).double().numpy()
