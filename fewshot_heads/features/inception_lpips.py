@@ -11,7 +11,7 @@ import torch
 
 from fewshot_heads.errors import BadInput, first_line
 from fewshot_heads.features.loading import UNREADABLE, import_optional, to_bytes
-from fewshot_heads.metrics.pictures import pair, signed, unit
+from fewshot_heads.imaging.convert import pair, signed, unit
 
 _PATIENCE = 15.0  # seconds that a silent server may take, for a download that would otherwise hang
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from fewshot_heads.errors import BadInput, first_line
 from fewshot_heads.features.loading import UNREADABLE
 from fewshot_heads.features.vgg19 import RGB_MEAN, RGB_STD
-from fewshot_heads.metrics.pictures import signed
+from fewshot_heads.imaging.convert import signed
 
 ARCFACE_POINTS = ((38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20))
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from fewshot_heads.errors import BadInput
+from fewshot_heads.imaging.convert import unit
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.pose import fit_pose, spatial
-from fewshot_heads.metrics.pictures import unit
 
 if TYPE_CHECKING:
     from fewshot_heads.features.face_embedders import Embedder

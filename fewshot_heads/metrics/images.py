@@ -11,38 +11,11 @@ from torch import Tensor
 
 from fewshot_heads.errors import BadInput
 from fewshot_heads.features.vgg19 import VGG19Features
+from fewshot_heads.imaging.convert import pair, signed, unit
 
 IDENTICAL_PSNR = 100.0  # dB: identical pictures have an infinite PSNR, and no mean survives an infinity
 HEAD_REACH, HEAD_RISE = np.array([1.8, 1.9]), 0.7  # half sides of the face: see `flicker`
 VGG_SCALE = 57.6  # standard deviation of ImageNet's colours in 0-255: features as of pictures of unit variance
-
-
-def unit(images: np.ndarray) -> np.ndarray:
-    """uint8 or [0,1] images [N,H,W,3] or [H,W,3] -> float64 [N,H,W,3] in [0,1]."""
-    images = np.asarray(images)
-    if images.ndim not in (3, 4) or images.shape[-1] != 3 or 0 in images.shape:
-        raise BadInput(f"images of shape {images.shape}, expected [N,H,W,3] or [H,W,3]")
-    scaled = images.astype(np.float64) / (255.0 if images.dtype == np.uint8 else 1.0)
-    if images.dtype != np.uint8 and not (np.issubdtype(images.dtype, np.floating) and _in_range(scaled)):
-        raise BadInput(f"images of type {images.dtype} outside [0,1], expected uint8 or float in [0,1]")
-    return scaled if scaled.ndim == 4 else scaled[None]
-
-
-def _in_range(scaled: np.ndarray) -> bool:
-    return bool(scaled.min() >= -1e-6 and scaled.max() <= 1 + 1e-6)  # False for NaN too
-
-
-def pair(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two stacks of one shape, as `unit` has them."""
-    a, b = unit(a), unit(b)
-    if a.shape != b.shape:
-        raise BadInput(f"images of shapes {a.shape} and {b.shape}, expected the same")
-    return a, b
-
-
-def signed(scaled: np.ndarray) -> Tensor:
-    """[0,1] [N,H,W,3] -> the networks' float32 [-1,1] [N,3,H,W]."""
-    return torch.from_numpy(scaled * 2 - 1).permute(0, 3, 1, 2).float()
 
 
 def l1(a: np.ndarray, b: np.ndarray) -> np.ndarray:
