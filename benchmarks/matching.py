@@ -33,7 +33,7 @@ from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_critic
-from fewshot_heads.painter import rasterize_landmarks
+from fewshot_heads.rendering.renderer import rasterize_landmarks
 from fewshot_heads.tuning import Tuning, held_out, tune
 
 DEFAULTS = {

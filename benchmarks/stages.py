@@ -31,8 +31,9 @@ from fewshot_heads.landmarks.pose import HEAD_ANCHORS
 from fewshot_heads.models import build
 from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint
 from fewshot_heads.models.compositing import Texture
-from fewshot_heads.painter import HeadRenderer, apply_face_parts, rasterize_landmarks
-from fewshot_heads.paste import Paster
+from fewshot_heads.rendering.face_parts import apply_face_parts
+from fewshot_heads.rendering.paste_back import Paster
+from fewshot_heads.rendering.renderer import HeadRenderer, rasterize_landmarks
 
 Work = tuple[Callable[[], Any], int]  # a call, and how many frames it does
 COMPARED = (1, 4)  # batch sizes at which models are compared

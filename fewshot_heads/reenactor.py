@@ -16,7 +16,6 @@ from fewshot_heads.driving.mouth_crop import Mouth
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.tracking import Motion, track
 from fewshot_heads.errors import BadInput, NoFaceFound, WeightsMismatch
-from fewshot_heads.framing import framed_alike, roomy
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.landmarks import Detector, Landmarks, detectors
@@ -26,8 +25,9 @@ from fewshot_heads.media.provenance import Provenance
 from fewshot_heads.media.video_reader import read_video
 from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_inpainters, pick_device
 from fewshot_heads.models.inpainter import Inpainter
-from fewshot_heads.painter import HeadRenderer, rasterize_landmarks
-from fewshot_heads.paste import Paster
+from fewshot_heads.rendering.paste_back import Paster
+from fewshot_heads.rendering.renderer import HeadRenderer, rasterize_landmarks
+from fewshot_heads.rendering.source_crop import framed_alike, roomy
 
 if TYPE_CHECKING:
     from fewshot_heads.tuning import Tuning

@@ -5,17 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from fewshot_heads.backdrop import (
-    BackgroundModel,
-    blend_backgrounds,
-    clean_plate_wide,
-    frames_of_same_scene,
-    head_occlusion_mask,
-)
-from fewshot_heads.filling import filled
 from fewshot_heads.imaging.warping import identity_grid, resize_flow, sample
 from fewshot_heads.landmarks import N_POINTS
-from fewshot_heads.landmarks.stickman import head_mask
+from fewshot_heads.rendering.background import BackgroundModel, blend_backgrounds
+from fewshot_heads.rendering.background_inpainting import clean_plate_wide, filled
+from fewshot_heads.rendering.occlusion import frames_of_same_scene, head_mask, head_occlusion_mask
 
 SIZE = 128
 

@@ -12,7 +12,7 @@ from fewshot_heads.datasets.clips import Excerpt, Footage, hold_out
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, assemble
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.control_points import control_points
-from fewshot_heads.landmarks.stickman import head_mask
+from fewshot_heads.rendering.occlusion import head_mask
 from tests.faces import face
 from tests.footage import mona_footage
 

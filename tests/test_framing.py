@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from fewshot_heads.framing import _above_mouth, framed_alike, roomy
 from fewshot_heads.imaging.segmentation import person_matte
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.pose import MEAN_HEAD
+from fewshot_heads.rendering.source_crop import _above_mouth, framed_alike, roomy
 from tests.test_backdrop import scene
 
 
@@ -83,7 +83,9 @@ def test_a_crop_is_wide_enough_for_a_hat_as_far_as_the_picture_goes(reenactor, m
 
 def test_where_nobody_is_found_the_crop_stays(reenactor, mona, monkeypatch):
     face = reenactor.detectors[0].detect(mona)[0]
-    monkeypatch.setattr("fewshot_heads.framing.person", lambda picture: np.zeros(picture.shape[:2], np.float32))
+    monkeypatch.setattr(
+        "fewshot_heads.rendering.source_crop.person_matte", lambda picture: np.zeros(picture.shape[:2], np.float32)
+    )
     crop = Crop.around([face], 256)
     assert roomy(mona, face, crop) == crop
 

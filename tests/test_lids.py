@@ -6,8 +6,8 @@ import pytest
 from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE
 from fewshot_heads.landmarks.aspect_ratio import eye_aspect_ratios
 from fewshot_heads.landmarks.pose import turned_in_space
-from fewshot_heads.lids import close_eyelids, open_eyelids
-from fewshot_heads.painter import HeadRenderer
+from fewshot_heads.rendering.eyelids import close_eyelids, open_eyelids
+from fewshot_heads.rendering.renderer import HeadRenderer
 
 EYES = (RIGHT_EYE, LEFT_EYE)
 

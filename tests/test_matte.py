@@ -9,7 +9,7 @@ import pytest
 
 from fewshot_heads.imaging.segmentation import person_matte
 from fewshot_heads.landmarks.control_points import control_points
-from fewshot_heads.painter import HeadRenderer
+from fewshot_heads.rendering.renderer import HeadRenderer
 
 
 def test_a_face_is_person_and_the_corners_above_are_not(reenactor, mona):

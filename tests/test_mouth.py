@@ -13,8 +13,8 @@ from fewshot_heads.driving.tracking import Motion, track
 from fewshot_heads.imaging.face_color import FaceColor
 from fewshot_heads.landmarks import INNER_LIPS
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
-from fewshot_heads.painter import HeadRenderer
 from fewshot_heads.rendering.mouth_transfer import transfer_mouth
+from fewshot_heads.rendering.renderer import HeadRenderer
 
 
 @pytest.fixture(scope="module")

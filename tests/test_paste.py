@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 
 from fewshot_heads.landmarks.crop import Crop
-from fewshot_heads.paste import Paster
+from fewshot_heads.rendering.paste_back import Paster
 
 
 def picture(height=300, width=400):

@@ -13,7 +13,8 @@ from fewshot_heads.metrics import psnr
 from fewshot_heads.models import build
 from fewshot_heads.models.checkpoint import load_checkpoint, save_checkpoint
 from fewshot_heads.models.compositing import Layers
-from fewshot_heads.painter import HeadRenderer, surroundings, unmirrored_bounds
+from fewshot_heads.rendering.renderer import HeadRenderer
+from fewshot_heads.rendering.source_images import surroundings, unmirrored_bounds
 
 
 @pytest.fixture(scope="module")

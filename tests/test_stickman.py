@@ -5,7 +5,8 @@ import pytest
 
 from fewshot_heads.imaging.masks import disocclusion_mask
 from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE
-from fewshot_heads.landmarks.stickman import draw_stickman, head_mask
+from fewshot_heads.landmarks.stickman import draw_stickman
+from fewshot_heads.rendering.occlusion import head_mask
 from tests.faces import face
 
 

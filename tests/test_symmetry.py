@@ -11,8 +11,8 @@ from fewshot_heads.landmarks.control_points import carrying_points
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.pose import facing, fit_pose, turned_in_space
 from fewshot_heads.models.compositing import Texture
-from fewshot_heads.painter import HeadRenderer
-from fewshot_heads.symmetry import OtherSide
+from fewshot_heads.rendering.renderer import HeadRenderer
+from fewshot_heads.rendering.symmetry import OtherSide
 
 SIZE = 256
 

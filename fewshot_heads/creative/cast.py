@@ -22,8 +22,9 @@ from fewshot_heads.imaging import warping as warp
 from fewshot_heads.imaging.convert import to_uint8
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.control_points import control_points
-from fewshot_heads.painter import HeadRenderer, SourceVisibility, apply_face_parts
 from fewshot_heads.reenactor import Reenactor
+from fewshot_heads.rendering.face_parts import SourceVisibility, apply_face_parts
+from fewshot_heads.rendering.renderer import HeadRenderer
 
 _RAMP = 0.5  # of half the crop: how far inside its border a background follows its head
 _SOFT = 0.2  # of the features' size: how far beyond them one picture's weights reach

@@ -36,8 +36,8 @@ from fewshot_heads.media.images import write_image
 from fewshot_heads.media.video_reader import read_video
 from fewshot_heads.media.video_writer import WRITTEN, VideoWriter
 from fewshot_heads.metrics import Identity, csim
-from fewshot_heads.painter import rasterize_landmarks
 from fewshot_heads.reenactor import Reenactor
+from fewshot_heads.rendering.renderer import rasterize_landmarks
 from fewshot_heads.tasks import check_output, is_driver, opened, tracked
 
 _STRENGTHS = (0, 0.25, 0.5, 0.75, 1)  # of the preview

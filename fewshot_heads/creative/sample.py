@@ -29,8 +29,8 @@ from fewshot_heads.media.images import WRITTEN as PICTURES
 from fewshot_heads.media.images import write_image
 from fewshot_heads.media.video_reader import read_video
 from fewshot_heads.media.video_writer import WRITTEN, VideoWriter
-from fewshot_heads.painter import HeadRenderer
 from fewshot_heads.reenactor import Reenactor
+from fewshot_heads.rendering.renderer import HeadRenderer
 from fewshot_heads.tasks import check_output, is_driver, opened, tracked
 
 HEAD = ".safetensors"

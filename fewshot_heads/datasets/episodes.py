@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from fewshot_heads.backdrop import BackgroundModel, blend_backgrounds, head_occlusion_mask
 from fewshot_heads.datasets.augment import Change, turned
 from fewshot_heads.datasets.clips import Clip
 from fewshot_heads.datasets.wear import Wear
@@ -22,6 +21,8 @@ from fewshot_heads.landmarks import OUTER_LIPS, Landmarks
 from fewshot_heads.landmarks.aspect_ratio import mouth_aspect_ratios
 from fewshot_heads.landmarks.control_points import carrying_points, control_points
 from fewshot_heads.landmarks.stickman import draw_stickman
+from fewshot_heads.rendering.background import BackgroundModel, blend_backgrounds
+from fewshot_heads.rendering.occlusion import head_occlusion_mask
 
 _log = logging.getLogger(__name__)
 _PATCHES = (0.5, 0.25, 0.25)  # shares of the patches at the mouth, about the face, farther out

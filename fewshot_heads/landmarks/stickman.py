@@ -50,14 +50,6 @@ def draw_stickman(points: np.ndarray, size: int, scale: float = 1.0) -> np.ndarr
     return canvas
 
 
-def head_mask(points: np.ndarray, size: int) -> np.ndarray:
-    """Where a head is: float32 [size, size], 0 to 1, the hull of its control points [N, 2] (pixels) and a soft edge."""
-    canvas = np.zeros((size, size), np.uint8)
-    cv2.fillConvexPoly(canvas, cv2.convexHull(points.round().astype(np.int32)), 255)
-    wide = max(round(size * 9 / 256), 1)
-    return cv2.GaussianBlur(cv2.dilate(canvas, np.ones((wide, wide))), (0, 0), size * 3 / 256).astype(np.float32) / 255
-
-
 def fixed_point(points: np.ndarray) -> np.ndarray:
     """Points have pixel edges at integers; OpenCV has pixel centres there, and a fixed-point fraction."""
     return (points - 0.5) * (1 << SUBPIXEL_BITS)

@@ -9,6 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewshot_heads.imaging.warping import resize, resize_flow, sample
+from fewshot_heads.rendering.occlusion import (
+    HAIR_FRINGE_CROP_FRACTION,
+    chin_row,
+    dilate_soft,
+    hair_margin_mask,
+    head_mask,
+)
 
 _MARGIN = 0.03  # of the crop: background beside a head that is narrower than this says less of what is behind it
 _NECK = 0.06  # of the picture: so far below the chin a neck that is guessed is whole; it begins at the chin
@@ -16,6 +23,8 @@ _SLOWLY = 0.3  # rows a guess from below goes down for each it goes up: a neck i
 _DEEP = 0.06  # of the picture: so far inside of what is guessed no row stands alone
 _CLOTHES = 0.02  # what a person counts beside background, where a guess is made
 _LEAST = 1e-6  # a weight that counts where there is no other
+
+_STUB = 0.12  # of the crop: so far into it hats go on that are cut by its edge, for outside they stay
 
 
 def filled(
@@ -100,3 +109,33 @@ def _run(picture: Tensor) -> Tensor:
     for _ in range(2):  # two boxes are a tent
         picture = F.avg_pool2d(picture[None], (tall, 1), 1, (tall // 2, 0), count_include_pad=False)[0]
     return picture
+
+
+def clean_plate_wide(
+    picture: Tensor, person: np.ndarray, points: np.ndarray, span: float, own: tuple[slice, slice]
+) -> Tensor:
+    """The plate [3, R, R] of a lone picture that is known around its crop: behind a hat as wide as the crop is what
+    lies beside that.
+
+    picture [3, W, W] with the crop in its middle, W = span * R; person float32 [V, V]: its matte, V = span * S;
+    points [N, 2]: control points of its head, pixels of the crop S x S; own: rows and columns of V that are the
+    picture's own, and all of the crop's; beyond them it is mirrored.
+    """
+    size, side = len(person), round(picture.shape[-1] / span)
+    crop = round((1 - 1 / span) / 2 * size)  # where it begins
+    head = head_mask(points + crop, size)
+    hidden = hair_margin_mask(head, span) * np.maximum(dilate_soft(person, HAIR_FRINGE_CROP_FRACTION / span), head)
+    known, matte = (torch.from_numpy(each).to(picture) for each in (1 - hidden, person))
+    matte = resize(matte[None, None], picture.shape[-1])[0]
+    first = (picture.shape[-1] - side) // 2
+    middle = np.s_[:, first : first + side, first : first + side]
+    plate = filled(picture, known, matte, chin_row(head), own)[middle]
+    # What crosses an edge stays outside of it, and so, for a bit, inside.
+    ends, ramp = matte[middle], (1 - (torch.arange(side).to(picture) + 0.5) / (_STUB * side)).clamp(min=0)
+    down, up = ramp[:, None], ramp.flip(0)[:, None]
+    stubs = [ends[..., :1] * down.T, ends[..., -1:] * up.T, ends[:, :1] * down, ends[:, -1:] * up]
+    rows, columns = own
+    goes_on = [edge < crop for edge in (columns.start, size - columns.stop, rows.start, size - rows.stop)]
+    stays = torch.stack([stub * there for stub, there in zip(stubs, goes_on, strict=True)]).amax(0)
+    bare = 1 - resize(torch.from_numpy(head).to(picture)[None, None], picture.shape[-1])[0][middle]
+    return plate.lerp(picture[middle], stays * ends * bare)

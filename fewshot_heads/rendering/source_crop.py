@@ -8,12 +8,11 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from fewshot_heads.backdrop import frames_of_same_scene
 from fewshot_heads.imaging.segmentation import person_matte
 from fewshot_heads.landmarks import OUTER_LIPS, Landmarks
 from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.landmarks.crop import Crop
-from fewshot_heads.landmarks.stickman import head_mask
+from fewshot_heads.rendering.occlusion import frames_of_same_scene, head_mask
 
 _WIDER = 1.4  # times the first picture's crop: one for all may be so large
 _RAISE, _ROOM = 0.12, 0.05  # of the crop: how far it is raised at most, and the room above hair it is raised for

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from fewshot_heads.backdrop import BackgroundModel, blend_backgrounds, clean_plate_wide, head_occlusion_mask
 from fewshot_heads.driving.mouth_crop import Mouth
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_tensor, to_uint8
@@ -23,49 +20,28 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.aspect_ratio import disocclusion_amount, eye_aspect_ratios
 from fewshot_heads.landmarks.control_points import carrying_points, control_points
 from fewshot_heads.landmarks.pose_distance import pose_distance
-from fewshot_heads.landmarks.regions import EYES, MOUTH
 from fewshot_heads.landmarks.stickman import draw_stickman
-from fewshot_heads.lids import close_eyelids, open_eyelids
 from fewshot_heads.models.compositing import Texture
 from fewshot_heads.models.inpainter import Inpainter
-from fewshot_heads.rendering.mouth_transfer import transfer_mouth
-from fewshot_heads.rendering.region_compositing import inpaint
-from fewshot_heads.symmetry import OtherSide
+from fewshot_heads.rendering.background import BackgroundModel, blend_backgrounds
+from fewshot_heads.rendering.background_inpainting import clean_plate_wide
+from fewshot_heads.rendering.eyelids import open_eyelids
+from fewshot_heads.rendering.face_parts import SourceVisibility, apply_face_parts
+from fewshot_heads.rendering.occlusion import head_occlusion_mask
+from fewshot_heads.rendering.source_images import (
+    WIDE_CROP_RATIO,
+    SourceImages,
+    pick_images,
+    refine_middle,
+    resize_images,
+    surroundings,
+    unmirrored_bounds,
+)
+from fewshot_heads.rendering.symmetry import OtherSide
 
 _BLEND_SHARPNESS = 0.007  # pose distance over which one of several pictures gives way to another
 _IN_USE = 4  # pictures blended in one frame, at most
 _LEAST = 1e-6  # what of several pictures each counts that are all as near as the next
-WIDE_CROP_RATIO = (
-    1.5  # crops: how much of a lone picture may come into view, with hair and shoulders, when the head leans
-)
-
-
-class SourceImages(NamedTuple):
-    """A head's pictures at one resolution R.
-
-    shown [K, 3, R, R]: the crops; carried [K, 3, W, W]: what moves of them, W = span * R; plate [3, R, R]: what is
-    behind all heads.
-    """
-
-    shown: Tensor
-    carried: Tensor
-    plate: Tensor
-
-
-class SourceVisibility(NamedTuple):
-    """What pictures show of a person for a face that is to be made of them.
-
-    eyes [2]: how far they are open (`lids.eye_aspect_ratios`); opened [3]: how much of the face's eyes and mouth is
-    not in them
-    (`landmarks.stickman.disocclusion_amount`); palette [3, 3], brightness: what they make of colours, and the mean
-    level of the face
-    in them.
-    """
-
-    eyes: np.ndarray
-    opened: np.ndarray
-    palette: np.ndarray
-    brightness: float
 
 
 class HeadRenderer:
@@ -201,76 +177,9 @@ class HeadRenderer:
         return texture, (use, shares)
 
 
-def apply_face_parts(
-    frames: np.ndarray,
-    faces: Sequence[Landmarks],
-    seen: Sequence[SourceVisibility],
-    size: int,
-    mouths: Sequence[Mouth] | None = None,
-    inpainters: Mapping[str, Inpainter] | None = None,
-) -> np.ndarray:
-    """Composed frames uint8 [B, R, R, 3] of faces (pixels of the crop of that size): lids come down over eyes that were
-    made open; what no picture shows gets a painted inside, and a mouth the driver's, if there are mouths."""
-    result, inpainters = [], inpainters or {}
-    for i, (frame, face, each) in enumerate(zip(frames, faces, seen, strict=True)):
-        there = face.moved(np.zeros(2, np.float32), len(frame) / size)
-        frame = close_eyelids(frame, open_eyelids(there, each.eyes), there)
-        if "eyes" in inpainters:
-            for eye, share in zip(EYES, each.opened[:2], strict=True):
-                frame = inpaint(eye, frame, there, share, each.palette, inpainters["eyes"])
-        mouth, share = mouths[i] if mouths else None, each.opened[2]
-        if "mouth" in inpainters and (mouth is None or mouth.usable < 1):
-            frame = inpaint(MOUTH, frame, there, share, each.palette, inpainters["mouth"])
-        if mouth is not None:
-            frame = transfer_mouth(mouth, frame, there, share, each.palette, each.brightness)
-        result.append(frame)
-    return np.stack(result)
-
-
-def pick_images(pictures: Tensor, place: Tensor) -> Tensor:
-    """Of pictures or mattes [K, C, R, R] those at place [B, T]: [B, T, C, R, R]; no copies of a lone one."""
-    return pictures.expand(len(place), 1, -1, -1, -1) if len(pictures) == 1 else pictures[place]
-
-
-def surroundings(head: Head) -> np.ndarray:
-    """The first picture around its crop, uint8 [W, W, 3] at the texture's resolution; mirrored beyond its edges."""
-    return replace(head.crop.grown(WIDE_CROP_RATIO), size=round(head.textures.shape[1] * WIDE_CROP_RATIO)).cut(
-        head.picture
-    )
-
-
-def refine_middle(wide: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    """A matte [V, V] and what a closer look [S, S] finds in its middle besides."""
-    wide, first = wide.copy(), (len(wide) - len(middle)) // 2
-    inner = (slice(first, first + len(middle)),) * 2
-    wide[inner] = np.maximum(wide[inner], middle)
-    return wide
-
-
-def unmirrored_bounds(head: Head, width: int) -> tuple[slice, slice]:
-    """Those rows and columns of its `surroundings`, width x width, that are not mirrored, and all of the crop's."""
-    crop, scale, margin = (
-        head.crop,
-        width / (head.crop.side * WIDE_CROP_RATIO),
-        round((1 - 1 / WIDE_CROP_RATIO) / 2 * width),
-    )
-    spans = []
-    for corner, length in zip((crop.top, crop.left), head.picture.shape[:2], strict=True):
-        first = margin - round(corner * scale)
-        spans.append(slice(min(max(first, 0), margin), max(min(first + round(length * scale), width), width - margin)))
-    return spans[0], spans[1]
-
-
 def rasterize_landmarks(faces: Sequence[Landmarks], size: int) -> Tensor:
     """The stickmen [B, 3, size, size] of landmarks in pixels of the crop."""
     return to_tensor(np.stack([draw_stickman(face.points, size) for face in faces]))
-
-
-def resize_images(pictures: Tensor, size: int) -> Tensor:
-    """[K, 3, R, R] to [K, 3, size, size]; as they are where that is their size."""
-    if pictures.shape[-1] == size:
-        return pictures
-    return F.interpolate(pictures, (size, size), mode="bilinear", align_corners=False, antialias=True)
 
 
 def _seated(still: Tensor, seat: Tensor | None) -> Tensor:
