@@ -50,7 +50,7 @@ def _meta_learn(inputs: Sequence[str], out: Path) -> Path:
 
     from fewshot_heads.datasets.clips import Clip, hold_out
     from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings
-    from fewshot_heads.datasets.insides import Insides
+    from fewshot_heads.datasets.region_crops import Insides
     from fewshot_heads.datasets.shards import open_shards
     from fewshot_heads.landmarks import N_POINTS
     from fewshot_heads.models.checkpoint import load_checkpoint, save_checkpoint

@@ -12,7 +12,7 @@ from fewshot_heads.creative.cast import Cast
 from fewshot_heads.creative.sample import moved
 from fewshot_heads.datasets.augment import Change
 from fewshot_heads.datasets.episodes import EpisodeSettings
-from fewshot_heads.datasets.insides import Insides
+from fewshot_heads.datasets.region_crops import Insides
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, RIGHT_EYE

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fewshot_heads.datasets.clips import Footage
-from fewshot_heads.datasets.wear import Wear
+from fewshot_heads.datasets.degradation import Wear
 from fewshot_heads.media.images import read_image
 from tests.conftest import EXAMPLES
 

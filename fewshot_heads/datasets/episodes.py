@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from fewshot_heads.datasets.augment import Change, turned
 from fewshot_heads.datasets.clips import Clip
-from fewshot_heads.datasets.wear import Wear
+from fewshot_heads.datasets.degradation import Wear
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.imaging.masks import disocclusion_mask, region_masks
