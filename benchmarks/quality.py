@@ -24,10 +24,10 @@ from benchmarks.report import markdown
 from fewshot_heads import VideoWriter
 from fewshot_heads.cli import make_parser, run
 from fewshot_heads.config import plain
-from fewshot_heads.datasets.workers import spread
 from fewshot_heads.errors import BadInput
 from fewshot_heads.media.files import whole
 from fewshot_heads.models.checkpoint import load_checkpoint
+from fewshot_heads.preparation.workers import spread
 
 _TITLES = {"still": "still source", "warp": "bare warp"}
 # What may change from one call to the next: which cases, not how each is measured. Folders are known by their hashes.

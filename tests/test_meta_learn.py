@@ -8,11 +8,11 @@ import pytest
 
 from fewshot_heads import read_image
 from fewshot_heads.config import plain
-from fewshot_heads.datasets.shard_writer import Sample, ShardWriter, encode
 from fewshot_heads.datasets.shards import INDEX
 from fewshot_heads.landmarks import N_POINTS
 from fewshot_heads.meta_learn import _alike, main
 from fewshot_heads.models.checkpoint import load_checkpoint, load_critic, load_inpainters
+from fewshot_heads.preparation.shard_writer import Sample, ShardWriter, encode
 from tests.footage import laughing_footage, mona_footage
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -14,15 +14,16 @@ import cv2
 import numpy as np
 import pytest
 
-from fewshot_heads.datasets import parts, shard_writer
-from fewshot_heads.datasets.identities import assign_splits, cluster
-from fewshot_heads.datasets.limits import Limits
 from fewshot_heads.datasets.shards import open_shards
-from fewshot_heads.datasets.shots import ShotCutter, _stretches
-from fewshot_heads.datasets.sources import find_sources
-from fewshot_heads.datasets.workers import WorkerDied, spread
 from fewshot_heads.errors import BadInput
 from fewshot_heads.media.images import read_image, write_image
+from fewshot_heads.preparation import shard_writer
+from fewshot_heads.preparation import work_units as parts
+from fewshot_heads.preparation.filters import Limits
+from fewshot_heads.preparation.identities import assign_splits, cluster
+from fewshot_heads.preparation.shots import ShotCutter, _stretches
+from fewshot_heads.preparation.sources import find_sources
+from fewshot_heads.preparation.workers import WorkerDied, spread
 from fewshot_heads.prepare import main
 from tests.conftest import write_clip
 from tests.faces import face

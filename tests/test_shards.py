@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
-from fewshot_heads.datasets import shard_writer, shards
-from fewshot_heads.datasets.shard_writer import ShardWriter, encode
+from fewshot_heads.datasets import shards
 from fewshot_heads.datasets.shards import Sample, open_shards, read_sample
 from fewshot_heads.errors import BadInput, OutputError
+from fewshot_heads.preparation import shard_writer
+from fewshot_heads.preparation.shard_writer import ShardWriter, encode
 
 SIZE = 64
 

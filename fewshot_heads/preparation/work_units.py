@@ -9,13 +9,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from fewshot_heads.datasets.limits import Limits, Reject
-from fewshot_heads.datasets.shard_writer import encode
-from fewshot_heads.datasets.shots import Shot, ShotCutter
-from fewshot_heads.datasets.sources import Source
 from fewshot_heads.features.mobilefacenet import MobileFaceNet
 from fewshot_heads.landmarks import detector
 from fewshot_heads.media.files import whole
+from fewshot_heads.preparation.filters import Limits, Reject
+from fewshot_heads.preparation.shard_writer import encode
+from fewshot_heads.preparation.shots import Shot, ShotCutter
+from fewshot_heads.preparation.sources import Source
 
 
 @dataclass(frozen=True)

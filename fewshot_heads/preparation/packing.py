@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from fewshot_heads.datasets.contact_sheet import ContactSheet
-from fewshot_heads.datasets.identities import assign_splits, cluster
-from fewshot_heads.datasets.parts import read_part, tar_path
-from fewshot_heads.datasets.shard_writer import ShardWriter, encode
 from fewshot_heads.datasets.shards import read_sample
-from fewshot_heads.datasets.sources import Source, digest
+from fewshot_heads.preparation.contact_sheet import ContactSheet
+from fewshot_heads.preparation.identities import assign_splits, cluster
+from fewshot_heads.preparation.shard_writer import ShardWriter, encode
+from fewshot_heads.preparation.sources import Source, digest
+from fewshot_heads.preparation.work_units import read_part, tar_path
 
 SPLITS = ("train", "val")
 _MOST_TILES = 240

@@ -13,10 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fewshot_heads.datasets.limits import Limits, Reject
-from fewshot_heads.datasets.pictures import Pictures, Watched, sharpness
 from fewshot_heads.datasets.shards import Sample
-from fewshot_heads.datasets.sources import Source
 from fewshot_heads.driving.tracking import track
 from fewshot_heads.errors import BadInput, NoFaceFound
 from fewshot_heads.features.mobilefacenet import MobileFaceNet
@@ -25,6 +22,9 @@ from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.media.images import read_image
 from fewshot_heads.media.video_reader import Video
 from fewshot_heads.media.video_writer import read_video
+from fewshot_heads.preparation.filters import Limits, Reject
+from fewshot_heads.preparation.frames import Pictures, Watched, sharpness
+from fewshot_heads.preparation.sources import Source
 
 _GAP = 0.5  # seconds without a face that end a shot
 _CHANGE = 30  # mean difference of two frames, grey levels, that is a cut; the quickest heads stay under 20
