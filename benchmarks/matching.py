@@ -26,7 +26,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks import common
-from fewshot_heads.criteria import Criteria
 from fewshot_heads.datasets.clips import Clip, Footage
 from fewshot_heads.datasets.shards import open_shards
 from fewshot_heads.errors import BadInput
@@ -34,7 +33,8 @@ from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_critic
 from fewshot_heads.rendering.renderer import rasterize_landmarks
-from fewshot_heads.tuning import Tuning, held_out, tune
+from fewshot_heads.training.fine_tuning import Tuning, held_out, tune
+from fewshot_heads.training.losses import Criteria
 
 DEFAULTS = {
     "run": "",

@@ -28,7 +28,7 @@ from fewshot_heads.config import plain
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.tuning import from_config
+from fewshot_heads.training.fine_tuning import from_config
 
 DEFAULTS = {
     "clips": "",

@@ -57,7 +57,7 @@ def _fine_tune(inputs: Sequence[str], output: Path | None, overwrite: bool) -> P
     if {output.resolve(), grid.resolve()} & {source.resolve() for source in sources}:
         raise OutputError(f"{output}: it, or its {grid.name}, is also an input; choose another output")
 
-    from fewshot_heads.tuning import from_config
+    from fewshot_heads.training.fine_tuning import from_config
 
     config = plain("fine_tune", overrides)
     tuning, criterion = from_config(config)

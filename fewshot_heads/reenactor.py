@@ -30,7 +30,7 @@ from fewshot_heads.rendering.renderer import HeadRenderer, rasterize_landmarks
 from fewshot_heads.rendering.source_crop import framed_alike, roomy
 
 if TYPE_CHECKING:
-    from fewshot_heads.tuning import Tuning
+    from fewshot_heads.training.fine_tuning import Tuning
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ class Reenactor:
         tuning, criterion: the settings and the table of terms; None takes those of conf/fine_tune.yaml.
         on_step: called with (steps done, steps in all). Raises as `embed` does.
         """
-        from fewshot_heads.tuning import personalise
+        from fewshot_heads.training.fine_tuning import personalise
 
         self._check_made_here(head)
         learner = head if pictures is None else self.embed(pictures)

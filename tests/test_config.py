@@ -12,13 +12,13 @@ from omegaconf import OmegaConf
 
 from fewshot_heads.cli import make_parser
 from fewshot_heads.config import CONF_DIR, RULES, compose, describe, plain
-from fewshot_heads.criteria import Criteria
 from fewshot_heads.datasets.episodes import EpisodeSettings
 from fewshot_heads.errors import BadInput, UsageError
 from fewshot_heads.landmarks.face_alignment import FaceAlignmentDetector
 from fewshot_heads.landmarks.mediapipe import MediaPipeDetector
 from fewshot_heads.models import build, build_discriminator
-from fewshot_heads.training import Optim
+from fewshot_heads.training.losses import Criteria
+from fewshot_heads.training.trainer import Optim
 
 TASKS = sorted(path.stem for path in CONF_DIR.glob("*.yaml"))
 OPTIONS = sorted(f"{path.parent.name}={path.stem}" for path in CONF_DIR.glob("*/*.yaml"))

@@ -6,10 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fewshot_heads import BadInput, criteria
-from fewshot_heads.criteria import Criteria
+from fewshot_heads import BadInput
 from fewshot_heads.features.vgg19 import RGB_MEAN, RGB_STD, VGG19Features
 from fewshot_heads.models.discriminator import Critic, Discriminator
+from fewshot_heads.training import losses
+from fewshot_heads.training.losses import Criteria
 
 TORCHVISION = {0: (3, 4), 2: (4, 4), 5: (4, 4), 7: (4, 4), 10: (4, 4), 12: (4, 4), 14: (4, 4), 16: (4, 4), 19: (4, 4),
                21: (4, 4), 23: (4, 4), 25: (4, 4), 28: (4, 4)}  # fmt: skip
@@ -30,30 +31,30 @@ def torchvision_file(tmp_path_factory):
 
 def test_the_hinge_losses_have_their_values():
     real, fake = torch.tensor([2.0, 0.5]), torch.tensor([-2.0, 0.5])
-    assert criteria.hinge_discriminator(real, fake).item() == pytest.approx(0.25 + 0.75)
-    assert criteria.hinge_generator(fake).item() == pytest.approx(0.75)
+    assert losses.hinge_discriminator(real, fake).item() == pytest.approx(0.25 + 0.75)
+    assert losses.hinge_generator(fake).item() == pytest.approx(0.75)
 
 
 def test_paired_scores_are_judged_by_their_difference():
     real, fake = torch.tensor([2.0, 0.5]), torch.tensor([-2.0, 0.5])
     value = (np.log1p(np.exp(-4)) + np.log(2)) / 2
-    assert criteria.relativistic(real, fake).item() == pytest.approx(value)
-    assert criteria.relativistic(real + 7, fake + 7).item() == pytest.approx(value)
+    assert losses.relativistic(real, fake).item() == pytest.approx(value)
+    assert losses.relativistic(real + 7, fake + 7).item() == pytest.approx(value)
     critic = Critic(Discriminator((4, 8), 6), 2, 6).eval()  # spectral norms at rest
     frame, truth, lines = torch.rand(3, 2, 3, 32, 32)
     who = torch.tensor([0, 1])
     scores = [critic(each, lines, who)[0] for each in (truth, frame)]
-    judged = criteria.judged(critic, frame, truth, lines, who, paired=True)
-    assert judged.item() == pytest.approx(criteria.relativistic(*scores).item(), abs=1e-5)
-    fooled = criteria.fooled(critic, frame, truth, lines, who, paired=True)["adversarial"]
-    assert fooled.item() == pytest.approx(criteria.relativistic(*scores[::-1]).item(), abs=1e-5)
+    judged = losses.judged(critic, frame, truth, lines, who, paired=True)
+    assert judged.item() == pytest.approx(losses.relativistic(*scores).item(), abs=1e-5)
+    fooled = losses.fooled(critic, frame, truth, lines, who, paired=True)["adversarial"]
+    assert fooled.item() == pytest.approx(losses.relativistic(*scores[::-1]).item(), abs=1e-5)
     assert Criteria({"adversarial": {"weight": 1, "paired": True}}).paired and not Criteria({}).paired
 
 
 def test_the_match_term_is_the_mean_distance_and_leaves_the_table_alone():
     e_hat = torch.tensor([[1.0, 2.0], [0.0, 0.0]], requires_grad=True)
     w = torch.tensor([[0.0, 4.0], [1.0, 0.0]], requires_grad=True)
-    loss = criteria.match(e_hat, w)
+    loss = losses.match(e_hat, w)
     assert loss.item() == pytest.approx((1 + 2 + 1 + 0) / 4)
     loss.backward()
     assert w.grad is None
@@ -75,7 +76,7 @@ def test_the_score_is_the_projection_on_w_i_plus_w0():
 def test_the_generators_adversarial_terms_leave_no_gradient_in_the_critic():
     critic = Critic(Discriminator((4, 8), embedding=6), 3, 6)
     frame = torch.rand(2, 3, 32, 32, requires_grad=True)
-    terms = criteria.fooled(critic, frame, torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32), torch.tensor([0, 1]))
+    terms = losses.fooled(critic, frame, torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32), torch.tensor([0, 1]))
     sum(terms.values()).backward()
     assert frame.grad.abs().sum() > 0
     assert all(p.grad is None and p.requires_grad for p in critic.parameters())
@@ -87,7 +88,7 @@ def test_the_judge_is_hinge_on_truth_and_result():
             return frame.mean((1, 2, 3)) * given, []
 
     truth, frame = torch.full((2, 3, 4, 4), 0.5), torch.full((2, 3, 4, 4), 0.25, requires_grad=True)
-    loss = criteria.judged(Score(), frame, truth, torch.zeros(2, 3, 4, 4), torch.ones(2))
+    loss = losses.judged(Score(), frame, truth, torch.zeros(2, 3, 4, 4), torch.ones(2))
     assert loss.item() == pytest.approx((1 - 0.5) + (1 + 0.25))
 
 
@@ -96,14 +97,14 @@ def test_the_region_weights_move_the_l1():
     frame[..., :4, :4] = 1
     flat, heavy = torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8)
     heavy[..., :4, :4] = 4
-    assert criteria.weighted_l1(frame, truth, flat).item() == pytest.approx(0.25)
-    assert criteria.weighted_l1(frame, truth, heavy).item() == pytest.approx(4 / 7)
+    assert losses.weighted_l1(frame, truth, flat).item() == pytest.approx(0.25)
+    assert losses.weighted_l1(frame, truth, heavy).item() == pytest.approx(4 / 7)
 
 
 def test_the_l1_of_a_batch_is_the_mean_of_its_samples():
     frame, truth, region = torch.rand(4, 3, 16, 16), torch.rand(4, 3, 16, 16), 1 + 5 * torch.rand(4, 1, 16, 16)
-    one_by_one = [criteria.weighted_l1(*(x[i : i + 1] for x in (frame, truth, region))) for i in range(4)]
-    torch.testing.assert_close(criteria.weighted_l1(frame, truth, region), torch.stack(one_by_one).mean())
+    one_by_one = [losses.weighted_l1(*(x[i : i + 1] for x in (frame, truth, region))) for i in range(4)]
+    torch.testing.assert_close(losses.weighted_l1(frame, truth, region), torch.stack(one_by_one).mean())
 
 
 def test_the_table_weighs_eyes_mouth_and_what_opens():
@@ -121,7 +122,7 @@ def test_the_table_weighs_eyes_mouth_and_what_opens():
 def test_identity_is_one_minus_the_cosine_of_the_pooled_features():
     wanted, last = torch.zeros(2, 2, 4, 4), torch.zeros(2, 2, 4, 4, requires_grad=True)
     wanted[:, 0], last.data[0, 0], last.data[1, 1] = 1.0, 3.0, torch.rand(4, 4)
-    loss = criteria.identity(last, wanted)
+    loss = losses.identity(last, wanted)
     assert loss.item() == pytest.approx((0 + 1) / 2)
 
 
@@ -163,17 +164,17 @@ def test_the_total_is_the_weighted_sum_and_names_what_is_not_a_number():
 
 def test_patches_are_cut_where_the_corner_says():
     images = torch.arange(2 * 64.0).view(2, 1, 8, 8)
-    cut = criteria.patches(images, torch.tensor([[1, 2], [4, 0]]), 3)
+    cut = losses.patches(images, torch.tensor([[1, 2], [4, 0]]), 3)
     assert cut[0, 0, 0, 0] == images[0, 0, 2, 1]
     assert cut[1, 0, 2, 2] == images[1, 0, 2, 6]
-    assert criteria.patches(images, None, 3) is images
-    assert criteria.patches(images, torch.zeros(2, 2), None) is images
+    assert losses.patches(images, None, 3) is images
+    assert losses.patches(images, torch.zeros(2, 2), None) is images
 
 
 def test_the_face_network_sees_the_face_with_its_margin():
     image = torch.full((1, 3, 256, 256), -1.0)
     image[..., 100:140, 60:100] = 1
-    face = criteria.faces(image, torch.tensor([[60.0, 100.0, 100.0, 140.0]]))
+    face = losses.faces(image, torch.tensor([[60.0, 100.0, 100.0, 140.0]]))
     assert face.shape == (1, 3, 224, 224)
     inside = (face[0, 0] > 0).float().mean().item()
     assert inside == pytest.approx(1 / 1.2**2, abs=0.02)

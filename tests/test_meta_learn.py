@@ -10,9 +10,10 @@ from fewshot_heads import read_image
 from fewshot_heads.config import plain
 from fewshot_heads.datasets.shards import INDEX
 from fewshot_heads.landmarks import N_POINTS
-from fewshot_heads.meta_learn import _alike, main
+from fewshot_heads.meta_learn import main
 from fewshot_heads.models.checkpoint import load_checkpoint, load_critic, load_inpainters
 from fewshot_heads.preparation.shard_writer import Sample, ShardWriter, encode
+from fewshot_heads.training.meta_learning import same_architecture
 from tests.footage import laughing_footage, mona_footage
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -113,7 +114,7 @@ def test_a_run_may_begin_on_small_pictures(prepared, tmp_path, capsys):
 
 def test_the_paper_networks_of_another_size_are_others():
     spec = plain("meta_learn", ["model=paper"])["model"]
-    assert _alike(spec, spec) and not _alike({**spec, "size": 128}, spec)
+    assert same_architecture(spec, spec) and not same_architecture({**spec, "size": 128}, spec)
 
 
 @pytest.mark.parametrize(

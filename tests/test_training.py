@@ -16,8 +16,8 @@ from accelerate.state import AcceleratorState
 from fewshot_heads import BadInput, OutputError, WeightsMismatch
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings
 from fewshot_heads.models.generator import _smooth
-from fewshot_heads.runs import Batches, load_state, save_state, train
-from fewshot_heads.training import Optim, Training
+from fewshot_heads.training.loop import Batches, load_state, save_state, train
+from fewshot_heads.training.trainer import Optim, Training
 from tests.footage import SPEC, TABLE, mona_footage
 
 OPTIM = Optim(discriminator_steps=1, warmup=0)

@@ -9,14 +9,14 @@ import torch
 
 from fewshot_heads import BadInput, Head, OutputError, Reenactor, VideoWriter, WeightsMismatch, read_image
 from fewshot_heads.config import plain
-from fewshot_heads.criteria import Criteria
 from fewshot_heads.datasets.clips import Excerpt
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.fine_tune import main
 from fewshot_heads.models import build, build_discriminator
 from fewshot_heads.models.checkpoint import load_checkpoint, load_critic, save_checkpoint
 from fewshot_heads.models.discriminator import Critic
-from fewshot_heads.tuning import Tuning, from_config, schedule, tune
+from fewshot_heads.training.fine_tuning import Tuning, from_config, schedule, tune
+from fewshot_heads.training.losses import Criteria
 from tests.conftest import EXAMPLES
 from tests.footage import SPEC, TABLE, mona_footage
 

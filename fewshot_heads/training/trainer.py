@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fewshot_heads import criteria
-from fewshot_heads.criteria import Criteria, Table
 from fewshot_heads.models import Networks, build, build_discriminator
 from fewshot_heads.models.discriminator import Critic
+from fewshot_heads.training.trainer.losses import Criteria, Table
+from fewshot_heads.training.trainer.trainer import losses
 
 Episode = Mapping[str, Tensor]
 
@@ -122,18 +122,18 @@ class Training:
         with self.accelerator.autocast():
             terms = self.criteria.content(frame, episode)
             if self.criteria.weight("match"):
-                terms["match"] = criteria.match(e_hat, self.critic.W(episode["identity"]))
+                terms["match"] = losses.match(e_hat, self.critic.W(episode["identity"]))
             seen, real, stickman = (
                 self.criteria.look(x, episode) for x in (frame, episode["driver"], episode["stickman"])
             )
             if adversarial:
                 # The critic outside its wrapper: its gradients are none of this step's business.
-                terms |= criteria.fooled(self.critic, seen, real, stickman, episode["identity"], self.criteria.paired)
+                terms |= losses.fooled(self.critic, seen, real, stickman, episode["identity"], self.criteria.paired)
         self._descend(self.criteria.total(terms, self.step), self.networks, self.optimiser)
 
         # Discriminator: eq. 9.
         for _ in range(optim.discriminator_steps if adversarial else 0):
-            terms["discriminator"] = criteria.judged(
+            terms["discriminator"] = losses.judged(
                 self.shared_critic, seen, real, stickman, episode["identity"], self.criteria.paired
             )
             if not torch.isfinite(terms["discriminator"]):

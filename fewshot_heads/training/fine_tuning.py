@@ -17,9 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
-from fewshot_heads import criteria
 from fewshot_heads.config import plain
-from fewshot_heads.criteria import Criteria, Table
 from fewshot_heads.datasets.augment import Change
 from fewshot_heads.datasets.clips import Clip, Excerpt, Footage
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, assemble
@@ -29,7 +27,8 @@ from fewshot_heads.landmarks.pose_distance import pose_distance
 from fewshot_heads.models.checkpoint import Checkpoint, load_critic
 from fewshot_heads.models.compositing import Texture
 from fewshot_heads.models.discriminator import Critic
-from fewshot_heads.training import Episode, average
+from fewshot_heads.training.trainer.losses import Criteria, Table
+from fewshot_heads.training.trainer.trainer import Episode, average, losses
 
 _ENOUGH = 4  # pictures of which one can be spared to tell when to stop
 _PATIENCE = 4  # looks at the held-out pictures without a gain, after which tuning ends
@@ -188,7 +187,7 @@ class _Tuner:
             self.criterion.look(x, episode) for x in (frame, episode["driver"], episode["stickman"])
         )
         if self.critic is not None:
-            terms |= criteria.fooled(
+            terms |= losses.fooled(
                 self.critic, seen, real, stickman, self.w.detach().expand(batch, -1), self.criterion.paired
             )
         self.optimiser.zero_grad(set_to_none=True)
@@ -196,9 +195,7 @@ class _Tuner:
         self.optimiser.step()
         if self.critic is not None:
             self.critic_optimiser.zero_grad(set_to_none=True)
-            criteria.judged(
-                self.critic, seen, real, stickman, self.w.expand(batch, -1), self.criterion.paired
-            ).backward()
+            losses.judged(self.critic, seen, real, stickman, self.w.expand(batch, -1), self.criterion.paired).backward()
             self.critic_optimiser.step()
         keep = min(self.settings.ema, (1 + step) / (4 + step))
         with torch.no_grad():
