@@ -13,7 +13,7 @@ import torch
 
 from benchmarks import peers
 from fewshot_heads import Reenactor
-from fewshot_heads.config import plain
+from fewshot_heads.cli.config import plain
 from fewshot_heads.driving.retargeting import choose_reference
 from fewshot_heads.driving.tracking import Motion, track
 from fewshot_heads.errors import BadInput

@@ -22,8 +22,8 @@ from benchmarks.columns import checkpoints
 from benchmarks.judge import Judge, hashes
 from benchmarks.report import markdown
 from fewshot_heads import VideoWriter
-from fewshot_heads.cli import make_parser, run
-from fewshot_heads.config import plain
+from fewshot_heads.cli.config import plain
+from fewshot_heads.cli.parser import make_parser, run
 from fewshot_heads.errors import BadInput
 from fewshot_heads.media.files import whole
 from fewshot_heads.models.checkpoint import load_checkpoint

@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import common
 from fewshot_heads import BadInput, Reenactor, VideoWriter, read_image, read_video
-from fewshot_heads.config import CONF_DIR, plain
+from fewshot_heads.cli.config import CONF_DIR, plain
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.imaging.warping import carrying_flow
 from fewshot_heads.landmarks import N_POINTS, N_SURFACE

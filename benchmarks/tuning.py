@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from benchmarks import common
 from fewshot_heads import Head, Reenactor, metrics, read_video
-from fewshot_heads.config import plain
+from fewshot_heads.cli.config import plain
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import Landmarks

@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from fewshot_heads.cli import make_parser, run, split_overrides
-from fewshot_heads.config import plain
+from fewshot_heads.cli.config import plain
+from fewshot_heads.cli.parser import make_parser, run, split_overrides
+from fewshot_heads.cli.session import check_output, opened, tracked
 from fewshot_heads.errors import UsageError
 from fewshot_heads.head import Head
 from fewshot_heads.media.video_reader import read_video
 from fewshot_heads.media.video_writer import WRITTEN, VideoWriter
-from fewshot_heads.tasks import check_output, opened, tracked
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from fewshot_heads.cli import make_parser, run, split_overrides
-from fewshot_heads.config import plain
+from fewshot_heads.cli.config import plain
+from fewshot_heads.cli.parser import make_parser, run, split_overrides
+from fewshot_heads.cli.session import opened
 from fewshot_heads.driving.tracking import Motion, nearest
 from fewshot_heads.errors import OutputError, UsageError
 from fewshot_heads.head import Head
@@ -25,7 +26,6 @@ from fewshot_heads.media.files import check_target
 from fewshot_heads.media.images import write_image
 from fewshot_heads.media.video_reader import VIDEOS, read_video
 from fewshot_heads.reenactor import Reenactor
-from fewshot_heads.tasks import opened
 
 _SHOWN = 6  # columns of the grid, at most
 _TURNS = ((0, 0, 0), (0, -14, 0), (0, 14, 0), (-8, 0, 0), (8, 0, 0))  # pitch, yaw, roll in degrees, of one picture

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fewshot_heads.cli import make_parser, run, split_overrides
-from fewshot_heads.config import plain
+from fewshot_heads.cli.config import plain
+from fewshot_heads.cli.parser import make_parser, run, split_overrides
 from fewshot_heads.errors import UsageError
 from fewshot_heads.preparation.pipeline import prepare_footage
 

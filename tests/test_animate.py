@@ -11,7 +11,7 @@ from PIL import Image
 
 from fewshot_heads import Head, read_video
 from fewshot_heads.animate import main
-from fewshot_heads.cli import split_overrides
+from fewshot_heads.cli.parser import split_overrides
 from fewshot_heads.media import images
 from fewshot_heads.media.provenance import read_mark
 from fewshot_heads.models import checkpoint

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fewshot_heads import VideoWriter, read_video
-from fewshot_heads.config import plain
+from fewshot_heads.cli.config import plain
 from fewshot_heads.creative import basis as basis_module
 from fewshot_heads.creative.audio import main
 from fewshot_heads.creative.basis import BROWS, EYES, MOUTH, SIZE, MotionBasis, learn

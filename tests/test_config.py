@@ -10,8 +10,8 @@ import yaml
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from fewshot_heads.cli import make_parser
-from fewshot_heads.config import CONF_DIR, RULES, compose, describe, plain
+from fewshot_heads.cli.config import CONF_DIR, RULES, compose, describe, plain
+from fewshot_heads.cli.parser import make_parser
 from fewshot_heads.datasets.episodes import EpisodeSettings
 from fewshot_heads.errors import BadInput, UsageError
 from fewshot_heads.landmarks.face_alignment import FaceAlignmentDetector
@@ -109,7 +109,7 @@ def test_no_option_is_left_that_no_task_can_choose():
 
 def test_a_key_without_a_rule_takes_values_of_its_defaults_kind(tmp_path, monkeypatch):
     (tmp_path / "task.yaml").write_text("defaults: [_self_]\nn: 3\nx: 1.5\nflag: true\nword: a\nsizes: [1, 2]\n")
-    monkeypatch.setattr("fewshot_heads.config.CONF_DIR", tmp_path)
+    monkeypatch.setattr("fewshot_heads.cli.config.CONF_DIR", tmp_path)
     config = compose("task", ["n=4", "x=2", "flag=false", "word=5", "sizes=[3]"])
     assert config == {"n": 4, "x": 2, "flag": False, "word": "5", "sizes": [3]}
     refused = {"n=.5": "a whole number", "x=far": "a number", "flag=1": "true or false", "sizes=3": "a list like [1,2]"}
@@ -235,7 +235,7 @@ def test_it_composes_inside_an_application_that_runs_under_hydra(tmp_path):
     (tmp_path / "app.py").write_text(
         "import hydra\n"
         "from hydra.core.hydra_config import HydraConfig\n"
-        "from fewshot_heads.config import compose\n"
+        "from fewshot_heads.cli.config import compose\n"
         "@hydra.main(config_path='conf', config_name='app', version_base='1.3')\n"
         "def main(config):\n"
         "    print(config.crf, compose('animate', ['crf=20']).crf, HydraConfig.get().job.config_name)\n"
@@ -245,7 +245,8 @@ def test_it_composes_inside_an_application_that_runs_under_hydra(tmp_path):
 
 
 def test_it_composes_from_any_working_directory(tmp_path):
-    code = "from fewshot_heads.config import compose; print(compose('animate', ['landmarks=face_alignment']).landmarks)"
+    compose_it = "print(compose('animate', ['landmarks=face_alignment']).landmarks)"
+    code = f"from fewshot_heads.cli.config import compose; {compose_it}"
     assert "'backend': 'face_alignment'" in run([sys.executable, "-c", code], tmp_path)
 
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from fewshot_heads import BadInput, Reenactor, WeightsMismatch
-from fewshot_heads.config import plain
+from fewshot_heads.cli.config import plain
+from fewshot_heads.cli.session import opened as opened_library
 from fewshot_heads.creative.cast import Cast
 from fewshot_heads.creative.sample import moved
 from fewshot_heads.datasets.augment import Change
@@ -21,7 +22,6 @@ from fewshot_heads.models import build
 from fewshot_heads.models.checkpoint import load_checkpoint, load_inpainters, save_checkpoint
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.rendering.region_compositing import inpaint
-from fewshot_heads.tasks import opened as opened_library
 from tests.footage import laughing_footage, mona_footage
 
 PLAIN = EpisodeSettings(k_shot=1, augment=0.0, patch=48)

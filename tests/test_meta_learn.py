@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fewshot_heads import read_image
-from fewshot_heads.config import plain
+from fewshot_heads.cli.config import plain
 from fewshot_heads.datasets.shards import INDEX
 from fewshot_heads.landmarks import N_POINTS
 from fewshot_heads.meta_learn import main

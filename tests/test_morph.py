@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fewshot_heads import BadInput, Head, Reenactor, WeightsMismatch, read_image, read_video, write_image
-from fewshot_heads.config import compose
+from fewshot_heads.cli.config import compose
 from fewshot_heads.creative import paths
 from fewshot_heads.creative.morph import Morph, main, morph, preview
 from fewshot_heads.landmarks import LEFT_EYE, N_POINTS, Landmarks

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fewshot_heads import BadInput, VideoWriter, WeightsMismatch, read_image, read_video, write_image
-from fewshot_heads.config import compose
+from fewshot_heads.cli.config import compose
 from fewshot_heads.creative.bank import invented, nearest, recall
 from fewshot_heads.creative.portrait import Portrait, likeness, main, portrait
 from fewshot_heads.media.audio import read_sound

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import sampling
 from fewshot_heads import BadInput, Head, NoFaceFound, read_image, read_video
-from fewshot_heads.config import compose
+from fewshot_heads.cli.config import compose
 from fewshot_heads.creative.appearance import Appearance
 from fewshot_heads.creative.appearance import main as learn_command
 from fewshot_heads.creative.learning import learn

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fewshot_heads import BadInput, Head, OutputError, Reenactor, VideoWriter, WeightsMismatch, read_image
-from fewshot_heads.config import plain
+from fewshot_heads.cli.config import plain
 from fewshot_heads.datasets.clips import Excerpt
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.fine_tune import main

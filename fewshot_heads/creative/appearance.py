@@ -23,7 +23,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from fewshot_heads.cli import run
+from fewshot_heads.cli.parser import run
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import resized
 from fewshot_heads.imaging.warping import REACH, normalise, resize_flow, sample, tps_flow

@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from fewshot_heads.cli import make_parser, run, split_overrides
-from fewshot_heads.config import plain
+from fewshot_heads.cli.config import plain
+from fewshot_heads.cli.parser import make_parser, run, split_overrides
+from fewshot_heads.cli.session import check_output, opened
 from fewshot_heads.creative.cast import Cast, load_person
 from fewshot_heads.creative.morph import Morph, mixed
 from fewshot_heads.creative.performance import TARGETS, dials, parse_reactions, perform
@@ -33,7 +34,6 @@ from fewshot_heads.media.images import WRITTEN as PICTURES
 from fewshot_heads.media.images import write_image
 from fewshot_heads.media.video_writer import WRITTEN, VideoWriter, exact_rate
 from fewshot_heads.reenactor import Reenactor
-from fewshot_heads.tasks import check_output, opened
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fewshot_heads.cli import run
+from fewshot_heads.cli.parser import run
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import MIRROR, N_POINTS, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace

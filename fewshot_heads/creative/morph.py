@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from fewshot_heads.cli import make_parser, run, split_overrides
-from fewshot_heads.config import plain
+from fewshot_heads.cli.config import plain
+from fewshot_heads.cli.parser import make_parser, run, split_overrides
+from fewshot_heads.cli.session import check_output, is_driver, opened, tracked
 from fewshot_heads.creative import paths
 from fewshot_heads.creative.cast import Acting, Cast, check_made_by, check_words, load_person
 from fewshot_heads.driving.mouth_crop import Mouth
@@ -33,7 +34,6 @@ from fewshot_heads.media.images import write_image
 from fewshot_heads.media.video_reader import exact_rate, read_video
 from fewshot_heads.media.video_writer import WRITTEN, VideoWriter
 from fewshot_heads.reenactor import Reenactor
-from fewshot_heads.tasks import check_output, is_driver, opened, tracked
 
 STOPS, _COLUMNS = 16, 8  # of the preview
 

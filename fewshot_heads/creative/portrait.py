@@ -21,8 +21,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from fewshot_heads.cli import make_parser, run, split_overrides
-from fewshot_heads.config import plain
+from fewshot_heads.cli.config import plain
+from fewshot_heads.cli.parser import make_parser, run, split_overrides
+from fewshot_heads.cli.session import check_output, is_driver, opened, tracked
 from fewshot_heads.creative.bank import Neighbour, bank_files, invented, nearest, recall
 from fewshot_heads.creative.cast import Acting, Cast, check_made_by, load_person
 from fewshot_heads.driving.mouth_crop import Mouth
@@ -38,7 +39,6 @@ from fewshot_heads.media.video_writer import WRITTEN, VideoWriter
 from fewshot_heads.metrics import Identity, csim
 from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.rendering.renderer import rasterize_landmarks
-from fewshot_heads.tasks import check_output, is_driver, opened, tracked
 
 _STRENGTHS = (0, 0.25, 0.5, 0.75, 1)  # of the preview
 

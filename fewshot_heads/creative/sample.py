@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from fewshot_heads.cli import make_parser, run, split_overrides
-from fewshot_heads.config import plain
+from fewshot_heads.cli.config import plain
+from fewshot_heads.cli.parser import make_parser, run, split_overrides
+from fewshot_heads.cli.session import check_output, is_driver, opened, tracked
 from fewshot_heads.creative.appearance import Appearance
 from fewshot_heads.creative.cast import Acting
 from fewshot_heads.driving.tracking import Motion
@@ -31,7 +32,6 @@ from fewshot_heads.media.video_reader import read_video
 from fewshot_heads.media.video_writer import WRITTEN, VideoWriter
 from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.rendering.renderer import HeadRenderer
-from fewshot_heads.tasks import check_output, is_driver, opened, tracked
 
 HEAD = ".safetensors"
 _ACCEPTED = 0.05  # of the face's size: how far on average the detector's points may lie from the model's

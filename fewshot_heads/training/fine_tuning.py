@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
-from fewshot_heads.config import plain
+from fewshot_heads.cli.config import plain
 from fewshot_heads.datasets.augment import Change
 from fewshot_heads.datasets.clips import Clip, Excerpt, Footage
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, assemble

@@ -16,12 +16,12 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from fewshot_heads.cli.schema import RULES, Rule
 from fewshot_heads.errors import UsageError, did_you_mean
-from fewshot_heads.rules import RULES, Rule
 
-_HERE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parent.parent
 # Inside the package when installed from a wheel, beside it in a checkout.
-CONF_DIR = next((path for path in (_HERE / "conf", _HERE.parent / "conf") if path.is_dir()), _HERE / "conf")
+CONF_DIR = next((path for path in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if path.is_dir()), _PACKAGE / "conf")
 
 
 def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:

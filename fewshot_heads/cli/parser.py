@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from fewshot_heads.config import describe, module_of, plain
+from fewshot_heads.cli.config import describe, module_of, plain
 from fewshot_heads.errors import FewshotHeadsError, UsageError
 
 _OVERRIDE = re.compile(r"[+~]?[a-z_][\w.]*=")
