@@ -24,10 +24,10 @@ from tqdm import tqdm
 
 from benchmarks import common
 from fewshot_heads import Reenactor, metrics, read_video
-from fewshot_heads.creative.appearance import SHIPPED, Appearance
-from fewshot_heads.creative.learning import learn
-from fewshot_heads.creative.sample import Sample, sample
-from fewshot_heads.creative.sitters import Sitter, sitters
+from fewshot_heads.creative.appearance.fitting import learn
+from fewshot_heads.creative.appearance.model import SHIPPED, Appearance
+from fewshot_heads.creative.appearance.portraits import Sitter, sitters
+from fewshot_heads.creative.blending.sampling import Sample, sample
 from fewshot_heads.errors import BadInput
 
 DEFAULTS = {

@@ -13,11 +13,12 @@ from PIL import Image
 
 from fewshot_heads import VideoWriter, read_video
 from fewshot_heads.cli.config import plain
-from fewshot_heads.creative import basis as basis_module
 from fewshot_heads.creative.audio import main
-from fewshot_heads.creative.basis import BROWS, EYES, MOUTH, SIZE, MotionBasis, learn
-from fewshot_heads.creative.performance import parse_reactions, perform
-from fewshot_heads.creative.signals import analyse
+from fewshot_heads.creative.sound import expression_basis as basis_module
+from fewshot_heads.creative.sound.expression_basis import BROWS, EYES, MOUTH, SIZE, MotionBasis
+from fewshot_heads.creative.sound.features import analyse
+from fewshot_heads.creative.sound.fit_expression_basis import learn
+from fewshot_heads.creative.sound.performance import parse_reactions, perform
 from fewshot_heads.errors import BadInput, UsageError
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.pose import MEAN_HEAD, Pose

@@ -9,8 +9,8 @@ import torch
 from fewshot_heads import BadInput, Reenactor, WeightsMismatch
 from fewshot_heads.cli.config import plain
 from fewshot_heads.cli.session import opened as opened_library
-from fewshot_heads.creative.cast import Cast
-from fewshot_heads.creative.sample import moved
+from fewshot_heads.creative.blending.identity_blend import Cast
+from fewshot_heads.creative.blending.sampling import moved
 from fewshot_heads.datasets.augment import Change
 from fewshot_heads.datasets.episodes import EpisodeSettings
 from fewshot_heads.datasets.region_crops import Insides

@@ -8,8 +8,10 @@ import torch
 
 from fewshot_heads import BadInput, Head, Reenactor, WeightsMismatch, read_image, read_video, write_image
 from fewshot_heads.cli.config import compose
-from fewshot_heads.creative import paths
-from fewshot_heads.creative.morph import Morph, main, morph, preview
+from fewshot_heads.creative.blending import interpolation as paths
+from fewshot_heads.creative.blending.idle_motion import looking_about
+from fewshot_heads.creative.blending.morphing import Morph, morph, preview
+from fewshot_heads.creative.morph import main
 from fewshot_heads.landmarks import LEFT_EYE, N_POINTS, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.media.provenance import read_mark
@@ -181,7 +183,7 @@ def test_halfway_between_two_turns_is_the_turn_halfway():
 
 
 def test_without_a_driver_heads_look_about_and_blink():
-    faces = [CanonicalFace.of(each) for each in paths.looking_about(200, 25)]
+    faces = [CanonicalFace.of(each) for each in looking_about(200, 25)]
     turns = np.array([each.pose.rotation[0, 2] for each in faces])
     openings = np.array([each.eye_opening(LEFT_EYE) for each in faces])
     assert 0.05 < np.abs(turns).max() < 0.2 and abs(turns[0]) < 1e-6

@@ -11,8 +11,9 @@ import torch
 
 from fewshot_heads import BadInput, VideoWriter, WeightsMismatch, read_image, read_video, write_image
 from fewshot_heads.cli.config import compose
-from fewshot_heads.creative.bank import invented, nearest, recall
-from fewshot_heads.creative.portrait import Portrait, likeness, main, portrait
+from fewshot_heads.creative.blending.portraits import Portrait, likeness, portrait
+from fewshot_heads.creative.blending.retrieval import invented, nearest, recall
+from fewshot_heads.creative.portrait import main
 from fewshot_heads.media.audio import read_sound
 from fewshot_heads.media.provenance import read_mark
 from fewshot_heads.metrics import Identity

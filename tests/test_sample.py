@@ -10,11 +10,12 @@ import pytest
 from benchmarks import sampling
 from fewshot_heads import BadInput, Head, NoFaceFound, read_image, read_video
 from fewshot_heads.cli.config import compose
-from fewshot_heads.creative.appearance import Appearance
-from fewshot_heads.creative.appearance import main as learn_command
-from fewshot_heads.creative.learning import learn
-from fewshot_heads.creative.sample import Sample, grid, main, moved, sample
-from fewshot_heads.creative.sitters import Sitter, sitters
+from fewshot_heads.creative.appearance.__main__ import main as learn_command
+from fewshot_heads.creative.appearance.fitting import learn
+from fewshot_heads.creative.appearance.model import Appearance
+from fewshot_heads.creative.appearance.portraits import Sitter, sitters
+from fewshot_heads.creative.blending.sampling import Sample, grid, moved, sample
+from fewshot_heads.creative.sample import main
 from fewshot_heads.datasets.shards import Sample as Clip
 from fewshot_heads.media.provenance import read_mark
 from tests.faces import face

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from fewshot_heads.creative.cast import load_person
-from fewshot_heads.creative.sample import Sample, sample
+from fewshot_heads.creative.blending.identity_blend import load_person
+from fewshot_heads.creative.blending.sampling import Sample, sample
 from fewshot_heads.errors import BadInput, NoFaceFound
 from fewshot_heads.head import Head
 from fewshot_heads.media.images import PICTURES

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from fewshot_heads.creative.appearance import MAPS, Appearance, carry
-from fewshot_heads.creative.sitters import Sitter
+from fewshot_heads.creative.appearance.model import MAPS, Appearance, carry
+from fewshot_heads.creative.appearance.portraits import Sitter
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import MIRROR, N_POINTS
 from fewshot_heads.landmarks.control_points import control_points

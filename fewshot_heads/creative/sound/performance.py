@@ -14,8 +14,8 @@ from math import isfinite, pi
 import cv2
 import numpy as np
 
-from fewshot_heads.creative.basis import BROWS, EYES, MOUTH, MotionBasis
-from fewshot_heads.creative.signals import SIGNALS, followed, pulses
+from fewshot_heads.creative.sound.expression_basis import BROWS, EYES, MOUTH, MotionBasis
+from fewshot_heads.creative.sound.features import SIGNALS, followed, pulses
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import UsageError, did_you_mean
 from fewshot_heads.landmarks import Landmarks

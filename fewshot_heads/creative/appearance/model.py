@@ -11,9 +11,6 @@ python -m fewshot_heads.creative.appearance PREPARED [PREPARED ...] -o appearanc
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +20,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from fewshot_heads.cli.parser import run
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import resized
 from fewshot_heads.imaging.warping import REACH, normalise, resize_flow, sample, tps_flow
 from fewshot_heads.landmarks import N_POINTS, Landmarks
-from fewshot_heads.media.files import atomic_write, check_target, write_error
+from fewshot_heads.media.files import atomic_write, write_error
 
 SHIPPED = Path(__file__).parent / "appearance.safetensors"
 MAPS = ("brightness", "colour", "hair", "outline")
@@ -211,36 +207,3 @@ def _joined(distance: np.ndarray) -> np.ndarray:
 def _inside(distance: np.ndarray, edge: float) -> np.ndarray:
     """[S, S, 1]: 1 inside an outline, 0 outside, half on it; distances in pixels of 256."""
     return (1 / (1 + np.exp(-np.clip(distance / edge, -30, 30))))[..., None]
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit code, as `cli.run` does."""
-    parser = argparse.ArgumentParser(description="Learns a model of appearance from the people of prepared data.")
-    parser.add_argument("prepared", nargs="+", help="what python -m fewshot_heads.prepare made; its split train")
-    parser.add_argument("-o", "--output", type=Path, default=Path("appearance.safetensors"))
-    parser.add_argument(
-        "--matte", type=Path, help="MediaPipe's selfie_segmentation.tflite; without it backgrounds stay"
-    )
-    parser.add_argument(
-        "--hair", type=Path, help="MediaPipe's hair_segmentation.tflite; without it hair is part of skin"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    arguments = parser.parse_args(argv)
-
-    def make() -> Path:
-        check_target(arguments.output, (".safetensors",), arguments.overwrite)
-        from fewshot_heads.creative.learning import learn
-        from fewshot_heads.creative.sitters import sitters
-
-        people = sitters(arguments.prepared, arguments.matte, arguments.hair)
-        learned, kept, _ = learn(people)
-        print(f"{len(people)} people sat well, {len(kept)} of them ordinary enough; {learned.directions} directions")
-        learned.save(arguments.output, arguments.overwrite)
-        return arguments.output
-
-    return run(make, arguments.debug)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
