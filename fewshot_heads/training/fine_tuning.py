@@ -27,8 +27,9 @@ from fewshot_heads.landmarks.pose_distance import pose_distance
 from fewshot_heads.models.checkpoint import Checkpoint, load_critic
 from fewshot_heads.models.compositing import Texture
 from fewshot_heads.models.discriminator import Critic
-from fewshot_heads.training.trainer.losses import Criteria, Table
-from fewshot_heads.training.trainer.trainer import Episode, average, losses
+from fewshot_heads.training import losses
+from fewshot_heads.training.losses import Criteria, Table
+from fewshot_heads.training.trainer import Episode, average
 
 _ENOUGH = 4  # pictures of which one can be spared to tell when to stop
 _PATIENCE = 4  # looks at the held-out pictures without a gain, after which tuning ends

@@ -22,7 +22,7 @@ from fewshot_heads.imaging.convert import to_uint8
 from fewshot_heads.media.files import atomic_write, write_error
 from fewshot_heads.media.images import write_image
 from fewshot_heads.media.provenance import UNNAMED
-from fewshot_heads.training.trainer.trainer import Episode, Training
+from fewshot_heads.training.trainer import Episode, Training
 
 
 class Batches:

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from fewshot_heads.models import Networks, build, build_discriminator
 from fewshot_heads.models.discriminator import Critic
-from fewshot_heads.training.trainer.losses import Criteria, Table
-from fewshot_heads.training.trainer.trainer import losses
+from fewshot_heads.training import losses
+from fewshot_heads.training.losses import Criteria, Table
 
 Episode = Mapping[str, Tensor]
 

@@ -11,7 +11,7 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.pose import MEAN_HEAD
 from fewshot_heads.rendering.source_crop import _above_mouth, framed_alike, roomy
-from tests.test_backdrop import scene
+from tests.rendering.test_background import scene
 
 
 @pytest.fixture(scope="module")

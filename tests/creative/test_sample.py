@@ -18,8 +18,8 @@ from fewshot_heads.creative.blending.sampling import Sample, grid, moved, sample
 from fewshot_heads.creative.sample import main
 from fewshot_heads.datasets.shards import Sample as Clip
 from fewshot_heads.media.provenance import read_mark
+from tests.datasets.test_shards import written
 from tests.faces import face
-from tests.test_shards import written
 
 TWO = Sample(count=2)
 SKIN = np.array([1.1, 0.9, 0.7])

@@ -27,7 +27,7 @@ CHOICES = [
     if option.split("=")[0] in [key for entry in yaml.safe_load((CONF_DIR / f"{task}.yaml").read_text())["defaults"]
                                 if isinstance(entry, dict) for key in entry]
 ]  # fmt: skip
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def refusal(*overrides: str) -> str:
