@@ -13,7 +13,7 @@ import torch
 
 from benchmarks import peers
 from fewshot_heads import Reenactor
-from fewshot_heads.cli.config import plain
+from fewshot_heads.cli.config import load_config
 from fewshot_heads.driving.retargeting import choose_reference
 from fewshot_heads.driving.tracking import Motion, track
 from fewshot_heads.errors import BadInput
@@ -24,7 +24,7 @@ from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.landmarks.pose_distance import pose_distance
 from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_inpainters
-from fewshot_heads.training.fine_tuning import Tuning, from_config
+from fewshot_heads.training.fine_tuning import FineTuningConfig, from_config
 
 
 class Scene:
@@ -83,7 +83,11 @@ class Animated:
     """
 
     def __init__(
-        self, reenactor: Reenactor, motion: str = "relative", tuning: Tuning | None = None, mouth: bool = False
+        self,
+        reenactor: Reenactor,
+        motion: str = "relative",
+        tuning: FineTuningConfig | None = None,
+        mouth: bool = False,
     ):
         self.reenactor, self.motion, self.tuning, self.mouth = reenactor, motion, tuning, mouth
 
@@ -117,7 +121,7 @@ def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Col
     still; warp; NAME and NAME+absolute, NAME+tuned, NAME+mouth or several of these for a NAME of `models`; a NAME of
     `peers`; module:function, a Python callable that is a `peers.Peer`. Raises BadInput for anything else.
     """
-    tuning = replace(from_config(plain("fine_tune"))[0], steps=chosen["tuning_steps"], seed=chosen["seed"])
+    tuning = replace(from_config(load_config("fine_tune"))[0], steps=chosen["tuning_steps"], seed=chosen["seed"])
     reenactors: dict[str, Reenactor] = {}
     columns: dict[str, Column] = {}
     for column in chosen["columns"]:

@@ -31,10 +31,10 @@ from fewshot_heads.datasets.shards import open_shards
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_critic
+from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_discriminator
 from fewshot_heads.rendering.renderer import rasterize_landmarks
-from fewshot_heads.training.fine_tuning import Tuning, held_out, tune
-from fewshot_heads.training.losses import Criteria
+from fewshot_heads.training.fine_tuning import FineTuningConfig, holdout_indices, tune
+from fewshot_heads.training.losses import WeightedLosses
 
 DEFAULTS = {
     "run": "",
@@ -77,18 +77,18 @@ def agreement(checkpoint: Checkpoint, table: Tensor, clips: Mapping[str, Clip], 
 def curves(checkpoint: Checkpoint, clip: Clip, chosen: dict[str, Any]) -> dict[str, list[float]]:
     """Held-out loss while fine-tuning from project(e_hat), and from a random style."""
     footage = pictures_of(clip, chosen["pictures"])
-    spared = held_out(len(footage.frames))
+    spared = holdout_indices(len(footage.frames))
     seen = [i for i in range(len(footage.frames)) if i not in spared]
     e_hat = e_hat_of(checkpoint, Footage(clip.identity, [footage.frames[i] for i in seen], footage.landmarks[seen]))
     generator = checkpoint.networks.generator
     # A random style is that of nobody: of a random vector as long as e_hat.
     nobody = torch.randn(e_hat.shape, generator=torch.Generator().manual_seed(0))
     styles = [generator.project(e[None])[0].detach() for e in (e_hat, F.normalize(nobody, dim=0) * e_hat.norm())]
-    criterion = Criteria({"vgg19": {"weight": 1e-2, "weights": chosen["vgg"]}, "l1": {"weight": 1.0}})
-    settings = Tuning(steps=chosen["steps"], lr=chosen["lr"], augment=0.0, patch=None, look_every=LOOK_EVERY)
+    criterion = WeightedLosses({"vgg19": {"weight": 1e-2, "weights": chosen["vgg"]}, "l1": {"weight": 1.0}})
+    settings = FineTuningConfig(steps=chosen["steps"], lr=chosen["lr"], augment=0.0, patch=None, look_every=LOOK_EVERY)
     result = {}
     for name, style in zip(("project(e_hat)", "random style"), styles, strict=True):
-        tuned = tune(generator, style, footage, criterion, settings, load_critic(checkpoint), e_hat)
+        tuned = tune(generator, style, footage, criterion, settings, load_discriminator(checkpoint), e_hat)
         result[name] = [loss for _, loss in tuned.curve]
     return result
 

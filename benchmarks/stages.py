@@ -23,14 +23,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import common
 from fewshot_heads import BadInput, Reenactor, VideoWriter, read_image, read_video
-from fewshot_heads.cli.config import CONF_DIR, plain
+from fewshot_heads.cli.config import CONF_DIR, load_config
 from fewshot_heads.driving.retargeting import retarget
-from fewshot_heads.imaging.warping import carrying_flow
+from fewshot_heads.imaging.warping import tps_flow_from_landmarks
 from fewshot_heads.landmarks import N_POINTS, N_SURFACE
 from fewshot_heads.landmarks.pose import HEAD_ANCHORS
 from fewshot_heads.models import build
 from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint
-from fewshot_heads.models.compositing import Texture
+from fewshot_heads.models.compositing import WarpInputs
 from fewshot_heads.rendering.face_parts import apply_face_parts
 from fewshot_heads.rendering.paste_back import Paster
 from fewshot_heads.rendering.renderer import HeadRenderer, rasterize_landmarks
@@ -49,7 +49,7 @@ def load(model: str, device: str = "cpu") -> Reenactor:
         if not preset.is_file():
             raise
     torch.manual_seed(0)
-    spec = plain("meta_learn", [f"model={model}"])["model"]
+    spec = load_config("meta_learn", [f"model={model}"])["model"]
     networks = build(spec).eval().requires_grad_(False)
     return Reenactor(Checkpoint(networks, model, "", {"spec": spec}, preset), device)
 
@@ -77,7 +77,7 @@ def pipeline(reenactor: Reenactor, source: str, driver: str, batches: Sequence[i
     shown = np.repeat(head.textures[:1], len(faces), 0)
 
     def finish() -> None:
-        apply_face_parts(shown, faces, [painter.seen(face) for face in faces], reenactor.size, motion.mouths)
+        apply_face_parts(shown, faces, [painter.visibility(face) for face in faces], reenactor.size, motion.mouths)
 
     def encode() -> None:
         with tempfile.TemporaryDirectory() as folder, VideoWriter(Path(folder) / "out.mp4", like=video.rate) as out:
@@ -125,8 +125,8 @@ def painting(reenactor: Reenactor, batch: int) -> Callable[[], torch.Tensor]:
     def call() -> torch.Tensor:
         if not networks.generator.textured:
             return networks.generator(stickman, style)
-        flows = carrying_flow(points, moved, size)[:, None].to(device)
-        texture = Texture(source[:, None], nothing[:, None] + 1, flows, weights, source, nothing, nothing, nothing)
+        flows = tps_flow_from_landmarks(points, moved, size)[:, None].to(device)
+        texture = WarpInputs(source[:, None], nothing[:, None] + 1, flows, weights, source, nothing, nothing, nothing)
         return networks.generator(stickman, style, texture)
 
     return call

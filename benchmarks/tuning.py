@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from benchmarks import common
 from fewshot_heads import Head, Reenactor, metrics, read_video
-from fewshot_heads.cli.config import plain
+from fewshot_heads.cli.config import load_config
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import Landmarks
@@ -64,7 +64,7 @@ class Judge:
 
 def one_person(clip: Path, judge: Judge, count: int, chosen: dict[str, Any]) -> dict[str, Any]:
     """Before and after, for the first clip of one person."""
-    settings, criterion = from_config(plain("fine_tune", chosen["tuning"].split()))
+    settings, criterion = from_config(load_config("fine_tune", chosen["tuning"].split()))
     video, reenactor = np.stack(list(read_video(clip))), judge.reenactor
     half = len(video) // 2
     sources = np.unique(np.linspace(0, half - 1, count).round().astype(int))

@@ -49,7 +49,7 @@ class Head:
     @property
     def usual(self) -> Crop:
         """Where `Crop.around` would lie, in pixels of its crop: a lone picture's gives hair more room than that
-        (`framing.roomy`), one of `crop="full"` is framed in any way. All of it for several pictures."""
+        (`framing.expand_crop_for_hair`), one of `crop="full"` is framed in any way. All of it for several pictures."""
         own, size = self.crop, self.crop.size
         if len(self.landmarks) > 1:
             return Crop(0, 0, size, size)

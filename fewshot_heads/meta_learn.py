@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fewshot_heads.cli.config import plain
+from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, run, split_overrides
 from fewshot_heads.errors import UsageError
 
@@ -34,7 +34,7 @@ def _meta_learn(inputs: Sequence[str], out: Path) -> Path:
         raise UsageError("give at least one folder that prepare wrote; --help shows how")
     from fewshot_heads.training.meta_learning import meta_learn  # only here: --help needs no torch
 
-    return meta_learn(roots, out, plain("meta_learn", overrides))
+    return meta_learn(roots, out, load_config("meta_learn", overrides))
 
 
 if __name__ == "__main__":

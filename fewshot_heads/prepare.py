@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fewshot_heads.cli.config import plain
+from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, run, split_overrides
 from fewshot_heads.errors import UsageError
 from fewshot_heads.preparation.pipeline import prepare_footage
@@ -33,7 +33,7 @@ def _prepare(arguments: argparse.Namespace) -> Path:
     paths, overrides = split_overrides(arguments.inputs)
     if len(paths) != 2:
         raise UsageError("give the folder of footage and the folder to write to; --help shows how")
-    settings = plain("prepare", overrides)
+    settings = load_config("prepare", overrides)
     if settings["max_seconds"] < 2 * settings["min_seconds"]:
         raise UsageError("max_seconds is under twice min_seconds, so pieces of a long shot could be too short")
     if settings["identity"] == "cluster" and not settings["face_network"]:

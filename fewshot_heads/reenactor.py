@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from fewshot_heads.driving.mouth_crop import Mouth
+from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.tracking import Motion, track
 from fewshot_heads.errors import BadInput, NoFaceFound, WeightsMismatch
@@ -27,10 +27,10 @@ from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_in
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.rendering.paste_back import Paster
 from fewshot_heads.rendering.renderer import HeadRenderer, rasterize_landmarks
-from fewshot_heads.rendering.source_crop import framed_alike, roomy
+from fewshot_heads.rendering.source_crop import expand_crop_for_hair, shared_crop
 
 if TYPE_CHECKING:
-    from fewshot_heads.training.fine_tuning import Tuning
+    from fewshot_heads.training.fine_tuning import FineTuningConfig
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,11 @@ class Reenactor:
         shots = [self._shot(*each, crop) for each in zip(pictures, range(len(pictures)), which, strict=True)]
         images, faces, crops = zip(*shots, strict=True)
         if crop == "auto":
-            crops = framed_alike(images, faces, crops) if len(images) > 1 else [roomy(images[0], faces[0], crops[0])]
+            crops = (
+                shared_crop(images, faces, crops)
+                if len(images) > 1
+                else [expand_crop_for_hair(images[0], faces[0], crops[0])]
+            )
         side = max(min(crop.side, _TEXTURE_SIZES[1]) for crop in crops)
         resolution = max(int(np.ceil(side / 32)) * 32, _TEXTURE_SIZES[0])
         framed = list(zip(images, crops, strict=True))
@@ -117,7 +121,7 @@ class Reenactor:
         head: Head,
         pictures: Pictures | None = None,
         steps: int | None = None,
-        tuning: Tuning | None = None,
+        tuning: FineTuningConfig | None = None,
         criterion: Mapping[str, Mapping[str, Any]] | None = None,
         on_step: Callable[[int, int], object] | None = None,
     ) -> Head:
@@ -127,11 +131,11 @@ class Reenactor:
         tuning, criterion: the settings and the table of terms; None takes those of conf/fine_tune.yaml.
         on_step: called with (steps done, steps in all). Raises as `embed` does.
         """
-        from fewshot_heads.training.fine_tuning import personalise
+        from fewshot_heads.training.fine_tuning import fine_tune_head
 
         self._check_made_here(head)
         learner = head if pictures is None else self.embed(pictures)
-        return personalise(self.checkpoint, head, learner, steps, tuning, criterion, on_step)
+        return fine_tune_head(self.checkpoint, head, learner, steps, tuning, criterion, on_step)
 
     def _shot(
         self, picture: str | Path | np.ndarray, index: int, face: int, crop: str
@@ -216,13 +220,13 @@ class Reenactor:
         return self._frames(head, faces, driver.mouths if mouth == "driver" else None, paste_back, batch)
 
     def _frames(
-        self, head: Head, faces: list[Landmarks], mouths: list[Mouth] | None, paste_back: bool, batch: int
+        self, head: Head, faces: list[Landmarks], mouths: list[MouthCrop] | None, paste_back: bool, batch: int
     ) -> Iterator[np.ndarray]:
         painter = HeadRenderer(head, self._generator(head), self.size, self.device, inpainters=self.inpainters)
         paster = Paster(head.picture, head.crop) if paste_back else None
         for first in range(0, len(faces), batch):
             now = slice(first, first + batch)
-            for frame in painter.paint(faces[now], paste_back, mouths and mouths[now]):
+            for frame in painter.render(faces[now], paste_back, mouths and mouths[now]):
                 yield paster.paste(frame) if paster else frame
 
     def _check_made_here(self, head: Head) -> None:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from fewshot_heads import read_image
-from fewshot_heads.cli.config import plain
+from fewshot_heads.cli.config import load_config
 from fewshot_heads.datasets.shards import INDEX
 from fewshot_heads.landmarks import N_POINTS
 from fewshot_heads.meta_learn import main
-from fewshot_heads.models.checkpoint import load_checkpoint, load_critic, load_inpainters
+from fewshot_heads.models.checkpoint import load_checkpoint, load_discriminator, load_inpainters
 from fewshot_heads.preparation.shard_writer import Sample, ShardWriter, encode
 from fewshot_heads.training.meta_learning import same_architecture
 from tests.footage import laughing_footage, mona_footage
@@ -50,7 +50,7 @@ def test_the_command_trains_and_its_weights_load(prepared, tmp_path, capsys):
     checkpoint = load_checkpoint(capsys.readouterr().out.strip().splitlines()[-1])
     account = checkpoint.about["training"]
     assert (checkpoint.name, account["steps"], account["identities"]) == ("tiny", 4, 2)
-    assert load_critic(checkpoint) is not None
+    assert load_discriminator(checkpoint) is not None
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in log if "unseen_l1" in row] == [2, 4]
     assert list((tmp_path / "run" / "tensorboard").iterdir())
@@ -68,7 +68,7 @@ def test_what_opens_is_learnt_by_the_same_command(driver_frames, tmp_path, capsy
     path = capsys.readouterr().out.strip().splitlines()[-1]
     assert load_inpainters([path])[part].size == 64
     checkpoint = load_checkpoint(path)
-    assert checkpoint.name == part and load_critic(checkpoint) is not None
+    assert checkpoint.name == part and load_discriminator(checkpoint) is not None
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert "discriminator" not in log[1] and 0.6 < log[2]["discriminator"] < 0.8, "two that are alike: log 2"
     assert read_image(tmp_path / "run" / "grid_000003.jpg").shape == (4 * 64, 8 * 64, 3)
@@ -90,7 +90,7 @@ def test_data_without_the_skin_between_the_landmarks_is_named(prepared, tmp_path
 
 
 def test_the_shipped_weights_are_where_a_run_of_their_preset_starts():
-    preset = plain("meta_learn", ["model=realtime"])["model"]
+    preset = load_config("meta_learn", ["model=realtime"])["model"]
     assert load_checkpoint(preset.pop("name")).about["spec"] == preset
 
 
@@ -113,7 +113,7 @@ def test_a_run_may_begin_on_small_pictures(prepared, tmp_path, capsys):
 
 
 def test_the_paper_networks_of_another_size_are_others():
-    spec = plain("meta_learn", ["model=paper"])["model"]
+    spec = load_config("meta_learn", ["model=paper"])["model"]
     assert same_architecture(spec, spec) and not same_architecture({**spec, "size": 128}, spec)
 
 

@@ -19,11 +19,11 @@ from fewshot_heads.errors import BadInput
 from fewshot_heads.media.images import read_image, write_image
 from fewshot_heads.preparation import shard_writer
 from fewshot_heads.preparation import work_units as parts
-from fewshot_heads.preparation.filters import Limits
+from fewshot_heads.preparation.filters import Filters
 from fewshot_heads.preparation.identities import assign_splits, cluster
-from fewshot_heads.preparation.shots import ShotCutter, _stretches
+from fewshot_heads.preparation.shots import ShotSegmenter, _stretches
 from fewshot_heads.preparation.sources import find_sources
-from fewshot_heads.preparation.workers import WorkerDied, spread
+from fewshot_heads.preparation.workers import WorkerDied, map_in_processes
 from fewshot_heads.prepare import main
 from tests.conftest import write_clip
 from tests.faces import face
@@ -181,7 +181,7 @@ def test_a_finished_part_is_not_done_again(footage, tmp_path, monkeypatch):
     monkeypatch.setattr("fewshot_heads.prepare.pack", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     assert prepare(footage, tmp_path / "out") == 130
     monkeypatch.undo()
-    monkeypatch.setattr(parts, "write_part", None)
+    monkeypatch.setattr(parts, "write_work_unit", None)
     assert prepare(footage, tmp_path / "out") == 0
 
 
@@ -227,7 +227,7 @@ def refuse(item):
 
 def test_a_worker_that_dies_costs_one_item():
     bad, good = "__import__('os')._exit(1)", "1 + 1"
-    done = dict(spread(eval, [bad, good], {"backend": "local", "processes": 1}))
+    done = dict(map_in_processes(eval, [bad, good], {"backend": "local", "processes": 1}))
     assert isinstance(done[bad], WorkerDied) and done[good] is None and len(done) == 2
 
 
@@ -304,11 +304,11 @@ def test_ray_holds_few_at_once_and_survives_a_worker(monkeypatch):
     ray = RayStandIn()
     monkeypatch.setitem(sys.modules, "ray", ray)
     workers = {"backend": "ray", "address": "local"}
-    done = dict(spread(len, ["good", "bad", *"abcdef"], workers))
+    done = dict(map_in_processes(len, ["good", "bad", *"abcdef"], workers))
     assert isinstance(done["bad"], WorkerDied) and sum(died is None for died in done.values()) == 7
     assert ray.most == 2 and not ray.up
     with pytest.raises(BadInput, match="a: no"):
-        list(spread(refuse, ["a"], workers))
+        list(map_in_processes(refuse, ["a"], workers))
     assert not ray.up
 
 
@@ -382,8 +382,8 @@ def test_a_head_crop_is_kept_whole(portrait, mona, tmp_path):
 @pytest.mark.parametrize("centre", [(40, 60), (150, 110), (270, 200)])
 @pytest.mark.parametrize("scale", [20, 60, 90])
 def test_the_square_stays_in_the_picture(centre, scale):
-    limits = Limits(128, "around", None, 1, 10, 0, 0, 1, 1)
-    crop = ShotCutter(limits, detector=None)._crop([face(centre=centre, scale=scale)], (240, 320))
+    limits = Filters(128, "around", None, 1, 10, 0, 0, 1, 1)
+    crop = ShotSegmenter(limits, detector=None)._crop([face(centre=centre, scale=scale)], (240, 320))
     assert crop.left >= 0 and crop.left + crop.side <= 320
     assert crop.top >= 0 and crop.top + crop.side <= 240
 

@@ -113,7 +113,7 @@ def test_what_a_picture_shows_beyond_its_crop_comes_into_view_with_the_head(reen
     painter = HeadRenderer(in_red, OnlyCarries(), size, reenactor.device, resolution)
     seat = head.landmarks[0]
     lower = seat.moved(np.array([0, -0.15 * size], np.float32))
-    there, below = painter.paint([seat, lower], large).astype(int)
+    there, below = painter.render([seat, lower], large).astype(int)
     shown = len(there)
     top = np.s_[: shown // 16, shown // 3 : shown * 2 // 3]
     red = [(frame[..., 0] - frame[..., 1:].max(2))[top].mean() for frame in (there, below)]
@@ -156,7 +156,7 @@ def test_of_several_pictures_the_crops_are_all_there_is(reenactor, mona):
     painter = HeadRenderer(
         reenactor.embed([mona, mona]), reenactor.networks.generator, reenactor.size, reenactor.device
     )
-    assert painter.span == 1 and painter.small.carried.shape == painter.small.shown.shape
+    assert painter.crop_ratio == 1 and painter.small.wide.shape == painter.small.crops.shape
 
 
 def test_options_that_do_not_exist_are_named(reenactor, head, motion, mona):

@@ -24,7 +24,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 CONF_DIR = next((path for path in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if path.is_dir()), _PACKAGE / "conf")
 
 
-def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
+def compose_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     """The configuration of task `name` (conf/<name>.yaml) after `group=option` and `key=value` overrides.
 
     Works inside another hydra application and leaves it as it was. Raises UsageError, in one line that
@@ -47,9 +47,9 @@ def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     return config
 
 
-def plain(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """What `compose` gives, as plain dictionaries and lists."""
-    return cast(dict[str, Any], OmegaConf.to_container(compose(name, overrides)))
+def load_config(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """What `compose_config` gives, as plain dictionaries and lists."""
+    return cast(dict[str, Any], OmegaConf.to_container(compose_config(name, overrides)))
 
 
 def describe(name: str) -> list[tuple[str, str, str]]:

@@ -30,7 +30,7 @@ def check_output(path: Path, kinds: Collection[str], overwrite: bool, inputs: It
         raise OutputError(f"{path}: is also an input; choose another output")
 
 
-def opened(config: Mapping[str, Any]) -> Reenactor:
+def open_reenactor(config: Mapping[str, Any]) -> Reenactor:
     """The library as a configuration wants it: model, device, landmarks and threads."""
     if config["threads"]:
         torch.set_num_threads(config["threads"])
@@ -38,7 +38,7 @@ def opened(config: Mapping[str, Any]) -> Reenactor:
     return Reenactor(load_checkpoint(config["model"]), config["device"], detectors(**config["landmarks"]), inpainters)
 
 
-def tracked(reenactor: Reenactor, driver: Video, config: Mapping[str, Any]) -> Motion:
+def track_driver(reenactor: Reenactor, driver: Video, config: Mapping[str, Any]) -> Motion:
     """The motion of a driver's `driver_face`, smoothed by `smooth`."""
     frames = tqdm(driver, "landmarks", driver.frame_count_estimate, disable=None, unit="frame", leave=False)
     return reenactor.track(frames, config["driver_face"], config["smooth"], driver.rate, str(driver.path))

@@ -13,17 +13,17 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fewshot_heads.cli.config import plain
+from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, run, split_overrides
-from fewshot_heads.cli.session import check_output, opened
+from fewshot_heads.cli.session import check_output, open_reenactor
 from fewshot_heads.creative.blending.identity_blend import load_person
 from fewshot_heads.creative.blending.sampling import Sample, sample
-from fewshot_heads.creative.sound.animation import Drift, animated, preview
+from fewshot_heads.creative.sound.animation import IdentityTransition, animated, preview
 from fewshot_heads.creative.sound.features import SIGNALS, analyse
-from fewshot_heads.creative.sound.performance import TARGETS, dials, parse_reactions, perform
+from fewshot_heads.creative.sound.performance import TARGETS, control_signals, motion_from_audio, parse_reactions
 from fewshot_heads.errors import BadInput, UsageError
 from fewshot_heads.head import Head
-from fewshot_heads.media.audio import read_sound
+from fewshot_heads.media.audio import read_audio
 from fewshot_heads.media.images import WRITTEN as PICTURES
 from fewshot_heads.media.images import write_image
 from fewshot_heads.media.video_writer import WRITTEN, VideoWriter, exact_rate
@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         "Music or speech drives the face of a portrait. react.SIGNAL=TARGET:AMOUNT,... says what moves what.",
         ".mp4, .webm or .gif; default <portrait>_<sound>.mp4 here",
     )
-    modes = {mode: plain("audio", [f"mode={mode}"]) for mode in ("music", "speech")}
+    modes = {mode: load_config("audio", [f"mode={mode}"]) for mode in ("music", "speech")}
     own = ["attack", "release", "gate", "liveliness", "blinks"]
     rows = [("key", *modes), *((f"react.{s}=", *(m["react"][s] for m in modes.values())) for s in SIGNALS)]
     rows += [(f"{key}=", *(str(mode[key]) for mode in modes.values())) for key in own]
@@ -66,7 +66,7 @@ def _audio(arguments: argparse.Namespace) -> Path:
     if len(names) != 2:
         raise UsageError("give a portrait and a sound; --help shows how")
     portrait, source = map(Path, names)
-    config = plain("audio", overrides)
+    config = load_config("audio", overrides)
     reactions = parse_reactions(config["react"])
     output = arguments.output or Path(f"{portrait.stem}_{source.stem}.{'png' if arguments.preview else 'mp4'}")
     toward = None if config["toward"] is None else Path(config["toward"])
@@ -74,18 +74,18 @@ def _audio(arguments: argparse.Namespace) -> Path:
     check_output(output, PICTURES if arguments.preview else WRITTEN, arguments.overwrite, inputs)
     if toward and not toward.is_file():
         raise BadInput(f"toward={toward}: no such file; name a picture or a saved head")
-    rate, sound = exact_rate(config["rate"]), read_sound(source)
+    rate, sound = exact_rate(config["rate"]), read_audio(source)
     curves = analyse(sound, rate, **{key: config[key] for key in _ANALYSIS})
     if not curves["rms"].any():
         logger.warning("%s: silent; the face stays calm", source)
-    motion = perform(curves, config["react"], rate, **{key: config[key] for key in _PERFORMANCE})
-    reenactor = opened(config)
+    motion = motion_from_audio(curves, config["react"], rate, **{key: config[key] for key in _PERFORMANCE})
+    reenactor = open_reenactor(config)
     head = load_person(reenactor, portrait, config["face"])
     drift = None
     if any(target == "identity" for _, target, _ in reactions):
         # Whom the user names, or somebody invented.
         other = load_person(reenactor, toward) if toward else _invented(reenactor, config["seed"])
-        drift = Drift(other, dials(curves, config["react"])["identity"])
+        drift = IdentityTransition(other, control_signals(curves, config["react"])["identity"])
     if arguments.preview:
         sheet = preview(reenactor, head, curves, motion, float(rate), drift)
         write_image(output, sheet, reenactor.provenance(composite=False), arguments.overwrite)

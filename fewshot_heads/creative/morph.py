@@ -17,9 +17,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fewshot_heads.cli.config import plain
+from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, run, split_overrides
-from fewshot_heads.cli.session import check_output, is_driver, opened, tracked
+from fewshot_heads.cli.session import check_output, is_driver, open_reenactor, track_driver
 from fewshot_heads.creative.blending.identity_blend import load_person
 from fewshot_heads.creative.blending.morphing import STOPS, Morph, morph, preview
 from fewshot_heads.errors import UsageError
@@ -54,15 +54,15 @@ def _morph(arguments: argparse.Namespace) -> Path:
         raise UsageError("give at least two people, each a picture or a saved head; --help shows how")
     for path in filter(is_driver, people):
         raise UsageError(f"{path}: a video is the driver and comes last; people are pictures or saved heads")
-    config = plain("morph", overrides)
+    config = load_config("morph", overrides)
     settings = Morph(**{field.name: config[field.name] for field in fields(Morph)})
     kinds, suffix = (PICTURES, ".jpg") if arguments.preview else (WRITTEN, ".mp4")
     output = arguments.output or Path(f"{people[0].stem}_to_{people[-1].stem}{suffix}")
     check_output(output, kinds, arguments.overwrite, inputs)
     driver = read_video(driver_path) if driver_path else None
-    reenactor = opened(config)
+    reenactor = open_reenactor(config)
     heads = [load_person(reenactor, path, config["face"]) for path in people]
-    motion = tracked(reenactor, driver, config) if driver else None
+    motion = track_driver(reenactor, driver, config) if driver else None
     mark = reenactor.provenance(composite=False)
     if arguments.preview:
         write_image(output, preview(reenactor, heads, motion, settings), mark, arguments.overwrite)

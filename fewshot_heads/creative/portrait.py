@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from fewshot_heads.cli.config import plain
+from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, run, split_overrides
-from fewshot_heads.cli.session import check_output, is_driver, opened, tracked
+from fewshot_heads.cli.session import check_output, is_driver, open_reenactor, track_driver
 from fewshot_heads.creative.blending.identity_blend import load_person
-from fewshot_heads.creative.blending.portraits import Portrait, likeness, portrait
-from fewshot_heads.creative.blending.retrieval import bank_files, invented, nearest, recall
+from fewshot_heads.creative.blending.portraits import Portrait, identity_similarity, portrait
+from fewshot_heads.creative.blending.retrieval import bank_files, load_gallery, nearest, synthetic_gallery
 from fewshot_heads.errors import UsageError
 from fewshot_heads.media.images import WRITTEN as PICTURES
 from fewshot_heads.media.images import write_image
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _portrait(arguments: argparse.Namespace) -> Path:
     names, overrides = split_overrides(arguments.inputs)
     photo, driver_path = _inputs([Path(name) for name in names])
-    config = plain("portrait", overrides)
+    config = load_config("portrait", overrides)
     settings, bank = Portrait(**{field.name: config[field.name] for field in fields(Portrait)}), config["bank"]
     moving = driver_path is not None and not arguments.preview
     kinds, suffix = (WRITTEN, ".mp4") if moving else (PICTURES, ".jpg")
@@ -65,9 +65,9 @@ def _portrait(arguments: argparse.Namespace) -> Path:
         bank_files(Path(bank), photo)
     driver = read_video(driver_path) if driver_path and moving else None
     judge = Identity(config["judge"]) if config["judge"] else None
-    reenactor = opened(config)
+    reenactor = open_reenactor(config)
     sitter = load_person(reenactor, photo, config["face"])
-    memory = recall(reenactor, Path(bank), photo) if bank else invented(reenactor)
+    memory = load_gallery(reenactor, Path(bank), photo) if bank else synthetic_gallery(reenactor)
     neighbours = nearest(sitter, memory, settings.neighbours)
     print("\n".join(f"{each.share:4.0%} {each.name} (e_hat {each.similarity:.3f})" for each in neighbours))
     strengths = _STRENGTHS if arguments.preview else (settings.strength,)
@@ -76,13 +76,15 @@ def _portrait(arguments: argparse.Namespace) -> Path:
     stills: list[np.ndarray] = []
     for strength in strengths:
         stills += portrait(reenactor, sitter, neighbours, None, replace(settings, strength=strength))
-        alike = (f"{name} {value:.3f}" for name, value in likeness(reenactor, sitter, stills[-1], judge).items())
+        alike = (
+            f"{name} {value:.3f}" for name, value in identity_similarity(reenactor, sitter, stills[-1], judge).items()
+        )
         print(f"strength {strength:g}: similarity to the sitter {', '.join(alike)}")
     mark = reenactor.provenance(composite=False)
     if driver is None:
         write_image(output, np.concatenate(stills, axis=1), mark, arguments.overwrite)
         return output
-    results = portrait(reenactor, sitter, neighbours, motion := tracked(reenactor, driver, config), settings)
+    results = portrait(reenactor, sitter, neighbours, motion := track_driver(reenactor, driver, config), settings)
     with VideoWriter(output, driver, config["crf"], mark=mark, overwrite=arguments.overwrite) as out:
         for frame in tqdm(results, "portrait", len(motion), disable=None, unit="frame"):
             out.add(frame)

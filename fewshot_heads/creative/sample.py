@@ -16,9 +16,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fewshot_heads.cli.config import plain
+from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, run, split_overrides
-from fewshot_heads.cli.session import check_output, is_driver, opened, tracked
+from fewshot_heads.cli.session import check_output, is_driver, open_reenactor, track_driver
 from fewshot_heads.creative.blending.sampling import Sample, grid, moved, sample
 from fewshot_heads.errors import OutputError, UsageError
 from fewshot_heads.imaging.convert import resized
@@ -51,7 +51,7 @@ def _sample(arguments: argparse.Namespace) -> Path:
     if len(names) > 1 or not all(is_driver(Path(name)) for name in names):
         raise UsageError(f"{names[-1]}: one driver at most, a video, gif or folder; --help shows how")
     driver_path = Path(names[0]) if names and not arguments.preview else None
-    config = plain("sample", overrides)
+    config = load_config("sample", overrides)
     settings = Sample(**{field.name: config[field.name] for field in fields(Sample)})
     kinds, suffix = (WRITTEN, ".mp4") if driver_path else ((*PICTURES, HEAD), ".jpg")
     output = arguments.output or Path(f"people_{settings.seed}{suffix}")
@@ -59,7 +59,7 @@ def _sample(arguments: argparse.Namespace) -> Path:
     if output.suffix.lower() == HEAD and settings.count != 1:
         raise OutputError(f"{output}: holds one head; use count=1")
     driver = read_video(driver_path) if driver_path else None
-    reenactor = opened(config)
+    reenactor = open_reenactor(config)
     people = list(tqdm(sample(reenactor, settings), "people", settings.count, disable=None, unit="person", leave=False))
     away = ", ".join(f"{each.distance:.2f}" for each in people)
     print(f"distance to the nearest training person: {away}")
@@ -74,7 +74,7 @@ def _sample(arguments: argparse.Namespace) -> Path:
         pictures = [resized(head.picture, side) for head in heads]
         write_image(output, grid(pictures), mark, arguments.overwrite)
         return output
-    motion = tracked(reenactor, driver, config)
+    motion = track_driver(reenactor, driver, config)
     with VideoWriter(output, driver, config["crf"], mark=mark, overwrite=arguments.overwrite) as out:
         for frame in tqdm(moved(reenactor, heads, motion, settings), "sample", len(motion), disable=None, unit="frame"):
             out.add(frame)

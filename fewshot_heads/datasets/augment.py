@@ -13,14 +13,14 @@ from fewshot_heads.imaging.warping import tps_warp
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.landmarks.crop import Crop
-from fewshot_heads.landmarks.pose import mirrored, spatial, turned_in_space
+from fewshot_heads.landmarks.pose import landmarks_3d, mirrored, rotate_3d
 
 _TURN = np.radians([4.0, 6.0, 3.0])  # standard deviation of a pseudo-pair's pitch, yaw and roll
 _MOST = 1.7  # standard deviations: farther than this the stretched cheek teaches nothing
 
 
 @dataclass(frozen=True)
-class Change:
+class Augmentation:
     """One augmentation, the same for all pictures of an episode: framing, mirror, colours.
 
     matrix: [2, 3] affine map of the size x size crop onto itself; zoom: its scale, for depths;
@@ -36,7 +36,7 @@ class Change:
     saturation: float
 
     @classmethod
-    def draw(cls, random: np.random.Generator, size: int, strength: float = 1.0) -> Change:
+    def draw(cls, random: np.random.Generator, size: int, strength: float = 1.0) -> Augmentation:
         """A random one; strength 0 changes nothing, 1 is right for many people's clips."""
         low, high = 1 - 0.12 * strength, 1 + 0.2 * strength
         zoom, angle = random.uniform(low, high), random.normal(0, 6) * strength
@@ -48,7 +48,7 @@ class Change:
         offset = random.uniform(-15, 15, 3) * strength
         return cls(size, matrix, zoom, random.random() < 0.5 * min(strength, 1), gain, offset, saturation)
 
-    def placed(self, image: np.ndarray) -> np.ndarray:
+    def warp(self, image: np.ndarray) -> np.ndarray:
         """A picture or mask [S, S, ...] in the new framing, its values kept; beyond the edges it is mirrored."""
         size, image = (self.size, self.size), np.asarray(image)
         image = cv2.warpAffine(image, self.matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
@@ -56,9 +56,9 @@ class Change:
 
     def picture(self, frame: np.ndarray) -> np.ndarray:
         """uint8 [S, S, 3] to the same: framing, mirror and colours."""
-        return self._coloured(self.placed(frame))
+        return self._coloured(self.warp(frame))
 
-    def square(self, frame: np.ndarray, place: Crop) -> np.ndarray:
+    def warp_crop(self, frame: np.ndarray, place: Crop) -> np.ndarray:
         """What `place` cuts out of the `picture`, uint8 [size, size, 3], resampled once and so sharper."""
         whole = np.vstack([self.matrix, [0, 0, 1]])
         if self.mirror:
@@ -81,7 +81,7 @@ class Change:
         return mirrored(face, self.size) if self.mirror else face
 
 
-def turned(
+def rotate_in_depth(
     picture: np.ndarray, landmarks: np.ndarray, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A picture as if the head had been turned a little: what lets a person's only picture be a pair.
@@ -93,8 +93,8 @@ def turned(
     """
     turn = np.clip(random.normal(0, 1, 3), -_MOST, _MOST) * _TURN
     face = Landmarks.from_array(np.asarray(landmarks))
-    moved = turned_in_space(face, turn)
-    here, there = control_points(Landmarks.from_array(spatial(face))), control_points(moved)
+    moved = rotate_3d(face, turn)
+    here, there = control_points(Landmarks.from_array(landmarks_3d(face))), control_points(moved)
     image, size = to_tensor(np.asarray(picture))[None], picture.shape[0]
     carried = tps_warp(image, torch.from_numpy(here)[None], torch.from_numpy(there)[None])
     dragged = _around(np.vstack([here, there]), size)

@@ -21,7 +21,7 @@ _COARSE = (0.6, 1.2)  # pixels: how large a grain is
 
 
 @dataclass(frozen=True)
-class Wear:
+class Degradation:
     """Blur, craquelure, grain and JPEG, alike for all pictures of an episode; each has cracks and grains of its own.
 
     blur: standard deviation, pixels; cracks: depth; grain: standard deviation, both in levels of 255; quality: of
@@ -35,14 +35,14 @@ class Wear:
     seed: int
 
     @classmethod
-    def draw(cls, random: np.random.Generator, cracks: bool = True) -> Wear:
+    def draw(cls, random: np.random.Generator, cracks: bool = True) -> Degradation:
         """A random one, of half of the four on average; cracks: whether there may be any."""
         low, high = np.transpose([_BLUR, _CRACKS, _GRAIN, _QUALITY])
         much = random.uniform(low, high)
         blur, depth, grain, quality = np.where(random.random(4) < _HAD, much, 0.0).tolist()
         return cls(blur, depth if cracks else 0.0, grain, int(quality), int(random.integers(2**32)))
 
-    def on(self, picture: np.ndarray, index: int = 0) -> np.ndarray:
+    def apply(self, picture: np.ndarray, index: int = 0) -> np.ndarray:
         """A picture uint8 [S, S, 3], worn; index: which of the episode's it is."""
         random = np.random.default_rng((self.seed, index))
         worn: np.ndarray = np.asarray(picture, np.float32)
@@ -60,20 +60,20 @@ class Wear:
             worn = np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR))
         return worn
 
-    def over(self, clip: Clip) -> Clip:
+    def apply_to_clip(self, clip: Clip) -> Clip:
         """The clip with worn frames."""
         return Footage(clip.identity, _Worn(clip.frames, self), clip.landmarks, clip.kind)
 
 
 class _Worn(Sequence[np.ndarray]):
-    def __init__(self, frames: Sequence[np.ndarray], wear: Wear):
+    def __init__(self, frames: Sequence[np.ndarray], wear: Degradation):
         self.frames, self.wear = frames, wear
 
     def __len__(self) -> int:
         return len(self.frames)
 
     def __getitem__(self, index: Any) -> Any:
-        return self.wear.on(self.frames[index], index)
+        return self.wear.apply(self.frames[index], index)
 
 
 def _craquelure(size: int, random: np.random.Generator) -> np.ndarray:

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from fewshot_heads.datasets.augment import Change, turned
+from fewshot_heads.datasets.augment import Augmentation, rotate_in_depth
 from fewshot_heads.datasets.clips import Clip
-from fewshot_heads.datasets.degradation import Wear
+from fewshot_heads.datasets.degradation import Degradation
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.imaging.masks import disocclusion_mask, region_masks
 from fewshot_heads.imaging.segmentation import person_matte
 from fewshot_heads.landmarks import OUTER_LIPS, Landmarks
 from fewshot_heads.landmarks.aspect_ratio import mouth_aspect_ratios
-from fewshot_heads.landmarks.control_points import carrying_points, control_points
+from fewshot_heads.landmarks.control_points import control_points, warp_points
 from fewshot_heads.landmarks.stickman import draw_stickman
 from fewshot_heads.rendering.background import BackgroundModel, blend_backgrounds
 from fewshot_heads.rendering.occlusion import head_occlusion_mask
@@ -34,9 +34,10 @@ class EpisodeSettings:
     """How episodes are drawn (conf/data).
 
     k_shot: pictures the embedder sees. sampling: "uniform" draws all frames of a clip alike, "hard" prefers
-    frames that are far apart and mouths that open. augment: strength of `Change`, 0 is off. worn: share of the
-    episodes whose pictures have `Wear`. pseudo: share of the episodes of clips (of stills: every other) whose
-    pictures are `turned`. patch: side in pixels of the square that perceptual and adversarial terms look at, None
+    frames that are far apart and mouths that open. augment: strength of `Augmentation`, 0 is off. worn: share of the
+    episodes whose pictures have `Degradation`. pseudo: share of the episodes of clips (of stills: every other) whose
+    pictures are `rotate_in_depth`. patch: side in pixels of the square that perceptual and adversarial terms look
+    at, None
     for the whole frame: their cost goes with it.
     """
 
@@ -90,7 +91,7 @@ class Episodes(Dataset):
         identity, clip = self._draw(random)
         landmarks = np.asarray(clip.landmarks)
         shots, shown, driver = self._choose(clip, landmarks, random)
-        change = Change.draw(random, self.size, self.settings.augment)
+        change = Augmentation.draw(random, self.size, self.settings.augment)
         # Cracks stay where they are on a face: in two frames of a clip they would not.
         clip = self._worn(clip, random, cracks=clip.kind == "stills")
         pseudo = random.random() < (_TURNED_STILLS if clip.kind == "stills" else self.settings.pseudo)
@@ -107,7 +108,7 @@ class Episodes(Dataset):
     def _worn(self, clip: Clip, random: np.random.Generator, cracks: bool = True) -> Clip:
         """The clip, or in the share of episodes that is `worn` a worn one."""
         worn = self.settings.worn and random.random() < self.settings.worn
-        return Wear.draw(random, cracks).over(clip) if worn else clip
+        return Degradation.draw(random, cracks).apply_to_clip(clip) if worn else clip
 
     def _choose(
         self, clip: Clip, landmarks: np.ndarray, random: np.random.Generator
@@ -148,16 +149,21 @@ class Episodes(Dataset):
 
 
 def assemble(
-    clip: Clip, shots: Sequence[int], shown: int, driver: int, change: Change, turn: np.random.Generator | None = None
+    clip: Clip,
+    shots: Sequence[int],
+    shown: int,
+    driver: int,
+    change: Augmentation,
+    turn: np.random.Generator | None = None,
 ) -> dict[str, torch.Tensor]:
-    """One episode from frames `shots` of a clip to its frame `driver`, all changed alike; turn: see `turned`.
+    """One episode from frames `shots` of a clip to its frame `driver`, all changed alike; turn: see `rotate_in_depth`.
 
     A dict of tensors, S the clip's size:
     pictures, stickmen [K, 3, S, S] in [-1, 1]: what the embedder sees; the first is the one whose background stays;
     shown []: which of them the texture shows;
-    still [3, S, S], matte, opened, covered, unseen [1, S, S]: see `models.generator.Texture`;
+    still [3, S, S], matte, opened, covered, unseen [1, S, S]: see `models.generator.WarpInputs`;
     driver, stickman [3, S, S]: the truth and its landmarks;
-    source_points, driver_points [N, 3]: `carrying_points` of the shown picture and of the driver;
+    source_points, driver_points [N, 3]: `warp_points` of the shown picture and of the driver;
     regions [3, S, S], 0 to 1: eyes, mouth, and what opens between shown picture and driver;
     trust [1, S, S], 0 or 1: where the truth can be had from the pictures; face [4]: box of the driver's face, pixels.
     """
@@ -165,10 +171,10 @@ def assemble(
     everywhere = np.ones((size, size), np.float32)
     seen = {i: (clip.frames[i], landmarks[i], everywhere) for i in dict.fromkeys(shots)}
     if turn is not None:
-        seen = {i: turned(picture, points, turn) for i, (picture, points, _) in seen.items()}
+        seen = {i: rotate_in_depth(picture, points, turn) for i, (picture, points, _) in seen.items()}
     pictures = {i: change.picture(picture) for i, (picture, _, _) in seen.items()}
     faces = {i: change.face(points) for i, (_, points, _) in seen.items()}
-    trust = change.placed(np.minimum(seen[shots[shown]][2], seen[shots[0]][2])).round()
+    trust = change.warp(np.minimum(seen[shots[shown]][2], seen[shots[0]][2])).round()
     stickmen = {i: draw_stickman(face.points, size) for i, face in faces.items()}
     source, goal = faces[shots[shown]], change.face(landmarks[driver])
     opened = disocclusion_mask(source, goal, size)
@@ -185,8 +191,8 @@ def assemble(
         "matte": torch.from_numpy(mattes[shots[shown]])[None],
         "driver": to_tensor(change.picture(clip.frames[driver])),
         "stickman": to_tensor(draw_stickman(goal.points, size)),
-        "source_points": torch.from_numpy(carrying_points(source)),
-        "driver_points": torch.from_numpy(carrying_points(goal)),
+        "source_points": torch.from_numpy(warp_points(source)),
+        "driver_points": torch.from_numpy(warp_points(goal)),
         "regions": torch.from_numpy(np.stack([*region_masks(goal.points, size), opened]).astype(np.float32)),
         "trust": torch.from_numpy(np.ascontiguousarray(trust))[None],
         "face": torch.from_numpy(goal.box.astype(np.float32)),
@@ -200,5 +206,5 @@ def _behind(
     own, goal = (control_points(each)[None] for each in (face, driver))
     backdrop = BackgroundModel(picture[None], own, matte[None], torch.device("cpu"))
     images = to_tensor(picture[None])
-    use, shares, unseen = backdrop.behind(torch.from_numpy(goal))
+    use, shares, unseen = backdrop.render(torch.from_numpy(goal))
     return blend_backgrounds(images, backdrop.plate(images), use, shares)[0], unseen[0]

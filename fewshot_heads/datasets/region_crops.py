@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from fewshot_heads.datasets.augment import Change
+from fewshot_heads.datasets.augment import Augmentation
 from fewshot_heads.datasets.clips import Clip
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings
 from fewshot_heads.errors import BadInput
@@ -28,7 +28,7 @@ _LOOSE = 0.01  # of the square: standard deviation of where landmarks are put wr
 _NEAR = 0.15  # of its own scale: standard deviation of how much nearer or farther the square is
 
 
-class Insides(Episodes):
+class RegionCrops(Episodes):
     """Sample i is a pure function of (seed, i), like an episode, with the keys of one that training looks at.
 
     part: of the face, a key of `landmarks.regions.REGIONS`; size: S, the inpainter's.
@@ -48,7 +48,7 @@ class Insides(Episodes):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         random = np.random.default_rng((self.seed, index))
         identity, clip, frame = self._open_one(random)
-        change = Change.draw(random, clip.size, self.settings.augment)
+        change = Augmentation.draw(random, clip.size, self.settings.augment)
         face = change.face(np.asarray(clip.landmarks)[frame])
         part = self._one_of(REGIONS[self.part], face, random)
         place = replace(part.crop_box(face), size=self.size)
@@ -57,7 +57,7 @@ class Insides(Episodes):
             middle = np.array([place.left, place.top]) + place.side / 2 + shift
             left, top = (middle - side / 2).tolist()
             place = replace(place, left=left, top=top, side=float(side))
-        picture = to_tensor(change.square(self._worn(clip, random).frames[frame], place))
+        picture = to_tensor(change.warp_crop(self._worn(clip, random).frames[frame], place))
         face = place.to_crop(face)
         if self.settings.augment:
             face = replace(face, points=face.points + random.normal(0, _LOOSE * self.size, face.points.shape))

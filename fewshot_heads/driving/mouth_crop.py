@@ -23,7 +23,7 @@ _CUT = 0.9  # share of a mouth in the picture under which nothing of it is used:
 
 
 @dataclass(frozen=True)
-class Mouth:
+class MouthCrop:
     """A driver's mouth in one frame, small enough to be kept for each of a video's (about 5 kB).
 
     jpeg: the square around it, at most 128 x 128; crop: where that is in the driver's picture; lips: float32 [20, 2],
@@ -33,11 +33,11 @@ class Mouth:
     jpeg: bytes
     crop: Crop
     lips: np.ndarray
-    shown: float
-    colours: FaceColor
+    visible_fraction: float
+    color: FaceColor
 
     @classmethod
-    def of(cls, picture: np.ndarray, face: Landmarks) -> Mouth:
+    def of(cls, picture: np.ndarray, face: Landmarks) -> MouthCrop:
         """The mouth of a face in a picture uint8 [H, W, 3]."""
         lips = face.points[MOUTH.surround]
         place = MOUTH.crop_box(face, BOX_RATIO)
@@ -51,18 +51,18 @@ class Mouth:
         colours = FaceColor.of(picture, face.points)
         return cls(jpeg.tobytes(), crop, crop.to_crop(face).points[MOUTH.surround], shown, colours)
 
-    def held_by(self, face: Landmarks) -> Mouth:
+    def with_landmarks(self, face: Landmarks) -> MouthCrop:
         """The same pixels, with lips where another reading of that face has them."""
         return replace(self, lips=self.crop.to_crop(face).points[MOUTH.surround])
 
     @property
-    def usable(self) -> float:
+    def visibility_weight(self) -> float:
         """How much of it may be shown, 0 to 1: nothing of a mouth that its picture cuts off."""
-        return float(np.clip((self.shown - _CUT) / (1 - _CUT), 0, 1))
+        return float(np.clip((self.visible_fraction - _CUT) / (1 - _CUT), 0, 1))
 
 
-def in_one_light(mouths: Sequence[Mouth]) -> list[Mouth]:
+def share_white_reference(mouths: Sequence[MouthCrop]) -> list[MouthCrop]:
     """The mouths of a shot, with the median white of its eyes: by each frame's own, teeth would flicker in blinks."""
-    whites = [mouth.colours.white for mouth in mouths if mouth.colours.white is not None]
+    whites = [mouth.color.white for mouth in mouths if mouth.color.white is not None]
     white = np.median(whites, axis=0) if whites else None
-    return [replace(mouth, colours=replace(mouth.colours, white=white)) for mouth in mouths]
+    return [replace(mouth, color=replace(mouth.color, white=white)) for mouth in mouths]

@@ -69,8 +69,8 @@ def retarget(
     reference: driver frame at which the source looks as in its picture; None chooses the nearest.
     side: pixels of the square crop, which relative motion then keeps the face in; None has no edges.
     still_body: whether the head goes back into a picture in which its shoulders stand still; relative motion then keeps
-        it on them (`_seated`), where a driver walks about.
-    Relative motion also turns the head no farther than its picture bears (`_bearable`).
+        it on them (`_limit_translation`), where a driver walks about.
+    Relative motion also turns the head no farther than its picture bears (`_limit_rotation`).
     """
     if motion == "absolute":
         return list(driver)
@@ -83,7 +83,7 @@ def retarget(
     gains = _part_gains(own, start)
     moved = (_move(own, start, CanonicalFace.of(now), gains, pose, expression, still_body) for now in driver)
     faces = (Landmarks.from_array(points, source.confidence) for points in moved)
-    return [face if side is None else _kept_inside(face, source, side) for face in faces]
+    return [face if side is None else _clamp_to_crop(face, source, side) for face in faces]
 
 
 def _part_gains(own: CanonicalFace, start: CanonicalFace) -> np.ndarray:
@@ -100,7 +100,7 @@ def _part_gains(own: CanonicalFace, start: CanonicalFace) -> np.ndarray:
 
 
 def _width(face: CanonicalFace, eye: slice) -> float:
-    corners = face.local[eye][[0, 3]]
+    corners = face.shape[eye][[0, 3]]
     return float(np.linalg.norm(corners[0] - corners[1]))
 
 
@@ -113,24 +113,24 @@ def _move(
     expression: float,
     still_body: bool,
 ) -> np.ndarray:
-    count = len(own.local)
-    local = own.local + expression * _on_all(gains, count) * _changed(start, now, count)
+    count = len(own.shape)
+    local = own.shape + expression * _on_all(gains, count) * _changed(start, now, count)
     # A reference with parted lips says nothing of how far the source's are apart: this one measure is absolute.
     opening = own.mouth_opening() + expression * (now.mouth_opening() - own.mouth_opening())
     local += _on_all(_JAW_DROP, count) * (max(opening, 0.0) * own.mouth_width() - lip_gap(local))
-    local = _closed_at_most(local)
+    local = _prevent_crossing_lids(local)
     turn, _ = cv2.Rodrigues(now.pose.rotation @ start.pose.rotation.T)
-    rotation = _bearable(cv2.Rodrigues(pose * turn)[0] @ own.pose.rotation, own.pose.rotation)
+    rotation = _limit_rotation(cv2.Rodrigues(pose * turn)[0] @ own.pose.rotation, own.pose.rotation)
     growth = (now.pose.scale / start.pose.scale) ** pose
     travel = pose * (now.pose.translation - start.pose.translation) * own.pose.scale / start.pose.scale
     moved = Pose(rotation, own.pose.translation + travel, own.pose.scale * growth)
-    return (_seated(moved, own.pose) if still_body else moved).apply(local)
+    return (_limit_translation(moved, own.pose) if still_body else moved).apply(local)
 
 
 def _changed(start: CanonicalFace, now: CanonicalFace, count: int) -> np.ndarray:
     """[count, 3]: what `now` differs by from `start`; of a surface not seen in both, what the landmarks say."""
-    seen = min(len(start.local), len(now.local))
-    return _on_all(now.local[:seen] - start.local[:seen], count)
+    seen = min(len(start.shape), len(now.shape))
+    return _on_all(now.shape[:seen] - start.shape[:seen], count)
 
 
 def _on_all(values: np.ndarray, count: int) -> np.ndarray:
@@ -140,7 +140,7 @@ def _on_all(values: np.ndarray, count: int) -> np.ndarray:
     return values[:count]
 
 
-def _bearable(rotation: np.ndarray, picture: np.ndarray) -> np.ndarray:
+def _limit_rotation(rotation: np.ndarray, picture: np.ndarray) -> np.ndarray:
     """A head's rotation, held back softly where it leaves its picture's [3, 3] by more than `_FARTHEST`, or looks away
     from the camera by more than `_ASKANCE` (or than in the picture). Leaning sideways is free.
 
@@ -154,7 +154,7 @@ def _bearable(rotation: np.ndarray, picture: np.ndarray) -> np.ndarray:
     return _rotation_between(_direction(wanted), _direction(held)) @ rotation
 
 
-def _seated(moved: Pose, picture: Pose) -> Pose:
+def _limit_translation(moved: Pose, picture: Pose) -> Pose:
     """A pose held back softly where its neck leaves that of the picture by more than `_OFF`, or its size by more than
     `_GROWTH`."""
     growth = _soft_limit(np.log([moved.scale / picture.scale]), np.log(_GROWTH))
@@ -193,7 +193,7 @@ def _soft_limit(vector: np.ndarray, limit: float) -> np.ndarray:
     return vector / length * (free + room * np.tanh((length - free) / room))
 
 
-def _kept_inside(face: Landmarks, source: Landmarks, side: int) -> Landmarks:
+def _clamp_to_crop(face: Landmarks, source: Landmarks, side: int) -> Landmarks:
     """A face moved, and made smaller if need be, so that it leaves the crop no farther than the source's does."""
     (left, top, right, bottom), own = face.box, source.box
     low, high = np.minimum(own[:2], 0.0), np.maximum(own[2:], float(side))
@@ -205,7 +205,7 @@ def _kept_inside(face: Landmarks, source: Landmarks, side: int) -> Landmarks:
     return face.moved((middle - kept / shrink).astype(np.float32), shrink)
 
 
-def _closed_at_most(local: np.ndarray) -> np.ndarray:
+def _prevent_crossing_lids(local: np.ndarray) -> np.ndarray:
     """Lips and lids meet but never cross: where lower lies above upper, both take the middle."""
     upper = np.concatenate([UPPER_INNER_LIP, [37, 38, 43, 44]])
     lower = np.concatenate([LOWER_INNER_LIP, [41, 40, 47, 46]])

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from fewshot_heads.driving.mouth_crop import Mouth, in_one_light
+from fewshot_heads.driving.mouth_crop import MouthCrop, share_white_reference
 from fewshot_heads.driving.smoothing import smoothed
 from fewshot_heads.errors import NoFaceFound
 from fewshot_heads.landmarks import Detector, Landmarks
@@ -36,7 +36,7 @@ class Motion:
     shots: list[tuple[int, int]]
     frame_size: tuple[int, int]
     name: str = "the driver"
-    mouths: list[Mouth] | None = None
+    mouths: list[MouthCrop] | None = None
 
     def __len__(self) -> int:
         return len(self.landmarks)
@@ -73,11 +73,11 @@ def track(
     detectors: as many frames are looked at in parallel as there are detectors.
     face: which face of the first frame that shows one; 0 is the largest.
     smooth: strength of the One-Euro filter, 0 switches it off. rate: frames per second.
-    mouths: keep each frame's `Mouth`, for `Motion.mouths`.
+    mouths: keep each frame's `MouthCrop`, for `Motion.mouths`.
     Raises NoFaceFound if no frame shows a face.
     """
     found: list[Landmarks | None] = []
-    kept: list[Mouth | None] = []
+    kept: list[MouthCrop | None] = []
     size = (0, 0)
     last: Landmarks | None = None
     misses = 0
@@ -91,13 +91,13 @@ def track(
                     misses, last = (0, one) if one else (misses + 1, last)
                     found.append(one)
                     if mouths:
-                        kept.append(Mouth.of(frame, one) if one else None)
+                        kept.append(MouthCrop.of(frame, one) if one else None)
                 continue
             search = misses < _PATIENCE or misses % _PATIENCE < len(group)
             seen = list(pool.map(_follow, detectors, group, [last] * len(group), [search] * len(group)))
             found += seen
             if mouths:
-                kept += [Mouth.of(frame, each) if each else None for frame, each in zip(group, seen, strict=True)]
+                kept += [MouthCrop.of(frame, each) if each else None for frame, each in zip(group, seen, strict=True)]
             misses = 0 if any(seen) else misses + len(group)
             last = next((landmarks for landmarks in reversed(seen) if landmarks), last)
     lost = [i for i, landmarks in enumerate(found) if landmarks is None]
@@ -111,8 +111,8 @@ def track(
     landmarks = [each for first, end in shots for each in smoothed(held[first:end], smooth, rate)]
     if not mouths:
         return Motion(landmarks, lost, shots, size, name)
-    inside = [mouth.held_by(face) for mouth, face in zip(_hold(kept), landmarks, strict=True)]
-    lit = [mouth for first, end in shots for mouth in in_one_light(inside[first:end])]
+    inside = [mouth.with_landmarks(face) for mouth, face in zip(_hold(kept), landmarks, strict=True)]
+    lit = [mouth for first, end in shots for mouth in share_white_reference(inside[first:end])]
     return Motion(landmarks, lost, shots, size, name, lit)
 
 

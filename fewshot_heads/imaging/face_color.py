@@ -56,7 +56,7 @@ class FaceColor:
         return float(self.skin.mean())
 
     @property
-    def cast(self) -> np.ndarray:
+    def channel_gains(self) -> np.ndarray:
         """Gains [3] of the channels, 1 in the mean (von Kries), that give what is seen in white light the cast of the
         picture; ones where it has no colours.
 
@@ -76,10 +76,10 @@ class FaceColor:
         return np.clip(gains / gains.mean(), 0.5, 2.0)
 
     @property
-    def palette(self) -> np.ndarray:
+    def color_matrix(self) -> np.ndarray:
         """[3, 3] that brings paint, made for photographs in colour, to the colours of the picture: its `cast`; the mean
         of the channels for a picture without colours."""
-        return np.diag(self.cast) if self._in_colour or not self.skin.any() else np.full((3, 3), 1 / 3)
+        return np.diag(self.channel_gains) if self._in_colour or not self.skin.any() else np.full((3, 3), 1 / 3)
 
     @property
     def _in_colour(self) -> bool:

@@ -12,13 +12,13 @@ from torch import Tensor
 
 BORDER = 12  # fixed points on the crop's border, which hold the background still
 _STIFFNESS = 1e-3  # regularisation: landmarks that nearly coincide (closed lips) must not fold the plane
-REACH = 2.0  # how far out, in halves of the crop, the points lie that hold what `carrying_flow` carries
+REACH = 2.0  # how far out, in halves of the crop, the points lie that hold what `tps_flow_from_landmarks` carries
 _UNSEEN = 1e-8  # the weight of a point below which it has no say anyway
 _PIECE = 512  # places of the grid at once
 FLOW_SIZE = 64  # the spline is smooth: it is evaluated on this grid and interpolated
 
 
-def normalise(points: Tensor, size: int) -> Tensor:
+def normalize_points(points: Tensor, size: int) -> Tensor:
     """Pixels of a size x size crop to [-1, 1]."""
     return points * (2.0 / size) - 1.0
 
@@ -90,14 +90,14 @@ def _solved(system: Tensor, target: Tensor) -> Tensor:
         torch.set_num_threads(threads)
 
 
-def carrying_flow(source: Tensor, driver: Tensor, size: int) -> Tensor:
-    """`tps_flow` for the carried person, from `landmarks.geometry.carrying_points` [B, N, 3] in a size x size crop.
+def tps_flow_from_landmarks(source: Tensor, driver: Tensor, size: int) -> Tensor:
+    """`tps_flow` for the carried person, from `landmarks.geometry.warp_points` [B, N, 3] in a size x size crop.
 
     Its border lies far out: hair and shoulders go with the head instead of being stretched between it and the crop's
     edge. The background that goes with them is the still layer's business.
     """
     weights = torch.minimum(source[..., 2], driver[..., 2]).clamp_min(_UNSEEN)
-    here, there = normalise(source[..., :2], size), normalise(driver[..., :2], size)
+    here, there = normalize_points(source[..., :2], size), normalize_points(driver[..., :2], size)
     return tps_flow(here, there, reach=REACH, stiffness=_STIFFNESS / weights)
 
 
@@ -128,7 +128,7 @@ def sample(image: Tensor, flow: Tensor) -> Tensor:
     return F.grid_sample(image, flow, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
-def stretch(flow: Tensor) -> Tensor:
+def log_area_change(flow: Tensor) -> Tensor:
     """log2 of how much source area lies behind each place: [B, 1, h, w], 0 where nothing moves.
 
     Very negative where a small patch was pulled apart (a closed mouth that opens): there the carried
@@ -143,5 +143,5 @@ def stretch(flow: Tensor) -> Tensor:
 def tps_warp(image: Tensor, source_points: Tensor, driver_points: Tensor) -> Tensor:
     """The bare warp: image [B, 3, S, S] carried from source to driver control points [B, N, 2] (pixels)."""
     size = image.shape[-1]
-    flow = tps_flow(normalise(source_points, size), normalise(driver_points, size))
+    flow = tps_flow(normalize_points(source_points, size), normalize_points(driver_points, size))
     return sample(image, resize_flow(flow, size))

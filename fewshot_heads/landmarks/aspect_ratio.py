@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, N_POINTS, RIGHT_EYE, Landmarks
-from fewshot_heads.landmarks.pose import fit_pose, spatial
+from fewshot_heads.landmarks.pose import fit_pose, landmarks_3d
 
 EYES_AND_BROWS = ((RIGHT_EYE, slice(17, 22)), (LEFT_EYE, slice(22, 27)))  # each with its brow
 UPPER_LID, LOWER_LID = [1, 2], [5, 4]  # lids of an eye's six points, beside its corners 0 and 3
@@ -22,7 +22,7 @@ def eye_aspect_ratios(picture: Landmarks, face: Landmarks) -> np.ndarray:
     """[2] heights of the right and the left eye over their widths, were they as far open as in the picture, in the pose
     of the face: about 0.3 from the front, more for a far eye, less in a nod."""
     own = fit_pose(picture)
-    points = fit_pose(face).apply(own.undo(spatial(picture, own)))[:N_POINTS, :2]
+    points = fit_pose(face).apply(own.undo(landmarks_3d(picture, own)))[:N_POINTS, :2]
     return np.array([eye_aspect_ratio(points[eye]) for eye, _ in EYES_AND_BROWS])
 
 
@@ -64,7 +64,7 @@ def disocclusion_amount(source: Landmarks, driver: Landmarks) -> np.ndarray:
 def _frontal_points(face: Landmarks) -> np.ndarray:
     """[70, 2] seen from the front: a turn narrows the far eye, which is no opening."""
     pose = fit_pose(face)
-    return pose.undo(spatial(face, pose))[:N_POINTS, :2]
+    return pose.undo(landmarks_3d(face, pose))[:N_POINTS, :2]
 
 
 def _region_disocclusion(before: np.ndarray, now: np.ndarray, part: slice) -> float:

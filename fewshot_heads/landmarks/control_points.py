@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from fewshot_heads.landmarks import N_POINTS, N_SURFACE, RIGHT_EYE, Landmarks
-from fewshot_heads.landmarks.pose import HEAD_ANCHORS, MEAN_SURFACE, Pose, facing, fit_pose
+from fewshot_heads.landmarks.pose import HEAD_ANCHORS, MEAN_SURFACE, Pose, fit_pose, surface_visibility
 
 _LOOSE = 0.05  # how closely the carrying spline meets a point, beside lids and lips: many tell of a place together
 _EDGE_ON, _FACING = 0.1, 0.4  # cosines to the viewer between which a point of the surface comes to be trusted
 _BEYOND = 0.08  # head units from eye and mouth corners to the outline of a cheek that is turned away
 
 
-def carrying_points(landmarks: Landmarks) -> np.ndarray:
+def warp_points(landmarks: Landmarks) -> np.ndarray:
     """What carries the picture: `control_points`, then the face's surface, each with its weight.
 
     Returns float32 [70 + A + 151, 3]: x, y in pixels, then 0 to 1, how closely it is to be met. A surface point that
@@ -25,7 +25,7 @@ def carrying_points(landmarks: Landmarks) -> np.ndarray:
         surface, seen = pose.apply(MEAN_SURFACE), np.zeros(N_SURFACE)
     else:
         surface = landmarks.surface
-        seen = np.clip((facing(landmarks, pose) - _EDGE_ON) / (_FACING - _EDGE_ON), 0, 1)
+        seen = np.clip((surface_visibility(landmarks, pose) - _EDGE_ON) / (_FACING - _EDGE_ON), 0, 1)
     weights = np.full(len(held) + N_SURFACE, _LOOSE)
     weights[RIGHT_EYE.start : N_POINTS] = 1.0
     weights[len(held) :] *= seen**2

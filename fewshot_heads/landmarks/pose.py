@@ -56,7 +56,7 @@ def fit_pose(landmarks: Landmarks) -> Pose:
         rotation, scale = _pose_from_flat(model, landmarks.points[RIGID].astype(np.float64))
         middle = np.append(landmarks.points[RIGID].mean(0), 0.0)
     else:
-        seen = spatial(landmarks)[RIGID]
+        seen = landmarks_3d(landmarks)[RIGID]
         middle = seen.mean(0)
         u, singular, vt = np.linalg.svd((seen - middle).T @ model)
         flip = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
@@ -73,7 +73,7 @@ def _pose_from_flat(model: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, fl
     return np.vstack([rows, np.cross(rows[0], rows[1])]), float(singular.mean())
 
 
-def spatial(landmarks: Landmarks, pose: Pose | None = None) -> np.ndarray:
+def landmarks_3d(landmarks: Landmarks, pose: Pose | None = None) -> np.ndarray:
     """Landmarks, and the surface if known, as float64 [70 or 221, 3] pixels.
 
     A missing depth is that of the mean head in `pose`.
@@ -92,14 +92,14 @@ def mirrored(landmarks: Landmarks, width: float) -> Landmarks:
     return Landmarks.from_array(array, landmarks.confidence)
 
 
-def turned_in_space(landmarks: Landmarks, angles: np.ndarray) -> Landmarks:
+def rotate_3d(landmarks: Landmarks, angles: np.ndarray) -> Landmarks:
     """The face turned about its middle by a rotation vector [3] (pitch, yaw, roll for small ones), radians."""
-    points = spatial(landmarks)
+    points = landmarks_3d(landmarks)
     centre = points[:N_POINTS].mean(0)
     turned = (points - centre) @ cv2.Rodrigues(np.asarray(angles, np.float64))[0].T + centre
     return Landmarks.from_array(turned, landmarks.confidence)
 
 
-def facing(landmarks: Landmarks, pose: Pose | None = None) -> np.ndarray:
+def surface_visibility(landmarks: Landmarks, pose: Pose | None = None) -> np.ndarray:
     """[151]: how much each point of the surface faces the viewer, the cosine of its normal's angle to the way there."""
     return -(_NORMALS @ (pose or fit_pose(landmarks)).rotation.T)[:, 2]

@@ -18,7 +18,7 @@ def pose_distance(a: Landmarks, b: Landmarks) -> float:
     return float(np.sqrt(((_normalised(a) - _normalised(b)) ** 2).sum(1).mean()))
 
 
-def spread_of_poses(faces: Sequence[Landmarks], count: int) -> list[int]:
+def farthest_point_sample(faces: Sequence[Landmarks], count: int) -> list[int]:
     """Indices of `count` faces that differ: the most ordinary one first, then always the farthest from those chosen."""
     points = np.array([_normalised(face) for face in faces])
     ordinary = np.median(points, axis=0)

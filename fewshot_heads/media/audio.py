@@ -21,8 +21,8 @@ ENCODED = {".mp4": "aac", ".webm": "libopus"}
 COPIED = {".mp4": {"aac", "mp3", "ac3", "eac3", "opus"}, ".webm": {"opus", "vorbis"}}
 
 
-class Sounding(Protocol):
-    """Whose sound a video takes: a `Video` or a `Sound`. start: second of the file's clock at which pictures begin."""
+class AudioSource(Protocol):
+    """Whose sound a video takes: a `Video` or a `Audio`. start: second of the file's clock at which pictures begin."""
 
     @property
     def path(self) -> Path: ...
@@ -31,7 +31,7 @@ class Sounding(Protocol):
 
 
 @dataclass(frozen=True)
-class Sound:
+class Audio:
     """A recording, all channels mixed into one.
 
     samples: float32 [N], full scale 1; rate: samples a second; start: second of the file's clock of the first one.
@@ -47,7 +47,7 @@ class Sound:
         return len(self.samples) / self.rate
 
 
-def read_sound(path: str | Path, rate: int = 22050) -> Sound:
+def read_audio(path: str | Path, rate: int = 22050) -> Audio:
     """The first sound of any file FFmpeg reads (wav, mp3, ogg, flac, m4a, a video ...), resampled to `rate`.
 
     A file that is damaged on the way gives what decodes, and one warning. Raises BadInput.
@@ -74,10 +74,10 @@ def read_sound(path: str | Path, rate: int = 22050) -> Sound:
         raise BadInput(f"{path}: not a sound that can be read, or cut off; get a whole copy, as wav or mp3") from error
     if damage:
         warnings.warn(f"{path}: damaged or cut off ({damage[0]}); what could be read is used", stacklevel=2)
-    return Sound(path, start, rate, np.concatenate([*parts, np.zeros(0, np.float32)]))
+    return Audio(path, start, rate, np.concatenate([*parts, np.zeros(0, np.float32)]))
 
 
-def packets(source: Sounding, output: Any, suffix: str) -> Iterator[Any]:
+def packets(source: AudioSource, output: Any, suffix: str) -> Iterator[Any]:
     """The source's sound as packets for `output`, on a clock that starts with the first picture."""
     with av.open(str(source.path)) as container:
         track = _track(container)

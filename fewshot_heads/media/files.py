@@ -54,7 +54,7 @@ def write_error(path: Path, error: Exception) -> OutputError:
 
 
 @contextmanager
-def whole(path: Path, scratch: Path) -> Iterator[BinaryIO]:
+def atomic_write_in(path: Path, scratch: Path) -> Iterator[BinaryIO]:
     """A new file for `path`, written in the folder `scratch`; it takes its place when it is whole, or is removed.
 
     Raises OutputError for whatever the system refuses.

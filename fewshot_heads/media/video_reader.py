@@ -26,7 +26,7 @@ _FASTEST = 240  # frames per second that a file is believed
 _JUMP_BACK, _JUMP_AHEAD = 1, 600  # seconds of a file's clock between frames; beyond these it started anew
 
 
-class Timed(NamedTuple):
+class TimedFrame(NamedTuple):
     """A decoded frame: when it is shown, for how long (seconds; 0 if unknown), and how to get its pixels."""
 
     time: Fraction
@@ -50,7 +50,7 @@ class Video:
     has_audio: bool
     duration: float | None  # seconds, as far as the file says
     start: Fraction  # seconds of the first frame on the file's clock, which its sound keeps too
-    _frames: Callable[[], Generator[Timed, None, None]] = field(repr=False)
+    _frames: Callable[[], Generator[TimedFrame, None, None]] = field(repr=False)
 
     @property
     def frame_count_estimate(self) -> int | None:
@@ -89,7 +89,7 @@ def exact_rate(rate: Fraction | float | str) -> Fraction:
     return exact
 
 
-def _at_constant_rate(frames: Generator[Timed, None, None], rate: Fraction) -> Generator[np.ndarray, None, None]:
+def _at_constant_rate(frames: Generator[TimedFrame, None, None], rate: Fraction) -> Generator[np.ndarray, None, None]:
     """One frame per 1/rate seconds: each takes the next slot unless that is a whole slot away from its time."""
     with closing(frames):
         shown = next(frames, None)
@@ -148,7 +148,7 @@ def _average_rate(container: Any, stream: Any) -> Fraction:
     return Fraction(len(stamps) - 1) / (ticks * stream.time_base) if ticks else Fraction(25)
 
 
-def _container_frames(path: Path, warn: bool = True) -> Generator[Timed, None, None]:
+def _container_frames(path: Path, warn: bool = True) -> Generator[TimedFrame, None, None]:
     with av.open(str(path)) as container:
         stream = picture_stream(container)
         stream.thread_type = "AUTO"
@@ -166,7 +166,7 @@ def _container_frames(path: Path, warn: bool = True) -> Generator[Timed, None, N
                 shift, time = shift + end - time, end
             lasts = Fraction((frame.duration or 0) * frame.time_base)
             count, end = count + 1, time + (lasts or step)
-            yield Timed(time, lasts, lambda frame=frame, turn=turn: pixels(frame, aspect, turn))  # type: ignore[misc]
+            yield TimedFrame(time, lasts, lambda frame=frame, turn=turn: pixels(frame, aspect, turn))  # type: ignore[misc]
         if not stream.duration and container.duration:  # Matroska marks no cut, but says how long the file should be
             announced = Fraction(container.duration + (container.start_time or 0), av.time_base)
             damage += ["shorter than announced"] * (announced - end > Fraction(1, 2))
@@ -186,7 +186,7 @@ def _open_gif(path: Path, rate: Fraction | None) -> Video:
     return Video(path, exact, width, height, False, float(sum(seconds)), Fraction(0), lambda: _gif_frames(path))
 
 
-def _gif_frames(path: Path) -> Generator[Timed, None, None]:
+def _gif_frames(path: Path) -> Generator[TimedFrame, None, None]:
     with _gif(path) as file:
         time = Fraction(0)
         for index in range(file.properties(index=...).n_images or 1):
@@ -198,7 +198,7 @@ def _gif_frames(path: Path) -> Generator[Timed, None, None]:
             alpha = image[..., 3:].astype(np.uint16)
             white = ((image[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
             lasts = _shown_for(file, index)
-            yield Timed(time, lasts, white.copy)
+            yield TimedFrame(time, lasts, white.copy)
             time += lasts
 
 
@@ -221,12 +221,12 @@ def _open_folder(path: Path, rate: Fraction) -> Video:
     )
     height, width, _ = read_image(files[0]).shape
 
-    def frames() -> Generator[Timed, None, None]:
+    def frames() -> Generator[TimedFrame, None, None]:
         for index, file in enumerate(files):
             image = read_image(file)
             if image.shape != (height, width, 3):
                 size = f"{image.shape[1]}x{image.shape[0]}"
                 raise BadInput(f"{file}: {size} pixels, where {files[0].name} has {width}x{height}; make them alike")
-            yield Timed(index / rate, 1 / rate, image.copy)
+            yield TimedFrame(index / rate, 1 / rate, image.copy)
 
     return Video(path, rate, width, height, False, float(len(files) / rate), Fraction(0), frames)

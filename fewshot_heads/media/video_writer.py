@@ -14,7 +14,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from fewshot_heads.errors import OutputError
-from fewshot_heads.media.audio import Sound, Sounding, packets
+from fewshot_heads.media.audio import Audio, AudioSource, packets
 from fewshot_heads.media.decoding import BT601, BT709, colorspace
 from fewshot_heads.media.files import atomic_write, check_target, write_error
 from fewshot_heads.media.provenance import UNNAMED, Provenance, mark
@@ -35,7 +35,7 @@ class VideoWriter:
         with VideoWriter("out.mp4", like=driver) as out:
             out.add(frame)
 
-    `like` is a Video, for its rate and its sound, or a rate. `audio` may be a Sound (`sound.read_sound`): then its file
+    `like` is a Video, for its rate and its sound, or a rate. `audio` may be a Sound (`sound.read_audio`): then its file
     is heard, from its first sample on; False leaves sound out. Sound is copied where the format takes its codec and
     encoded anew (AAC, Opus) where not, from the first frame's moment to the last one's. `crf` is x264's scale: 18
     looks like the frames, 23 is smaller. mp4 and webm need even sides: an odd one gets its last row or column twice.
@@ -49,14 +49,14 @@ class VideoWriter:
         path: str | Path,
         like: Video | Fraction | float | str,
         crf: int = 18,
-        audio: bool | Sound = True,
+        audio: bool | Audio = True,
         mark: Provenance | None = UNNAMED,
         overwrite: bool = False,
     ) -> None:
         self.path, self.crf, self.mark = Path(path), crf, mark
         self.rate = like.rate if isinstance(like, Video) else exact_rate(like)
         own = like if isinstance(like, Video) and like.has_audio and audio else None
-        self._sound: Sounding | None = audio if isinstance(audio, Sound) else own
+        self._sound: AudioSource | None = audio if isinstance(audio, Audio) else own
         self._shape: tuple[int, ...] | None = None
         self._encoder: _Encoder | None = None
         check_target(self.path, WRITTEN, overwrite)
@@ -109,7 +109,13 @@ class _Encoder:
     """One open output: colours, codec and sound. Every stream must exist before the first packet is written."""
 
     def __init__(
-        self, path: Path, shape: tuple[int, ...], rate: Fraction, crf: int, tags: dict[str, str], sound: Sounding | None
+        self,
+        path: Path,
+        shape: tuple[int, ...],
+        rate: Fraction,
+        crf: int,
+        tags: dict[str, str],
+        sound: AudioSource | None,
     ) -> None:
         suffix = path.suffix.lower()
         height, width = shape[:2]

@@ -11,7 +11,7 @@ import numpy as np
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import unit
 from fewshot_heads.landmarks import N_POINTS, Landmarks
-from fewshot_heads.landmarks.pose import fit_pose, spatial
+from fewshot_heads.landmarks.pose import fit_pose, landmarks_3d
 
 if TYPE_CHECKING:
     from fewshot_heads.features.face_embedders import Embedder
@@ -135,7 +135,7 @@ def skin_tone(image: np.ndarray, landmarks: np.ndarray) -> float:
 def _shape(stack: np.ndarray) -> np.ndarray:
     """Mean of the STEADY points in the head's frame over whole faces [T,70,3] -> [P,3]; NaN without one."""
     faces = [Landmarks.from_array(points) for points in stack[_whole(stack)]]
-    shapes = [fit_pose(face).undo(spatial(face))[STEADY] for face in faces]
+    shapes = [fit_pose(face).undo(landmarks_3d(face))[STEADY] for face in faces]
     return np.mean(shapes, axis=0) if shapes else np.full((len(STEADY), 3), np.nan)
 
 

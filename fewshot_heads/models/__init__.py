@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from fewshot_heads.errors import BadInput
 from fewshot_heads.models.blocks import channels_last
-from fewshot_heads.models.compositing import Texture
-from fewshot_heads.models.discriminator import Discriminator
+from fewshot_heads.models.compositing import WarpInputs
+from fewshot_heads.models.discriminator import PatchDiscriminator
 from fewshot_heads.models.embedder import Embedder
 from fewshot_heads.models.generator import Generator
 from fewshot_heads.models.inpainter import Inpainter
@@ -33,7 +33,7 @@ class Networks(nn.Module):
     def forward(self, episode: Mapping[str, Tensor], use_texture: bool = True) -> tuple[Tensor, Tensor]:
         """The frame [B, 3, S, S] and e_hat [B, E] of a batch of `datasets.episodes.Episodes`."""
         e_hat = self.embedder(episode["pictures"], episode["stickmen"]).mean(1)
-        texture = Texture.of(episode) if self.generator.textured and use_texture else None
+        texture = WarpInputs.of(episode) if self.generator.textured and use_texture else None
         return self.generator(episode["stickman"], self.generator.project(e_hat), texture), e_hat
 
 
@@ -68,7 +68,7 @@ def build_discriminator(spec: dict[str, Any]) -> nn.Module:
     if _architecture(spec) == "paper":
         return PaperDiscriminator(spec["embedding"], spec["size"], tuple(spec["channels"]))
     sizes = {key: tuple(value) for key, value in spec.get("discriminator", {}).items()}
-    return Discriminator(embedding=spec["embedding"], **sizes)
+    return PatchDiscriminator(embedding=spec["embedding"], **sizes)
 
 
 def _architecture(spec: dict[str, Any]) -> str:

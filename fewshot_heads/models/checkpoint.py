@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from fewshot_heads.errors import BadInput, WeightsMismatch
 from fewshot_heads.media.files import atomic_write, write_error
 from fewshot_heads.models import build, build_discriminator
-from fewshot_heads.models.discriminator import Critic
+from fewshot_heads.models.discriminator import ProjectionDiscriminator
 from fewshot_heads.models.inpainter import Inpainter
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
@@ -41,7 +41,11 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    networks: nn.Module, folder: str | Path, name: str, about: dict[str, Any], critic: Critic | None = None
+    networks: nn.Module,
+    folder: str | Path,
+    name: str,
+    about: dict[str, Any],
+    critic: ProjectionDiscriminator | None = None,
 ) -> Path:
     """Writes `<name>-<first 8 of sha256>.safetensors` and `.json` into folder; returns the former.
 
@@ -71,13 +75,13 @@ def _packed(tensors: Mapping[str, Tensor]) -> bytes:
     return save({key: value.detach().cpu().half().contiguous() for key, value in tensors.items()})
 
 
-def load_critic(checkpoint: Checkpoint) -> Critic | None:
+def load_discriminator(checkpoint: Checkpoint) -> ProjectionDiscriminator | None:
     """The discriminator and w0 a checkpoint was trained against, W empty; None where they were not kept."""
     path = checkpoint.path.with_suffix(_CRITIC)
     if not path.is_file():
         return None
     spec = checkpoint.about["spec"]
-    critic = Critic(build_discriminator(spec), 1, spec["embedding"])
+    critic = ProjectionDiscriminator(build_discriminator(spec), 1, spec["embedding"])
     try:
         critic.load_state_dict({key: value.float() for key, value in load_file(path).items()}, strict=False)
     except (SafetensorError, RuntimeError, OSError) as error:

@@ -10,7 +10,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from fewshot_heads.models.blocks import conv
 
 
-class Critic(nn.Module):
+class ProjectionDiscriminator(nn.Module):
     """score = V(frame, stickman)^T (W_i + w0) + b.
 
     discriminator: (frame, stickman, w [B, E]) -> (score, features). identities: rows of W.
@@ -31,7 +31,7 @@ class Critic(nn.Module):
         return self.discriminator(frame, stickman, self.W(identity) + self.w0)
 
 
-class Discriminator(nn.Module):
+class PatchDiscriminator(nn.Module):
     """score = V(frame, stickman)^T w + b at every place of a coarse map.
 
     channels: of the stages, each at half the resolution of the one before; embedding: length of w.

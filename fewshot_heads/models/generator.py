@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fewshot_heads.imaging import warping as warp
 from fewshot_heads.models.blocks import AdaResBlock, Down, conv
-from fewshot_heads.models.compositing import Layers, Texture
+from fewshot_heads.models.compositing import Layers, WarpInputs
 
 _DISTRUST = 30.0  # logits taken from still and carried pixels where something opened: more than the net can give back
 _MAX_CORRECTION = 0.3  # of the flow, in units of half the picture
@@ -33,7 +33,7 @@ class Generator(nn.Module):
     channels: at 1/2, 1/4, 1/8 and 1/16 of the picture; embedding: length of e_hat.
     """
 
-    textured = True  # takes a `Texture`
+    textured = True  # takes a `WarpInputs`
 
     def __init__(self, channels: tuple[int, ...] = (16, 48, 96, 160), embedding: int = 256, size: int = 256):
         super().__init__()
@@ -65,39 +65,39 @@ class Generator(nn.Module):
             shares = torch.tensor([0.0, 2.0, -1.0]).repeat_interleave(4)  # still, carried, paint
             self.head.bias = nn.Parameter(torch.cat([torch.zeros(12), shares, torch.zeros(2)]))
 
-    def forward(self, stickman: Tensor, style: Tensor, texture: Texture | None) -> Tensor:
+    def forward(self, stickman: Tensor, style: Tensor, texture: WarpInputs | None) -> Tensor:
         """stickman [B, 3, S, S], style [B, P] from `project(e_hat)`; returns the frame [B, 3, S, S] in [-1, 1].
 
         Without a texture the whole frame is painted from the style.
         """
         if texture is not None:
-            return self.layers(stickman, style, texture).compose(texture)
+            return self.layers(stickman, style, texture).composite(texture)
         nothing = stickman.new_zeros(stickman.shape[0], 6, self.size, self.size)
         hint = stickman.new_zeros(stickman.shape[0], 3, self.size // 2, self.size // 2)
         return _smooth(torch.tanh(self._decide(torch.cat([nothing, stickman], 1), hint, style)[0][:, :3]))
 
-    def layers(self, stickman: Tensor, style: Tensor, texture: Texture) -> Layers:
-        """What the frame is made of; `compose` puts it together."""
+    def layers(self, stickman: Tensor, style: Tensor, texture: WarpInputs) -> Layers:
+        """What the frame is made of; `compose_config` puts it together."""
         flows = texture.resized_flows(self.size)
-        pictures = torch.cat([texture.still, texture.carried(flows), stickman], 1)
+        pictures = torch.cat([texture.background, texture.warped(flows), stickman], 1)
         detail, correction = self._decide(pictures, self._hint(texture), style)
         # What has just opened is in no source pixel: leave it to the paint.
-        trust = F.pad(-_DISTRUST * texture.opened.expand(-1, 2, -1, -1), (0, 0, 0, 0, 0, 1))
+        trust = F.pad(-_DISTRUST * texture.disocclusion.expand(-1, 2, -1, -1), (0, 0, 0, 0, 0, 1))
         still, carried, painted = (_smooth(detail[:, 3:]) + trust).softmax(1).split(1, 1)
         # No background shows through a head, and none goes along with it where another is seen.
         person = texture.person(flows)
-        to_carried = still * (1 - (1 - texture.covered * person) * (1 - texture.unseen))
-        to_still = carried * (1 - person) * (1 - texture.unseen)
+        to_carried = still * (1 - (1 - texture.head_mask * person) * (1 - texture.background_unknown))
+        to_still = carried * (1 - person) * (1 - texture.background_unknown)
         moved = to_carried - to_still
         shares = torch.cat([still - moved, carried + moved, painted], 1)
         return Layers(_smooth(torch.tanh(detail[:, :3])), shares, flows + correction[:, None])
 
-    def _hint(self, texture: Texture) -> Tensor:
+    def _hint(self, texture: WarpInputs) -> Tensor:
         """[B, 3, S/2, S/2]: displacement and stretch of the heaviest picture's flow."""
         first = texture.weights.argmax(1)
         flow = texture.flows[torch.arange(len(first), device=first.device), first]
         displacement = (flow - warp.identity_grid(flow.shape[1], flow)).permute(0, 3, 1, 2)
-        hint = torch.cat([10 * displacement, warp.stretch(flow)], 1)
+        hint = torch.cat([10 * displacement, warp.log_area_change(flow)], 1)
         return F.interpolate(hint, size=(self.size // 2, self.size // 2), mode="bilinear", align_corners=False)
 
     def _decide(self, pictures: Tensor, hint: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:

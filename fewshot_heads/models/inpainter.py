@@ -38,7 +38,8 @@ class Inpainter(nn.Module):
         return self.unet(torch.cat([picture * (1 - hidden), hidden, stickman], 1))
 
     def forward(self, episode: Mapping[str, Tensor], use_texture: bool = True) -> tuple[Tensor, Tensor]:
-        """The squares [B, 3, S, S] of a batch of `datasets.insides.Insides`, painted where they were cut out, and an
+        """The squares [B, 3, S, S] of a batch of `datasets.insides.RegionCrops`, painted where they were cut
+        out, and an
         e_hat of length 0: what is around a hole says whose it is."""
         truth, hole = episode["driver"], episode["hole"]
         painted = self.paint(episode["pictures"][:, 0], hole, episode["stickman"])

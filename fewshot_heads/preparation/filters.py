@@ -32,7 +32,7 @@ class Reject:
 
 
 @dataclass(frozen=True)
-class Limits:
+class Filters:
     """What a shot is cut to and has to be; the keys of conf/prepare.yaml, with their units."""
 
     size: int

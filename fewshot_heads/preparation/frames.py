@@ -16,7 +16,7 @@ _EMBEDDED = 5  # frames of a clip whose mean embedding stands for its person
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
 
 
-class Watched:
+class SceneChangeMeter:
     """Frames passed on, with how much each differs from the one before (mean grey levels of a thumbnail)."""
 
     def __init__(self, frames: Iterable[np.ndarray]):
@@ -32,7 +32,7 @@ class Watched:
             yield frame
 
 
-class Pictures:
+class Frames:
     """The frames of one shot as they come: compressed and measured."""
 
     def __init__(self, network: MobileFaceNet | None, count: int):

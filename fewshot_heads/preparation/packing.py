@@ -17,7 +17,7 @@ from fewshot_heads.preparation.contact_sheet import ContactSheet
 from fewshot_heads.preparation.identities import assign_splits, cluster
 from fewshot_heads.preparation.shard_writer import ShardWriter, encode
 from fewshot_heads.preparation.sources import Source, digest
-from fewshot_heads.preparation.work_units import read_part, tar_path
+from fewshot_heads.preparation.work_units import read_work_unit, tar_path
 
 SPLITS = ("train", "val")
 _MOST_TILES = 240
@@ -57,7 +57,7 @@ def collect(sources: Iterable[Source], folder: Path) -> tuple[list[PackedClip], 
     rejects: list[dict[str, Any]] = []
     seconds = 0.0
     for source in sources:
-        part = read_part(folder, source)
+        part = read_work_unit(folder, source)
         seconds += part.seconds
         rejects += part.rejects
         for number, clip in enumerate(part.clips):
@@ -66,7 +66,7 @@ def collect(sources: Iterable[Source], folder: Path) -> tuple[list[PackedClip], 
     return clips, rejects, seconds
 
 
-def named(clips: list[PackedClip], how: str, same_person: float) -> list[PackedClip]:
+def assign_identities(clips: list[PackedClip], how: str, same_person: float) -> list[PackedClip]:
     """The clips with their identities: the folder's, else by face where there are embeddings, else one a file.
 
     how: "auto", "folder", "cluster" or "file".
@@ -88,7 +88,7 @@ def named(clips: list[PackedClip], how: str, same_person: float) -> list[PackedC
     return [replace(clip, identity=identity(clip)) for clip in clips]
 
 
-def in_splits(clips: list[PackedClip], val_share: float, seed: int) -> list[PackedClip]:
+def assign_splits_to_clips(clips: list[PackedClip], val_share: float, seed: int) -> list[PackedClip]:
     """The clips with their splits, in the order they are packed: by split, person, file."""
     given: dict[str, set[str | None]] = {}
     for clip in clips:
@@ -108,7 +108,9 @@ def in_splits(clips: list[PackedClip], val_share: float, seed: int) -> list[Pack
     return sorted(clips, key=lambda clip: (clip.split, clip.identity, clip.source.name, clip.number))
 
 
-def pack(clips: list[PackedClip], out: Path, scratch: Path, max_bytes: int) -> tuple[list[dict[str, Any]], bytes]:
+def write_shards(
+    clips: list[PackedClip], out: Path, scratch: Path, max_bytes: int
+) -> tuple[list[dict[str, Any]], bytes]:
     """Writes the shards; returns the rows of the index and the contact sheet as PNG."""
     rows = []
     sheet, shown = ContactSheet(), set(np.linspace(0, len(clips) - 1, min(_MOST_TILES, len(clips))).astype(int))

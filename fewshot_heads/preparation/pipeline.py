@@ -18,12 +18,12 @@ from tqdm import tqdm
 from fewshot_heads._version import __version__
 from fewshot_heads.datasets.shards import INDEX, open_shards, read_index
 from fewshot_heads.errors import BadInput, OutputError
-from fewshot_heads.media.files import whole, write_error
-from fewshot_heads.preparation.filters import Limits, Reject
-from fewshot_heads.preparation.packing import SPLITS, collect, in_splits, named, pack
+from fewshot_heads.media.files import atomic_write_in, write_error
+from fewshot_heads.preparation.filters import Filters, Reject
+from fewshot_heads.preparation.packing import SPLITS, assign_identities, assign_splits_to_clips, collect, write_shards
 from fewshot_heads.preparation.sources import Source, digest, find_sources
-from fewshot_heads.preparation.work_units import PartMaker, read_part, write_part
-from fewshot_heads.preparation.workers import spread
+from fewshot_heads.preparation.work_units import WorkUnitMaker, read_work_unit, write_work_unit
+from fewshot_heads.preparation.workers import map_in_processes
 
 _log = logging.getLogger(__name__)
 _REJECTED, _SUMMARY, _SHEET = "rejected.jsonl", "prepare.json", "contact_sheet.png"
@@ -33,7 +33,7 @@ def prepare_footage(root: Path, out: Path, settings: Mapping[str, Any], workers:
     """Prepares the footage below root into out, or goes on with it; returns out.
 
     The bytes written are the same whoever works on them and however often they were stopped.
-    settings: the keys of conf/prepare.yaml. workers: see `spread`.
+    settings: the keys of conf/prepare.yaml. workers: see `map_in_processes`.
     """
     began = time.monotonic()
     how = settings["identity"]
@@ -63,12 +63,14 @@ def prepare_footage(root: Path, out: Path, settings: Mapping[str, Any], workers:
         )
     for stale in out.glob("*.tar"):  # of a run that was stopped while it packed, perhaps before more footage came
         stale.unlink()
-    clips = in_splits(named(clips, how, settings["same_person"]), settings["val_share"], settings["seed"])
-    rows, sheet = pack(clips, out, scratch, settings["shard_mib"] << 20)
-    with whole(out / _SHEET, scratch) as file:
+    clips = assign_splits_to_clips(
+        assign_identities(clips, how, settings["same_person"]), settings["val_share"], settings["seed"]
+    )
+    rows, sheet = write_shards(clips, out, scratch, settings["shard_mib"] << 20)
+    with atomic_write_in(out / _SHEET, scratch) as file:
         file.write(sheet)
     totals = _totals(len(sources), rows, rejects, seconds)
-    with whole(out / _SUMMARY, scratch) as file:
+    with atomic_write_in(out / _SUMMARY, scratch) as file:
         file.write(json.dumps({**state, "footage": footage, **totals}, indent=2).encode() + b"\n")
     _write_lines(out / INDEX, scratch, rows)  # last: a folder that has it is complete
     shutil.rmtree(scratch)
@@ -91,7 +93,7 @@ def _begin(out: Path, scratch: Path, state: Mapping[str, Any]) -> None:
         scratch.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(out, error) from error
-    with whole(begun, scratch) as file:
+    with atomic_write_in(begun, scratch) as file:
         file.write(json.dumps(state).encode())
 
 
@@ -119,18 +121,18 @@ def _make_parts(
     root: Path, sources: list[Source], scratch: Path, settings: Mapping[str, Any], workers: Mapping[str, Any]
 ) -> float:
     """Every part that is not there yet; returns the seconds of video looked at."""
-    limits = Limits(**{field.name: settings[field.name] for field in fields(Limits)})
+    limits = Filters(**{field.name: settings[field.name] for field in fields(Filters)})
     nameless = any(source.identity is None for source in sources)
     network = settings["face_network"] if nameless and settings["identity"] in ("auto", "cluster") else None
-    make = PartMaker(root, scratch, limits, tuple(settings["landmarks"].items()), network)
+    make = WorkUnitMaker(root, scratch, limits, tuple(settings["landmarks"].items()), network)
     missing = [source for source in sources if not make.done(source)]
     bar = tqdm(total=len(sources), initial=len(sources) - len(missing), desc="prepare", unit="file", disable=None)
-    with bar, closing(spread(make, missing, workers)) as done:
+    with bar, closing(map_in_processes(make, missing, workers)) as done:
         for source, died in done:
             if died:
-                write_part(scratch, source, [Reject(source.name, "crashed", detail=str(died))])
+                write_work_unit(scratch, source, [Reject(source.name, "crashed", detail=str(died))])
             bar.update()
-    return sum(read_part(scratch, source).seconds for source in missing)
+    return sum(read_work_unit(scratch, source).seconds for source in missing)
 
 
 def _totals(sources: int, rows: list[dict[str, Any]], rejects: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
@@ -162,5 +164,5 @@ def _by_reason(rejects: Iterable[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def _write_lines(path: Path, scratch: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    with whole(path, scratch) as file:
+    with atomic_write_in(path, scratch) as file:
         file.writelines(json.dumps(row).encode() + b"\n" for row in rows)

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from fewshot_heads.datasets.shards import BLOCK, Sample
-from fewshot_heads.media.files import whole
+from fewshot_heads.media.files import atomic_write_in
 
 _END = bytes(2 * BLOCK)  # of a tar
 
@@ -49,7 +49,7 @@ class ShardWriter:
         if self._file and self._file.tell() + len(encoded) + len(_END) > self._max_bytes:
             self._end()
         if not self._file:
-            self._file = self._stack.enter_context(whole(self._folder / self._name, self._scratch))
+            self._file = self._stack.enter_context(atomic_write_in(self._folder / self._name, self._scratch))
         offset = self._file.tell()
         self._file.write(encoded)
         return self._name, offset

@@ -22,8 +22,8 @@ from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.media.images import read_image
 from fewshot_heads.media.video_reader import Video
 from fewshot_heads.media.video_writer import read_video
-from fewshot_heads.preparation.filters import Limits, Reject
-from fewshot_heads.preparation.frames import Pictures, Watched, sharpness
+from fewshot_heads.preparation.filters import Filters, Reject
+from fewshot_heads.preparation.frames import Frames, SceneChangeMeter, sharpness
 from fewshot_heads.preparation.sources import Source
 
 _GAP = 0.5  # seconds without a face that end a shot
@@ -38,13 +38,13 @@ class Shot:
     embedding: list[float] | None
 
 
-class ShotCutter:
+class ShotSegmenter:
     """Turns sources into shots.
 
     network: embeds the faces, or None. `seconds` counts the video looked at since the last source began.
     """
 
-    def __init__(self, limits: Limits, detector: Detector, network: MobileFaceNet | None = None):
+    def __init__(self, limits: Filters, detector: Detector, network: MobileFaceNet | None = None):
         self._limits, self._detector, self._network = limits, detector, network
         self.seconds = 0.0
 
@@ -72,7 +72,7 @@ class ShotCutter:
         if limits.rate and limits.rate < video.rate:
             video = read_video(path, limits.rate)
         rate = float(video.rate)
-        watched = Watched(video)
+        watched = SceneChangeMeter(video)
         try:
             motion = track(watched, [self._detector], smooth=0, rate=rate, name=name)
         finally:
@@ -114,7 +114,7 @@ class ShotCutter:
         numbered = enumerate(video if plans else [])
         for facts, crop, faces in plans:
             last = max(faces)
-            pictures = Pictures(self._network, len(faces))
+            pictures = Frames(self._network, len(faces))
             for number, frame in numbered:
                 if number in faces:
                     pictures.add(crop.cut(frame), crop.to_crop(faces[number]))
@@ -124,7 +124,7 @@ class ShotCutter:
 
     def _stills(self, root: Path, source: Source) -> Iterator[Shot | Reject]:
         """The pictures of one person as one clip, each with a crop of its own."""
-        limits, pictures = self._limits, Pictures(self._network, len(source.files))
+        limits, pictures = self._limits, Frames(self._network, len(source.files))
         boxes: list[list[float]] = []
         sizes: list[float] = []
         for name in source.files:
@@ -163,7 +163,7 @@ class ShotCutter:
         top = float(np.clip(round(crop.top + shift), 0, height - side))
         return replace(crop, left=left, top=top, side=side)
 
-    def _judged(self, facts: dict[str, Any], pictures: Pictures) -> Shot | Reject:
+    def _judged(self, facts: dict[str, Any], pictures: Frames) -> Shot | Reject:
         if not pictures.jpegs:
             return Reject.of(facts, "unreadable")
         facts["sharpness"] = round(float(np.median(pictures.sharpness)), 2)

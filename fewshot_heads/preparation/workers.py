@@ -29,7 +29,7 @@ class WorkerDied(FewshotHeadsError):
 Outcomes = Generator[tuple[Item, WorkerDied | None], None, None]
 
 
-def spread(work: Work, items: Iterable[Item], workers: Mapping[str, Any]) -> Outcomes[Item]:
+def map_in_processes(work: Work, items: Iterable[Item], workers: Mapping[str, Any]) -> Outcomes[Item]:
     """work(item) for every item, in any order; yields each item when it is done, or with what killed its worker.
 
     workers: {"backend": "local", "processes": N, null for one a core, 0 for none but this one}, or

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fewshot_heads.imaging.warping import resize
 from fewshot_heads.landmarks import N_POINTS
-from fewshot_heads.rendering.background_inpainting import filled
+from fewshot_heads.rendering.background_inpainting import inpaint_background
 from fewshot_heads.rendering.occlusion import (
     HAIR_FRINGE_CROP_FRACTION,
     chin_row,
@@ -62,9 +62,9 @@ class BackgroundModel:
         for number, share, matte in zip(self.scene, shares, mattes, strict=True):
             mean += images[number] * share
             clothes += matte * share
-        return filled(mean, self._seen[0], clothes, self._chin)
+        return inpaint_background(mean, self._seen[0], clothes, self._chin)
 
-    def behind(self, driver: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def render(self, driver: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """For driver's control points [B, N, 2] (pixels): which of the K pictures are in use [B, T], their shares of
         each place and the plate's [B, T + 1, 1, S, S], which sum to 1, and [B, 1, S, S], 0 to 1, where these show only
         heads."""

@@ -27,7 +27,7 @@ _LEAST = 1e-6  # a weight that counts where there is no other
 _STUB = 0.12  # of the crop: so far into it hats go on that are cut by its edge, for outside they stay
 
 
-def filled(
+def inpaint_background(
     picture: Tensor, known: Tensor, person: Tensor, chin: int, own: tuple[slice, slice] = (slice(None), slice(None))
 ) -> Tensor:
     """A picture [3, R, R] where known [S, S] is 1; where it is 0, a guess from what lies on either side and below.
@@ -129,7 +129,7 @@ def clean_plate_wide(
     matte = resize(matte[None, None], picture.shape[-1])[0]
     first = (picture.shape[-1] - side) // 2
     middle = np.s_[:, first : first + side, first : first + side]
-    plate = filled(picture, known, matte, chin_row(head), own)[middle]
+    plate = inpaint_background(picture, known, matte, chin_row(head), own)[middle]
     # What crosses an edge stays outside of it, and so, for a bit, inside.
     ends, ramp = matte[middle], (1 - (torch.arange(side).to(picture) + 0.5) / (_STUB * side)).clamp(min=0)
     down, up = ramp[:, None], ramp.flip(0)[:, None]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fewshot_heads.driving.mouth_crop import Mouth
+from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.regions import EYES, MOUTH
 from fewshot_heads.models.inpainter import Inpainter
@@ -27,8 +27,8 @@ class SourceVisibility(NamedTuple):
     """
 
     eyes: np.ndarray
-    opened: np.ndarray
-    palette: np.ndarray
+    disocclusion: np.ndarray
+    color_matrix: np.ndarray
     brightness: float
 
 
@@ -37,7 +37,7 @@ def apply_face_parts(
     faces: Sequence[Landmarks],
     seen: Sequence[SourceVisibility],
     size: int,
-    mouths: Sequence[Mouth] | None = None,
+    mouths: Sequence[MouthCrop] | None = None,
     inpainters: Mapping[str, Inpainter] | None = None,
 ) -> np.ndarray:
     """Composed frames uint8 [B, R, R, 3] of faces (pixels of the crop of that size): lids come down over eyes that were
@@ -47,12 +47,12 @@ def apply_face_parts(
         there = face.moved(np.zeros(2, np.float32), len(frame) / size)
         frame = close_eyelids(frame, open_eyelids(there, each.eyes), there)
         if "eyes" in inpainters:
-            for eye, share in zip(EYES, each.opened[:2], strict=True):
-                frame = inpaint(eye, frame, there, share, each.palette, inpainters["eyes"])
-        mouth, share = mouths[i] if mouths else None, each.opened[2]
-        if "mouth" in inpainters and (mouth is None or mouth.usable < 1):
-            frame = inpaint(MOUTH, frame, there, share, each.palette, inpainters["mouth"])
+            for eye, share in zip(EYES, each.disocclusion[:2], strict=True):
+                frame = inpaint(eye, frame, there, share, each.color_matrix, inpainters["eyes"])
+        mouth, share = mouths[i] if mouths else None, each.disocclusion[2]
+        if "mouth" in inpainters and (mouth is None or mouth.visibility_weight < 1):
+            frame = inpaint(MOUTH, frame, there, share, each.color_matrix, inpainters["mouth"])
         if mouth is not None:
-            frame = transfer_mouth(mouth, frame, there, share, each.palette, each.brightness)
+            frame = transfer_mouth(mouth, frame, there, share, each.color_matrix, each.brightness)
         result.append(frame)
     return np.stack(result)

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import torch
 
-from fewshot_heads.driving.mouth_crop import BOX_RATIO, Mouth
+from fewshot_heads.driving.mouth_crop import BOX_RATIO, MouthCrop
 from fewshot_heads.imaging.convert import to_tensor, to_uint8
-from fewshot_heads.imaging.warping import normalise, resize_flow, sample, tps_flow
+from fewshot_heads.imaging.warping import normalize_points, resize_flow, sample, tps_flow
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.regions import MOUTH
 from fewshot_heads.rendering.region_compositing import composite
@@ -20,7 +20,12 @@ _LOWEST_LIGHT = 0.5  # factor below which teeth are not darkened
 
 
 def transfer_mouth(
-    mouth: Mouth, frame: np.ndarray, face: Landmarks, disocclusion: float, color_matrix: np.ndarray, brightness: float
+    mouth: MouthCrop,
+    frame: np.ndarray,
+    face: Landmarks,
+    disocclusion: float,
+    color_matrix: np.ndarray,
+    brightness: float,
 ) -> np.ndarray:
     """Returns the frame with the driver's mouth inside the inner lips of the face.
 
@@ -32,20 +37,20 @@ def transfer_mouth(
         color_matrix: [3, 3], from neutral colors to those of the source image.
         brightness: mean level of the source's face, 0 to 255.
     """
-    disocclusion *= mouth.usable
+    disocclusion *= mouth.visibility_weight
     if disocclusion <= 0:
         return frame
     box = MOUTH.crop_box(face, BOX_RATIO)
-    light = np.clip((brightness / max(mouth.colours.brightness, 1.0)) ** _LIGHT_EXPONENT, _LOWEST_LIGHT, 1.0)
-    gains = color_matrix * (light / color_matrix.sum(1).max()) @ np.diag(1 / mouth.colours.cast)
+    light = np.clip((brightness / max(mouth.color.brightness, 1.0)) ** _LIGHT_EXPONENT, _LOWEST_LIGHT, 1.0)
+    gains = color_matrix * (light / color_matrix.sum(1).max()) @ np.diag(1 / mouth.color.channel_gains)
     warped = _warp_to_lips(mouth, box.to_crop(face).points[MOUTH.surround], box.size)
     return composite(MOUTH, frame, face, box, np.clip(warped @ gains.T, 0, 255), disocclusion)
 
 
-def _warp_to_lips(mouth: Mouth, lips: np.ndarray, size: int) -> np.ndarray:
+def _warp_to_lips(mouth: MouthCrop, lips: np.ndarray, size: int) -> np.ndarray:
     """Returns the mouth's image, uint8 [size, size, 3], with its lips at `lips` [20, 2]."""
     image = np.asarray(cv2.imdecode(np.frombuffer(mouth.jpeg, np.uint8), cv2.IMREAD_COLOR))
-    source = normalise(torch.from_numpy(mouth.lips)[None], len(image))
-    target = normalise(torch.from_numpy(lips)[None], size)
+    source = normalize_points(torch.from_numpy(mouth.lips)[None], len(image))
+    target = normalize_points(torch.from_numpy(lips)[None], size)
     flow = tps_flow(source, target, _FLOW_CELLS, stiffness=torch.full((1, len(lips)), _STIFFNESS))
     return to_uint8(sample(to_tensor(image)[None], resize_flow(flow, size)))[0]

@@ -9,19 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fewshot_heads.driving.mouth_crop import Mouth
+from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_tensor, to_uint8
 from fewshot_heads.imaging.face_color import FaceColor
 from fewshot_heads.imaging.masks import disocclusion_mask
 from fewshot_heads.imaging.segmentation import person_matte
-from fewshot_heads.imaging.warping import carrying_flow, resize_flow, sample
+from fewshot_heads.imaging.warping import resize_flow, sample, tps_flow_from_landmarks
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.aspect_ratio import disocclusion_amount, eye_aspect_ratios
-from fewshot_heads.landmarks.control_points import carrying_points, control_points
+from fewshot_heads.landmarks.control_points import control_points, warp_points
 from fewshot_heads.landmarks.pose_distance import pose_distance
 from fewshot_heads.landmarks.stickman import draw_stickman
-from fewshot_heads.models.compositing import Texture
+from fewshot_heads.models.compositing import WarpInputs
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.rendering.background import BackgroundModel, blend_backgrounds
 from fewshot_heads.rendering.background_inpainting import clean_plate_wide
@@ -37,7 +37,7 @@ from fewshot_heads.rendering.source_images import (
     surroundings,
     unmirrored_bounds,
 )
-from fewshot_heads.rendering.symmetry import OtherSide
+from fewshot_heads.rendering.symmetry import MirrorCompletion
 
 _BLEND_SHARPNESS = 0.007  # pose distance over which one of several pictures gives way to another
 _IN_USE = 4  # pictures blended in one frame, at most
@@ -64,43 +64,45 @@ class HeadRenderer:
         people = np.stack([person_matte(image) for image in images])
         self.backdrop = BackgroundModel(images, held, people, device)
         colours = FaceColor.of(head.picture, head.crop.from_crop(head.landmarks[0]).points)
-        self.palette, self.brightness = colours.palette, colours.brightness
-        whole, self.span, self.other_side = pictures, 1.0, None
+        self.color_matrix, self.brightness = colours.color_matrix, colours.brightness
+        whole, self.crop_ratio, self.other_side = pictures, 1.0, None
         if len(pictures) == 1 and generator.textured:  # of several, a head keeps only the first with its surroundings
-            whole, self.span = to_tensor(surroundings(head))[None], WIDE_CROP_RATIO
+            whole, self.crop_ratio = to_tensor(surroundings(head))[None], WIDE_CROP_RATIO
             wide = person_matte(to_uint8(resize_images(whole, round(size * WIDE_CROP_RATIO)))[0])
             people = refine_middle(wide, people[0])[None]
-            self.other_side = OtherSide.of(head.landmarks[0], size)
-        self.mattes = torch.from_numpy(people)[:, None].to(device)
+            self.other_side = MirrorCompletion.of(head.landmarks[0], size)
+        self.alpha_mattes = torch.from_numpy(people)[:, None].to(device)
 
         def at(side: int) -> SourceImages:
             shown = resize_images(pictures, side).to(device)
             if whole is pictures:
                 return SourceImages(shown, shown, self.backdrop.plate(shown))
-            carried = resize_images(whole, round(side * self.span)).to(device)
-            plate = clean_plate_wide(carried[0], people[0], held[0], self.span, unmirrored_bounds(head, len(people[0])))
+            carried = resize_images(whole, round(side * self.crop_ratio)).to(device)
+            plate = clean_plate_wide(
+                carried[0], people[0], held[0], self.crop_ratio, unmirrored_bounds(head, len(people[0]))
+            )
             return SourceImages(shown, carried, plate)
 
         resolution = resolution or pictures.shape[-1]
         self.small = at(size)
         self.large = self.small if resolution == size else at(resolution)
         # On the CPU: the spline's system is small, and its points come from there.
-        self.points = torch.from_numpy(np.stack([carrying_points(face) for face in head.landmarks]))
+        self.points = torch.from_numpy(np.stack([warp_points(face) for face in head.landmarks]))
 
     @torch.inference_mode()
-    def paint(self, faces: Sequence[Landmarks], large: bool, mouths: Sequence[Mouth] | None = None) -> np.ndarray:
+    def render(self, faces: Sequence[Landmarks], large: bool, mouths: Sequence[MouthCrop] | None = None) -> np.ndarray:
         """Frames uint8 [B, R, R, 3] for landmarks in pixels of the crop; large: at the textures' resolution.
 
         mouths: whose inside shows in each frame where the picture's own is shut; None has it painted.
         """
-        seen = [self.seen(face) for face in faces]
-        frames = to_uint8(self.compose(faces, seen, self.style.expand(len(faces), -1), large))
+        seen = [self.visibility(face) for face in faces]
+        frames = to_uint8(self.composite(faces, seen, self.style.expand(len(faces), -1), large))
         return apply_face_parts(frames, faces, seen, self.size, mouths, self.inpainters)
 
-    def seen(self, face: Landmarks) -> SourceVisibility:
+    def visibility(self, face: Landmarks) -> SourceVisibility:
         """What the pictures that are in use for a face show of what it needs."""
         if not self.generator.textured:  # lids and mouth are painted like everything else
-            return SourceVisibility(np.full(2, -np.inf), np.zeros(3), self.palette, self.brightness)
+            return SourceVisibility(np.full(2, -np.inf), np.zeros(3), self.color_matrix, self.brightness)
         weights, place = (each[0].tolist() for each in self._used([face]))
         eyes = sum(
             weight * eye_aspect_ratios(self.landmarks[i], face) for weight, i in zip(weights, place, strict=True)
@@ -108,7 +110,7 @@ class HeadRenderer:
         fresh = sum(
             weight * disocclusion_amount(self.landmarks[i], face) for weight, i in zip(weights, place, strict=True)
         )
-        return SourceVisibility(np.asarray(eyes), np.asarray(fresh), self.palette, self.brightness)
+        return SourceVisibility(np.asarray(eyes), np.asarray(fresh), self.color_matrix, self.brightness)
 
     def _used(self, faces: Sequence[Landmarks]) -> tuple[Tensor, Tensor]:
         """For each face the pictures nearest to it in pose and expression: weights [B, T], rows sum to 1; indices."""
@@ -121,7 +123,7 @@ class HeadRenderer:
         return weights, place
 
     @torch.inference_mode()
-    def compose(
+    def composite(
         self,
         faces: Sequence[Landmarks],
         seen: Sequence[SourceVisibility],
@@ -142,29 +144,29 @@ class HeadRenderer:
         weights, place = self._used(faces)
         texture, behind = self._texture(wide, weights.to(self.device), place, seat)
         layers = self.generator.layers(stickmen, style, texture)
-        colours = torch.from_numpy(self.palette.astype(np.float32)).to(self.device)
-        layers = layers._replace(paint=torch.einsum("ij,bjhw->bihw", colours, layers.paint + 1) - 1)
+        colours = torch.from_numpy(self.color_matrix.astype(np.float32)).to(self.device)
+        layers = layers._replace(synthesized=torch.einsum("ij,bjhw->bihw", colours, layers.synthesized + 1) - 1)
         if large and self.large is not self.small:
-            still = blend_backgrounds(self.large.shown, self.large.plate, *behind)
-            texture = texture._replace(images=pick_images(self.large.carried, place), still=_seated(still, seat))
-        frames = layers.compose(texture)
-        return self.other_side.over(frames, texture, wide) if self.other_side else frames
+            still = blend_backgrounds(self.large.crops, self.large.background_plate, *behind)
+            texture = texture._replace(images=pick_images(self.large.wide, place), background=_seated(still, seat))
+        frames = layers.composite(texture)
+        return self.other_side.apply(frames, texture, wide) if self.other_side else frames
 
     def _texture(
         self, faces: Sequence[Landmarks], weights: Tensor, place: Tensor, seat: Tensor | None
-    ) -> tuple[Texture, tuple[Tensor, Tensor]]:
+    ) -> tuple[WarpInputs, tuple[Tensor, Tensor]]:
         """Pictures at place [B, T] for the faces, and what is behind: indices and shares, as of
         `BackgroundModel.behind`.
         """
         count = len(faces)
         held = np.stack([control_points(face) for face in faces])
-        use, shares, only_heads = self.backdrop.behind(torch.from_numpy(held))
-        driver = torch.from_numpy(np.stack([carrying_points(face) for face in faces]))
+        use, shares, only_heads = self.backdrop.render(torch.from_numpy(held))
+        driver = torch.from_numpy(np.stack([warp_points(face) for face in faces]))
         source = self.points[place]
         used = place.shape[1]
         driver = driver[:, None].expand(-1, used, -1, -1)
-        flows = carrying_flow(source.flatten(0, 1), driver.flatten(0, 1), self.size)
-        still = _seated(blend_backgrounds(self.small.shown, self.small.plate, use, shares), seat)
+        flows = tps_flow_from_landmarks(source.flatten(0, 1), driver.flatten(0, 1), self.size)
+        still = _seated(blend_backgrounds(self.small.crops, self.small.background_plate, use, shares), seat)
         shown = [self.landmarks[i] for i in place[:, 0]]
         fresh = [disocclusion_mask(own, face, self.size) for own, face in zip(shown, faces, strict=True)]
         hides = [
@@ -172,8 +174,10 @@ class HeadRenderer:
         ]
         shut, head = (torch.from_numpy(np.stack(each)).to(still.device)[:, None] for each in (fresh, hides))
         flows = flows.unflatten(0, (count, used)).to(still.device)
-        images, mattes = (pick_images(each, place) for each in (self.small.carried, self.mattes))
-        texture = Texture(images, mattes, flows, weights, still, shut, head, _seated(only_heads, seat), self.span)
+        images, mattes = (pick_images(each, place) for each in (self.small.wide, self.alpha_mattes))
+        texture = WarpInputs(
+            images, mattes, flows, weights, still, shut, head, _seated(only_heads, seat), self.crop_ratio
+        )
         return texture, (use, shares)
 
 

@@ -19,7 +19,7 @@ _RAISE, _ROOM = 0.12, 0.05  # of the crop: how far it is raised at most, and the
 _WIDEST, _SWAY = 1.4, 0.15  # times the crop that one with hair or a hat may be; and the room beside these, in crops
 
 
-def framed_alike(images: Sequence[np.ndarray], faces: Sequence[Landmarks], crops: Sequence[Crop]) -> list[Crop]:
+def shared_crop(images: Sequence[np.ndarray], faces: Sequence[Landmarks], crops: Sequence[Crop]) -> list[Crop]:
     """The crops of K pictures uint8 [H, W, 3], with one for all that show the first one's scene, so that their
     backgrounds lie upon each other. Unless the head moves about so much that it would be too small in it, or leave
     it."""
@@ -37,7 +37,7 @@ def framed_alike(images: Sequence[np.ndarray], faces: Sequence[Landmarks], crops
     return [shared if i in scene else crop for i, crop in enumerate(crops)]
 
 
-def roomy(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
+def expand_crop_for_hair(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
     """The crop of a lone picture uint8 [H, W, 3], wider and higher by what its hair or hat needs, as far as the picture
     goes: what lies outside of a crop does not move."""
     return _raised(image, face, _widened(image, face, crop))

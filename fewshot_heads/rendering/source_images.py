@@ -11,21 +11,22 @@ from torch import Tensor
 
 from fewshot_heads.head import Head
 
-WIDE_CROP_RATIO = (
-    1.5  # crops: how much of a lone picture may come into view, with hair and shoulders, when the head leans
-)
+# Side of a single source image's surroundings, in crops: so much may come into view when the head leans.
+WIDE_CROP_RATIO = 1.5
 
 
 class SourceImages(NamedTuple):
-    """A head's pictures at one resolution R.
+    """A head's source images at one resolution R.
 
-    shown [K, 3, R, R]: the crops; carried [K, 3, W, W]: what moves of them, W = span * R; plate [3, R, R]: what is
-    behind all heads.
+    Attributes:
+        crops: [K, 3, R, R], the square crops.
+        wide: [K, 3, W, W], what is warped: the crops with their surroundings, W = crop_ratio * R.
+        background_plate: [3, R, R], the background behind all heads.
     """
 
-    shown: Tensor
-    carried: Tensor
-    plate: Tensor
+    crops: Tensor
+    wide: Tensor
+    background_plate: Tensor
 
 
 def pick_images(pictures: Tensor, place: Tensor) -> Tensor:

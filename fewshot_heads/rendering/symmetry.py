@@ -13,11 +13,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewshot_heads.imaging.warping import FLOW_SIZE, carrying_flow, resize, resize_flow, sample, stretch
+from fewshot_heads.imaging.warping import (
+    FLOW_SIZE,
+    log_area_change,
+    resize,
+    resize_flow,
+    sample,
+    tps_flow_from_landmarks,
+)
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.control_points import carrying_points
-from fewshot_heads.landmarks.pose import SURFACE_MIRROR, Pose, facing, fit_pose, mirrored
-from fewshot_heads.models.compositing import Texture
+from fewshot_heads.landmarks.control_points import warp_points
+from fewshot_heads.landmarks.pose import SURFACE_MIRROR, Pose, fit_pose, mirrored, surface_visibility
+from fewshot_heads.models.compositing import WarpInputs
 
 _HIDDEN = (0.0, 0.2)  # cosines to the viewer between which a point of the surface comes to be seen,
 _SHOWN = (0.1, 0.4)  # and to be seen well
@@ -31,7 +38,7 @@ _TORN = (0.75, 1.75)  # doublings of area by which a place is torn more than its
 _BOLD = 1.8  # half a need is met nearly whole, or two cheeks would show through each other
 
 
-class OtherSide:
+class MirrorCompletion:
     """What the mirror image of a lone picture knows of the side that the picture hides.
 
     own: the face in it, pixels of a crop size x size.
@@ -39,29 +46,29 @@ class OtherSide:
 
     def __init__(self, own: Landmarks, size: int):
         self.size = size
-        hidden, shown = 1 - _ramp(facing(own), *_HIDDEN), _ramp(facing(own), *_SHOWN)
+        hidden, shown = 1 - _ramp(surface_visibility(own), *_HIDDEN), _ramp(surface_visibility(own), *_SHOWN)
         self.hidden = hidden * shown[SURFACE_MIRROR]  # [151]: how much of a point is not to be seen, but its partner
         self.both = shown * shown[SURFACE_MIRROR]
-        self.points = torch.from_numpy(carrying_points(mirrored(own, size)))
+        self.points = torch.from_numpy(warp_points(mirrored(own, size)))
 
     @classmethod
-    def of(cls, own: Landmarks, size: int) -> OtherSide | None:
+    def of(cls, own: Landmarks, size: int) -> MirrorCompletion | None:
         """None for a picture that hides nothing, or whose surface no detector saw."""
         other = cls(own, size)
         return other if own.surface is not None and other.hidden.max() > _LEAST else None
 
-    def over(self, frames: Tensor, texture: Texture, faces: Sequence[Landmarks]) -> Tensor:
+    def apply(self, frames: Tensor, texture: WarpInputs, faces: Sequence[Landmarks]) -> Tensor:
         """Frames [B, 3, R, R] of faces (pixels of the crop), made from texture; where they show what its picture hides,
         they show its mirror image, in the light that is there."""
         return torch.cat([self._over(frames[i : i + 1], texture, i, face) for i, face in enumerate(faces)])
 
-    def _over(self, frame: Tensor, texture: Texture, index: int, face: Landmarks) -> Tensor:
+    def _over(self, frame: Tensor, texture: WarpInputs, index: int, face: Landmarks) -> Tensor:
         pose = fit_pose(face)
-        wanted = _ramp(self.hidden * _ramp(facing(face, pose), *_SHOWN), _LEAST, 1)
+        wanted = _ramp(self.hidden * _ramp(surface_visibility(face, pose), *_SHOWN), _LEAST, 1)
         if face.surface is None or not wanted.any():
             return frame
-        driver = torch.from_numpy(carrying_points(face))[None]
-        flow = carrying_flow(self.points[None], driver, self.size).to(frame)
+        driver = torch.from_numpy(warp_points(face))[None]
+        flow = tps_flow_from_landmarks(self.points[None], driver, self.size).to(frame)
         own = resize_flow(texture.flows[index : index + 1, 0], FLOW_SIZE)
         torn = _torn(own, flow) * min(2 * wanted.max(), 1)
         share, cheek, both = self._where(face, face.surface[:, :2], pose, wanted, torn)
@@ -80,10 +87,12 @@ class OtherSide:
         light = self._light(frame, texture, flow, both, _LIGHT * pose.scale / self.size)
         there = _in_the_picture(resize_flow(flow, side)[:, rows, columns], texture)
         mirror = (sample(texture.images[:1, 0], there) + here(light)).clamp(-1, 1)
-        person = sample(texture.mattes[:1, 0], there)
+        person = sample(texture.alpha_mattes[:1, 0], there)
         # What opens is painted, and a still layer that shows a head is not what is behind it.
         now, inside = slice(index, index + 1), here(cheek)
-        still, opened, unseen = (here(each[now]) for each in (texture.still, texture.opened, texture.unseen))
+        still, opened, unseen = (
+            here(each[now]) for each in (texture.background, texture.disocclusion, texture.background_unknown)
+        )
         weight = here(share) * (1 - opened) * (1 - unseen * (1 - person) * (1 - inside))
         result = frame.clone()
         result[..., rows, columns].lerp_((still + person * (mirror - still)).lerp(mirror, inside), weight)
@@ -96,7 +105,7 @@ class OtherSide:
 
         surface [151, 2], wanted [151]: how much of each of its points; torn [s, s]: where the picture is torn.
         """
-        front = _ramp(facing(face, pose), -_EDGE_ON, _EDGE_ON)
+        front = _ramp(surface_visibility(face, pose), -_EDGE_ON, _EDGE_ON)
         near = _nearness(surface, self.size, _AROUND * pose.scale) * front
         needed, both = (
             ((near * each).sum(-1) / (near.sum(-1) + 1e-12)).astype(np.float32) for each in (wanted, self.both)
@@ -114,24 +123,24 @@ class OtherSide:
         return share, cheek, (both * small).astype(np.float32)
 
     @staticmethod
-    def _light(frame: Tensor, texture: Texture, flow: Tensor, seen: np.ndarray, width: float) -> Tensor:
+    def _light(frame: Tensor, texture: WarpInputs, flow: Tensor, seen: np.ndarray, width: float) -> Tensor:
         """[1, 3, s, s]: how much lighter a frame is than the mirror image that flow carries there."""
         before, after = (
             F.interpolate(each, (pixels, pixels), mode="area")
-            for each, pixels in ((frame, FLOW_SIZE), (texture.images[:1, 0], round(FLOW_SIZE * texture.span)))
+            for each, pixels in ((frame, FLOW_SIZE), (texture.images[:1, 0], round(FLOW_SIZE * texture.crop_ratio)))
         )
         return _smooth(before - sample(after, _in_the_picture(flow, texture)), seen, width)
 
 
 def _torn(own: Tensor, mirrored: Tensor) -> np.ndarray:
     """[s, s], 0 to 1: where a flow [1, s, s, 2] of the picture tears it more than that of its mirror image does."""
-    bent = F.avg_pool2d(stretch(own).abs() - stretch(mirrored).abs(), 5, 1, 2, count_include_pad=False)
+    bent = F.avg_pool2d(log_area_change(own).abs() - log_area_change(mirrored).abs(), 5, 1, 2, count_include_pad=False)
     return _ramp(bent[0, 0].cpu().numpy(), *_TORN)
 
 
-def _in_the_picture(flow: Tensor, texture: Texture) -> Tensor:
+def _in_the_picture(flow: Tensor, texture: WarpInputs) -> Tensor:
     """A flow in the mirror image as one in the picture, which then needs no copy."""
-    return flow * flow.new_tensor([-1, 1]) / texture.span
+    return flow * flow.new_tensor([-1, 1]) / texture.crop_ratio
 
 
 def _hair_and_ears(mask: np.ndarray, face: Landmarks, pose: Pose, turned: float) -> np.ndarray:

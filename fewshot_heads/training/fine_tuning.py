@@ -17,29 +17,29 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
-from fewshot_heads.cli.config import plain
-from fewshot_heads.datasets.augment import Change
+from fewshot_heads.cli.config import load_config
+from fewshot_heads.datasets.augment import Augmentation
 from fewshot_heads.datasets.clips import Clip, Excerpt, Footage
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, assemble
 from fewshot_heads.head import Head
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose_distance import pose_distance
-from fewshot_heads.models.checkpoint import Checkpoint, load_critic
-from fewshot_heads.models.compositing import Texture
-from fewshot_heads.models.discriminator import Critic
+from fewshot_heads.models.checkpoint import Checkpoint, load_discriminator
+from fewshot_heads.models.compositing import WarpInputs
+from fewshot_heads.models.discriminator import ProjectionDiscriminator
 from fewshot_heads.training import losses
-from fewshot_heads.training.losses import Criteria, Table
-from fewshot_heads.training.trainer import Episode, average
+from fewshot_heads.training.losses import LossConfig, WeightedLosses
+from fewshot_heads.training.trainer import Episode, update_ema
 
 _ENOUGH = 4  # pictures of which one can be spared to tell when to stop
 _PATIENCE = 4  # looks at the held-out pictures without a gain, after which tuning ends
 
 
 @dataclass(frozen=True)
-class Tuning:
+class FineTuningConfig:
     """How a head is fine-tuned (conf/fine_tune.yaml).
 
-    steps: 0 goes by the number of pictures, see `schedule`. batch: episodes a step. lr, lr_discriminator: Adam's.
+    steps: 0 goes by the number of pictures, see `default_steps`. batch: episodes a step. lr, lr_discriminator: Adam's.
     ema: decay of the averaged weights, which are the ones kept. augment, pseudo: see `EpisodeSettings`. patch: side in
     pixels of what the perceptual and adversarial terms look at. look_every: steps between looks at the held-out
     pictures. keep: share of the way to the tuned weights that is gone, at most where pictures are held out; more of it
@@ -61,7 +61,7 @@ class Tuning:
 
 
 @dataclass(frozen=True)
-class Tuned:
+class FineTuned:
     """style [P] and the generator's state; curve: (step, held-out loss) where pictures could be held out."""
 
     style: Tensor
@@ -69,17 +69,19 @@ class Tuned:
     curve: list[tuple[int, float]]
 
 
-def from_config(config: Mapping[str, Any]) -> tuple[Tuning, Table]:
+def from_config(config: Mapping[str, Any]) -> tuple[FineTuningConfig, LossConfig]:
     """The settings and terms of a composed conf/fine_tune.yaml."""
-    return Tuning(**{field.name: config[field.name] for field in fields(Tuning)}), config["criterion"]
+    return FineTuningConfig(**{field.name: config[field.name] for field in fields(FineTuningConfig)}), config[
+        "criterion"
+    ]
 
 
-def personalise(
-    checkpoint: Checkpoint, head: Head, learner: Head, steps: int | None = None, tuning: Tuning | None = None,
-    criterion: Table | None = None, on_step: Callable[[int, int], object] | None = None,
+def fine_tune_head(
+    checkpoint: Checkpoint, head: Head, learner: Head, steps: int | None = None, tuning: FineTuningConfig | None = None,
+    criterion: LossConfig | None = None, on_step: Callable[[int, int], object] | None = None,
 ) -> Head:  # fmt: skip
     """`head` with a generator tuned on the pictures of `learner`; see `Reenactor.fine_tune`."""
-    settings, table = from_config(plain("fine_tune"))
+    settings, table = from_config(load_config("fine_tune"))
     settings = replace(tuning or settings, **({"steps": steps} if steps else {}))
     networks = checkpoint.networks
     device = next(networks.parameters()).device
@@ -91,26 +93,27 @@ def personalise(
     if head.tuned is not None:
         generator.load_state_dict(head.tuned)
     tuned = tune(
-        generator, head.style.to(device), clip, Criteria(criterion or table, settings.patch).to(device), settings,
-        load_critic(checkpoint), head.e_hat, on_step,
+        generator, head.style.to(device), clip, WeightedLosses(criterion or table, settings.patch).to(device), settings,
+        load_discriminator(checkpoint), head.e_hat, on_step,
     )  # fmt: skip
     return replace(head, style=tuned.style, tuned=tuned.generator)
 
 
-def schedule(pictures: int) -> int:
+def default_steps(pictures: int) -> int:
     """Steps for so many pictures: more of them bear, and need, more."""
     return int(np.interp(pictures, [1, 8, 32], [40, 80, 160]))
 
 
-def held_out(pictures: int) -> list[int]:
+def holdout_indices(pictures: int) -> list[int]:
     """Indices of the pictures that only tell when to stop; never the first, whose background stays."""
     return list(range(2, pictures, 4)) if pictures >= _ENOUGH else []
 
 
 def tune(
-    generator: nn.Module, style: Tensor, clip: Clip, criterion: Criteria, settings: Tuning,
-    critic: Critic | None = None, e_hat: Tensor | None = None, on_step: Callable[[int, int], object] | None = None,
-) -> Tuned:  # fmt: skip
+    generator: nn.Module, style: Tensor, clip: Clip, criterion: WeightedLosses, settings: FineTuningConfig,
+    critic: ProjectionDiscriminator | None = None, e_hat: Tensor | None = None, on_step: Callable[[int, int],
+    object] | None = None,
+) -> FineTuned:  # fmt: skip
     """Fine-tunes copies; what is passed in stays as it is.
 
     style [P]: psi' = P e_hat, where it starts. clip: the T pictures. critic: the discriminator of meta-learning, with
@@ -120,7 +123,7 @@ def tune(
     return _Tuner(generator, style, clip, criterion, settings, critic, e_hat).run(on_step)
 
 
-class State(NamedTuple):
+class TunedState(NamedTuple):
     """style [1, P] and the generator's state."""
 
     style: Tensor
@@ -129,8 +132,8 @@ class State(NamedTuple):
 
 class _Tuner:
     def __init__(
-        self, generator: nn.Module, style: Tensor, clip: Clip, criterion: Criteria, settings: Tuning,
-        critic: Critic | None, e_hat: Tensor | None,
+        self, generator: nn.Module, style: Tensor, clip: Clip, criterion: WeightedLosses, settings: FineTuningConfig,
+        critic: ProjectionDiscriminator | None, e_hat: Tensor | None,
     ):  # fmt: skip
         self.settings, self.criterion, self.device = settings, criterion, style.device
         self.generator = copy.deepcopy(generator).requires_grad_(True)
@@ -149,18 +152,18 @@ class _Tuner:
                 [self.w, *self.critic.parameters()], settings.lr_discriminator, (0.0, 0.999)
             )
         count = len(clip.frames)
-        spared = held_out(count)
+        spared = holdout_indices(count)
         kept = [i for i in range(count) if i not in spared]
-        self.steps = settings.steps or schedule(count)
+        self.steps = settings.steps or default_steps(count)
         # A single picture has little to teach that is not carried from it anyway.
         self.keep = settings.keep * min(1.0, count / _ENOUGH)
         drawn = EpisodeSettings(1, "uniform", settings.augment, pseudo=settings.pseudo, patch=criterion.patch)
         self.episodes = Episodes([Excerpt(clip, kept)], self.steps * settings.batch, drawn, settings.seed)
-        same = Change.draw(np.random.default_rng(0), self.episodes.size, 0.0)
+        same = Augmentation.draw(np.random.default_rng(0), self.episodes.size, 0.0)
         looks = [assemble(clip, [_nearest(clip, i, kept)], 0, i, same) for i in spared]
         self.held_out = self._moved(default_collate(looks)) if looks else None
 
-    def run(self, on_step: Callable[[int, int], object] | None) -> Tuned:
+    def run(self, on_step: Callable[[int, int], object] | None) -> FineTuned:
         start, best, best_look = self._state(), self._state(), 0
         curve: list[tuple[int, float]] = []
         for step in range(self.steps + 1):
@@ -183,12 +186,12 @@ class _Tuner:
         batch = self.settings.batch
         episode = self._moved(default_collate([self.episodes[step * batch + i] for i in range(batch)]))
         frame = self._frame(self.generator, self.style, episode)
-        terms = self.criterion.content(frame, episode)
+        terms = self.criterion.reconstruction_terms(frame, episode)
         seen, real, stickman = (
-            self.criterion.look(x, episode) for x in (frame, episode["driver"], episode["stickman"])
+            self.criterion.crop_patch(x, episode) for x in (frame, episode["driver"], episode["stickman"])
         )
         if self.critic is not None:
-            terms |= losses.fooled(
+            terms |= losses.generator_adversarial_loss(
                 self.critic, seen, real, stickman, self.w.detach().expand(batch, -1), self.criterion.paired
             )
         self.optimiser.zero_grad(set_to_none=True)
@@ -196,32 +199,34 @@ class _Tuner:
         self.optimiser.step()
         if self.critic is not None:
             self.critic_optimiser.zero_grad(set_to_none=True)
-            losses.judged(self.critic, seen, real, stickman, self.w.expand(batch, -1), self.criterion.paired).backward()
+            losses.discriminator_loss(
+                self.critic, seen, real, stickman, self.w.expand(batch, -1), self.criterion.paired
+            ).backward()
             self.critic_optimiser.step()
         keep = min(self.settings.ema, (1 + step) / (4 + step))
         with torch.no_grad():
             self.average_style.lerp_(self.style, 1 - keep)
-        average(self.average, self.generator, keep)
+        update_ema(self.average, self.generator, keep)
 
     @staticmethod
     def _frame(generator: nn.Module, style: Tensor, episode: Episode) -> Tensor:
-        texture = Texture.of(episode) if generator.textured else None
+        texture = WarpInputs.of(episode) if generator.textured else None
         return generator(episode["stickman"], style.expand(len(episode["stickman"]), -1), texture)
 
     @torch.no_grad()
-    def _loss(self, state: State) -> float:
+    def _loss(self, state: TunedState) -> float:
         """Of the held-out pictures."""
         assert self.held_out is not None
         self.probe.load_state_dict(state.generator)
         frame = self._frame(self.probe, state.style, self.held_out)
-        return float(self.criterion.total(self.criterion.content(frame, self.held_out), 0))
+        return float(self.criterion.total(self.criterion.reconstruction_terms(frame, self.held_out), 0))
 
-    def _state(self) -> State:
+    def _state(self) -> TunedState:
         generator = {key: value.detach().clone() for key, value in self.average.state_dict().items()}
-        return State(self.average_style.clone(), generator)
+        return TunedState(self.average_style.clone(), generator)
 
-    def _tuned(self, state: State, curve: list[tuple[int, float]]) -> Tuned:
-        return Tuned(state.style[0].cpu(), {key: value.cpu() for key, value in state.generator.items()}, curve)
+    def _tuned(self, state: TunedState, curve: list[tuple[int, float]]) -> FineTuned:
+        return FineTuned(state.style[0].cpu(), {key: value.cpu() for key, value in state.generator.items()}, curve)
 
     def _moved(self, episode: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {key: value.to(self.device) for key, value in episode.items()}
@@ -233,8 +238,8 @@ def _nearest(clip: Clip, driver: int, others: Sequence[int]) -> int:
     return min(others, key=lambda i: pose_distance(faces[i], faces[driver]))
 
 
-def _between(start: State, end: State, share: float) -> State:
+def _between(start: TunedState, end: TunedState, share: float) -> TunedState:
     """Weights on the way from one state to another (Wortsman et al., WiSE-FT, CVPR 2022): what was learnt from
     many people is forgotten later than what one person teaches is learnt."""
     mixed = {key: value.lerp(end.generator[key], share) for key, value in start.generator.items()}
-    return State(start.style.lerp(end.style, share), mixed)
+    return TunedState(start.style.lerp(end.style, share), mixed)

@@ -101,7 +101,7 @@ def measure(training: Training, unseen: Episode | None) -> dict[str, float]:
         return {}
     unseen = {key: value.to(training.accelerator.device) for key, value in unseen.items()}
     frame, _ = training.ema(unseen)
-    return {name: float(term) for name, term in training.criteria.content(frame, unseen).items()}
+    return {name: float(term) for name, term in training.criteria.reconstruction_terms(frame, unseen).items()}
 
 
 class Log:

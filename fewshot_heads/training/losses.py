@@ -19,7 +19,7 @@ from fewshot_heads.models.blocks import channels_last
 _FACE_MARGIN = 1.2  # of the picture the face network sees, over the box of the landmarks
 _FACE_SIZE = 224
 
-Table = Mapping[str, Mapping[str, Any]]
+LossConfig = Mapping[str, Mapping[str, Any]]
 
 
 def weighted_l1(frame: Tensor, truth: Tensor, region: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ def hinge_generator(fake: Tensor) -> Tensor:
     return -fake.mean()
 
 
-def relativistic(winner: Tensor, loser: Tensor) -> Tensor:
+def relativistic_loss(winner: Tensor, loser: Tensor) -> Tensor:
     """How far one score is from being above the other at every place; scores of any shape.
 
     Jolicoeur-Martineau, ICLR 2019, eq. 8: where real and fake differ in a small part only, as around a filled hole,
@@ -57,7 +57,7 @@ def relativistic(winner: Tensor, loser: Tensor) -> Tensor:
     return F.softplus(loser - winner).mean()
 
 
-def match(e_hat: Tensor, w: Tensor) -> Tensor:
+def match_loss(e_hat: Tensor, w: Tensor) -> Tensor:
     """L_MCH: the L1 distance of e_hat_i and W_i, both [B, E], as a mean over their entries (sec. 3.2).
 
     W is detached, as in the authors' later code: the embedder follows the table, the discriminator makes it.
@@ -65,15 +65,15 @@ def match(e_hat: Tensor, w: Tensor) -> Tensor:
     return F.l1_loss(e_hat, w.detach())
 
 
-def identity(last: Tensor, wanted: Tensor) -> Tensor:
+def identity_loss(last: Tensor, wanted: Tensor) -> Tensor:
     """1 - cosine of two embeddings, the means over space of a face network's last features [B, C, H, W]."""
     return 1 - F.cosine_similarity(last.mean((2, 3)), wanted.mean((2, 3))).mean()
 
 
-def fooled(
+def generator_adversarial_loss(
     critic: nn.Module, frame: Tensor, truth: Tensor, stickman: Tensor, given: Tensor, paired: bool = False
 ) -> dict[str, Tensor]:
-    """The generator's adversarial terms: L_ADV of eq. 4, or `relativistic`, with feature matching L_FM apart.
+    """The generator's adversarial terms: L_ADV of eq. 4, or `relativistic_loss`, with feature matching L_FM apart.
 
     critic: (frame, stickman, given) -> (score, features); it is frozen meanwhile. paired: frame and truth are judged
     against each other.
@@ -84,22 +84,22 @@ def fooled(
         real, wanted = critic(truth, stickman, given)
     critic.requires_grad_(True)
     matching = feature_distance(features, wanted) / len(features)
-    adversarial = relativistic(score, real) if paired else hinge_generator(score)
+    adversarial = relativistic_loss(score, real) if paired else hinge_generator(score)
     return {"adversarial": adversarial, "feature_matching": matching}
 
 
-def judged(
+def discriminator_loss(
     critic: nn.Module, frame: Tensor, truth: Tensor, stickman: Tensor, given: Tensor, paired: bool = False
 ) -> Tensor:
-    """The discriminator's loss, eq. 9 or `relativistic`, for a frame without history.
+    """The discriminator's loss, eq. 9 or `relativistic_loss`, for a frame without history.
 
     Truth and frame go through in one call.
     """
     scores, _ = critic(torch.cat([truth, frame.detach()]), torch.cat([stickman] * 2), torch.cat([given] * 2))
-    return (relativistic if paired else hinge_discriminator)(*scores.chunk(2))
+    return (relativistic_loss if paired else hinge_discriminator)(*scores.chunk(2))
 
 
-def patches(images: Tensor, corner: Tensor | None, side: int | None) -> Tensor:
+def crop_patches(images: Tensor, corner: Tensor | None, side: int | None) -> Tensor:
     """The side x side squares of images [B, C, H, W] that begin at corner [B, 2] (x, y); None is the whole."""
     if corner is None or side is None or side >= images.shape[-1]:
         return images
@@ -107,7 +107,7 @@ def patches(images: Tensor, corner: Tensor | None, side: int | None) -> Tensor:
     return torch.stack(cut)
 
 
-def faces(images: Tensor, boxes: Tensor) -> Tensor:
+def crop_faces(images: Tensor, boxes: Tensor) -> Tensor:
     """The faces [B, 3, 224, 224] of images [B, 3, S, S]: squares around boxes [B, 4] (pixels), with a margin."""
     centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, _FACE_MARGIN * (boxes[:, 2:] - boxes[:, :2]).amax(1) / 2
     size = images.shape[-1]
@@ -118,16 +118,17 @@ def faces(images: Tensor, boxes: Tensor) -> Tensor:
     return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
-class Criteria(nn.Module):
+class WeightedLosses(nn.Module):
     """The terms of a table (conf/criterion), each {"weight": w, ...}; a weight of 0 leaves a term out.
 
-    l1: `eyes`, `mouth` and `opened` are what these regions count beyond 1. adversarial: `paired` judges frame and truth
-    against each other (`relativistic`), not each alone (hinge). vgg19 and vggface: `weights` names the
+    l1: `eyes`, `mouth` and `opened` are what these regions count beyond 1. adversarial: `paired` judges
+    frame and truth
+    against each other (`relativistic_loss`), not each alone (hinge). vgg19 and vggface: `weights` names the
     network (see `extractors`); identity looks through vggface's. Raises BadInput for a network without weights or of
     the wrong kind.
     """
 
-    def __init__(self, table: Table, patch: int | None = None):
+    def __init__(self, table: LossConfig, patch: int | None = None):
         super().__init__()
         from fewshot_heads.features.faceres import FaceFeatures
         from fewshot_heads.features.vgg19 import VGG19Features
@@ -155,11 +156,11 @@ class Criteria(nn.Module):
         """Whether the discriminator judges frame and truth against each other."""
         return bool(self.table.get("adversarial", {}).get("paired", False))
 
-    def look(self, images: Tensor, episode: Mapping[str, Tensor]) -> Tensor:
+    def crop_patch(self, images: Tensor, episode: Mapping[str, Tensor]) -> Tensor:
         """The part of images [B, C, S, S] that perceptual and adversarial terms see: the patch, if there is one."""
-        return patches(images, episode.get("corner"), self.patch)
+        return crop_patches(images, episode.get("corner"), self.patch)
 
-    def content(self, frame: Tensor, episode: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def reconstruction_terms(self, frame: Tensor, episode: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Terms that compare a frame [B, 3, S, S] with the driver of its episode, where that is to be trusted."""
         truth, terms = torch.where(episode["trust"] > 0, episode["driver"], frame.detach()), {}
         if self.weight("l1"):
@@ -170,15 +171,15 @@ class Criteria(nn.Module):
             )
             terms["l1"] = weighted_l1(frame, truth, region)
         if "vgg19" in self.networks:
-            seen, real = (self.look(x, episode) for x in (frame, truth))
+            seen, real = (self.crop_patch(x, episode) for x in (frame, truth))
             terms["vgg19"] = _distance(self.networks["vgg19"], *_features(self.networks["vgg19"], seen, real))
         if "vggface" in self.networks:
-            seen, real = (faces(x, episode["face"]) for x in (frame, truth))
+            seen, real = (crop_faces(x, episode["face"]) for x in (frame, truth))
             features, wanted = _features(self.networks["vggface"], seen, real)
             if self.weight("vggface"):
                 terms["vggface"] = _distance(self.networks["vggface"], features, wanted)
             if self.weight("identity"):
-                terms["identity"] = identity(features[-1], wanted[-1])
+                terms["identity"] = identity_loss(features[-1], wanted[-1])
         return terms
 
     def total(self, terms: Mapping[str, Tensor], step: int) -> Tensor:

@@ -13,7 +13,7 @@ from torch.utils.data import default_collate
 
 from fewshot_heads.datasets.clips import Clip, hold_out
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings
-from fewshot_heads.datasets.region_crops import Insides
+from fewshot_heads.datasets.region_crops import RegionCrops
 from fewshot_heads.datasets.shards import open_shards
 from fewshot_heads.errors import BadInput, WeightsMismatch
 from fewshot_heads.landmarks import N_POINTS
@@ -54,7 +54,7 @@ def meta_learn(roots: Sequence[str], out: Path, config: Mapping[str, Any]) -> Pa
     is_inpainter = spec["architecture"] == "inpainter"
     dataset: Callable[..., Episodes] = Episodes
     if is_inpainter:
-        dataset = partial(Insides, size=spec["size"], part=spec["part"])
+        dataset = partial(RegionCrops, size=spec["size"], part=spec["part"])
     episodes = dataset(clips, config["steps"] * config["batch"], settings, config["seed"])
     if episodes.size != spec["size"]:
         raise BadInput(f"{roots[0]}: pictures of {episodes.size} px; use model.size={episodes.size} or prepare anew")

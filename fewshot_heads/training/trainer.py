@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from fewshot_heads.models import Networks, build, build_discriminator
-from fewshot_heads.models.discriminator import Critic
+from fewshot_heads.models.discriminator import ProjectionDiscriminator
 from fewshot_heads.training import losses
-from fewshot_heads.training.losses import Criteria, Table
+from fewshot_heads.training.losses import LossConfig, WeightedLosses
 
 Episode = Mapping[str, Tensor]
 
@@ -30,7 +30,8 @@ class Optim:
     lr, lr_discriminator: Adam's; schedule: "constant", or "cosine", which falls to a twentieth; warmup: steps.
     betas, betas_discriminator, eps: Adam's. clip: largest norm of the gradient, 0 is off. ema: decay of the average.
     discriminator_steps: for each step of the generator; adversarial_from: share of the run before the discriminator
-    joins. texture_dropout: share of the steps that paint from e_hat alone. sparse_identities: see `Critic`.
+    joins. texture_dropout: share of the steps that paint from e_hat alone. sparse_identities: see
+    `ProjectionDiscriminator`.
     """
 
     lr: float = 5e-5
@@ -49,7 +50,7 @@ class Optim:
 
 
 @torch.no_grad()
-def average(kept: nn.Module, current: nn.Module, decay: float) -> None:
+def update_ema(kept: nn.Module, current: nn.Module, decay: float) -> None:
     """One step of the exponential moving average `kept`. Buffers (spectral norm's) are copied."""
     for mean, weight in zip(kept.parameters(), current.parameters(), strict=True):
         mean.lerp_(weight, 1 - decay)
@@ -60,20 +61,22 @@ def average(kept: nn.Module, current: nn.Module, decay: float) -> None:
 class Training:
     """All that changes while training; its `state_dict` is a complete resume point.
 
-    accelerator: of HF Accelerate: device, precision, processes. Raises BadInput as `Criteria` does.
+    accelerator: of HF Accelerate: device, precision, processes. Raises BadInput as `WeightedLosses` does.
     """
 
     def __init__(
-        self, spec: dict[str, Any], identities: int, steps: int, table: Table, optim: Optim, accelerator: Any,
+        self, spec: dict[str, Any], identities: int, steps: int, table: LossConfig, optim: Optim, accelerator: Any,
         patch: int | None = None, seed: int = 0, start: Networks | None = None,
     ):  # fmt: skip
         torch.manual_seed(seed)
         self.steps, self.optim, self.seed, self.accelerator = steps, optim, seed, accelerator
-        self.criteria = Criteria(table, patch).to(accelerator.device)
+        self.criteria = WeightedLosses(table, patch).to(accelerator.device)
         networks = build(spec)
         if start is not None:
             networks.load_state_dict(start.state_dict())
-        critic = Critic(build_discriminator(spec), identities, spec["embedding"], optim.sparse_identities)
+        critic = ProjectionDiscriminator(
+            build_discriminator(spec), identities, spec["embedding"], optim.sparse_identities
+        )
         self.ema = copy.deepcopy(networks).eval().requires_grad_(False).to(accelerator.device)
         self.networks, self.critic = networks, critic
         self.optimiser = torch.optim.Adam(networks.parameters(), optim.lr, optim.betas, optim.eps)
@@ -120,20 +123,22 @@ class Training:
             group["lr"] = optim.lr * self._rate(progress)
         frame, e_hat = self.shared_networks(episode, not dropped)
         with self.accelerator.autocast():
-            terms = self.criteria.content(frame, episode)
+            terms = self.criteria.reconstruction_terms(frame, episode)
             if self.criteria.weight("match"):
-                terms["match"] = losses.match(e_hat, self.critic.W(episode["identity"]))
+                terms["match"] = losses.match_loss(e_hat, self.critic.W(episode["identity"]))
             seen, real, stickman = (
-                self.criteria.look(x, episode) for x in (frame, episode["driver"], episode["stickman"])
+                self.criteria.crop_patch(x, episode) for x in (frame, episode["driver"], episode["stickman"])
             )
             if adversarial:
                 # The critic outside its wrapper: its gradients are none of this step's business.
-                terms |= losses.fooled(self.critic, seen, real, stickman, episode["identity"], self.criteria.paired)
+                terms |= losses.generator_adversarial_loss(
+                    self.critic, seen, real, stickman, episode["identity"], self.criteria.paired
+                )
         self._descend(self.criteria.total(terms, self.step), self.networks, self.optimiser)
 
         # Discriminator: eq. 9.
         for _ in range(optim.discriminator_steps if adversarial else 0):
-            terms["discriminator"] = losses.judged(
+            terms["discriminator"] = losses.discriminator_loss(
                 self.shared_critic, seen, real, stickman, episode["identity"], self.criteria.paired
             )
             if not torch.isfinite(terms["discriminator"]):
@@ -141,7 +146,7 @@ class Training:
             self._descend(terms["discriminator"], self.critic, self.critic_optimiser, self.table_optimiser)
         self.step += 1
         # Young averages forget their random beginning sooner.
-        average(self.ema, self.networks, min(optim.ema, (1 + self.step) / (10 + self.step)))
+        update_ema(self.ema, self.networks, min(optim.ema, (1 + self.step) / (10 + self.step)))
         means = self.accelerator.reduce(torch.stack([term.detach().float() for term in terms.values()]), "mean")
         return dict(zip(terms, means.tolist(), strict=True))
 

@@ -10,14 +10,14 @@ import yaml
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from fewshot_heads.cli.config import CONF_DIR, RULES, compose, describe, plain
+from fewshot_heads.cli.config import CONF_DIR, RULES, compose_config, describe, load_config
 from fewshot_heads.cli.parser import make_parser
 from fewshot_heads.datasets.episodes import EpisodeSettings
 from fewshot_heads.errors import BadInput, UsageError
 from fewshot_heads.landmarks.face_alignment import FaceAlignmentDetector
 from fewshot_heads.landmarks.mediapipe import MediaPipeDetector
 from fewshot_heads.models import build, build_discriminator
-from fewshot_heads.training.losses import Criteria
+from fewshot_heads.training.losses import WeightedLosses
 from fewshot_heads.training.trainer import Optim
 
 TASKS = sorted(path.stem for path in CONF_DIR.glob("*.yaml"))
@@ -33,13 +33,13 @@ ROOT = Path(__file__).parents[2]
 def refusal(*overrides: str) -> str:
     """The one line `animate` answers with."""
     with pytest.raises(UsageError) as caught:
-        compose("animate", overrides)
+        compose_config("animate", overrides)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def test_the_defaults_are_the_readable_ones():
-    config = compose("animate")
+    config = compose_config("animate")
     assert (config.model, config.motion, config.paste_back, config.crf) == ("realtime", "relative", True, 18)
     assert config.threads is None
     assert config.landmarks.backend == "mediapipe"
@@ -47,7 +47,7 @@ def test_the_defaults_are_the_readable_ones():
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_composes_and_its_defaults_obey_its_rules(task):
-    config = compose(task)
+    config = compose_config(task)
     assert config
     for key, value in config.items():
         assert key not in RULES or RULES[key].allows(value), f"{key}={value}"
@@ -57,12 +57,13 @@ def test_every_task_composes_and_its_defaults_obey_its_rules(task):
 def test_every_option_of_every_group_composes(task, option):
     group, name = option.split("=")
     written = yaml.safe_load((CONF_DIR / group / f"{name}.yaml").read_text())
-    chosen = compose(task, [option])
+    chosen = compose_config(task, [option])
     if group in ("experiment", "mode"):
         for entry in written.pop("defaults", []):
             ((key, preset),) = entry.items()
             assert (
-                chosen[key.split("/")[1]] == compose(task, [f"{key.split('/')[1]}={preset}", option])[key.split("/")[1]]
+                chosen[key.split("/")[1]]
+                == compose_config(task, [f"{key.split('/')[1]}={preset}", option])[key.split("/")[1]]
             )
         assert OmegaConf.merge(chosen, written) == chosen
         return
@@ -74,7 +75,7 @@ def test_every_option_of_every_group_composes(task, option):
 
 @pytest.mark.parametrize("option", [option for task, option in CHOICES if task == "meta_learn"])
 def test_every_option_of_meta_learning_makes_what_it_names(option):
-    config = OmegaConf.to_container(compose("meta_learn", [option]))
+    config = OmegaConf.to_container(compose_config("meta_learn", [option]))
     spec, data = config["model"], config["data"]
     if "paper" not in option:  # its networks are built, whole, in test_paper
         networks = build(spec)
@@ -85,22 +86,24 @@ def test_every_option_of_meta_learning_makes_what_it_names(option):
     offline = {
         name: {**entry, "weight": 0.0} if "weights" in entry else entry for name, entry in config["criterion"].items()
     }
-    assert Criteria(offline).weight("adversarial") > 0
-    assert Criteria(offline).paired == config["criterion"]["adversarial"]["paired"]
-    assert compose("meta_learn", [option, "criterion.adversarial.paired=true"])
+    assert WeightedLosses(offline).weight("adversarial") > 0
+    assert WeightedLosses(offline).paired == config["criterion"]["adversarial"]["paired"]
+    assert compose_config("meta_learn", [option, "criterion.adversarial.paired=true"])
 
 
 def test_a_typo_in_a_nested_key_names_the_nearest():
     with pytest.raises(UsageError, match="did you mean 'criterion.vgg19.weight'"):
-        compose("meta_learn", ["criterion.vgg19.wieght=1"])
+        compose_config("meta_learn", ["criterion.vgg19.wieght=1"])
 
 
 def test_a_person_chooses_networks_by_path_and_drops_terms_by_weight():
-    config = compose("meta_learn", ["criterion.vggface.weights=a b.npz", "criterion.vgg19.weight=0", "start=null"])
+    config = compose_config(
+        "meta_learn", ["criterion.vggface.weights=a b.npz", "criterion.vgg19.weight=0", "start=null"]
+    )
     assert config.criterion.vggface.weights == "a b.npz"
     assert (config.criterion.vgg19.weight, config.start) == (0, None)
     with pytest.raises(UsageError, match="a number from 0 up"):
-        compose("meta_learn", ["criterion.match.weight=-1"])
+        compose_config("meta_learn", ["criterion.match.weight=-1"])
 
 
 def test_no_option_is_left_that_no_task_can_choose():
@@ -110,12 +113,12 @@ def test_no_option_is_left_that_no_task_can_choose():
 def test_a_key_without_a_rule_takes_values_of_its_defaults_kind(tmp_path, monkeypatch):
     (tmp_path / "task.yaml").write_text("defaults: [_self_]\nn: 3\nx: 1.5\nflag: true\nword: a\nsizes: [1, 2]\n")
     monkeypatch.setattr("fewshot_heads.cli.config.CONF_DIR", tmp_path)
-    config = compose("task", ["n=4", "x=2", "flag=false", "word=5", "sizes=[3]"])
+    config = compose_config("task", ["n=4", "x=2", "flag=false", "word=5", "sizes=[3]"])
     assert config == {"n": 4, "x": 2, "flag": False, "word": "5", "sizes": [3]}
     refused = {"n=.5": "a whole number", "x=far": "a number", "flag=1": "true or false", "sizes=3": "a list like [1,2]"}
     for override, expected in refused.items():
         with pytest.raises(UsageError) as caught:
-            compose("task", [override])
+            compose_config("task", [override])
         assert str(caught.value) == f"{override}: expected {expected}"
 
 
@@ -124,27 +127,27 @@ def test_a_key_without_a_rule_takes_values_of_its_defaults_kind(tmp_path, monkey
 )
 def test_a_landmark_config_says_what_its_detector_takes_by_default(option, made):
     parameters = inspect.signature(made).parameters
-    config = compose("animate", [f"landmarks={option}"]).landmarks
+    config = compose_config("animate", [f"landmarks={option}"]).landmarks
     for key in set(config) - {"backend"}:
         assert parameters[key].default == config[key]
 
 
 def test_overrides_take_effect():
     overrides = ["motion=absolute", "pose=0.5", "expression=2", "paste_back=false", "threads=2", "reference=7"]
-    config = compose("animate", [*overrides, "landmarks=face_alignment", "landmarks.dimensions=3"])
+    config = compose_config("animate", [*overrides, "landmarks=face_alignment", "landmarks.dimensions=3"])
     assert (config.motion, config.pose, config.expression) == ("absolute", 0.5, 2)
     assert (config.paste_back, config.threads, config.reference) == (False, 2, 7)
     assert config.landmarks.dimensions == 3
 
 
 def test_a_group_may_be_chosen_after_its_key_is_set():
-    config = compose("animate", ["landmarks.dimensions=3", "landmarks=face_alignment"])
+    config = compose_config("animate", ["landmarks.dimensions=3", "landmarks=face_alignment"])
     assert config.landmarks.dimensions == 3
 
 
 @pytest.mark.parametrize("path", ["my weights (1).pt", "a=b.pt", "x: y.pt", "it's.pt", "3", "null", "${x}.pt", "[x]"])
 def test_a_model_path_with_odd_characters_arrives_unchanged(path):
-    assert compose("animate", [f"model={path}"]).model == path
+    assert compose_config("animate", [f"model={path}"]).model == path
 
 
 @pytest.mark.parametrize(
@@ -197,35 +200,35 @@ def test_a_word_without_a_value_is_not_an_option():
 
 def test_an_unknown_task_is_named_with_the_known_ones():
     with pytest.raises(BadInput, match=r"no configuration 'animat' .* there is .*animate"):
-        compose("animat")
+        compose_config("animat")
 
 
 def test_help_has_one_line_for_every_key():
     described = describe("animate")
-    assert {key for key, _, _ in described} == set(compose("animate"))
+    assert {key for key, _, _ in described} == set(compose_config("animate"))
     assert ("crf", "18", "constant rate factor of the video, 0 best to 51 smallest") in described
     assert ("landmarks", "mediapipe") in [(key, default) for key, default, _ in described]
 
 
 def test_help_shows_defaults_that_can_be_given_back_as_overrides():
     given_back = [f"{key}={default}" for key, default, _ in describe("animate")]
-    assert compose("animate", given_back) == compose("animate")
+    assert compose_config("animate", given_back) == compose_config("animate")
 
 
 def test_a_surrounding_hydra_is_left_as_it_was(tmp_path):
     (tmp_path / "app.yaml").write_text("crf: mine\n")
     with hydra.initialize_config_dir(str(tmp_path), version_base="1.3"):
         surrounding = GlobalHydra.instance().hydra
-        assert compose("animate", ["landmarks=face_alignment"]).crf == 18
+        assert compose_config("animate", ["landmarks=face_alignment"]).crf == 18
         with pytest.raises(UsageError):
-            compose("animate", ["motoin=absolute"])
+            compose_config("animate", ["motoin=absolute"])
         assert GlobalHydra.instance().hydra is surrounding
         assert hydra.compose("app").crf == "mine"
     assert not GlobalHydra.instance().is_initialized()
 
 
 def test_nothing_is_initialised_when_nobody_else_uses_hydra():
-    compose("animate")
+    compose_config("animate")
     assert not GlobalHydra.instance().is_initialized()
 
 
@@ -273,7 +276,7 @@ def test_every_key_of_a_task_is_a_flag_too():
 def test_keys_of_a_task_and_of_its_groups_are_flags(task):
     parser = make_parser(task, "", "")
     parser.add_argument("inputs", nargs="*")
-    for key in plain(task):
+    for key in load_config(task):
         assert parser.parse_intermixed_args([f"--{key}", "1"]).inputs == [f"{key}=1"]
 
 

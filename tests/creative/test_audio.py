@@ -12,17 +12,17 @@ import pytest
 from PIL import Image
 
 from fewshot_heads import VideoWriter, read_video
-from fewshot_heads.cli.config import plain
+from fewshot_heads.cli.config import load_config
 from fewshot_heads.creative.audio import main
 from fewshot_heads.creative.sound import expression_basis as basis_module
 from fewshot_heads.creative.sound.expression_basis import BROWS, EYES, MOUTH, SIZE, MotionBasis
 from fewshot_heads.creative.sound.features import analyse
 from fewshot_heads.creative.sound.fit_expression_basis import learn
-from fewshot_heads.creative.sound.performance import parse_reactions, perform
+from fewshot_heads.creative.sound.performance import motion_from_audio, parse_reactions
 from fewshot_heads.errors import BadInput, UsageError
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.pose import MEAN_HEAD, Pose
-from fewshot_heads.media.audio import Sound, read_sound
+from fewshot_heads.media.audio import Audio, read_audio
 from fewshot_heads.media.provenance import read_mark
 
 RATE = 22050
@@ -34,7 +34,7 @@ def tone(pitch, seconds, rate=RATE, level=0.3):
 
 
 def as_sound(samples):
-    return Sound("the test", Fraction(0), RATE, samples.astype(np.float32))
+    return Audio("the test", Fraction(0), RATE, samples.astype(np.float32))
 
 
 def drums(seconds=16.0, pitch=60):
@@ -47,15 +47,15 @@ def drums(seconds=16.0, pitch=60):
 
 def performed(sound, *overrides):
     """(curves, motion) by the configuration, as the command line does."""
-    config = plain("audio", overrides)
+    config = load_config("audio", overrides)
     curves = analyse(sound, **{key: config[key] for key in ("bass", "vocal", "attack", "release", "gate", "onset_gap")})
     options = {key: config[key] for key in ("seed", "liveliness", "blinks", "clamp")}
-    return curves, perform(curves, config["react"], **options)
+    return curves, motion_from_audio(curves, config["react"], **options)
 
 
 def offsets(motion):
     """[T, 70, 3]: each frame's face minus the neutral one, in the head's frame."""
-    faces = [CanonicalFace.of(landmarks).local for landmarks in motion.landmarks]
+    faces = [CanonicalFace.of(landmarks).shape for landmarks in motion.landmarks]
     return np.array(faces[1:]) - faces[0]
 
 
@@ -216,14 +216,14 @@ def test_no_expression_leaves_what_faces_do():
 
 def test_a_blink_closes_both_eyes_wholly():
     pulse = {"onset": np.array([0.0, 0.5, 1.0, 0.0])}
-    motion = perform(pulse, {"onset": "blink:1"}, liveliness=0, blinks=0)
+    motion = motion_from_audio(pulse, {"onset": "blink:1"}, liveliness=0, blinks=0)
     eyes = [CanonicalFace.of(landmarks).eye_opening(slice(36, 42)) for landmarks in motion.landmarks]
     assert eyes[0] == pytest.approx(eyes[1], abs=1e-3) and eyes[3] < 0.02 and eyes[1] > eyes[2] > eyes[3]
 
 
 @pytest.mark.parametrize(("target", "axis", "sign"), [("nod", 1, 1), ("turn", 0, 1)])
 def test_head_targets_move_the_nose_where_they_say(target, axis, sign):
-    motion = perform({"rms": np.array([1.0])}, {"rms": target}, liveliness=0, blinks=0)
+    motion = motion_from_audio({"rms": np.array([1.0])}, {"rms": target}, liveliness=0, blinks=0)
     still, moved = (landmarks.points[30] - landmarks.points[27] for landmarks in motion.landmarks)
     assert sign * (moved - still)[axis] > 1
 
@@ -304,7 +304,7 @@ def begins(samples, rate):
     ],
 )
 def test_any_file_is_read_in_time(tmp_path, name, rate, layout, channels):
-    sound = read_sound(write_sound(tmp_path / name, click(rate, channels), rate, layout))
+    sound = read_audio(write_sound(tmp_path / name, click(rate, channels), rate, layout))
     assert sound.rate == RATE and begins(sound.samples, RATE) == pytest.approx(0.5, abs=0.006)
     assert sound.seconds == pytest.approx(1, abs=0.06)
 
@@ -312,11 +312,11 @@ def test_any_file_is_read_in_time(tmp_path, name, rate, layout, channels):
 @pytest.mark.parametrize("kind", ["mp4", "webm"])
 @pytest.mark.parametrize("source", ["a.wav", "a.mp3", "a.ogg"])
 def test_a_files_sound_comes_along_in_time_with_the_pictures(tmp_path, kind, source):
-    sound = read_sound(write_sound(tmp_path / source, click(48000, 2), 48000, "stereo"))
+    sound = read_audio(write_sound(tmp_path / source, click(48000, 2), 48000, "stereo"))
     with VideoWriter(tmp_path / f"out.{kind}", 25, audio=sound) as out:
         for _ in range(25):
             out.add(np.zeros((48, 64, 3), np.uint8))
-    heard = read_sound(tmp_path / f"out.{kind}")
+    heard = read_audio(tmp_path / f"out.{kind}")
     delay = begins(heard.samples, RATE) + float(heard.start) - begins(sound.samples, RATE)
     assert abs(delay) < 0.01 and heard.seconds == pytest.approx(1, abs=0.06)
     assert read_video(tmp_path / f"out.{kind}").has_audio
@@ -324,7 +324,7 @@ def test_a_files_sound_comes_along_in_time_with_the_pictures(tmp_path, kind, sou
 
 @pytest.mark.parametrize("count", [1, 2, 500])
 def test_the_shortest_sound_makes_one_frame(tmp_path, count):
-    sound = read_sound(write_sound(tmp_path / "a.wav", np.full((1, count), 0.5)))
+    sound = read_audio(write_sound(tmp_path / "a.wav", np.full((1, count), 0.5)))
     assert len(performed(sound)[1]) == 2
 
 
@@ -338,7 +338,7 @@ def test_an_unreadable_file_is_named_in_one_line(tmp_path):
         ("gone.wav", "no such file"),
     ):  # fmt: skip
         with pytest.raises(BadInput, match=f"{name}: .*{words}"):
-            read_sound(tmp_path / name)
+            read_audio(tmp_path / name)
 
 
 def test_without_librosa_the_error_says_what_to_install(monkeypatch):

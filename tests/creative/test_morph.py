@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from fewshot_heads import BadInput, Head, Reenactor, WeightsMismatch, read_image, read_video, write_image
-from fewshot_heads.cli.config import compose
+from fewshot_heads.cli.config import compose_config
 from fewshot_heads.creative.blending import interpolation as paths
-from fewshot_heads.creative.blending.idle_motion import looking_about
+from fewshot_heads.creative.blending.idle_motion import idle_motion
 from fewshot_heads.creative.blending.morphing import Morph, morph, preview
 from fewshot_heads.creative.morph import main
 from fewshot_heads.landmarks import LEFT_EYE, N_POINTS, Landmarks
@@ -76,8 +76,8 @@ def test_the_embedder_sees_the_first_person_go_and_the_second_come(reenactor, he
 def test_the_face_halfway_has_the_shape_halfway(reenactor, heads, way):
     a, b = (head.landmarks[0] for head in heads)
     middle = paths.between([a, b], np.array([0.5, 0.5]))
-    mean_shape = (CanonicalFace.of(a).local + CanonicalFace.of(b).local) / 2
-    np.testing.assert_allclose(CanonicalFace.of(middle).local, mean_shape, atol=1e-3)
+    mean_shape = (CanonicalFace.of(a).shape + CanonicalFace.of(b).shape) / 2
+    np.testing.assert_allclose(CanonicalFace.of(middle).shape, mean_shape, atol=1e-3)
     (seen,) = reenactor.detectors[0].detect(way[4])
     assert np.linalg.norm(seen.points - middle.points, axis=1).mean() < 3
     assert np.linalg.norm(a.points - b.points, axis=1).mean() > 6
@@ -108,7 +108,7 @@ def test_shape_of_one_with_colours_and_pose_of_the_other(reenactor, heads, way):
     assert alike(*frames)
     (seen,) = reenactor.detectors[0].detect(frames[0])
     seen, a, b = (CanonicalFace.of(each) for each in (seen, *(head.landmarks[0] for head in heads)))
-    shape = [np.linalg.norm((seen.local - other.local)[:N_POINTS, :2], axis=1).mean() for other in (a, b)]
+    shape = [np.linalg.norm((seen.shape - other.shape)[:N_POINTS, :2], axis=1).mean() for other in (a, b)]
     turn = [np.linalg.norm(seen.pose.rotation - other.pose.rotation) for other in (a, b)]
     assert shape[0] < 0.85 * shape[1] and turn[1] < 0.7 * turn[0]
     assert apart(frames[0], way[-1]) < apart(frames[0], way[0]) / 2
@@ -183,7 +183,7 @@ def test_halfway_between_two_turns_is_the_turn_halfway():
 
 
 def test_without_a_driver_heads_look_about_and_blink():
-    faces = [CanonicalFace.of(each) for each in looking_about(200, 25)]
+    faces = [CanonicalFace.of(each) for each in idle_motion(200, 25)]
     turns = np.array([each.pose.rotation[0, 2] for each in faces])
     openings = np.array([each.eye_opening(LEFT_EYE) for each in faces])
     assert 0.05 < np.abs(turns).max() < 0.2 and abs(turns[0]) < 1e-6
@@ -236,7 +236,7 @@ def test_the_preview_is_frames_of_the_video(reenactor, heads, mona_path, woman):
 
 
 def test_the_settings_are_those_of_the_configuration():
-    config = compose("morph")
+    config = compose_config("morph")
     assert {field.name: field.default for field in fields(Morph)} == {f.name: config[f.name] for f in fields(Morph)}
 
 

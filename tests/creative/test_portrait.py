@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from fewshot_heads import BadInput, VideoWriter, WeightsMismatch, read_image, read_video, write_image
-from fewshot_heads.cli.config import compose
-from fewshot_heads.creative.blending.portraits import Portrait, likeness, portrait
-from fewshot_heads.creative.blending.retrieval import invented, nearest, recall
+from fewshot_heads.cli.config import compose_config
+from fewshot_heads.creative.blending.portraits import Portrait, identity_similarity, portrait
+from fewshot_heads.creative.blending.retrieval import load_gallery, nearest, synthetic_gallery
 from fewshot_heads.creative.portrait import main
-from fewshot_heads.media.audio import read_sound
+from fewshot_heads.media.audio import read_audio
 from fewshot_heads.media.provenance import read_mark
 from fewshot_heads.metrics import Identity
 
@@ -39,7 +39,7 @@ def bank(tmp_path_factory, reenactor, mona, driver_frames):
 
 @pytest.fixture(scope="module")
 def neighbours(reenactor, sitter, bank):
-    return nearest(sitter, recall(reenactor, bank), 3)
+    return nearest(sitter, load_gallery(reenactor, bank), 3)
 
 
 @pytest.fixture(scope="module")
@@ -114,10 +114,10 @@ def test_neighbours_are_the_nearest_by_angle_and_their_shares_fall_with_it(sitte
 
 
 def test_the_bank_is_read_in_order_without_what_has_no_face_nor_the_sitters_own_file(reenactor, bank, caplog):
-    assert [name for name, _ in recall(reenactor, bank)] == ["mirror", "woman"]
+    assert [name for name, _ in load_gallery(reenactor, bank)] == ["mirror", "woman"]
     (record,) = caplog.records
     assert "1 of 3 files" in record.message and "wall.png" in record.message
-    assert [name for name, _ in recall(reenactor, bank, bank / "mirror.png")] == ["woman"]
+    assert [name for name, _ in load_gallery(reenactor, bank, bank / "mirror.png")] == ["woman"]
 
 
 class MeanColour:
@@ -130,15 +130,15 @@ class MeanColour:
 
 def test_likeness_is_one_for_the_sitter_and_less_for_the_memory(reenactor, sitter, woman):
     judge = Identity(MeanColour())
-    own, memory = (likeness(reenactor, sitter, still(reenactor, sitter, woman, s), judge) for s in (0, 1))
+    own, memory = (identity_similarity(reenactor, sitter, still(reenactor, sitter, woman, s), judge) for s in (0, 1))
     assert own["e_hat"] > 0.999 and own["mean colour"] > 0.99
     assert memory["e_hat"] < own["e_hat"] and memory["mean colour"] < own["mean colour"]
     large = cv2.resize(sitter.textures[0], (512, 512))
-    assert likeness(reenactor, sitter, large, judge)["mean colour"] > 0.99
+    assert identity_similarity(reenactor, sitter, large, judge)["mean colour"] > 0.99
 
 
 def test_the_settings_are_those_of_the_configuration():
-    config = compose("portrait")
+    config = compose_config("portrait")
     names = [field.name for field in fields(Portrait)]
     assert {field.name: field.default for field in fields(Portrait)} == {name: config[name] for name in names}
 
@@ -171,7 +171,10 @@ def test_without_a_bank_the_memory_is_of_people_who_do_not_exist(reenactor, sitt
     assert main([str(mona_path), "--strength", "1", "--neighbours=2", "resolution=256", "-o", "out.png"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert all(line.split()[1].startswith("invented_") for line in lines[:2]) and "strength 1" in lines[2]
-    assert apart(read_image("out.png"), still(reenactor, sitter, nearest(sitter, invented(reenactor), 2), 1)) < 0.1
+    assert (
+        apart(read_image("out.png"), still(reenactor, sitter, nearest(sitter, synthetic_gallery(reenactor), 2), 1))
+        < 0.1
+    )
 
 
 def test_the_preview_goes_from_the_sitter_to_the_memory(reenactor, sitter, neighbours, mona_path, bank, driver_path):
@@ -187,7 +190,7 @@ def test_a_driver_moves_the_portrait_and_the_video_keeps_its_sound_and_is_marked
     with wave.open("tone.wav", "wb") as tone:
         tone.setparams((1, 2, 16000, 0, "NONE", ""))
         tone.writeframes((8000 * np.sin(np.arange(8000) / 10)).astype("<i2").tobytes())
-    with VideoWriter("driver.mp4", 25, audio=read_sound("tone.wav"), mark=None) as out:
+    with VideoWriter("driver.mp4", 25, audio=read_audio("tone.wav"), mark=None) as out:
         for frame in driver_frames:
             out.add(frame)
     assert main([str(mona_path), "driver.mp4", f"bank={bank}", "resolution=256", "neighbours=1"]) == 0

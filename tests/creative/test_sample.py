@@ -9,11 +9,11 @@ import pytest
 
 from benchmarks import sampling
 from fewshot_heads import BadInput, Head, NoFaceFound, read_image, read_video
-from fewshot_heads.cli.config import compose
+from fewshot_heads.cli.config import compose_config
 from fewshot_heads.creative.appearance.__main__ import main as learn_command
 from fewshot_heads.creative.appearance.fitting import learn
 from fewshot_heads.creative.appearance.model import Appearance
-from fewshot_heads.creative.appearance.portraits import Sitter, sitters
+from fewshot_heads.creative.appearance.portraits import PortraitFrame, select_portraits
 from fewshot_heads.creative.blending.sampling import Sample, grid, moved, sample
 from fewshot_heads.creative.sample import main
 from fewshot_heads.datasets.shards import Sample as Clip
@@ -111,7 +111,7 @@ def made_up(count, size=64):
         for part in (slice(36, 42), slice(42, 48), slice(48, 60)):
             cv2.fillPoly(picture, [points[part].round().astype(np.int32)], (40, 20, 20))
         hair[person > 0] = 0
-        result.append(Sitter(f"p{number}", picture, landmarks, np.maximum(person, hair), hair))
+        result.append(PortraitFrame(f"p{number}", picture, landmarks, np.maximum(person, hair), hair))
     return result
 
 
@@ -168,7 +168,7 @@ def prepared(tmp_path):
 
 
 def test_of_each_person_the_frame_that_sits_best_is_taken_and_of_some_none(prepared):
-    found = {each.name: each for each in sitters([str(prepared)])}
+    found = {each.name: each for each in select_portraits([str(prepared)])}
     assert sorted(found) == [f"p{i}" for i in range(9)]
     first = made_up(1)[0]
     np.testing.assert_array_equal(found["p0"].picture, first.picture)
@@ -253,7 +253,7 @@ def test_settings_that_do_not_exist_are_named(reenactor, wrong):
 
 
 def test_the_settings_are_those_of_the_configuration():
-    config = compose("sample")
+    config = compose_config("sample")
     assert {each.name: each.default for each in fields(Sample)} == {e.name: config[e.name] for e in fields(Sample)}
 
 
@@ -324,7 +324,7 @@ def test_pairs_are_counted_once_and_the_nearest_is_the_highest_cosine():
 
 def test_other_people_than_those_of_the_shipped_model_are_refused(prepared, tmp_path, monkeypatch):
     monkeypatch.setattr(sampling.metrics, "Identity", lambda _: None)
-    monkeypatch.setattr(sampling, "sitters", lambda roots, *_: sitters(roots))
+    monkeypatch.setattr(sampling, "sitters", lambda roots, *_: select_portraits(roots))
     with pytest.raises(BadInput, match="not the people the shipped model was learned from"):
         sampling.main([f"prepared={prepared}", *(f"{key}={tmp_path}" for key in ("clips", "csim", "matte", "hair"))])
 

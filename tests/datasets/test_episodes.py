@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fewshot_heads import BadInput
-from fewshot_heads.datasets.augment import Change, turned
+from fewshot_heads.datasets.augment import Augmentation, rotate_in_depth
 from fewshot_heads.datasets.clips import Excerpt, Footage, hold_out
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, assemble
 from fewshot_heads.landmarks import N_POINTS, Landmarks
@@ -66,7 +66,7 @@ def test_clips_of_different_sizes_are_refused(clips):
 
 
 def test_no_change_changes_nothing(clips):
-    clip, change = clips[0], Change.draw(np.random.default_rng(0), 128, 0.0)
+    clip, change = clips[0], Augmentation.draw(np.random.default_rng(0), 128, 0.0)
     np.testing.assert_array_equal(change.picture(clip.frames[0]), clip.frames[0])
     np.testing.assert_allclose(change.face(clip.landmarks[0]).to_array(), clip.landmarks[0], atol=1e-4)
 
@@ -74,7 +74,7 @@ def test_no_change_changes_nothing(clips):
 def test_landmarks_go_where_the_picture_goes(clips):
     """A dot at a landmark is still at that landmark after the change."""
     for seed in range(6):
-        change = replace(Change.draw(np.random.default_rng(seed), 128), gain=np.ones(3), offset=np.zeros(3))
+        change = replace(Augmentation.draw(np.random.default_rng(seed), 128), gain=np.ones(3), offset=np.zeros(3))
         points = clips[0].landmarks[0]
         x, y = np.floor(points[30, :2]).astype(int)
         dot = np.zeros((128, 128, 3), np.uint8)
@@ -94,7 +94,7 @@ def test_clips_that_are_too_short_are_counted(clips, caplog):
 
 def test_a_mirrored_face_is_the_face_mirrored_with_its_surface():
     whole = np.array([[1.0, 0, 0], [0, 1, 0]])
-    change = Change(128, whole, 1.0, True, np.ones(3), np.zeros(3), 1.0)
+    change = Augmentation(128, whole, 1.0, True, np.ones(3), np.zeros(3), 1.0)
     turn, size = 0.3, 128
     seen = change.face(face((0.1, turn, 0.05), scale=30, centre=(60, 64), surface=0).to_array())
     wanted = face((0.1, -turn, -0.05), scale=30, centre=(size - 60, 64), surface=0)
@@ -103,7 +103,7 @@ def test_a_mirrored_face_is_the_face_mirrored_with_its_surface():
 
 def test_a_turned_head_has_turned_landmarks_and_its_old_background(clips):
     picture, points = clips[0].frames[0], clips[0].landmarks[0]
-    seen, moved, trust = turned(picture, points, np.random.default_rng(1))
+    seen, moved, trust = rotate_in_depth(picture, points, np.random.default_rng(1))
     assert np.abs(moved - points)[:, :2].max() > 1
     assert np.abs(seen.astype(int) - picture).max() > 20
     np.testing.assert_allclose(seen[:3].astype(int), picture[:3], atol=1)
@@ -116,7 +116,7 @@ def test_landmarks_without_depth_turn_by_the_mean_heads(clips):
     flat = clips[0].landmarks[0, :N_POINTS].copy()
     flat[:, 2] = np.nan
     assert Landmarks.from_array(flat).depth is None
-    _, moved, _ = turned(clips[0].frames[0], flat, np.random.default_rng(1))
+    _, moved, _ = rotate_in_depth(clips[0].frames[0], flat, np.random.default_rng(1))
     assert np.isfinite(moved).all()
 
 
@@ -131,7 +131,7 @@ def test_held_out_frames_are_the_last_and_are_not_trained_on(clips):
 
 
 def test_an_episode_of_a_frame_by_itself_is_that_frame(clips):
-    change = Change.draw(np.random.default_rng(0), 128, 0.0)
+    change = Augmentation.draw(np.random.default_rng(0), 128, 0.0)
     episode = assemble(Excerpt(clips[1], [2]), [0], 0, 0, change)
     assert torch.equal(episode["pictures"][0], episode["driver"])
     assert torch.equal(episode["source_points"], episode["driver_points"])
@@ -139,7 +139,7 @@ def test_an_episode_of_a_frame_by_itself_is_that_frame(clips):
 
 
 def test_an_episode_shows_no_head_where_the_source_had_it_and_the_driver_has_not(clips):
-    change = Change.draw(np.random.default_rng(0), 128, 0.0)
+    change = Augmentation.draw(np.random.default_rng(0), 128, 0.0)
     moved = replace(
         clips[1], landmarks=clips[1].landmarks + np.float32([40, 0, 0]) * (np.arange(5) == 1)[:, None, None]
     )

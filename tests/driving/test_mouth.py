@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fewshot_heads import BadInput
-from fewshot_heads.driving.mouth_crop import Mouth, in_one_light
+from fewshot_heads.driving.mouth_crop import MouthCrop, share_white_reference
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.tracking import Motion, track
 from fewshot_heads.imaging.face_color import FaceColor
@@ -44,7 +44,7 @@ def test_teeth_are_the_drivers(reenactor, motion, driver_frames, opened):
     painter, face, mouth = opened
     number = motion.mouths.index(mouth)
     theirs = between_lips(driver_frames[number], motion.landmarks[number])
-    (with_them,), (painted,) = (painter.paint([face], True, each) for each in ([mouth], None))
+    (with_them,), (painted,) = (painter.render([face], True, each) for each in ([mouth], None))
     face = face.moved(np.zeros(2, np.float32), len(painted) / reenactor.size)
     shown, alone = (np.corrcoef(theirs.ravel(), between_lips(x, face).ravel())[0, 1] for x in (with_them, painted))
     assert shown > 0.85 and alone < 0.6
@@ -57,25 +57,25 @@ def test_teeth_are_the_drivers(reenactor, motion, driver_frames, opened):
 def test_a_mouth_that_has_not_opened_is_left_alone(reenactor, opened, mona):
     painter, face, mouth = opened
     seat = painter.landmarks[0]
-    assert painter.seen(face).opened[2] > 0.5 and not painter.seen(seat).opened.any()
-    (with_it,), (without,) = (painter.paint([seat], False, each) for each in ([mouth], None))
+    assert painter.visibility(face).disocclusion[2] > 0.5 and not painter.visibility(seat).disocclusion.any()
+    (with_it,), (without,) = (painter.render([seat], False, each) for each in ([mouth], None))
     np.testing.assert_array_equal(with_it, without)
 
 
 def test_teeth_take_the_light_and_the_colours_of_the_picture(opened):
     _, face, mouth = opened
     frame, white = np.zeros((256, 256, 3), np.uint8), np.eye(3)
-    grey = transfer_mouth(mouth, frame, face, 1.0, np.full((3, 3), 1 / 3), mouth.colours.brightness)
+    grey = transfer_mouth(mouth, frame, face, 1.0, np.full((3, 3), 1 / 3), mouth.color.brightness)
     assert grey.any() and np.ptp(grey, axis=2).max() <= 1
     levels = [
-        transfer_mouth(mouth, frame, face, 1.0, white, share * mouth.colours.brightness).max()
+        transfer_mouth(mouth, frame, face, 1.0, white, share * mouth.color.brightness).max()
         for share in (0.01, 0.6, 1.0, 2.0)
     ]
     assert 0 < levels[0] < levels[1] < levels[2] == levels[3]
-    gold = transfer_mouth(mouth, frame, face, 1.0, np.diag([1.2, 1.1, 0.7]), mouth.colours.brightness).astype(float)
-    plain = transfer_mouth(mouth, frame, face, 1.0, white, mouth.colours.brightness).astype(float)
+    gold = transfer_mouth(mouth, frame, face, 1.0, np.diag([1.2, 1.1, 0.7]), mouth.color.brightness).astype(float)
+    plain = transfer_mouth(mouth, frame, face, 1.0, white, mouth.color.brightness).astype(float)
     assert gold[..., 2].sum() < 0.7 * plain[..., 2].sum() and abs(gold[..., 0].sum() / plain[..., 0].sum() - 1) < 0.01
-    half = transfer_mouth(mouth, frame, face, 0.25, white, mouth.colours.brightness).astype(float)
+    half = transfer_mouth(mouth, frame, face, 0.25, white, mouth.color.brightness).astype(float)
     assert abs(half.sum() / plain.sum() - 0.5) < 0.02
 
 
@@ -98,10 +98,10 @@ def test_a_mouth_that_the_drivers_picture_cuts_off_is_not_shown(motion, driver_f
     _, face, _ = opened
     their = motion.landmarks[-1]
     low = int(their.points[INNER_LIPS, 1].mean())
-    cut = Mouth.of(driver_frames[-1][:low], their)
-    whole = Mouth.of(driver_frames[-1], their)
+    cut = MouthCrop.of(driver_frames[-1][:low], their)
+    whole = MouthCrop.of(driver_frames[-1], their)
     frame = np.zeros((256, 256, 3), np.uint8)
-    assert whole.shown == pytest.approx(1) and cut.shown < 0.7
+    assert whole.visible_fraction == pytest.approx(1) and cut.visible_fraction < 0.7
     assert transfer_mouth(whole, frame, face, 1.0, np.eye(3), 100.0).any()
     assert not transfer_mouth(cut, frame, face, 1.0, np.eye(3), 100.0).any()
 
@@ -110,12 +110,12 @@ def test_the_cast_of_the_drivers_light_is_taken_out(motion, driver_frames, opene
     _, face, _ = opened
     frame, their = np.zeros((256, 256, 3), np.uint8), motion.landmarks[-1]
     plain, golden = (
-        Mouth.of((driver_frames[-1] * np.array(light)).clip(0, 255).astype(np.uint8), their)
+        MouthCrop.of((driver_frames[-1] * np.array(light)).clip(0, 255).astype(np.uint8), their)
         for light in ((1, 1, 1), (1.05, 1.0, 0.45))
     )
     shares = []
     for mouth in (plain, golden):
-        red, _, blue = transfer_mouth(mouth, frame, face, 1.0, np.eye(3), mouth.colours.brightness).sum(
+        red, _, blue = transfer_mouth(mouth, frame, face, 1.0, np.eye(3), mouth.color.brightness).sum(
             (0, 1), dtype=float
         )
         shares.append(blue / red)
@@ -123,32 +123,33 @@ def test_the_cast_of_the_drivers_light_is_taken_out(motion, driver_frames, opene
 
 
 def test_the_drivers_colours_do_not_change_when_it_blinks(motion):
-    casts = np.array([mouth.colours.cast for mouth in motion.mouths])
+    casts = np.array([mouth.color.channel_gains for mouth in motion.mouths])
     assert np.abs(np.diff(casts, axis=0)).max() < 0.03
 
     skin, golden = np.array([170.0, 105, 70]), np.array([115.0, 75, 60])
-    blinking = [replace(motion.mouths[0], colours=FaceColor(skin, white)) for white in (golden, None, golden + 2)]
+    blinking = [replace(motion.mouths[0], color=FaceColor(skin, white)) for white in (golden, None, golden + 2)]
     before, after = (
-        np.array([mouth.colours.cast for mouth in mouths]) for mouths in (blinking, in_one_light(blinking))
+        np.array([mouth.color.channel_gains for mouth in mouths])
+        for mouths in (blinking, share_white_reference(blinking))
     )
     assert np.ptp(before[:, 2]) > 0.05 and np.ptp(after, axis=0).max() < 1e-9
     np.testing.assert_allclose(after[0], before[[0, 2]].mean(0), atol=0.01)
-    (never,) = in_one_light(blinking[1:2])
-    assert never.colours.white is None
+    (never,) = share_white_reference(blinking[1:2])
+    assert never.color.white is None
 
 
 def test_a_driver_is_in_the_light_of_its_shot(motion, reenactor, driver_frames):
-    (white,) = {tuple(mouth.colours.white) for mouth in motion.mouths}
+    (white,) = {tuple(mouth.color.white) for mouth in motion.mouths}
     golden = [(frame * np.array([1.0, 0.8, 0.5])).astype(np.uint8) for frame in driver_frames[:6]]
-    (warm,) = {tuple(mouth.colours.white) for mouth in reenactor.track(golden).mouths}
+    (warm,) = {tuple(mouth.color.white) for mouth in reenactor.track(golden).mouths}
     assert warm[2] / warm[0] < 0.6 * white[2] / white[0]
 
 
 def test_a_large_mouth_is_kept_small_and_quickly(driver_frames, motion):
     large = cv2.resize(driver_frames[-1], None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
     small, kept = (
-        Mouth.of(driver_frames[-1], motion.landmarks[-1]),
-        Mouth.of(large, motion.landmarks[-1].moved(np.zeros(2, np.float32), 4.0)),
+        MouthCrop.of(driver_frames[-1], motion.landmarks[-1]),
+        MouthCrop.of(large, motion.landmarks[-1].moved(np.zeros(2, np.float32), 4.0)),
     )
     assert kept.crop.size == 128 and len(kept.jpeg) < 10_000
     np.testing.assert_allclose(kept.lips / 128, small.lips / small.crop.size, atol=0.02)
@@ -177,7 +178,7 @@ def test_a_driver_without_pictures_and_a_painted_mouth_are_alike(reenactor, mona
 
 def test_a_tiny_face_has_a_mouth_too(motion, driver_frames):
     tiny = motion.landmarks[0].moved(np.zeros(2, np.float32), 1e-3)
-    mouth = Mouth.of(driver_frames[0], tiny)
+    mouth = MouthCrop.of(driver_frames[0], tiny)
     assert (
         transfer_mouth(mouth, driver_frames[0], motion.landmarks[0], 1.0, np.eye(3), 100.0).shape
         == driver_frames[0].shape

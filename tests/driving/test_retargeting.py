@@ -21,7 +21,7 @@ def test_the_drivers_face_shape_does_not_leak_into_the_source():
     source = face()
     rigid_jaw = [0, 4, 8, 12, 16]
     for moved in retarget(source, DRIVER):
-        own, now = CanonicalFace.of(source).local[rigid_jaw], CanonicalFace.of(moved).local[rigid_jaw]
+        own, now = CanonicalFace.of(source).shape[rigid_jaw], CanonicalFace.of(moved).shape[rigid_jaw]
         driver_width = np.ptp(MEAN_HEAD[rigid_jaw, 0]) * 1.25
         assert abs(np.ptp(now[:, 0]) - np.ptp(own[:, 0])) < 0.1 * (driver_width - np.ptp(own[:, 0]))
 

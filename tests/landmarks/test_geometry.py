@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from fewshot_heads.landmarks import MIRROR, Landmarks
-from fewshot_heads.landmarks.control_points import carrying_points, control_points
+from fewshot_heads.landmarks.control_points import control_points, warp_points
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.pose import HEAD_ANCHORS, MEAN_HEAD, MEAN_SURFACE, SURFACE_MIRROR, fit_pose
 from fewshot_heads.landmarks.pose_distance import pose_distance
@@ -33,7 +33,7 @@ def test_the_head_anchors_move_with_the_head_and_not_with_the_mouth():
 
 def test_a_face_is_carried_by_the_surface_that_faces_the_viewer():
     held, left, right = 70 + len(HEAD_ANCHORS), MEAN_SURFACE[:, 0] < -0.5, MEAN_SURFACE[:, 0] > 0.5
-    front, turned = (carrying_points(face((0, turn, 0), surface=0)) for turn in (0.0, 0.8))
+    front, turned = (warp_points(face((0, turn, 0), surface=0)) for turn in (0.0, 0.8))
     for points in (front, turned):
         np.testing.assert_array_equal(points[36:70, 2], 1)
     np.testing.assert_array_equal(front[:held, :2], control_points(face()))
@@ -43,7 +43,7 @@ def test_a_face_is_carried_by_the_surface_that_faces_the_viewer():
 
 
 def test_a_face_without_a_surface_is_carried_by_its_landmarks():
-    points, known = carrying_points(face()), carrying_points(face(surface=0))
+    points, known = warp_points(face()), warp_points(face(surface=0))
     assert points.shape == known.shape and (points[70 + len(HEAD_ANCHORS) :, 2] == 0).all()
     np.testing.assert_allclose(points[:, :2], known[:, :2], atol=0.2)
 

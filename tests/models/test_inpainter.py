@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from fewshot_heads import BadInput, Reenactor, WeightsMismatch
-from fewshot_heads.cli.config import plain
-from fewshot_heads.cli.session import opened as opened_library
-from fewshot_heads.creative.blending.identity_blend import Cast
+from fewshot_heads.cli.config import load_config
+from fewshot_heads.cli.session import open_reenactor as opened_library
+from fewshot_heads.creative.blending.identity_blend import IdentityBlend
 from fewshot_heads.creative.blending.sampling import moved
-from fewshot_heads.datasets.augment import Change
+from fewshot_heads.datasets.augment import Augmentation
 from fewshot_heads.datasets.episodes import EpisodeSettings
-from fewshot_heads.datasets.region_crops import Insides
+from fewshot_heads.datasets.region_crops import RegionCrops
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, RIGHT_EYE
@@ -46,7 +46,11 @@ def opened(mona, reenactor):
 
 def test_a_sample_is_the_same_whenever_it_is_asked_for(clips):
     settings = EpisodeSettings(k_shot=1, augment=1.0, patch=48)
-    one, again, other = Insides(clips, 8, settings), Insides(clips, 8, settings), Insides(clips, 8, settings, seed=1)
+    one, again, other = (
+        RegionCrops(clips, 8, settings),
+        RegionCrops(clips, 8, settings),
+        RegionCrops(clips, 8, settings, seed=1),
+    )
     for key, value in one[3].items():
         assert torch.equal(value, again[3][key])
     assert not torch.equal(one[3]["driver"], other[3]["driver"])
@@ -54,7 +58,7 @@ def test_a_sample_is_the_same_whenever_it_is_asked_for(clips):
 
 
 def test_lips_fill_the_square_and_the_hole_lies_between_them(clips):
-    sample = Insides(clips, 8, PLAIN, size=64)[0]
+    sample = RegionCrops(clips, 8, PLAIN, size=64)[0]
     hole, lines = sample["hole"][0], sample["stickman"]
     assert sample["driver"].shape == (3, 64, 64) and sample["pictures"].shape == (1, 3, 64, 64)
     outline = (lines[0] > 0.5) & (lines[1] < -0.5) & (lines[2] > 0.5)  # outer lips are magenta
@@ -68,16 +72,16 @@ def test_lips_fill_the_square_and_the_hole_lies_between_them(clips):
 def test_a_square_is_what_would_be_cut_out_of_the_changed_picture_but_sharper(clips):
     random, (clip, _) = np.random.default_rng(0), clips
     for _ in range(4):
-        change = Change.draw(random, 128)
+        change = Augmentation.draw(random, 128)
         face = change.face(clip.landmarks[0])
         place = replace(MOUTH.crop_box(face), size=64)
-        twice, once = place.cut(change.picture(clip.frames[0])), change.square(clip.frames[0], place)
+        twice, once = place.cut(change.picture(clip.frames[0])), change.warp_crop(clip.frames[0], place)
         assert np.abs(twice.astype(int) - once).mean() < 4
         assert np.diff(once.astype(float), axis=1).std() > np.diff(twice.astype(float), axis=1).std()
 
 
 def test_an_eye_is_cut_out_whole_with_its_lashes(clips):
-    drawn = [Insides(clips, 8, PLAIN, size=64, part="eyes")[i] for i in range(8)]
+    drawn = [RegionCrops(clips, 8, PLAIN, size=64, part="eyes")[i] for i in range(8)]
     for sample in drawn:
         hole, lines = sample["hole"][0], sample["stickman"]
         outline = (lines[0] < -0.5) & (lines[2] > 0.5)  # eyes are blue
@@ -91,7 +95,7 @@ def test_an_eye_is_cut_out_whole_with_its_lashes(clips):
 
 def test_footage_without_an_open_mouth_is_refused():
     with pytest.raises(BadInput, match="no open mouth in 60 frames"):
-        Insides(mona_footage(), 2, PLAIN)[0]
+        RegionCrops(mona_footage(), 2, PLAIN)[0]
 
 
 def test_a_size_that_cannot_be_halved_is_refused():
@@ -116,10 +120,10 @@ def test_what_is_hidden_is_not_seen_and_what_is_around_stays():
 
 def test_every_parameter_learns(clips):
     inpainter = Inpainter(64, (4, 8))
-    batch = torch.utils.data.default_collate([Insides(clips, 2, PLAIN)[i] for i in range(2)])
+    batch = torch.utils.data.default_collate([RegionCrops(clips, 2, PLAIN)[i] for i in range(2)])
     frame, e_hat = inpainter(batch)
     assert frame.shape == (2, 3, 64, 64) and e_hat.shape == (2, 0)
-    (frame - batch["driver"]).square().mean().backward()
+    (frame - batch["driver"]).warp_crop().mean().backward()
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in inpainter.parameters())
 
 
@@ -230,12 +234,15 @@ def test_every_command_that_animates_takes_it(mona, driver_frames, reenactor, tm
     spec = {"architecture": "inpainter", "part": "mouth", "size": 32, "embedding": 4, "channels": [4, 8]}
     torch.manual_seed(0)
     path = save_checkpoint(build(spec), tmp_path, "other", {"spec": spec})
-    other = opened_library({**plain("animate", [f"inpainters=[{path},eyes]"]), "device": "cpu"})
+    other = opened_library({**load_config("animate", [f"inpainters=[{path},eyes]"]), "device": "cpu"})
     motion = replace(reenactor.track(driver_frames[-4:]), mouths=None)
     heads = [reenactor.embed([mona])]
     for frames_of in (lambda each: moved(each, heads, motion), lambda each: each.animate(heads[0], motion)):
         assert (np.stack(list(frames_of(other))) != np.stack(list(frames_of(reenactor)))).any()
-    casts, face = (Cast(each, heads) for each in (other, reenactor)), reenactor_faces(reenactor, heads[0], motion)
+    casts, face = (
+        (IdentityBlend(each, heads) for each in (other, reenactor)),
+        reenactor_faces(reenactor, heads[0], motion),
+    )
     one, two = (cast.paint([face], [face], cast.style(cast.e_hats, np.eye(1)), np.eye(1)) for cast in casts)
     assert (one != two).any()
 

@@ -5,21 +5,21 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from fewshot_heads.imaging.warping import (  # fmt: skip
-    carrying_flow,
     identity_grid,
-    normalise,
+    log_area_change,
+    normalize_points,
     resize_flow,
     sample,
-    stretch,
     tps_flow,
+    tps_flow_from_landmarks,
     tps_warp,
 )
-from fewshot_heads.landmarks.control_points import carrying_points, control_points
+from fewshot_heads.landmarks.control_points import control_points, warp_points
 from fewshot_heads.landmarks.pose import HEAD_ANCHORS, MEAN_SURFACE
 from fewshot_heads.models import build
 from fewshot_heads.models.blocks import adain
-from fewshot_heads.models.compositing import Layers, Texture
-from fewshot_heads.models.discriminator import Discriminator
+from fewshot_heads.models.compositing import Layers, WarpInputs
+from fewshot_heads.models.discriminator import PatchDiscriminator
 from tests.faces import face
 
 TINY = {
@@ -36,7 +36,7 @@ def texture(size, pictures=1, batch=2):
     flows = identity_grid(64, images).expand(batch, pictures, -1, -1, -1)
     weights, opened = torch.full((batch, pictures), 1 / pictures), torch.zeros(batch, 1, size, size)
     nothing = torch.zeros_like(opened)
-    return Texture(images, torch.ones_like(images[:, :, :1]), flows, weights, images[:, 0], opened, nothing, nothing)
+    return WarpInputs(images, torch.ones_like(images[:, :, :1]), flows, weights, images[:, 0], opened, nothing, nothing)
 
 
 def test_adain_sets_mean_and_deviation_of_every_channel():
@@ -83,8 +83,8 @@ def test_a_frame_is_made_of_the_layer_that_has_the_share(share, wanted):
     shares[:, share] = 1
     paint = torch.rand(2, 3, 64, 64)
     flows = shown.resized_flows(64)
-    layers = {"still": shown.still, "carried": shown.carried(flows), "paint": paint}
-    torch.testing.assert_close(Layers(paint, shares, flows).compose(shown), layers[wanted], atol=1e-4, rtol=0)
+    layers = {"still": shown.background, "carried": shown.warped(flows), "paint": paint}
+    torch.testing.assert_close(Layers(paint, shares, flows).composite(shown), layers[wanted], atol=1e-4, rtol=0)
 
 
 def test_no_background_shows_through_a_head():
@@ -93,7 +93,9 @@ def test_no_background_shows_through_a_head():
     style = generator.project(torch.rand(2, 8))
     head = torch.zeros(2, 1, 64, 64)
     head[:, :, 20:30, 20:30] = 1
-    free, bound = (generator.layers(stickman, style, seen._replace(covered=mask)).shares for mask in (head * 0, head))
+    free, bound = (
+        generator.layers(stickman, style, seen._replace(head_mask=mask)).blend_weights for mask in (head * 0, head)
+    )
     assert free[:, 0, 20:30, 20:30].min() > 0.01 and bound[:, 0, 20:30, 20:30].max() < 1e-6
     torch.testing.assert_close(bound[:, :, :19, :19], free[:, :, :19, :19])
 
@@ -105,12 +107,14 @@ def test_no_background_goes_along_with_a_head():
     mattes = torch.ones(2, 1, 1, 64, 64)
     mattes[..., 40:] = 0
     everywhere = torch.ones(2, 1, 64, 64)
-    shares = generator.layers(stickman, style, seen._replace(mattes=mattes, covered=everywhere)).shares
+    shares = generator.layers(stickman, style, seen._replace(alpha_mattes=mattes, head_mask=everywhere)).blend_weights
     torch.testing.assert_close(shares.sum(1), everywhere[:, 0])
     assert shares[:, 1, :, 42:].max() < 1e-6 < 0.01 < shares[:, 0, :, 42:].min()
     assert shares[:, 0, :, :38].max() < 1e-6
     # Unless the pictures behind it show nothing but their own heads there.
-    shares = generator.layers(stickman, style, seen._replace(mattes=mattes, unseen=everywhere)).shares
+    shares = generator.layers(
+        stickman, style, seen._replace(alpha_mattes=mattes, background_unknown=everywhere)
+    ).blend_weights
     assert shares[:, 0].max() < 1e-6 and shares[:, 1].min() > 0.01
 
 
@@ -120,21 +124,21 @@ def test_what_has_opened_is_painted():
     shut = texture(64)
     opened = torch.zeros(2, 1, 64, 64)
     opened[:, :, 20:30, 20:30] = 1
-    shares = generator.layers(stickman, style, shut._replace(opened=opened)).shares
+    shares = generator.layers(stickman, style, shut._replace(disocclusion=opened)).blend_weights
     assert shares[:, 2, 20:30, 20:30].min() > 0.9 > shares[:, 2, :15].max()
 
 
 def test_a_large_texture_keeps_its_resolution():
     generator = build(TINY).generator.requires_grad_(False)
     small = texture(64)
-    large = small._replace(images=torch.rand(2, 1, 3, 160, 160), still=torch.rand(2, 3, 160, 160))
+    large = small._replace(images=torch.rand(2, 1, 3, 160, 160), background=torch.rand(2, 3, 160, 160))
     layers = generator.layers(torch.rand(2, 3, 64, 64), generator.project(torch.zeros(2, 8)), small)
-    assert layers.compose(large).shape == (2, 3, 160, 160)
+    assert layers.composite(large).shape == (2, 3, 160, 160)
 
 
 def test_the_spline_takes_every_driver_point_to_its_source_point():
     source, driver = (torch.from_numpy(control_points(f))[None] for f in (face(), face((0, 0.3, 0.1), mouth=0.2)))
-    a, b = normalise(source, 256), normalise(driver, 256)
+    a, b = normalize_points(source, 256), normalize_points(driver, 256)
     flow = resize_flow(tps_flow(a, b), 256)
     found = F.grid_sample(flow.permute(0, 3, 1, 2), b[:, :, None], align_corners=False)[..., 0].transpose(1, 2)
     assert ((found - a).norm(dim=-1).mean() * 128) < 0.5  # pixels, with the stiffness that keeps lips from folding
@@ -144,10 +148,10 @@ def test_skin_that_moves_between_the_landmarks_carries_what_is_there():
     cheek = int(np.abs(MEAN_SURFACE[:, :2] - [0.45, 0.55]).sum(1).argmin())
     drawn = np.exp(-((MEAN_SURFACE - MEAN_SURFACE[cheek]) ** 2).sum(1, keepdims=True) / 0.1) * [0.06, 0, 0]
     source, driver, blind = (
-        torch.from_numpy(carrying_points(f))[None] for f in (face(surface=0), face(surface=drawn), face())
+        torch.from_numpy(warp_points(f))[None] for f in (face(surface=0), face(surface=drawn), face())
     )
     for goal, wanted in ((driver, -0.06 * 60), (blind, 0.0)):
-        moved = (carrying_flow(source, goal, 256) - identity_grid(64, source)) * 128  # pixels
+        moved = (tps_flow_from_landmarks(source, goal, 256) - identity_grid(64, source)) * 128  # pixels
         x, y = (goal[0, 70 + len(HEAD_ANCHORS) + cheek, :2] / 4).long().tolist()
         assert moved[0, y, x, 0] == pytest.approx(wanted, abs=1) and moved[0, 2, 2].abs().max() < 0.5
 
@@ -160,15 +164,15 @@ def test_no_motion_is_no_change():
 
 def test_the_border_stays_where_it_is():
     source, driver = (torch.from_numpy(control_points(f))[None] for f in (face(), face((0, 0.4, 0))))
-    flow = tps_flow(normalise(source, 256), normalise(driver, 256))
+    flow = tps_flow(normalize_points(source, 256), normalize_points(driver, 256))
     corner = (flow - identity_grid(64, flow))[0, 0, 0]
     assert corner.abs().max() < 0.03
 
 
 def test_stretch_is_zero_at_rest_and_counts_doublings():
     grid = identity_grid(64, torch.zeros(1))
-    torch.testing.assert_close(stretch(grid), torch.zeros(1, 1, 64, 64), atol=1e-4, rtol=0)
-    torch.testing.assert_close(stretch(grid * 0.5), torch.full((1, 1, 64, 64), -2.0), atol=1e-4, rtol=0)
+    torch.testing.assert_close(log_area_change(grid), torch.zeros(1, 1, 64, 64), atol=1e-4, rtol=0)
+    torch.testing.assert_close(log_area_change(grid * 0.5), torch.full((1, 1, 64, 64), -2.0), atol=1e-4, rtol=0)
 
 
 def test_sampling_along_the_identity_returns_the_picture():
@@ -178,7 +182,7 @@ def test_sampling_along_the_identity_returns_the_picture():
 
 def test_the_projection_score_is_linear_in_w():
     torch.manual_seed(0)
-    critic = Discriminator((4, 8), embedding=6).eval()
+    critic = PatchDiscriminator((4, 8), embedding=6).eval()
     frame, stickman = torch.randn(2, 3, 32, 32), torch.randn(2, 3, 32, 32)
     w = torch.randn(2, 6)
     base, features = critic(frame, stickman, torch.zeros(2, 6))
@@ -194,7 +198,7 @@ def test_of_several_pictures_the_one_that_is_bent_counts_less_there():
     images = torch.stack([torch.zeros(3, 64, 64), torch.ones(3, 64, 64)])[None]
     empty = torch.zeros(1, 1, 64, 64)
     parts = (empty.expand(1, 3, -1, -1), empty, empty, empty)
-    texture = Texture(images, images[:, :, :1], torch.stack([flat, bent], 1), torch.full((1, 2), 0.5), *parts)
-    shown = texture.carried(texture.resized_flows(64))[0, 0]
+    texture = WarpInputs(images, images[:, :, :1], torch.stack([flat, bent], 1), torch.full((1, 2), 0.5), *parts)
+    shown = texture.warped(texture.resized_flows(64))[0, 0]
     assert shown[:, 8:24].max() < 0.01
     torch.testing.assert_close(shown[:, 44:60], torch.full((64, 16), 0.5))

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from fewshot_heads.cli.config import CONF_DIR
 from fewshot_heads.errors import BadInput
 from fewshot_heads.models import build, build_discriminator, paper
-from fewshot_heads.models.discriminator import Discriminator
+from fewshot_heads.models.discriminator import PatchDiscriminator
 from fewshot_heads.models.paper import PaperDiscriminator, PaperEmbedder, PaperGenerator, ResBlock, SelfAttention
 
 MINIATURE = {"architecture": "paper", "size": 64, "embedding": 8, "channels": [4, 8], "bottleneck": 1}
@@ -224,7 +224,7 @@ def test_the_specification_says_which_architecture():
     tiny = {"size": 64, "embedding": 8, "embedder": {"channels": [4, 8]}, "generator": {"channels": [4, 4, 8]}}
     for spec in (tiny, {**tiny, "architecture": "realtime"}):
         assert build(spec).generator.textured
-        assert isinstance(build_discriminator(spec), Discriminator)
+        assert isinstance(build_discriminator(spec), PatchDiscriminator)
     narrow = build_discriminator({**tiny, "discriminator": {"channels": [4, 8]}})
     assert [stage.out_channels for stage in narrow.stages] == [4, 8]
     networks = build(MINIATURE)

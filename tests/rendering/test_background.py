@@ -8,7 +8,7 @@ import torch
 from fewshot_heads.imaging.warping import identity_grid, resize_flow, sample
 from fewshot_heads.landmarks import N_POINTS
 from fewshot_heads.rendering.background import BackgroundModel, blend_backgrounds
-from fewshot_heads.rendering.background_inpainting import clean_plate_wide, filled
+from fewshot_heads.rendering.background_inpainting import clean_plate_wide, inpaint_background
 from fewshot_heads.rendering.occlusion import frames_of_same_scene, head_mask, head_occlusion_mask
 
 SIZE = 128
@@ -45,7 +45,7 @@ def wall():
 def behind(images, points, driver, hair=1.0):
     """The backdrop uint8 [S, S, 3] for one driver, the plate's share of it [S, S], and where only heads are seen."""
     backdrop = BackgroundModel(np.stack(images), np.stack(points), people(points, hair), torch.device("cpu"))
-    use, shares, hidden = backdrop.behind(torch.from_numpy(driver)[None])
+    use, shares, hidden = backdrop.render(torch.from_numpy(driver)[None])
     torch.testing.assert_close(shares.sum(1), torch.ones(1, 1, SIZE, SIZE))
     pictures = torch.from_numpy(np.stack(images)).float().permute(0, 3, 1, 2)
     seen = blend_backgrounds(pictures, backdrop.plate(pictures), use, shares)[0].permute(1, 2, 0).numpy()
@@ -76,7 +76,7 @@ def test_a_head_that_is_brought_elsewhere_leaves_no_ghost(wall):
     picture, points, rest, driver = before(wall * 0, disc(60)), disc(60), disc(46), disc(60)
     backdrop = BackgroundModel(picture[None], points[None], people([points]), torch.device("cpu"))
     images = torch.from_numpy(picture[None]).float().permute(0, 3, 1, 2)
-    use, shares, only_heads = backdrop.behind(torch.from_numpy(driver)[None])
+    use, shares, only_heads = backdrop.render(torch.from_numpy(driver)[None])
     shift = identity_grid(64, images) + torch.tensor([(60 - 46) * 2 / SIZE, 0.0])
     moved = [
         sample(each, resize_flow(shift, SIZE))
@@ -98,21 +98,21 @@ def test_a_narrow_strip_beside_a_head_is_stretched_and_says_little():
     picture, known, nobody = torch.zeros(3, SIZE, SIZE), torch.ones(SIZE, SIZE), torch.zeros(1, SIZE, SIZE)
     picture[0] = torch.arange(SIZE) / SIZE
     known[30:60, 2:80] = 0
-    made = filled(picture, known, nobody, SIZE)
+    made = inpaint_background(picture, known, nobody, SIZE)
     torch.testing.assert_close(made[:, :30], picture[:, :30])
     row = made[0, 45, 2:80]
     assert row[40:].min() > 0.5  # of the wide side nearly everywhere
     assert row[-1] == pytest.approx(80 / SIZE, abs=0.02)  # where the right side begins
     assert (row.diff().abs() < 0.1).all()
-    assert torch.isfinite(filled(picture, torch.zeros_like(known), nobody, SIZE)).all()
+    assert torch.isfinite(inpaint_background(picture, torch.zeros_like(known), nobody, SIZE)).all()
 
 
 def test_background_goes_on_rather_than_clothes():
     picture, known, person = torch.zeros(3, SIZE, SIZE), torch.ones(SIZE, SIZE), torch.zeros(1, SIZE, SIZE)
     picture[0, :, 64:] = person[0, :, 64:] = 1  # a red coat on the right
     known[30:60, 40:90] = 0
-    assert filled(picture, known, person, SIZE)[0, 30:60, 40:75].max() < 0.15
-    assert filled(picture, known, person * 0, SIZE)[0, 30:60, 66:75].min() > 0.5
+    assert inpaint_background(picture, known, person, SIZE)[0, 30:60, 40:75].max() < 0.15
+    assert inpaint_background(picture, known, person * 0, SIZE)[0, 30:60, 66:75].min() > 0.5
 
 
 def test_what_one_head_hides_is_taken_from_a_picture_that_sees_it(wall):
@@ -140,7 +140,7 @@ def test_where_all_of_several_heads_are_only_heads_are_seen(wall):
     for count, least, most in ((2, 0.9, 1.01), (1, 0.0, 0.01)):  # of a lone one what is behind it is guessed instead
         held = np.stack([near, nearer])[:count]
         backdrop = BackgroundModel(pictures[:count], held, people(held), torch.device("cpu"))
-        only_heads = backdrop.behind(torch.from_numpy(disc(100))[None])[2][0, 0].numpy()
+        only_heads = backdrop.render(torch.from_numpy(disc(100))[None])[2][0, 0].numpy()
         assert least <= only_heads[both].min() <= only_heads[both].max() <= most
 
 
@@ -198,17 +198,17 @@ def test_below_the_chin_a_neck_goes_on_and_no_shoulders():
     ):
         picture[0, rows, columns] = person[0, rows, columns] = 1  # head, neck, shoulders
     known[18:84, 43:87] = 0
-    made = filled(picture, known, person, chin=60)[0]
+    made = inpaint_background(picture, known, person, chin=60)[0]
     neck, beside, above = made[70:84, 58:72], made[64:76, 44:52], made[20:58]
     assert neck.min() > 0.9 and beside.max() < 0.1 and above.max() < 0.01
-    assert filled(picture, known, person * 0, chin=60)[0, :74].max() < 0.05  # a wall is no neck
+    assert inpaint_background(picture, known, person * 0, chin=60)[0, :74].max() < 0.05  # a wall is no neck
 
 
 def test_deep_inside_a_guess_no_row_stands_alone():
     picture, known = torch.zeros(3, SIZE, SIZE), torch.ones(SIZE, SIZE)
     picture[:, ::2] = 1
     known[20:100, 30:90] = 0
-    made = filled(picture, known, torch.zeros(1, SIZE, SIZE), SIZE)[0]
+    made = inpaint_background(picture, known, torch.zeros(1, SIZE, SIZE), SIZE)[0]
     assert made[40:80, 45:75].std() < 0.1 and made[40:80, :29].std() > 0.4
 
 
@@ -274,7 +274,7 @@ def test_hair_is_a_person_about_a_head_or_above_the_chin(wall):
     person[10:70, 58:70] = 1
     person[100:] = 1
     backdrop = BackgroundModel(before(wall, points)[None], points[None], person[None], torch.device("cpu"))
-    _, shares, _ = backdrop.behind(torch.from_numpy(points + np.float32([40, 0]))[None])
+    _, shares, _ = backdrop.render(torch.from_numpy(points + np.float32([40, 0]))[None])
     guessed = shares[0, -1, 0].numpy()
     assert guessed[40:60, 60:68].min() > 0.9 and guessed[105:].max() < 0.01
 

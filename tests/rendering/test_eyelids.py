@@ -5,7 +5,7 @@ import pytest
 
 from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE
 from fewshot_heads.landmarks.aspect_ratio import eye_aspect_ratios
-from fewshot_heads.landmarks.pose import turned_in_space
+from fewshot_heads.landmarks.pose import rotate_3d
 from fewshot_heads.rendering.eyelids import close_eyelids, open_eyelids
 from fewshot_heads.rendering.renderer import HeadRenderer
 
@@ -115,7 +115,7 @@ def test_eyes_of_a_profile_are_left_alone(face, mona):
 def test_a_turn_or_a_nod_is_no_blink(face):
     """The eyes of a rigid head are as far open in any pose."""
     for angles in ([0, 0, 0], [0.45, 0, 0], [0, 0.5, 0], [-0.3, -0.3, 0.2]):
-        turned = turned_in_space(face, np.array(angles))
+        turned = rotate_3d(face, np.array(angles))
         np.testing.assert_allclose(eye_aspect_ratios(face, turned), eye_aspect_ratios(turned, turned), rtol=0.02)
         np.testing.assert_allclose(
             open_eyelids(turned, eye_aspect_ratios(face, turned)).points, turned.points, atol=0.1
@@ -126,7 +126,7 @@ def test_a_painter_shuts_eyes_that_it_has_seen_open(reenactor, mona):
     head = reenactor.embed([mona])
     painter = HeadRenderer(head, reenactor.networks.generator, reenactor.size, reenactor.device)
     seat = head.landmarks[0]
-    awake, asleep = painter.paint([seat, closed(seat, 0.1)], large=False)
+    awake, asleep = painter.render([seat, closed(seat, 0.1)], large=False)
     now, then = (reenactor.detectors[0].detect(each)[0] for each in (asleep, awake))
     assert (eye_aspect_ratios(now, now) < 0.5 * eye_aspect_ratios(then, then)).all()
     for x, y in (seat.points[eye].mean(0).astype(int) for eye in EYES):  # the iris, darkest of all, is under the lid

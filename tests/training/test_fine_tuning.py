@@ -8,20 +8,20 @@ import pytest
 import torch
 
 from fewshot_heads import BadInput, Head, OutputError, Reenactor, VideoWriter, WeightsMismatch, read_image
-from fewshot_heads.cli.config import plain
+from fewshot_heads.cli.config import load_config
 from fewshot_heads.datasets.clips import Excerpt
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.fine_tune import main
 from fewshot_heads.models import build, build_discriminator
-from fewshot_heads.models.checkpoint import load_checkpoint, load_critic, save_checkpoint
-from fewshot_heads.models.discriminator import Critic
-from fewshot_heads.training.fine_tuning import Tuning, from_config, schedule, tune
-from fewshot_heads.training.losses import Criteria
+from fewshot_heads.models.checkpoint import load_checkpoint, load_discriminator, save_checkpoint
+from fewshot_heads.models.discriminator import ProjectionDiscriminator
+from fewshot_heads.training.fine_tuning import FineTuningConfig, default_steps, from_config, tune
+from fewshot_heads.training.losses import WeightedLosses
 from tests.conftest import EXAMPLES
 from tests.footage import SPEC, TABLE, mona_footage
 
 MONA = EXAMPLES / "mona_lisa.jpg"
-QUICK = Tuning(steps=30, lr=3e-3, look_every=5, augment=0.0)
+QUICK = FineTuningConfig(steps=30, lr=3e-3, look_every=5, augment=0.0)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def weights(tmp_path_factory):
     """The tiny preset with random weights, and the discriminator it might have been trained against."""
     torch.manual_seed(0)
-    critic = Critic(build_discriminator(SPEC), 3, SPEC["embedding"])
+    critic = ProjectionDiscriminator(build_discriminator(SPEC), 3, SPEC["embedding"])
     return save_checkpoint(build(SPEC), tmp_path_factory.mktemp("weights"), "tiny", {"spec": SPEC}, critic)
 
 
@@ -52,7 +52,7 @@ def mona():
 def tuned_on(reenactor, clip, settings=QUICK, table=TABLE, critic=None):
     torch.manual_seed(0)
     style = reenactor.networks.generator.project(torch.zeros(1, SPEC["embedding"]))[0]
-    criterion = Criteria(table, settings.patch)
+    criterion = WeightedLosses(table, settings.patch)
     return tune(reenactor.networks.generator, style, clip, criterion, settings, critic, torch.zeros(SPEC["embedding"]))
 
 
@@ -69,11 +69,11 @@ def test_weights_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 def test_more_pictures_take_more_steps():
-    assert [schedule(count) for count in (1, 8, 32, 100)] == [40, 80, 160, 160]
+    assert [default_steps(count) for count in (1, 8, 32, 100)] == [40, 80, 160, 160]
 
 
 def test_the_dataclass_has_the_defaults_of_the_configuration():
-    assert from_config(plain("fine_tune"))[0] == Tuning()
+    assert from_config(load_config("fine_tune"))[0] == FineTuningConfig()
 
 
 def test_pictures_held_out_of_eight_are_seen_better_after_tuning(reenactor, mona):
@@ -105,7 +105,7 @@ def test_the_generator_that_was_passed_in_stays_as_it_was(reenactor, mona):
 
 
 def test_the_discriminator_joins_where_it_was_kept(reenactor, weights, mona):
-    critic = load_critic(load_checkpoint(weights))
+    critic = load_discriminator(load_checkpoint(weights))
     assert critic is not None
     without, joined = tuned_on(reenactor, mona), tuned_on(reenactor, mona, critic=critic)
     assert not torch.equal(without.style, joined.style)
@@ -114,7 +114,7 @@ def test_the_discriminator_joins_where_it_was_kept(reenactor, weights, mona):
 
 
 def test_the_same_seed_tunes_the_same_head(reenactor, head):
-    settings = Tuning(steps=3)
+    settings = FineTuningConfig(steps=3)
     one, other = (reenactor.fine_tune(head, tuning=settings, criterion=TABLE) for _ in range(2))
     assert torch.equal(one.style, other.style)
 
@@ -184,11 +184,11 @@ def test_a_head_of_another_generator_is_refused_before_any_work(reenactor, head)
 
 def test_the_papers_networks_are_tuned_too_with_their_discriminator(tmp_path):
     spec = {"architecture": "paper", "size": 128, "embedding": 16, "channels": [4, 8], "bottleneck": 1}
-    critic = Critic(build_discriminator(spec), 2, spec["embedding"])
+    critic = ProjectionDiscriminator(build_discriminator(spec), 2, spec["embedding"])
     path = save_checkpoint(build(spec), tmp_path, "paper", {"spec": spec}, critic)
     paper = Reenactor.from_pretrained(path, device="cpu")
     mona = paper.embed([MONA])
-    tuned = paper.fine_tune(mona, tuning=Tuning(steps=2, patch=96), criterion=TABLE)
+    tuned = paper.fine_tune(mona, tuning=FineTuningConfig(steps=2, patch=96), criterion=TABLE)
     motion = Motion(mona.landmarks, [], [(0, 1)], (128, 128))
     for paste_back, shape in ((False, (128, 128, 3)), (True, mona.picture.shape)):
         frame = next(iter(paper.animate(tuned, motion, "absolute", paste_back=paste_back, crop="full")))

@@ -8,9 +8,9 @@ from torch import nn
 
 from fewshot_heads import BadInput
 from fewshot_heads.features.vgg19 import RGB_MEAN, RGB_STD, VGG19Features
-from fewshot_heads.models.discriminator import Critic, Discriminator
+from fewshot_heads.models.discriminator import PatchDiscriminator, ProjectionDiscriminator
 from fewshot_heads.training import losses
-from fewshot_heads.training.losses import Criteria
+from fewshot_heads.training.losses import WeightedLosses
 
 TORCHVISION = {0: (3, 4), 2: (4, 4), 5: (4, 4), 7: (4, 4), 10: (4, 4), 12: (4, 4), 14: (4, 4), 16: (4, 4), 19: (4, 4),
                21: (4, 4), 23: (4, 4), 25: (4, 4), 28: (4, 4)}  # fmt: skip
@@ -38,23 +38,23 @@ def test_the_hinge_losses_have_their_values():
 def test_paired_scores_are_judged_by_their_difference():
     real, fake = torch.tensor([2.0, 0.5]), torch.tensor([-2.0, 0.5])
     value = (np.log1p(np.exp(-4)) + np.log(2)) / 2
-    assert losses.relativistic(real, fake).item() == pytest.approx(value)
-    assert losses.relativistic(real + 7, fake + 7).item() == pytest.approx(value)
-    critic = Critic(Discriminator((4, 8), 6), 2, 6).eval()  # spectral norms at rest
+    assert losses.relativistic_loss(real, fake).item() == pytest.approx(value)
+    assert losses.relativistic_loss(real + 7, fake + 7).item() == pytest.approx(value)
+    critic = ProjectionDiscriminator(PatchDiscriminator((4, 8), 6), 2, 6).eval()  # spectral norms at rest
     frame, truth, lines = torch.rand(3, 2, 3, 32, 32)
     who = torch.tensor([0, 1])
     scores = [critic(each, lines, who)[0] for each in (truth, frame)]
-    judged = losses.judged(critic, frame, truth, lines, who, paired=True)
-    assert judged.item() == pytest.approx(losses.relativistic(*scores).item(), abs=1e-5)
-    fooled = losses.fooled(critic, frame, truth, lines, who, paired=True)["adversarial"]
-    assert fooled.item() == pytest.approx(losses.relativistic(*scores[::-1]).item(), abs=1e-5)
-    assert Criteria({"adversarial": {"weight": 1, "paired": True}}).paired and not Criteria({}).paired
+    judged = losses.discriminator_loss(critic, frame, truth, lines, who, paired=True)
+    assert judged.item() == pytest.approx(losses.relativistic_loss(*scores).item(), abs=1e-5)
+    fooled = losses.generator_adversarial_loss(critic, frame, truth, lines, who, paired=True)["adversarial"]
+    assert fooled.item() == pytest.approx(losses.relativistic_loss(*scores[::-1]).item(), abs=1e-5)
+    assert WeightedLosses({"adversarial": {"weight": 1, "paired": True}}).paired and not WeightedLosses({}).paired
 
 
 def test_the_match_term_is_the_mean_distance_and_leaves_the_table_alone():
     e_hat = torch.tensor([[1.0, 2.0], [0.0, 0.0]], requires_grad=True)
     w = torch.tensor([[0.0, 4.0], [1.0, 0.0]], requires_grad=True)
-    loss = losses.match(e_hat, w)
+    loss = losses.match_loss(e_hat, w)
     assert loss.item() == pytest.approx((1 + 2 + 1 + 0) / 4)
     loss.backward()
     assert w.grad is None
@@ -63,7 +63,7 @@ def test_the_match_term_is_the_mean_distance_and_leaves_the_table_alone():
 
 def test_the_score_is_the_projection_on_w_i_plus_w0():
     """Eq. 5: V^T (W_i + w0) + b; the score is affine in W_i + w0."""
-    critic = Critic(Discriminator((4, 8), embedding=6), 3, 6).eval()
+    critic = ProjectionDiscriminator(PatchDiscriminator((4, 8), embedding=6), 3, 6).eval()
     frame, stickman, identity = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32), torch.tensor([2, 0])
     score, _ = critic(frame, stickman, identity)
     given, _ = critic.discriminator(frame, stickman, critic.W.weight[identity] + critic.w0)
@@ -74,9 +74,11 @@ def test_the_score_is_the_projection_on_w_i_plus_w0():
 
 
 def test_the_generators_adversarial_terms_leave_no_gradient_in_the_critic():
-    critic = Critic(Discriminator((4, 8), embedding=6), 3, 6)
+    critic = ProjectionDiscriminator(PatchDiscriminator((4, 8), embedding=6), 3, 6)
     frame = torch.rand(2, 3, 32, 32, requires_grad=True)
-    terms = losses.fooled(critic, frame, torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32), torch.tensor([0, 1]))
+    terms = losses.generator_adversarial_loss(
+        critic, frame, torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32), torch.tensor([0, 1])
+    )
     sum(terms.values()).backward()
     assert frame.grad.abs().sum() > 0
     assert all(p.grad is None and p.requires_grad for p in critic.parameters())
@@ -88,7 +90,7 @@ def test_the_judge_is_hinge_on_truth_and_result():
             return frame.mean((1, 2, 3)) * given, []
 
     truth, frame = torch.full((2, 3, 4, 4), 0.5), torch.full((2, 3, 4, 4), 0.25, requires_grad=True)
-    loss = losses.judged(Score(), frame, truth, torch.zeros(2, 3, 4, 4), torch.ones(2))
+    loss = losses.discriminator_loss(Score(), frame, truth, torch.zeros(2, 3, 4, 4), torch.ones(2))
     assert loss.item() == pytest.approx((1 - 0.5) + (1 + 0.25))
 
 
@@ -113,8 +115,10 @@ def test_the_table_weighs_eyes_mouth_and_what_opens():
     regions = torch.zeros(1, 3, 8, 8)
     regions[:, 1, :, :4] = 1
     episode = {"driver": truth, "regions": regions, "trust": torch.ones(1, 1, 8, 8)}
-    plain = Criteria({"l1": {"weight": 2.0}}).content(frame, episode)["l1"]
-    mouth = Criteria({"l1": {"weight": 2.0, "eyes": 9.0, "mouth": 3.0}}).content(frame, episode)["l1"]
+    plain = WeightedLosses({"l1": {"weight": 2.0}}).reconstruction_terms(frame, episode)["l1"]
+    mouth = WeightedLosses({"l1": {"weight": 2.0, "eyes": 9.0, "mouth": 3.0}}).reconstruction_terms(frame, episode)[
+        "l1"
+    ]
     assert plain.item() == pytest.approx(0.5)
     assert mouth.item() == pytest.approx(4 / (4 + 1))
 
@@ -122,7 +126,7 @@ def test_the_table_weighs_eyes_mouth_and_what_opens():
 def test_identity_is_one_minus_the_cosine_of_the_pooled_features():
     wanted, last = torch.zeros(2, 2, 4, 4), torch.zeros(2, 2, 4, 4, requires_grad=True)
     wanted[:, 0], last.data[0, 0], last.data[1, 1] = 1.0, 3.0, torch.rand(4, 4)
-    loss = losses.identity(last, wanted)
+    loss = losses.identity_loss(last, wanted)
     assert loss.item() == pytest.approx((0 + 1) / 2)
 
 
@@ -135,28 +139,28 @@ def test_identity_looks_at_the_face_through_the_face_network(faceres_file):
         "trust": torch.ones(1, 1, 32, 32),
         "face": torch.tensor([[2.0, 2.0, 12.0, 12.0]]),
     }
-    table = Criteria({"identity": {"weight": 3.0}, "vggface": {"weight": 0.0, "weights": faceres_file}})
-    terms = table.content(frame, episode)
+    table = WeightedLosses({"identity": {"weight": 3.0}, "vggface": {"weight": 0.0, "weights": faceres_file}})
+    terms = table.reconstruction_terms(frame, episode)
     assert list(terms) == ["identity"] and 0 < terms["identity"].item() <= 1
     terms["identity"].backward()
     assert frame.grad[..., :14, :14].abs().sum() > 0 and frame.grad[..., 16:, 16:].abs().sum() == 0
-    assert table.content(truth, episode)["identity"].item() == pytest.approx(0, abs=1e-6)
+    assert table.reconstruction_terms(truth, episode)["identity"].item() == pytest.approx(0, abs=1e-6)
     with pytest.raises(BadInput, match="criterion.identity.weight=0"):
-        Criteria({"identity": {"weight": 1.0}})
+        WeightedLosses({"identity": {"weight": 1.0}})
 
 
 def test_what_cannot_be_trusted_costs_nothing():
     frame, trust = torch.ones(1, 3, 8, 8, requires_grad=True), torch.ones(1, 1, 8, 8)
     trust[..., 4:] = 0
     episode = {"driver": torch.zeros(1, 3, 8, 8), "regions": torch.zeros(1, 3, 8, 8), "trust": trust}
-    loss = Criteria({"l1": {"weight": 1.0}}).content(frame, episode)["l1"]
+    loss = WeightedLosses({"l1": {"weight": 1.0}}).reconstruction_terms(frame, episode)["l1"]
     assert loss.item() == pytest.approx(0.5)
     loss.backward()
     assert (frame.grad[..., 4:] == 0).all() and (frame.grad[..., :4] > 0).all()
 
 
 def test_the_total_is_the_weighted_sum_and_names_what_is_not_a_number():
-    table = Criteria({"l1": {"weight": 2.0}, "match": {"weight": 10.0}})
+    table = WeightedLosses({"l1": {"weight": 2.0}, "match": {"weight": 10.0}})
     assert table.total({"l1": torch.tensor(1.0), "match": torch.tensor(0.5)}, 3).item() == 7
     with pytest.raises(FloatingPointError, match="step 3: match is not finite"):
         table.total({"l1": torch.tensor(1.0), "match": torch.tensor(torch.nan)}, 3)
@@ -164,17 +168,17 @@ def test_the_total_is_the_weighted_sum_and_names_what_is_not_a_number():
 
 def test_patches_are_cut_where_the_corner_says():
     images = torch.arange(2 * 64.0).view(2, 1, 8, 8)
-    cut = losses.patches(images, torch.tensor([[1, 2], [4, 0]]), 3)
+    cut = losses.crop_patches(images, torch.tensor([[1, 2], [4, 0]]), 3)
     assert cut[0, 0, 0, 0] == images[0, 0, 2, 1]
     assert cut[1, 0, 2, 2] == images[1, 0, 2, 6]
-    assert losses.patches(images, None, 3) is images
-    assert losses.patches(images, torch.zeros(2, 2), None) is images
+    assert losses.crop_patches(images, None, 3) is images
+    assert losses.crop_patches(images, torch.zeros(2, 2), None) is images
 
 
 def test_the_face_network_sees_the_face_with_its_margin():
     image = torch.full((1, 3, 256, 256), -1.0)
     image[..., 100:140, 60:100] = 1
-    face = losses.faces(image, torch.tensor([[60.0, 100.0, 100.0, 140.0]]))
+    face = losses.crop_faces(image, torch.tensor([[60.0, 100.0, 100.0, 140.0]]))
     assert face.shape == (1, 3, 224, 224)
     inside = (face[0, 0] > 0).float().mean().item()
     assert inside == pytest.approx(1 / 1.2**2, abs=0.02)
@@ -196,7 +200,7 @@ def test_torchvisions_layout_gives_five_layers_in_its_own_normalisation(torchvis
 def test_a_state_dict_of_another_network_is_named(tmp_path):
     torch.save({"layer1.weight": torch.zeros(3)}, tmp_path / "resnet.pth")
     with pytest.raises(BadInput, match=r"resnet\.pth: a state dict, but not of VGG19"):
-        Criteria({"vgg19": {"weight": 1.0, "weights": str(tmp_path / "resnet.pth")}})
+        WeightedLosses({"vgg19": {"weight": 1.0, "weights": str(tmp_path / "resnet.pth")}})
 
 
 def test_torchvision_that_cannot_be_fetched_names_the_way_out(monkeypatch):
@@ -208,4 +212,4 @@ def test_torchvision_that_cannot_be_fetched_names_the_way_out(monkeypatch):
 
     monkeypatch.setattr(VGG19_Weights, "get_state_dict", unreachable)
     with pytest.raises(BadInput, match=r"no route to host.*criterion\.vgg19\.weights=FILE"):
-        Criteria({"vgg19": {"weight": 1.0, "weights": "torchvision"}})
+        WeightedLosses({"vgg19": {"weight": 1.0, "weights": "torchvision"}})

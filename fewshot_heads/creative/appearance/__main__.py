@@ -29,9 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     def make() -> Path:
         check_target(arguments.output, (".safetensors",), arguments.overwrite)
         from fewshot_heads.creative.appearance.fitting import learn
-        from fewshot_heads.creative.appearance.portraits import sitters
+        from fewshot_heads.creative.appearance.portraits import select_portraits
 
-        people = sitters(arguments.prepared, arguments.matte, arguments.hair)
+        people = select_portraits(arguments.prepared, arguments.matte, arguments.hair)
         learned, kept, _ = learn(people)
         print(f"{len(people)} people sat well, {len(kept)} of them ordinary enough; {learned.directions} directions")
         learned.save(arguments.output, arguments.overwrite)

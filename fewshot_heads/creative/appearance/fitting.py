@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from fewshot_heads.creative.appearance.model import MAPS, Appearance, carry
-from fewshot_heads.creative.appearance.portraits import Sitter
+from fewshot_heads.creative.appearance.model import MAPS, Appearance, warp
+from fewshot_heads.creative.appearance.portraits import PortraitFrame
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import MIRROR, N_POINTS
 from fewshot_heads.landmarks.control_points import control_points
@@ -26,7 +26,9 @@ _ANCHOR_MIRROR = np.array([((HEAD_ANCHORS * [-1, 1, 1] - each) ** 2).sum(1).argm
 _POINT_MIRROR = np.concatenate([MIRROR, N_POINTS + _ANCHOR_MIRROR])
 
 
-def learn(people: Sequence[Sitter], directions: int = DIRECTIONS) -> tuple[Appearance, list[Sitter], np.ndarray]:
+def learn(
+    people: Sequence[PortraitFrame], directions: int = DIRECTIONS
+) -> tuple[Appearance, list[PortraitFrame], np.ndarray]:
     """The model, the people it was learned from, and their codes [N, K].
 
     Everybody counts twice, as they are and mirrored. The oddest quarter is left out: what no few directions can say is
@@ -94,7 +96,7 @@ def _onto(points: np.ndarray, mean: np.ndarray) -> np.ndarray:
     return seen @ (u @ vt) * singular.sum() / (seen**2).sum() + mean.mean(0)
 
 
-def _gains(people: Sequence[Sitter]) -> np.ndarray:
+def _gains(people: Sequence[PortraitFrame]) -> np.ndarray:
     """[N, 3]: what takes the light's colour out of each picture, von Kries.
 
     Skin has a tint that goes with its brightness; what a face's tint differs from that is mostly lamp and camera.
@@ -109,12 +111,12 @@ def _gains(people: Sequence[Sitter]) -> np.ndarray:
     return result
 
 
-def _layers(sitter: Sitter, gain: np.ndarray, mean: np.ndarray, face: np.ndarray) -> dict[str, np.ndarray]:
+def _layers(sitter: PortraitFrame, gain: np.ndarray, mean: np.ndarray, face: np.ndarray) -> dict[str, np.ndarray]:
     """MAPS of one person in the place of the mean points [P, 2]; face: where details are kept, [S, S], 0 to 1."""
     size = sitter.picture.shape[0]
     u = size / 256
     seen = np.dstack([np.clip(sitter.picture / 255 * gain, 0, 1), sitter.person, sitter.hair])
-    seen = carry(seen, control_points(sitter.landmarks), mean)
+    seen = warp(seen, control_points(sitter.landmarks), mean)
     picture, person, hair = seen[..., :3], seen[..., 3], seen[..., 4]
     # Colours are taken well inside, where nothing of the background shines through, and go on to where there are none.
     bare = cv2.erode(((person > 0.8) & (hair < 0.3)).astype(np.float32), _square(4 * u))

@@ -22,7 +22,7 @@ from safetensors.numpy import save
 
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import resized
-from fewshot_heads.imaging.warping import REACH, normalise, resize_flow, sample, tps_flow
+from fewshot_heads.imaging.warping import REACH, normalize_points, resize_flow, sample, tps_flow
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.media.files import atomic_write, write_error
 
@@ -37,7 +37,7 @@ _TRIES = 200  # draws after which a distance counts as out of reach
 
 
 @dataclass(frozen=True)
-class Invented:
+class SampledFace:
     """Somebody who does not exist.
 
     picture: uint8 [S, S, 3]; landmarks: where the model has them, pixels of it. distance: to the nearest training
@@ -79,7 +79,7 @@ class Appearance:
         """K, the numbers of a code."""
         return len(self.components["points"])
 
-    def draw(self, rng: np.random.Generator, truncation: float = 1.0, min_distance: float | None = None) -> Invented:
+    def draw(self, rng: np.random.Generator, truncation: float = 1.0, min_distance: float | None = None) -> SampledFace:
         """Somebody at least min_distance (None is the learned one) from every training person.
 
         truncation: 0 is the mean face, 1 the whole density. Raises BadInput where nobody is so far away.
@@ -92,7 +92,7 @@ class Appearance:
             code = truncation * self._code(rng)
             distance = self.nearest(code)
             if distance >= least:
-                return Invented(*self.render(code), distance)
+                return SampledFace(*self.render(code), distance)
             farthest = max(farthest, distance)
         raise BadInput(
             f"min_distance={least:.2f}: of {_TRIES} draws at truncation={truncation:g} nobody is so far from everybody"
@@ -109,7 +109,7 @@ class Appearance:
             name: mean + np.tensordot(code, self.components[name][: len(code)], 1) for name, mean in self.means.items()
         }
         layers = np.dstack([resized(face[name], self.size) for name in MAPS])
-        layers = carry(layers, self.means["points"], face["points"])
+        layers = warp(layers, self.means["points"], face["points"])
         return self._composed(layers), Landmarks(face["points"][:N_POINTS].astype(np.float32))
 
     def _code(self, rng: np.random.Generator) -> np.ndarray:
@@ -172,11 +172,11 @@ class Appearance:
                 raise write_error(path, error) from error
 
 
-def carry(layers: np.ndarray, seen: np.ndarray, there: np.ndarray) -> np.ndarray:
+def warp(layers: np.ndarray, seen: np.ndarray, there: np.ndarray) -> np.ndarray:
     """float32 [S, S, C], carried by the spline of `models.texture` from points [P, 2] to others, pixels."""
     size = layers.shape[0]
     source, target = (
-        normalise(torch.from_numpy(np.asarray(points, np.float64)), size)[None] for points in (seen, there)
+        normalize_points(torch.from_numpy(np.asarray(points, np.float64)), size)[None] for points in (seen, there)
     )
     flow = resize_flow(tps_flow(source, target, reach=REACH).float(), size)
     # What lies beyond the picture goes on as its edge does: mirrored there, a head would grow a second one.

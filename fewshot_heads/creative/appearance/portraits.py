@@ -22,7 +22,7 @@ _EVERY = 3  # frames of a clip, one of which is considered
 _CALM, _LOOKS = 60, 6  # the calmest considered; how many of those, spread, are looked at for their sharpness
 
 
-class Sitter(NamedTuple):
+class PortraitFrame(NamedTuple):
     """picture: uint8 [S, S, 3]; person, hair: how much of each place belongs to them, float32 [S, S], 0 to 1."""
 
     name: str
@@ -32,7 +32,9 @@ class Sitter(NamedTuple):
     hair: np.ndarray
 
 
-def sitters(prepared: Sequence[str], matte: Path | None = None, hair: Path | None = None) -> list[Sitter]:
+def select_portraits(
+    prepared: Sequence[str], matte: Path | None = None, hair: Path | None = None
+) -> list[PortraitFrame]:
     """One picture for each person of the training split who looks ahead, calm and sharp. Raises BadInput."""
     clips: dict[str, list[ShardClip]] = {}
     for root in prepared:
@@ -46,7 +48,7 @@ def sitters(prepared: Sequence[str], matte: Path | None = None, hair: Path | Non
             there = person(picture) if person else np.ones(picture.shape[:2], np.float32)
             covered = head(picture) if head else np.zeros(picture.shape[:2], np.float32)
             if not person or (there[0] > 0.5).mean() < _CUT:
-                result.append(Sitter(name, picture, face, there, covered * there))
+                result.append(PortraitFrame(name, picture, face, there, covered * there))
     return result
 
 

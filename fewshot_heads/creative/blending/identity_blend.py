@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewshot_heads.driving.mouth_crop import Mouth
+from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import BadInput, WeightsMismatch
@@ -31,7 +31,7 @@ _SOFT = 0.2  # of the features' size: how far beyond them one picture's weights 
 
 
 @dataclass(frozen=True)
-class Acting:
+class DrivingSettings:
     """How people follow a driver and are painted; keys that conf/morph.yaml, portrait.yaml and sample.yaml share."""
 
     motion: str = "relative"
@@ -44,7 +44,7 @@ class Acting:
 
     @property
     def side(self) -> int | None:
-        """Pixels of a side of the frames, for `Cast`."""
+        """Pixels of a side of the frames, for `IdentityBlend`."""
         return None if self.resolution == "auto" else int(self.resolution)
 
     def check(self) -> None:
@@ -60,12 +60,12 @@ class Acting:
         moves = driver.cropped(size, within=head.usual)
         return retarget(head.landmarks[0], moves, self.motion, self.pose, self.expression, reference, size)
 
-    def mouths(self, driver: Motion | None) -> list[Mouth] | None:
+    def mouths(self, driver: Motion | None) -> list[MouthCrop] | None:
         """The driver's, one a frame, if they are to be shown."""
         return driver.mouths if driver and self.mouth == "driver" else None
 
 
-class Cast:
+class IdentityBlend:
     """K people of one generator.
 
     portraits: K faces as they sit for their first pictures, pixels of the crop; e_hats: float64 [K, E].
@@ -94,14 +94,14 @@ class Cast:
         return self._projected(e_hats) + shares @ self._added
 
     @torch.inference_mode()
-    def paint(
+    def render(
         self,
         faces: list[Landmarks],
         rest: list[Landmarks],
         style: np.ndarray,
         weights: np.ndarray,
         around: np.ndarray | None = None,
-        mouths: Sequence[Mouth] | None = None,
+        mouths: Sequence[MouthCrop] | None = None,
     ) -> np.ndarray:
         """Frames uint8 [B, R, R, 3].
 
@@ -114,10 +114,10 @@ class Cast:
             self._become(weights[0])
         styles = self._tensor(style)
         if not self.generator.textured:
-            seen = [self.painters[0].seen(face) for face in faces]
-            return to_uint8(self.painters[0].compose(faces, seen, styles, large=False))
+            seen = [self.painters[0].visibility(face) for face in faces]
+            return to_uint8(self.painters[0].composite(faces, seen, styles, large=False))
         inside = torch.from_numpy(np.stack([_features(face, self.size) for face in faces]))[:, None].to(self.device)
-        side = self.painters[0].large.shown.shape[-1]
+        side = self.painters[0].large.crops.shape[-1]
         inside = F.interpolate(inside, (side, side), mode="bilinear", align_corners=False)
         seen = [self._seen(face, row) for face, row in zip(faces, weights, strict=True)]
         result: Tensor | float = 0.0
@@ -125,13 +125,13 @@ class Cast:
             seat = torch.stack([_seat(self.portraits[k], face, self.size) for face in rest]).to(self.device)
             within, beyond = (self._tensor(each[:, k])[:, None, None, None] for each in (weights, around))
             share = beyond + inside * (within - beyond)
-            result = result + share * self.painters[k].compose(faces, seen, styles, large=True, seat=seat)
+            result = result + share * self.painters[k].composite(faces, seen, styles, large=True, seat=seat)
         return apply_face_parts(to_uint8(torch.as_tensor(result)), faces, seen, self.size, mouths, self.inpainters)
 
     def _seen(self, face: Landmarks, weights: np.ndarray) -> SourceVisibility:
         """What the pictures of a mixture by weights [K] show, as everybody's would."""
         there = np.flatnonzero(weights)
-        people, weights = [self.painters[k].seen(face) for k in there], weights[there]
+        people, weights = [self.painters[k].visibility(face) for k in there], weights[there]
         return SourceVisibility(
             *(sum(w * part for w, part in zip(weights, parts, strict=True)) for parts in zip(*people, strict=True))
         )
@@ -176,7 +176,9 @@ def _seat(portrait: Landmarks, rest: Landmarks, size: int) -> Tensor:
 
     Affine, so that what the head hides is not turned out as a spline would do; less and less of it toward the border.
     """
-    seen, there = (warp.normalise(torch.from_numpy(control_points(face)).double(), size) for face in (portrait, rest))
+    seen, there = (
+        warp.normalize_points(torch.from_numpy(control_points(face)).double(), size) for face in (portrait, rest)
+    )
     grid = warp.identity_grid(warp.FLOW_SIZE, seen)[0]
     affine = torch.linalg.lstsq(_with_one(there), seen - there).solution
     ramp = ((1 - grid.abs()) / _RAMP).clamp(0, 1).prod(-1, keepdim=True)

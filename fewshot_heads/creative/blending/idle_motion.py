@@ -12,7 +12,7 @@ _TURNS = ((0.035, 5.3), (0.09, 6.9), (0.03, 8.7))  # radians and seconds to and 
 _BLINK_EVERY, _BLINK_LASTS = 3.1, 0.24  # seconds
 
 
-def looking_about(frames: int, rate: float, size: int = 256) -> list[Landmarks]:
+def idle_motion(frames: int, rate: float, size: int = 256) -> list[Landmarks]:
     """The mean head, turning a little to and fro and blinking; the last frame goes on into the first.
 
     Landmarks in pixels of a size x size crop; frame 0 looks straight ahead with open eyes.

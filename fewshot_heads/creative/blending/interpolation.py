@@ -87,8 +87,8 @@ def between(faces: Sequence[Landmarks], shapes: np.ndarray, poses: np.ndarray | 
     """
     parts = [CanonicalFace.of(face) for face in faces]
     poses = shapes if poses is None else poses
-    count = min(len(part.local) for part in parts)  # the surface only where everybody's is known
-    local = np.tensordot(shapes, [part.local[:count] for part in parts], 1)
+    count = min(len(part.shape) for part in parts)  # the surface only where everybody's is known
+    local = np.tensordot(shapes, [part.shape[:count] for part in parts], 1)
     # The nearest rotation to the mean of matrices: for two half and half the one in the middle of the turn.
     u, _, vt = np.linalg.svd(np.tensordot(poses, [part.pose.rotation for part in parts], 1))
     rotation = (u * [1.0, 1.0, np.sign(np.linalg.det(u @ vt))]) @ vt

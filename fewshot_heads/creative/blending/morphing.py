@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fewshot_heads.creative.blending import interpolation
-from fewshot_heads.creative.blending.identity_blend import Acting, Cast, check_made_by, check_words
-from fewshot_heads.creative.blending.idle_motion import looking_about
-from fewshot_heads.driving.mouth_crop import Mouth
+from fewshot_heads.creative.blending.identity_blend import DrivingSettings, IdentityBlend, check_made_by, check_words
+from fewshot_heads.creative.blending.idle_motion import idle_motion
+from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import BadInput
@@ -23,7 +23,7 @@ STOPS, _COLUMNS = 16, 8  # of the preview
 
 
 @dataclass(frozen=True)
-class Morph(Acting):
+class Morph(DrivingSettings):
     """How people become one another; the keys of conf/morph.yaml, which says what they mean."""
 
     path: str = "spherical"
@@ -59,7 +59,7 @@ def morph(
         driver = reenactor.track(driver)
     if driver is None:
         count = settings.frames(len(heads))
-        moves = looking_about(count, settings.rate)
+        moves = idle_motion(count, settings.rate)
         # No driver's landmarks to be taken as they are: the mean head's, moving.
         reenacted = [
             retarget(head.landmarks[0], moves, "relative", settings.pose, settings.expression, 0) for head in heads
@@ -69,16 +69,18 @@ def morph(
         reenacted = [settings.follow(head, driver, reenactor.size) for head in heads]
     at = interpolation.positions(count, len(heads), settings.easing, settings.loop)
     wanted = np.arange(count) if only is None else np.array(list(only), int)
-    return mixed(Cast(reenactor, heads, settings.side), reenacted, at, wanted, settings, settings.mouths(driver))
+    return mixed(
+        IdentityBlend(reenactor, heads, settings.side), reenacted, at, wanted, settings, settings.mouths(driver)
+    )
 
 
 def mixed(
-    cast: Cast,
+    cast: IdentityBlend,
     reenacted: list[list[Landmarks]],
     at: np.ndarray,
     wanted: np.ndarray,
     settings: Morph,
-    mouths: list[Mouth] | None = None,
+    mouths: list[MouthCrop] | None = None,
 ) -> Iterator[np.ndarray]:
     """Frames uint8 [R, R, 3] of the cast as one person. reenacted: N faces of each of K people; at [N]: positions, 0
     the first person, 1 the second; wanted: indices of frames; mouths: N, see `HeadRenderer.paint`."""
@@ -95,11 +97,11 @@ def mixed(
         rest = [interpolation.between(cast.portraits, *each) for each in shares]
         half = coarse.shape[1] // 2  # a style goes from coarse layers to fine ones
         style = np.concatenate([coarse[:, :half], fine[:, half:]], 1)
-        yield from cast.paint(faces, rest, style, weights, mouths=mouths and [mouths[i] for i in now])
+        yield from cast.render(faces, rest, style, weights, mouths=mouths and [mouths[i] for i in now])
 
 
 def _mixture(
-    cast: Cast, settings: Morph, at: np.ndarray, only: int | None
+    cast: IdentityBlend, settings: Morph, at: np.ndarray, only: int | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """How much of each person's shape [B, K], the style [B, P], and how much of their pixels [B, K]."""
     people = len(cast.e_hats)

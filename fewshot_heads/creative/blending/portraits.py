@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import torch
 
-from fewshot_heads.creative.blending.identity_blend import Acting, Cast, check_made_by
+from fewshot_heads.creative.blending.identity_blend import DrivingSettings, IdentityBlend, check_made_by
 from fewshot_heads.creative.blending.retrieval import Neighbour
-from fewshot_heads.driving.mouth_crop import Mouth
+from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import BadInput
 from fewshot_heads.head import Head
@@ -23,7 +23,7 @@ from fewshot_heads.rendering.renderer import rasterize_landmarks
 
 
 @dataclass(frozen=True)
-class Portrait(Acting):
+class Portrait(DrivingSettings):
     """How much of the memory there is and how it moves; the keys of conf/portrait.yaml, which says what they mean."""
 
     strength: float = 0.5
@@ -57,13 +57,13 @@ def portrait(
     if driver is not None and not isinstance(driver, Motion):
         driver = reenactor.track(driver)
     faces = sitter.landmarks[:1] if driver is None else settings.follow(sitter, driver, reenactor.size)
-    cast = Cast(reenactor, heads, settings.side)
+    cast = IdentityBlend(reenactor, heads, settings.side)
     weights = np.array([[1 - settings.strength, *(settings.strength * each.share for each in neighbours)]])
     return _frames(cast, faces, weights, settings, settings.mouths(driver))
 
 
 def _frames(
-    cast: Cast, faces: list[Landmarks], weights: np.ndarray, settings: Portrait, mouths: list[Mouth] | None
+    cast: IdentityBlend, faces: list[Landmarks], weights: np.ndarray, settings: Portrait, mouths: list[MouthCrop] | None
 ) -> Iterator[np.ndarray]:
     """weights [1, K]: the sitter's and the neighbours' shares of every frame."""
     style = cast.style(weights @ cast.e_hats, weights)
@@ -76,10 +76,12 @@ def _frames(
         now = faces[batch]
         styles, inside, outside = (each.repeat(len(now), 0) for each in (style, weights, around))
         rest = cast.portraits[:1] * len(now)
-        yield from cast.paint(now, rest, styles, inside, outside, mouths and mouths[batch])
+        yield from cast.render(now, rest, styles, inside, outside, mouths and mouths[batch])
 
 
-def likeness(reenactor: Reenactor, sitter: Head, frame: np.ndarray, judge: Identity | None = None) -> dict[str, float]:
+def identity_similarity(
+    reenactor: Reenactor, sitter: Head, frame: np.ndarray, judge: Identity | None = None
+) -> dict[str, float]:
     """Cosines, -1 to 1, of the sitter and a frame painted on the sitter's landmarks: of e_hat, and of a judge.
 
     frame: uint8 [R, R, 3], as `portrait` paints it without a driver.

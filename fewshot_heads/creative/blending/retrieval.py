@@ -35,7 +35,7 @@ class Neighbour:
     share: float
 
 
-def recall(reenactor: Reenactor, folder: Path, besides: Path | None = None) -> Iterator[tuple[str, Head]]:
+def load_gallery(reenactor: Reenactor, folder: Path, besides: Path | None = None) -> Iterator[tuple[str, Head]]:
     """Names and heads of a folder's saved heads and pictures, the largest face of each, in the order of their names.
 
     besides: a file that is no memory, the sitter's own. What shows no face or cannot be read is left out, with one
@@ -56,7 +56,7 @@ def recall(reenactor: Reenactor, folder: Path, besides: Path | None = None) -> I
         )
 
 
-def invented(reenactor: Reenactor) -> Iterator[tuple[str, Head]]:
+def synthetic_gallery(reenactor: Reenactor) -> Iterator[tuple[str, Head]]:
     """Names and heads of people who do not exist, always the same: a memory for who brings none."""
     people = tqdm(sample(reenactor, Sample(count=_INVENTED)), "bank", _INVENTED, disable=None, leave=False)
     return ((f"invented_{number}", each.head) for number, each in enumerate(people))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fewshot_heads.creative.appearance.model import Appearance
-from fewshot_heads.creative.blending.identity_blend import Acting
+from fewshot_heads.creative.blending.identity_blend import DrivingSettings
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import BadInput, NoFaceFound
 from fewshot_heads.head import Head
@@ -20,7 +20,7 @@ _TRIES = 20  # pictures without a face after which there is none to be had
 
 
 @dataclass(frozen=True)
-class Sample(Acting):
+class Sample(DrivingSettings):
     """Who is drawn and how they move; the keys of conf/sample.yaml, which says what they mean."""
 
     seed: int = 0
@@ -37,8 +37,10 @@ class Sample(Acting):
 
 
 @dataclass(frozen=True)
-class Somebody:
-    """head: made of the invented picture. distance: see `appearance.Invented`. refused: draws without a face before."""
+class SampledIdentity:
+    """head: made of the invented picture. distance: see `appearance.SampledFace`. refused: draws without a face
+    before.
+    """
 
     head: Head
     distance: float
@@ -47,7 +49,7 @@ class Somebody:
 
 def sample(
     reenactor: Reenactor, settings: Sample | None = None, appearance: Appearance | None = None
-) -> Iterator[Somebody]:
+) -> Iterator[SampledIdentity]:
     """`count` people who do not exist, lazily; appearance: None is the shipped model.
 
     Raises BadInput for settings and a min_distance out of reach, NoFaceFound for a model that draws no faces.
@@ -58,7 +60,7 @@ def sample(
     return (_somebody(reenactor, settings, model, i) for i in range(settings.count))
 
 
-def _somebody(reenactor: Reenactor, settings: Sample, model: Appearance, number: int) -> Somebody:
+def _somebody(reenactor: Reenactor, settings: Sample, model: Appearance, number: int) -> SampledIdentity:
     rng = np.random.default_rng([settings.seed, number])
     for refused in range(_TRIES):
         drawn = model.draw(rng, settings.truncation, settings.min_distance)
@@ -66,7 +68,7 @@ def _somebody(reenactor: Reenactor, settings: Sample, model: Appearance, number:
         if seen:
             off = np.linalg.norm(seen[0].points - drawn.landmarks.points, axis=1).mean()
             if off < _ACCEPTED * drawn.landmarks.size:
-                return Somebody(reenactor.embed([drawn.picture], crop="full"), drawn.distance, refused)
+                return SampledIdentity(reenactor.embed([drawn.picture], crop="full"), drawn.distance, refused)
     raise NoFaceFound(f"person {number} of seed {settings.seed}: no face in {_TRIES} draws; use another seed")
 
 
@@ -85,7 +87,7 @@ def moved(
     for first in range(0, len(driver), settings.batch):
         now = slice(first, first + settings.batch)
         shown = mouths and mouths[now]
-        people = [painter.paint(own[now], True, shown) for painter, own in zip(painters, faces, strict=True)]
+        people = [painter.render(own[now], True, shown) for painter, own in zip(painters, faces, strict=True)]
         yield from map(grid, zip(*people, strict=True))
 
 

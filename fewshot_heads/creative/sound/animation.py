@@ -9,7 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from fewshot_heads.creative.blending.identity_blend import Cast
+from fewshot_heads.creative.blending.identity_blend import IdentityBlend
 from fewshot_heads.creative.blending.morphing import Morph, mixed
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.tracking import Motion
@@ -21,7 +21,7 @@ _ROW = 64  # pixels of a curve
 _COLOURS = ((230, 90, 90), (90, 170, 250), (240, 240, 240), (250, 200, 80), (130, 220, 130), (200, 140, 240))
 
 
-class Drift(NamedTuple):
+class IdentityTransition(NamedTuple):
     """Whom a head becomes, and by how much in each frame: shares [T], clipped to 0..1."""
 
     toward: Head
@@ -32,11 +32,11 @@ def animated(
     reenactor: Reenactor,
     head: Head,
     motion: Motion,
-    drift: Drift | None = None,
+    drift: IdentityTransition | None = None,
     paste_back: bool = True,
     batch: int = 4,
 ) -> Iterator[np.ndarray]:
-    """The head's frames for what `perform` made; options as of `Reenactor.animate`.
+    """The head's frames for what `motion_from_audio` made; options as of `Reenactor.animate`.
 
     With a drift there is no picture the other's hair would fit into: paste_back only gives the crop its full size.
     """
@@ -49,13 +49,13 @@ def animated(
         retarget(each.landmarks[0], moves, "relative", reference=0, side=reenactor.size)[1:] for each in people
     ]
     shares = np.clip(drift.shares, 0, 1)
-    cast = Cast(reenactor, people, None if paste_back else reenactor.size)
+    cast = IdentityBlend(reenactor, people, None if paste_back else reenactor.size)
     return mixed(cast, reenacted, shares, np.arange(len(shares)), Morph(batch=batch))
 
 
 def preview(
     reenactor: Reenactor, head: Head, curves: Mapping[str, np.ndarray], motion: Motion, rate: float,
-    drift: Drift | None = None,
+    drift: IdentityTransition | None = None,
 ) -> np.ndarray:  # fmt: skip
     """A sheet uint8 [H, W, 3]: the curves, below them the quietest moments and the loudest, each in time's order."""
     quiet, loud = _moments(-curves["rms"]), _moments(curves["rms"])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fewshot_heads.errors import BadInput, UsageError
-from fewshot_heads.media.audio import Sound
+from fewshot_heads.media.audio import Audio
 
 SIGNALS = {
     "bass": "loudness of the low band",
@@ -31,7 +31,7 @@ _PULSE = (0.08, 0.18)  # seconds a pulse rises and falls: those of a blink
 
 
 def analyse(
-    sound: Sound,
+    sound: Audio,
     rate: Fraction | float = 25,
     bass: Sequence[float] = (20, 150),
     vocal: Sequence[float] = (300, 3400),
@@ -125,7 +125,7 @@ def _brightness(centroid: np.ndarray, level: np.ndarray) -> np.ndarray:
     return np.where(heard, np.clip((octaves - dark) / max(bright - dark, 1), 0, 1), 0)
 
 
-def _wandering(librosa: Any, sound: Sound, shown: np.ndarray) -> np.ndarray:
+def _wandering(librosa: Any, sound: Audio, shown: np.ndarray) -> np.ndarray:
     """For frames at `shown` seconds [T] the distance of the harmony from the whole recording's mean one, as a share of
     the farthest it goes."""
     samples = np.pad(sound.samples, (0, max(0, _NOTES - len(sound.samples))))

@@ -25,7 +25,7 @@ def learn(clips: Iterable[np.ndarray]) -> MotionBasis:
     covariance, count = np.zeros((3 * N_POINTS, 3 * N_POINTS)), 0
     for clip in clips:
         faces = [CanonicalFace.of(Landmarks.from_array(points[:N_POINTS])) for points in clip]
-        local = np.array([face.local for face in faces if face.pose.rotation[2, 2] > FRONTAL])
+        local = np.array([face.shape for face in faces if face.pose.rotation[2, 2] > FRONTAL])
         if len(local) < SIZE:
             continue
         offsets = local - local.mean(0)

@@ -63,7 +63,7 @@ def parse_reactions(react: Mapping[str, str]) -> list[tuple[str, str, float]]:
     return found
 
 
-def dials(curves: Mapping[str, np.ndarray], react: Mapping[str, str]) -> dict[str, np.ndarray]:
+def control_signals(curves: Mapping[str, np.ndarray], react: Mapping[str, str]) -> dict[str, np.ndarray]:
     """What the signals add up to for each of the `TARGETS`: [T]."""
     turned = {target: np.zeros(len(next(iter(curves.values())))) for target in TARGETS}
     for signal, target, amount in parse_reactions(react):
@@ -76,7 +76,7 @@ def _check(where: str, word: str, known: Mapping[str, str]) -> None:
         raise UsageError(f"{where}: unknown '{word}'; there is {', '.join(known)}{did_you_mean(word, known)}")
 
 
-def perform(
+def motion_from_audio(
     curves: Mapping[str, np.ndarray],
     react: Mapping[str, str],
     rate: Fraction | float = 25,
@@ -98,7 +98,7 @@ def perform(
     basis = basis or MotionBasis.load()
     count = len(next(iter(curves.values())))
     seconds = np.arange(count) / float(rate)
-    dial, random = dials(curves, react), np.random.default_rng(seed)
+    dial, random = control_signals(curves, react), np.random.default_rng(seed)
     own_blinks = pulses(_moments(random, blinks, count / float(rate)), seconds)
     gain = np.maximum(liveliness + dial["expression"], 0)
 
