@@ -178,7 +178,7 @@ def test_a_stop_at_any_write_leaves_nothing_half_written(footage, tmp_path, monk
 
 
 def test_a_finished_part_is_not_done_again(footage, tmp_path, monkeypatch):
-    monkeypatch.setattr("fewshot_heads.prepare.pack", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("fewshot_heads.preparation.pipeline.write_shards", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     assert prepare(footage, tmp_path / "out") == 130
     monkeypatch.undo()
     monkeypatch.setattr(parts, "write_work_unit", None)
@@ -201,7 +201,7 @@ def test_a_finished_folder_is_left_as_it_is(footage, clip, tmp_path, capsys, cap
 
 
 def test_other_settings_do_not_go_on(footage, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("fewshot_heads.prepare.pack", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("fewshot_heads.preparation.pipeline.write_shards", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     prepare(footage, tmp_path / "out")
     monkeypatch.undo()
     assert "choose another folder" in fails(capsys, footage, tmp_path / "out", "min_face=60")
@@ -239,7 +239,7 @@ def test_a_file_that_crashes_its_worker_is_listed(footage, tmp_path, monkeypatch
                 work(item)
             yield item, WorkerDied("killed") if died else None
 
-    monkeypatch.setattr("fewshot_heads.prepare.spread", dying)
+    monkeypatch.setattr("fewshot_heads.preparation.pipeline.map_in_processes", dying)
     assert prepare(footage, tmp_path / "out") == 0
     assert rejects(tmp_path / "out") == {("ann/a.mp4", "crashed")}
 
@@ -379,11 +379,11 @@ def test_a_head_crop_is_kept_whole(portrait, mona, tmp_path):
     assert kept.meta["boxes"] == [[0, (mona.shape[0] - 296) // 2, 296]]
 
 
-@pytest.mark.parametrize("centre", [(40, 60), (150, 110), (270, 200)])
+@pytest.mark.parametrize("center", [(40, 60), (150, 110), (270, 200)])
 @pytest.mark.parametrize("scale", [20, 60, 90])
-def test_the_square_stays_in_the_picture(centre, scale):
+def test_the_square_stays_in_the_picture(center, scale):
     limits = Filters(128, "around", None, 1, 10, 0, 0, 1, 1)
-    crop = ShotSegmenter(limits, detector=None)._crop([face(centre=centre, scale=scale)], (240, 320))
+    crop = ShotSegmenter(limits, detector=None)._crop([face(center=center, scale=scale)], (240, 320))
     assert crop.left >= 0 and crop.left + crop.side <= 320
     assert crop.top >= 0 and crop.top + crop.side <= 240
 

@@ -97,9 +97,9 @@ def test_several_pictures_of_a_real_clip_beat_one(reenactor, driver_frames):
     assert results[3] > results[1]
 
 
-def test_a_grey_portrait_stays_grey(reenactor, mona, motion):
-    grey = np.repeat(mona.mean(2, keepdims=True).astype(np.uint8), 3, axis=2)
-    for frame in list(reenactor.animate(reenactor.embed([grey]), motion))[::4]:
+def test_a_gray_portrait_stays_gray(reenactor, mona, motion):
+    gray = np.repeat(mona.mean(2, keepdims=True).astype(np.uint8), 3, axis=2)
+    for frame in list(reenactor.animate(reenactor.embed([gray]), motion))[::4]:
         assert np.ptp(frame.astype(int), axis=2).max() <= 2
 
 
@@ -197,7 +197,7 @@ def test_a_head_of_another_generator_is_refused(reenactor, head, motion):
         Reenactor(other, "cpu", reenactor.detectors).animate(head, motion)
 
 
-def test_grey_and_wrongly_typed_arrays_are_refused(reenactor):
+def test_gray_and_wrongly_typed_arrays_are_refused(reenactor):
     with pytest.raises(BadInput, match=r"expected uint8 \[H, W, 3\]"):
         reenactor.embed([np.zeros((64, 64), np.uint8)])
 

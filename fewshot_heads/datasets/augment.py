@@ -1,4 +1,4 @@
-"""Changes that make many pictures of one: framing, mirror, colours, and a turn of the head in depth."""
+"""Changes that make many pictures of one: framing, mirror, colors, and a turn of the head in depth."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _MOST = 1.7  # standard deviations: farther than this the stretched cheek teache
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One augmentation, the same for all pictures of an episode: framing, mirror, colours.
+    """One augmentation, the same for all pictures of an episode: framing, mirror, colors.
 
     matrix: [2, 3] affine map of the size x size crop onto itself; zoom: its scale, for depths;
-    gain, offset: [3] of the colours; saturation: 0 is grey, 1 leaves them.
+    gain, offset: [3] of the colors; saturation: 0 is gray, 1 leaves them.
     """
 
     size: int
@@ -42,8 +42,8 @@ class Augmentation:
         zoom, angle = random.uniform(low, high), random.normal(0, 6) * strength
         matrix = np.array(cv2.getRotationMatrix2D((size / 2, size / 2), angle, zoom), np.float64)
         matrix[:, 2] += random.uniform(-0.06, 0.06, 2) * size * strength
-        grey = random.random() < 0.06 * strength
-        saturation = 0.0 if grey else 1 + random.uniform(-0.4, 0.3) * strength
+        gray = random.random() < 0.06 * strength
+        saturation = 0.0 if gray else 1 + random.uniform(-0.4, 0.3) * strength
         gain = (1 + random.uniform(-0.25, 0.25) * strength) * (1 + random.uniform(-0.08, 0.08, 3) * strength)
         offset = random.uniform(-15, 15, 3) * strength
         return cls(size, matrix, zoom, random.random() < 0.5 * min(strength, 1), gain, offset, saturation)
@@ -55,8 +55,8 @@ class Augmentation:
         return image[:, ::-1] if self.mirror else image
 
     def picture(self, frame: np.ndarray) -> np.ndarray:
-        """uint8 [S, S, 3] to the same: framing, mirror and colours."""
-        return self._coloured(self.warp(frame))
+        """uint8 [S, S, 3] to the same: framing, mirror and colors."""
+        return self._colored(self.warp(frame))
 
     def warp_crop(self, frame: np.ndarray, place: Crop) -> np.ndarray:
         """What `place` cuts out of the `picture`, uint8 [size, size, 3], resampled once and so sharper."""
@@ -66,11 +66,11 @@ class Augmentation:
         matrix = place.matrix @ whole
         how = cv2.INTER_CUBIC if np.linalg.det(matrix[:, :2]) ** 2 > 1 else cv2.INTER_LINEAR
         size = (place.size, place.size)
-        return self._coloured(cv2.warpAffine(frame, matrix, size, flags=how, borderMode=cv2.BORDER_REFLECT_101))
+        return self._colored(cv2.warpAffine(frame, matrix, size, flags=how, borderMode=cv2.BORDER_REFLECT_101))
 
-    def _coloured(self, frame: np.ndarray) -> np.ndarray:
-        grey = frame.mean(2, keepdims=True)
-        mixed = (grey + (frame - grey) * self.saturation) * self.gain + self.offset
+    def _colored(self, frame: np.ndarray) -> np.ndarray:
+        gray = frame.mean(2, keepdims=True)
+        mixed = (gray + (frame - gray) * self.saturation) * self.gain + self.offset
         return np.clip(mixed, 0, 255).astype(np.uint8)
 
     def face(self, landmarks: np.ndarray) -> Landmarks:

@@ -143,9 +143,9 @@ class Episodes(Dataset):
         """The patch lies on the mouth, about the face, or farther out at hair and shoulders."""
         place = int(random.choice(3, p=_PATCHES))
         spread = self.size * (0.05, 0.1, 0.25)[place]
-        centre = points[OUTER_LIPS if place == 0 else slice(None)].mean(0) + random.normal(0, spread, 2)
+        center = points[OUTER_LIPS if place == 0 else slice(None)].mean(0) + random.normal(0, spread, 2)
         patch = min(self.settings.patch or self.size, self.size)
-        return torch.from_numpy(np.clip(centre - patch / 2, 0, self.size - patch).astype(np.int64))
+        return torch.from_numpy(np.clip(center - patch / 2, 0, self.size - patch).astype(np.int64))
 
 
 def assemble(

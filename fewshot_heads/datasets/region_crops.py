@@ -33,7 +33,7 @@ class RegionCrops(Episodes):
 
     part: of the face, a key of `landmarks.regions.REGIONS`; size: S, the inpainter's.
     A dict of tensors: driver [3, S, S] in [-1, 1]: the square around a part that is open; hole
-    [1, S, S], 0 to 1: its inside; pictures [1, 3, S, S]: the driver, grey in the hole; stickman [3, S, S];
+    [1, S, S], 0 to 1: its inside; pictures [1, 3, S, S]: the driver, gray in the hole; stickman [3, S, S];
     regions [3, S, S]: of eyes (none), mouth and what opens, both the hole; trust [1, S, S]: 1; corner [2] of the patch,
     in the middle; shown [], identity []. Raises BadInput, when asked, where nothing is open.
     """

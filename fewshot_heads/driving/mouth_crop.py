@@ -1,4 +1,4 @@
-"""The inside of a mouth that opens is the driver's: laid between the source's lips, in the colours of its picture.
+"""The inside of a mouth that opens is the driver's: laid between the source's lips, in the colors of its picture.
 
 As in Averbuch-Elor et al., Bringing Portraits to Life, SIGGRAPH Asia 2017. Where no driver shows one it is painted
 (`inside`).
@@ -27,7 +27,7 @@ class MouthCrop:
     """A driver's mouth in one frame, small enough to be kept for each of a video's (about 5 kB).
 
     jpeg: the square around it, at most 128 x 128; crop: where that is in the driver's picture; lips: float32 [20, 2],
-    outer and inner, in its pixels; shown: how much of the lips' box is in the picture, 0 to 1; colours: of the face.
+    outer and inner, in its pixels; shown: how much of the lips' box is in the picture, 0 to 1; colors: of the face.
     """
 
     jpeg: bytes
@@ -48,8 +48,8 @@ class MouthCrop:
         box = np.stack([lips.min(0), lips.max(0)])
         sides, within = np.ptp(box, axis=0), np.ptp(np.clip(box, 0, picture.shape[1::-1]), axis=0)
         shown = round(float(within.prod() / max(sides.prod(), 1e-9)), 3)  # 1 where nothing is cut off
-        colours = FaceColor.of(picture, face.points)
-        return cls(jpeg.tobytes(), crop, crop.to_crop(face).points[MOUTH.surround], shown, colours)
+        colors = FaceColor.of(picture, face.points)
+        return cls(jpeg.tobytes(), crop, crop.to_crop(face).points[MOUTH.surround], shown, colors)
 
     def with_landmarks(self, face: Landmarks) -> MouthCrop:
         """The same pixels, with lips where another reading of that face has them."""

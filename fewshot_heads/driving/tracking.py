@@ -129,11 +129,11 @@ def _find(detector: Detector, frame: np.ndarray, face: int, search: bool) -> Lan
 
 def _follow(detector: Detector, frame: np.ndarray, last: Landmarks, search: bool = True) -> Landmarks | None:
     """The face nearest to where it last was; a full search when there is none near that place."""
-    centre = (last.box[:2] + last.box[2:]) / 2
+    center = (last.box[:2] + last.box[2:]) / 2
     half = _WINDOW * last.size / 2
     height, width = frame.shape[:2]
-    left, top = np.clip(centre - half, 0, [width, height]).astype(int)
-    right, bottom = np.clip(centre + half, 0, [width, height]).astype(int)
+    left, top = np.clip(center - half, 0, [width, height]).astype(int)
+    right, bottom = np.clip(center + half, 0, [width, height]).astype(int)
     window = frame[top:bottom, left:right]
     seen = detector.track(window) if min(window.shape[:2]) >= 32 else None
     if seen is not None:

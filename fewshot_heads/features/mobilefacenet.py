@@ -111,15 +111,15 @@ def align_face(image: Tensor, landmarks: np.ndarray) -> Tensor:
     """The face of an image [3,H,W], turned and scaled onto ArcFace's five points -> [3,112,112].
 
     `landmarks` [68 or 70,2] are iBUG points in pixels, pixel edges at integers as detectors have them. The five points
-    are the eye centres, the nose tip and the mouth corners; the similarity transform is their least-squares one.
+    are the eye centers, the nose tip and the mouth corners; the similarity transform is their least-squares one.
     """
     points = np.asarray(landmarks, dtype=np.float64)
     if points.ndim != 2 or points.shape[0] < 68 or points.shape[1] != 2 or not np.isfinite(points).all():
         raise BadInput(f"landmarks of shape {points.shape}, expected [68 or 70,2] finite pixels")
     five = np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
     here, there = five @ (1, 1j), np.array(ARCFACE_POINTS) @ (1, 1j)  # a similarity is one complex factor and a shift
-    centred = here - here.mean()
-    factor = (centred.conj() @ (there - there.mean())) / max((centred.conj() @ centred).real, 1e-12)
+    centered = here - here.mean()
+    factor = (centered.conj() @ (there - there.mean())) / max((centered.conj() @ centered).real, 1e-12)
     if abs(factor) < 1e-6:
         raise BadInput("landmarks of a face without extent: the five points fall together")
     # two samples a pixel each way, then averaged: crops are often twice as large as 112 px, and would alias

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fewshot_heads.errors import BadInput, first_line
 
-BGR_MEAN = (103.939, 116.779, 123.68)  # the mean colour of ImageNet in caffe's order and range
+BGR_MEAN = (103.939, 116.779, 123.68)  # the mean color of ImageNet in caffe's order and range
 RGB_MEAN, RGB_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision has them
 
 

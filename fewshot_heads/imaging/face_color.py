@@ -1,4 +1,4 @@
-"""The colours of a face, and what they say of the picture it is in."""
+"""The colors of a face, and what they say of the picture it is in."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 from fewshot_heads.landmarks.aspect_ratio import eye_is_open
 
-# The colours of the training faces: logarithms of red, green and blue over their mean. On average, how they go with the
+# The colors of the training faces: logarithms of red, green and blue over their mean. On average, how they go with the
 # logarithm of a face's brightness (about 117 levels), and what turns what is left into standard deviations.
 _SKIN, _DARKER, _LEVEL = np.array([0.248, -0.049, -0.200]), np.array([-0.169, 0.027, 0.142]), np.log(117)
 _DEVIATIONS = np.array([[-4.2, -0.8, 5.1], [-9.7, 15.2, -5.5]])
-_USUAL, _UNUSUAL = 1.5, 3.5  # deviations up to which a colour is a person's own, and from which it is the picture's
-_GREY = 0.04  # spread of a face's mean colour over its brightness, below which the picture has no colours
+_USUAL, _UNUSUAL = 1.5, 3.5  # deviations up to which a color is a person's own, and from which it is the picture's
+_GREY = 0.04  # spread of a face's mean color over its brightness, below which the picture has no colors
 _WHITE = np.array([0.05, 0.0, -0.05])  # the same logarithms of the white of an eye, in white light
 _PALE = 0.2  # share of an eye's bright pixels that are taken for its white: those with the least red for their blue
 _LIGHT = 0.5  # of a face's brightness: darker pixels of an eye are lashes, pupil, iris
@@ -24,7 +24,7 @@ _FEWEST = 12  # such pixels, of both eyes, or nothing is said of their white
 
 @dataclass(frozen=True)
 class FaceColor:
-    """Mean colours of a face in a picture, 0 to 255 in red, green and blue.
+    """Mean colors of a face in a picture, 0 to 255 in red, green and blue.
 
     skin [3]: within the hull of jaw, brows, nose and eyes, black if none of it is in the picture; white [3]: of the
     eyes, None where they are shut or too small to tell.
@@ -58,12 +58,12 @@ class FaceColor:
     @property
     def channel_gains(self) -> np.ndarray:
         """Gains [3] of the channels, 1 in the mean (von Kries), that give what is seen in white light the cast of the
-        picture; ones where it has no colours.
+        picture; ones where it has no colors.
 
         Of what sets the skin apart from that of other people, it is as much as no skin would have, or, if that is
         golden, as the white of the eyes has too: teeth are white in a dark face, and golden under a golden varnish.
         """
-        if not self._in_colour:
+        if not self._in_color:
             return np.ones(3)
         logs = _logs(self.skin)
         away = logs - _SKIN
@@ -77,18 +77,18 @@ class FaceColor:
 
     @property
     def color_matrix(self) -> np.ndarray:
-        """[3, 3] that brings paint, made for photographs in colour, to the colours of the picture: its `cast`; the mean
-        of the channels for a picture without colours."""
-        return np.diag(self.channel_gains) if self._in_colour or not self.skin.any() else np.full((3, 3), 1 / 3)
+        """[3, 3] that brings paint, made for photographs in color, to the colors of the picture: its `cast`; the mean
+        of the channels for a picture without colors."""
+        return np.diag(self.channel_gains) if self._in_color or not self.skin.any() else np.full((3, 3), 1 / 3)
 
     @property
-    def _in_colour(self) -> bool:
+    def _in_color(self) -> bool:
         return bool(np.ptp(self.skin) >= _GREY * (self.skin.mean() + 1))
 
 
-def _logs(colours: np.ndarray) -> np.ndarray:
-    """Logarithms of colours [..., 3] over their mean."""
-    logs = np.log(colours + 1.0)
+def _logs(colors: np.ndarray) -> np.ndarray:
+    """Logarithms of colors [..., 3] over their mean."""
+    logs = np.log(colors + 1.0)
     return logs - logs.mean(-1, keepdims=True)
 
 

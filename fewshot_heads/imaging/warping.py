@@ -43,30 +43,30 @@ def tps_flow(
 ) -> Tensor:
     """Where in the source each place of the result comes from.
 
-    source, driver: control points [B, N, 2] in [-1, 1]; border points are added here, `reach` from the centre.
+    source, driver: control points [B, N, 2] in [-1, 1]; border points are added here, `reach` from the center.
     stiffness: the ridge on the bending part, [B, N]: how little each point is met; None is `_STIFFNESS` for all.
     Returns absolute sampling positions [B, size, size, 2] in [-1, 1], the spline f with
     f(driver_i) ~ source_i (Bookstein, eq. 10-12).
     """
     batch = driver.shape[0]
     border = reach * border_points(driver).expand(batch, -1, -1)
-    centres, values = torch.cat([driver, border], 1), torch.cat([source, border], 1)
-    n = centres.shape[1]
-    affine = torch.cat([torch.ones_like(centres[..., :1]), centres], -1)
-    system = centres.new_zeros(batch, n + 3, n + 3)
-    ridge = centres.new_full((batch, n), _STIFFNESS)
+    centers, values = torch.cat([driver, border], 1), torch.cat([source, border], 1)
+    n = centers.shape[1]
+    affine = torch.cat([torch.ones_like(centers[..., :1]), centers], -1)
+    system = centers.new_zeros(batch, n + 3, n + 3)
+    ridge = centers.new_full((batch, n), _STIFFNESS)
     if stiffness is not None:
         ridge[:, : driver.shape[1]] = stiffness
-    system[:, :n, :n] = _kernel(centres, centres) + torch.diag_embed(ridge)
+    system[:, :n, :n] = _kernel(centers, centers) + torch.diag_embed(ridge)
     system[:, :n, n:] = affine
     system[:, n:, :n] = affine.transpose(1, 2)
     # Solved for the displacement rather than the position: zero motion then gives exactly zero flow.
-    target = torch.cat([values - centres, centres.new_zeros(batch, 3, 2)], 1)
+    target = torch.cat([values - centers, centers.new_zeros(batch, 3, 2)], 1)
     weights = _solved(system, target)
     grid = identity_grid(size, driver).expand(batch, -1, -1, -1)
     places = grid.reshape(batch, -1, 2)
     # In pieces that stay in the cache: fetched from memory, these products take three times as long.
-    bending = torch.cat([_kernel(some, centres) @ weights[:, :n] for some in places.split(_PIECE, 1)], 1)
+    bending = torch.cat([_kernel(some, centers) @ weights[:, :n] for some in places.split(_PIECE, 1)], 1)
     shift = bending + weights[:, n : n + 1] + places @ weights[:, n + 1 :]
     return grid + shift.view(batch, size, size, 2)
 
@@ -102,7 +102,7 @@ def tps_flow_from_landmarks(source: Tensor, driver: Tensor, size: int) -> Tensor
 
 
 def identity_grid(size: int, like: Tensor) -> Tensor:
-    """[1, size, size, 2] positions of pixel centres in [-1, 1]."""
+    """[1, size, size, 2] positions of pixel centers in [-1, 1]."""
     line = (torch.arange(size, dtype=like.dtype, device=like.device) + 0.5) * (2.0 / size) - 1.0
     y, x = torch.meshgrid(line, line, indexing="ij")
     return torch.stack([x, y], -1)[None]

@@ -10,7 +10,7 @@ import numpy as np
 from fewshot_heads.landmarks import Landmarks
 
 CROP_FACTOR = 2.2  # side of the crop over the larger side of the face box
-CROP_RISE = 0.16  # the crop's centre lies this share of the face box above the box's centre
+CROP_RISE = 0.16  # the crop's center lies this share of the face box above the box's center
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,15 @@ class Crop:
         boxes = np.array([face.box for face in faces])
         box = np.median(boxes, axis=0)
         face = float((box[2:] - box[:2]).max())
-        centre = (box[:2] + box[2:]) / 2 - [0, CROP_RISE * face]
-        reach = np.abs(np.concatenate([boxes[:, :2] - centre, boxes[:, 2:] - centre])).max()
+        center = (box[:2] + box[2:]) / 2 - [0, CROP_RISE * face]
+        reach = np.abs(np.concatenate([boxes[:, :2] - center, boxes[:, 2:] - center])).max()
         side = max(CROP_FACTOR * face, min(2.1 * reach, 1.6 * CROP_FACTOR * face))
-        left, top = np.round(centre - side / 2).tolist()
+        left, top = np.round(center - side / 2).tolist()
         return cls(left, top, float(round(side)), size)
 
     @classmethod
     def full(cls, height: int, width: int, size: int) -> Crop:
-        """The picture itself as the crop: its largest centred square."""
+        """The picture itself as the crop: its largest centered square."""
         side = min(height, width)
         return cls((width - side) // 2, (height - side) // 2, side, size)
 
@@ -58,7 +58,7 @@ class Crop:
 
     @property
     def matrix(self) -> np.ndarray:
-        """[2, 3] affine map from picture to crop coordinates (pixel centres at integers, as OpenCV has them)."""
+        """[2, 3] affine map from picture to crop coordinates (pixel centers at integers, as OpenCV has them)."""
         k = self.scale
         shift = 0.5 * k - 0.5
         return np.array([[k, 0, shift - k * self.left], [0, k, shift - k * self.top]])

@@ -119,9 +119,9 @@ class MediaPipeDetector:
             return face
         import cv2
 
-        centre, half = (face.box[:2] + face.box[2:]) / 2, face.size
-        left, top = np.maximum(centre - half, 0).astype(int)
-        right, bottom = (centre + half).astype(int)
+        center, half = (face.box[:2] + face.box[2:]) / 2, face.size
+        left, top = np.maximum(center - half, 0).astype(int)
+        right, bottom = (center + half).astype(int)
         window = image[top:bottom, left:right]
         scale = _REFINE_SIDE / max(window.shape[:2])
         window = cv2.resize(window, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
@@ -169,8 +169,8 @@ def _starts(length: int, side: int) -> list[int]:
 
 
 def _apart(a: Landmarks, b: Landmarks) -> bool:
-    centres = a.points.mean(0) - b.points.mean(0)
-    return bool(np.linalg.norm(centres) > 0.5 * max(a.size, b.size))
+    centers = a.points.mean(0) - b.points.mean(0)
+    return bool(np.linalg.norm(centers) > 0.5 * max(a.size, b.size))
 
 
 def _mean(face: Landmarks, others: list[Landmarks]) -> Landmarks:

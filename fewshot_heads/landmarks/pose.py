@@ -50,8 +50,8 @@ def fit_pose(landmarks: Landmarks) -> Pose:
     Without depth, the rotation comes from the affine map of the same points to the picture.
     """
     model = MEAN_HEAD[RIGID].astype(np.float64)
-    centre = model.mean(0)
-    model = model - centre
+    center = model.mean(0)
+    model = model - center
     if landmarks.depth is None:
         rotation, scale = _pose_from_flat(model, landmarks.points[RIGID].astype(np.float64))
         middle = np.append(landmarks.points[RIGID].mean(0), 0.0)
@@ -62,7 +62,7 @@ def fit_pose(landmarks: Landmarks) -> Pose:
         flip = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
         rotation = (u * flip) @ vt
         scale = float((singular * flip).sum() / (model**2).sum())
-    return Pose(rotation, middle - scale * rotation @ centre, scale)
+    return Pose(rotation, middle - scale * rotation @ center, scale)
 
 
 def _pose_from_flat(model: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, float]:
@@ -95,8 +95,8 @@ def mirrored(landmarks: Landmarks, width: float) -> Landmarks:
 def rotate_3d(landmarks: Landmarks, angles: np.ndarray) -> Landmarks:
     """The face turned about its middle by a rotation vector [3] (pitch, yaw, roll for small ones), radians."""
     points = landmarks_3d(landmarks)
-    centre = points[:N_POINTS].mean(0)
-    turned = (points - centre) @ cv2.Rodrigues(np.asarray(angles, np.float64))[0].T + centre
+    center = points[:N_POINTS].mean(0)
+    turned = (points - center) @ cv2.Rodrigues(np.asarray(angles, np.float64))[0].T + center
     return Landmarks.from_array(turned, landmarks.confidence)
 
 

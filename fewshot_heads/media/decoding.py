@@ -51,7 +51,7 @@ def display_matrix(frame: Any) -> list[int]:
 
 
 def pixels(frame: Any, aspect: Fraction | None, matrix: list[int]) -> np.ndarray:
-    """The frame as it should be seen: in RGB by its colour tags (or the custom for its size), turned, unsqueezed."""
+    """The frame as it should be seen: in RGB by its color tags (or the custom for its size), turned, unsqueezed."""
     width = frame.width if not aspect else max(1, round(frame.width * aspect))
     tagged = frame.colorspace in (*Colorspace, BT601)
     image = frame.to_ndarray(

@@ -29,7 +29,7 @@ _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.er
 def read_image(path: str | Path, max_side: int = 4096) -> np.ndarray:
     """Read any picture Pillow knows as uint8 RGB [H,W,3], upright, in sRGB.
 
-    EXIF rotation and the colour profile are applied, transparency lies on white, 16 bits become 8, an animation
+    EXIF rotation and the color profile are applied, transparency lies on white, 16 bits become 8, an animation
     gives its first frame. A picture whose longest side is over `max_side` pixels is scaled down to it (a JPEG while
     it is decoded, so a 12000x9000 one never fills memory). Raises BadInput.
     """
@@ -108,7 +108,7 @@ def _upright_rgb(image: Image.Image, max_side: int) -> np.ndarray:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """16-bit grey (which Pillow would clip) and float grey as 8 bits; every other picture as it is."""
+    """16-bit gray (which Pillow would clip) and float gray as 8 bits; every other picture as it is."""
     if image.mode == "F":
         values = np.nan_to_num(np.asarray(image))
         return Image.fromarray((values * (255 if values.max() <= 1 else 1)).round().clip(0, 255).astype(np.uint8))
@@ -119,7 +119,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 
 def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """The picture through its colour profile (a telephone's wide gamut, a printer's inks), where it has one."""
+    """The picture through its color profile (a telephone's wide gamut, a printer's inks), where it has one."""
     if not profile:
         return image
     mode = "RGBA" if image.mode == "RGBA" else "RGB"

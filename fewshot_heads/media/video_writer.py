@@ -106,7 +106,7 @@ class VideoWriter:
 
 
 class _Encoder:
-    """One open output: colours, codec and sound. Every stream must exist before the first packet is written."""
+    """One open output: colors, codec and sound. Every stream must exist before the first packet is written."""
 
     def __init__(
         self,
@@ -187,7 +187,7 @@ class _Encoder:
 
 
 def _palette_graph(width: int, height: int, time_base: Fraction) -> Any:
-    """RGB in, 256 colours out, with a palette of its own for every frame."""
+    """RGB in, 256 colors out, with a palette of its own for every frame."""
     graph = av.filter.Graph()
     source = graph.add_buffer(width=width, height=height, format=av.VideoFormat("rgb24"), time_base=time_base)
     split, sink = graph.add("split"), graph.add("buffersink")

@@ -121,13 +121,13 @@ def skin_tone(image: np.ndarray, landmarks: np.ndarray) -> float:
     points = np.asarray(landmarks, dtype=np.float64)[..., :2]
     if not np.isfinite(points).all():
         return float("nan")
-    colours, cheeks = (255 * unit(image)[0]).astype(np.uint8), np.zeros(image.shape[:2], np.uint8)
+    colors, cheeks = (255 * unit(image)[0]).astype(np.uint8), np.zeros(image.shape[:2], np.uint8)
     radius = 0.06 * np.ptp(points, axis=0).max()
     for lid, jaw, lips in ((41, 2, 48), (46, 14, 54)):
         cv2.circle(cheeks, np.rint(points[[lid, jaw, lips]].mean(0)).astype(int).tolist(), max(int(radius), 1), 1, -1)
     if not cheeks.any():
         return float("nan")
-    lab = cv2.cvtColor(colours.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[cheeks > 0]
+    lab = cv2.cvtColor(colors.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[cheeks > 0]
     lightness, _, yellow = np.median(lab, axis=0)
     return float(np.degrees(np.arctan2(lightness - 50, yellow)))
 

@@ -15,7 +15,7 @@ from fewshot_heads.imaging.convert import pair, signed, unit
 
 IDENTICAL_PSNR = 100.0  # dB: identical pictures have an infinite PSNR, and no mean survives an infinity
 HEAD_REACH, HEAD_RISE = np.array([1.8, 1.9]), 0.7  # half sides of the face: see `flicker`
-VGG_SCALE = 57.6  # standard deviation of ImageNet's colours in 0-255: features as of pictures of unit variance
+VGG_SCALE = 57.6  # standard deviation of ImageNet's colors in 0-255: features as of pictures of unit variance
 
 
 def l1(a: np.ndarray, b: np.ndarray) -> np.ndarray:

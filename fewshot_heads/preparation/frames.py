@@ -17,7 +17,7 @@ _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMW
 
 
 class SceneChangeMeter:
-    """Frames passed on, with how much each differs from the one before (mean grey levels of a thumbnail)."""
+    """Frames passed on, with how much each differs from the one before (mean gray levels of a thumbnail)."""
 
     def __init__(self, frames: Iterable[np.ndarray]):
         self._frames = frames
@@ -61,8 +61,8 @@ class Frames:
 
 
 def sharpness(picture: np.ndarray, face: Landmarks) -> float:
-    """Variance of the Laplacian of the face (Pech-Pacheco et al., ICPR 2000), squared grey levels."""
+    """Variance of the Laplacian of the face (Pech-Pacheco et al., ICPR 2000), squared gray levels."""
     left, top = np.maximum(face.box[:2], 0).astype(int)
     right, bottom = face.box[2:].astype(int) + 1
-    grey = cv2.cvtColor(picture[top:bottom, left:right], cv2.COLOR_RGB2GRAY)
-    return float(cv2.Laplacian(grey, cv2.CV_64F).var())
+    gray = cv2.cvtColor(picture[top:bottom, left:right], cv2.COLOR_RGB2GRAY)
+    return float(cv2.Laplacian(gray, cv2.CV_64F).var())

@@ -27,7 +27,7 @@ from fewshot_heads.preparation.frames import Frames, SceneChangeMeter, sharpness
 from fewshot_heads.preparation.sources import Source
 
 _GAP = 0.5  # seconds without a face that end a shot
-_CHANGE = 30  # mean difference of two frames, grey levels, that is a cut; the quickest heads stay under 20
+_CHANGE = 30  # mean difference of two frames, gray levels, that is a cut; the quickest heads stay under 20
 
 
 @dataclass(frozen=True)

@@ -53,13 +53,13 @@ def inpaint_background(
     found = _looked_up(
         torch.cat([picture, person]), _stacked(first - steps[0], last + steps[1], x), _stacked(y, y, floor + steps[2])
     )
-    colours, persons = found[:, :3], found[:, 3:]
+    colors, persons = found[:, :3], found[:, 3:]
 
     enough = np.minimum(room / (_MARGIN * size), 1)
     fade = ((away + 0.5) / asked).clip(0, 1)[1::-1] ** 2 * enough[:2] + _LEAST
     near = _sized(enough / (away + 1) ** 2, picture)
-    background = _mean(colours[:2], _sized(fade, picture) * (1 - persons[:2] + _CLOTHES))
-    body = _mean(colours, near * persons + _LEAST**2)
+    background = _mean(colors[:2], _sized(fade, picture) * (1 - persons[:2] + _CLOTHES))
+    body = _mean(colors, near * persons + _LEAST**2)
     rises = ((y - chin) / (_NECK * size)).clip(0, 1) * _standing(person, size, bottom) * hole
     below = _sized(rises[None] * enough[2:], picture)[0]
     guess = background.lerp(body, below * persons[2])
@@ -80,9 +80,9 @@ def _stacked(*maps: np.ndarray) -> np.ndarray:
     return np.stack(np.broadcast_arrays(*maps)).astype(float)
 
 
-def _mean(colours: Tensor, weights: Tensor) -> Tensor:
+def _mean(colors: Tensor, weights: Tensor) -> Tensor:
     """[C, R, R], the mean of [N, C, R, R] by weights [N, 1, R, R]."""
-    return (colours * weights).sum(0) / weights.sum(0)
+    return (colors * weights).sum(0) / weights.sum(0)
 
 
 def _looked_up(picture: Tensor, x: np.ndarray, y: np.ndarray) -> Tensor:

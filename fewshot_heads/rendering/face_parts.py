@@ -21,7 +21,7 @@ class SourceVisibility(NamedTuple):
 
     eyes [2]: how far they are open (`lids.eye_aspect_ratios`); opened [3]: how much of the face's eyes and mouth is
     not in them
-    (`landmarks.stickman.disocclusion_amount`); palette [3, 3], brightness: what they make of colours, and the mean
+    (`landmarks.stickman.disocclusion_amount`); palette [3, 3], brightness: what they make of colors, and the mean
     level of the face
     in them.
     """

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fewshot_heads.landmarks import N_POINTS
 
-_AGREE = 12  # grey levels by which two pictures of a place differ, blurred
+_AGREE = 12  # gray levels by which two pictures of a place differ, blurred
 _ALIKE = 0.5  # of what both show around their heads must agree for a place to be the same
 _SEEN = 0.05  # of a crop, the least to judge a place by
 _AROUND = 0.12  # of the crop: hair reaches so far beyond the points of a head

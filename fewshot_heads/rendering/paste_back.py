@@ -1,4 +1,4 @@
-"""The moving head back in the whole picture: a feathered seam, its colours matched to the surroundings."""
+"""The moving head back in the whole picture: a feathered seam, its colors matched to the surroundings."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from fewshot_heads.landmarks.crop import Crop
 
 _FEATHER = 0.10  # width of the seam, as a share of the crop's side, where a person crosses it
 _NARROW = 0.02  # and where background does, which stays: hair that ends just inside the crop must not be feathered away
-_MATCH_SIZE = 32  # colour differences are measured and spread at this resolution
-_MATCH_LIMIT = 12.0  # 8-bit levels; more than that is a head that moved, not a colour that drifted
+_MATCH_SIZE = 32  # color differences are measured and spread at this resolution
+_MATCH_LIMIT = 12.0  # 8-bit levels; more than that is a head that moved, not a color that drifted
 
 
 class Paster:
@@ -48,7 +48,7 @@ class Paster:
         return result
 
     def _match(self, frame: np.ndarray) -> np.ndarray:
-        """Takes out the slow colour difference along the seam (a membrane, at low resolution)."""
+        """Takes out the slow color difference along the seam (a membrane, at low resolution)."""
         result = frame.astype(np.float32)
         if self._seam is None:
             return result

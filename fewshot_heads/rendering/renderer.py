@@ -63,8 +63,8 @@ class HeadRenderer:
         images = to_uint8(resize_images(pictures, size))
         people = np.stack([person_matte(image) for image in images])
         self.backdrop = BackgroundModel(images, held, people, device)
-        colours = FaceColor.of(head.picture, head.crop.from_crop(head.landmarks[0]).points)
-        self.color_matrix, self.brightness = colours.color_matrix, colours.brightness
+        colors = FaceColor.of(head.picture, head.crop.from_crop(head.landmarks[0]).points)
+        self.color_matrix, self.brightness = colors.color_matrix, colors.brightness
         whole, self.crop_ratio, self.other_side = pictures, 1.0, None
         if len(pictures) == 1 and generator.textured:  # of several, a head keeps only the first with its surroundings
             whole, self.crop_ratio = to_tensor(surroundings(head))[None], WIDE_CROP_RATIO
@@ -144,8 +144,8 @@ class HeadRenderer:
         weights, place = self._used(faces)
         texture, behind = self._texture(wide, weights.to(self.device), place, seat)
         layers = self.generator.layers(stickmen, style, texture)
-        colours = torch.from_numpy(self.color_matrix.astype(np.float32)).to(self.device)
-        layers = layers._replace(synthesized=torch.einsum("ij,bjhw->bihw", colours, layers.synthesized + 1) - 1)
+        colors = torch.from_numpy(self.color_matrix.astype(np.float32)).to(self.device)
+        layers = layers._replace(synthesized=torch.einsum("ij,bjhw->bihw", colors, layers.synthesized + 1) - 1)
         if large and self.large is not self.small:
             still = blend_backgrounds(self.large.crops, self.large.background_plate, *behind)
             texture = texture._replace(images=pick_images(self.large.wide, place), background=_seated(still, seat))

@@ -168,8 +168,8 @@ def _smooth(difference: Tensor, seen: np.ndarray, width: float) -> Tensor:
 
 def _nearness(points: np.ndarray, size: int, width: float) -> np.ndarray:
     """[s, s, N]: how near points [N, 2] (pixels of size x size) are to each place of a coarse grid."""
-    centres = (np.arange(FLOW_SIZE, dtype=np.float32) + 0.5) * (size / FLOW_SIZE)
-    x, y = (np.exp(-((centres[:, None] - points[:, axis]) ** 2) / (2 * width**2)) for axis in (0, 1))
+    centers = (np.arange(FLOW_SIZE, dtype=np.float32) + 0.5) * (size / FLOW_SIZE)
+    x, y = (np.exp(-((centers[:, None] - points[:, axis]) ** 2) / (2 * width**2)) for axis in (0, 1))
     return y[:, None] * x
 
 

@@ -143,12 +143,12 @@ class _Tuner:
         self.probe = copy.deepcopy(self.average)
         # P made the style; from here on the style is free and P has nothing to say.
         self.tuned = [self.style, *(p for n, p in self.generator.named_parameters() if not n.startswith("project"))]
-        self.optimiser = torch.optim.Adam(self.tuned, settings.lr)
+        self.optimizer = torch.optim.Adam(self.tuned, settings.lr)
         self.critic = None
         if critic is not None and e_hat is not None and criterion.weight("adversarial"):
             self.critic = copy.deepcopy(critic.discriminator).requires_grad_(True).to(self.device)
             self.w = nn.Parameter((critic.w0.detach().to(self.device) + e_hat.to(self.device))[None])
-            self.critic_optimiser = torch.optim.Adam(
+            self.critic_optimizer = torch.optim.Adam(
                 [self.w, *self.critic.parameters()], settings.lr_discriminator, (0.0, 0.999)
             )
         count = len(clip.frames)
@@ -194,15 +194,15 @@ class _Tuner:
             terms |= losses.generator_adversarial_loss(
                 self.critic, seen, real, stickman, self.w.detach().expand(batch, -1), self.criterion.paired
             )
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         self.criterion.total(terms, step).backward()
-        self.optimiser.step()
+        self.optimizer.step()
         if self.critic is not None:
-            self.critic_optimiser.zero_grad(set_to_none=True)
+            self.critic_optimizer.zero_grad(set_to_none=True)
             losses.discriminator_loss(
                 self.critic, seen, real, stickman, self.w.expand(batch, -1), self.criterion.paired
             ).backward()
-            self.critic_optimiser.step()
+            self.critic_optimizer.step()
         keep = min(self.settings.ema, (1 + step) / (4 + step))
         with torch.no_grad():
             self.average_style.lerp_(self.style, 1 - keep)

@@ -109,11 +109,11 @@ def crop_patches(images: Tensor, corner: Tensor | None, side: int | None) -> Ten
 
 def crop_faces(images: Tensor, boxes: Tensor) -> Tensor:
     """The faces [B, 3, 224, 224] of images [B, 3, S, S]: squares around boxes [B, 4] (pixels), with a margin."""
-    centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, _FACE_MARGIN * (boxes[:, 2:] - boxes[:, :2]).amax(1) / 2
+    center, half = (boxes[:, :2] + boxes[:, 2:]) / 2, _FACE_MARGIN * (boxes[:, 2:] - boxes[:, :2]).amax(1) / 2
     size = images.shape[-1]
     theta = images.new_zeros(len(images), 2, 3)
     theta[:, 0, 0] = theta[:, 1, 1] = half * 2 / size
-    theta[:, :, 2] = centre * 2 / size - 1
+    theta[:, :, 2] = center * 2 / size - 1
     grid = F.affine_grid(theta, [len(images), 3, _FACE_SIZE, _FACE_SIZE], align_corners=False)
     return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 

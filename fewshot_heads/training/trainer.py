@@ -79,11 +79,11 @@ class Training:
         )
         self.ema = copy.deepcopy(networks).eval().requires_grad_(False).to(accelerator.device)
         self.networks, self.critic = networks, critic
-        self.optimiser = torch.optim.Adam(networks.parameters(), optim.lr, optim.betas, optim.eps)
+        self.optimizer = torch.optim.Adam(networks.parameters(), optim.lr, optim.betas, optim.eps)
         dense = [p for p in critic.parameters() if not (optim.sparse_identities and p is critic.W.weight)]
         rates: dict[str, Any] = {"lr": optim.lr_discriminator, "betas": optim.betas_discriminator, "eps": optim.eps}
-        self.critic_optimiser = torch.optim.Adam(dense, **rates)
-        self.table_optimiser = torch.optim.SparseAdam([critic.W.weight], **rates) if optim.sparse_identities else None
+        self.critic_optimizer = torch.optim.Adam(dense, **rates)
+        self.table_optimizer = torch.optim.SparseAdam([critic.W.weight], **rates) if optim.sparse_identities else None
         self.shared_networks, self.shared_critic = accelerator.prepare(networks, critic)
         self.step = 0
 
@@ -106,9 +106,11 @@ class Training:
         torch.set_rng_state(state["rng"].cpu())
 
     def _parts(self) -> Iterator[tuple[str, Any]]:
-        for name in ("networks", "ema", "critic", "optimiser", "critic_optimiser", "table_optimiser"):
-            if (part := getattr(self, name)) is not None:
-                yield name, part
+        """All that is saved, by its key in state.pt."""
+        yield from {"networks": self.networks, "ema": self.ema, "critic": self.critic}.items()
+        yield from {"optimiser": self.optimizer, "critic_optimiser": self.critic_optimizer}.items()
+        if self.table_optimizer is not None:
+            yield "table_optimiser", self.table_optimizer
 
     def update(self, episode: Episode) -> dict[str, float]:
         """One generator step, then the discriminator's. Returns the terms, before their weights."""
@@ -119,7 +121,7 @@ class Training:
         adversarial = self.criteria.weight("adversarial") > 0 and progress >= optim.adversarial_from and not dropped
 
         # Embedder and generator: eq. 2 to 6.
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = optim.lr * self._rate(progress)
         frame, e_hat = self.shared_networks(episode, not dropped)
         with self.accelerator.autocast():
@@ -134,7 +136,7 @@ class Training:
                 terms |= losses.generator_adversarial_loss(
                     self.critic, seen, real, stickman, episode["identity"], self.criteria.paired
                 )
-        self._descend(self.criteria.total(terms, self.step), self.networks, self.optimiser)
+        self._descend(self.criteria.total(terms, self.step), self.networks, self.optimizer)
 
         # Discriminator: eq. 9.
         for _ in range(optim.discriminator_steps if adversarial else 0):
@@ -143,23 +145,23 @@ class Training:
             )
             if not torch.isfinite(terms["discriminator"]):
                 raise FloatingPointError(f"step {self.step}: discriminator is not finite; lower optim.lr_discriminator")
-            self._descend(terms["discriminator"], self.critic, self.critic_optimiser, self.table_optimiser)
+            self._descend(terms["discriminator"], self.critic, self.critic_optimizer, self.table_optimizer)
         self.step += 1
         # Young averages forget their random beginning sooner.
         update_ema(self.ema, self.networks, min(optim.ema, (1 + self.step) / (10 + self.step)))
         means = self.accelerator.reduce(torch.stack([term.detach().float() for term in terms.values()]), "mean")
         return dict(zip(terms, means.tolist(), strict=True))
 
-    def _descend(self, loss: Tensor, module: nn.Module, *optimisers: torch.optim.Optimizer | None) -> None:
+    def _descend(self, loss: Tensor, module: nn.Module, *optimizers: torch.optim.Optimizer | None) -> None:
         module.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         dense = [p for p in module.parameters() if p.grad is not None and not p.grad.is_sparse]
         norm = nn.utils.clip_grad_norm_(dense, self.optim.clip or math.inf)
         if not torch.isfinite(norm):
             raise FloatingPointError(f"step {self.step}: a gradient is not finite; lower optim.lr")
-        for optimiser in optimisers:
-            if optimiser is not None:
-                optimiser.step()
+        for optimizer in optimizers:
+            if optimizer is not None:
+                optimizer.step()
 
     def _rate(self, progress: float) -> float:
         warm = min(1.0, (self.step + 1) / (self.optim.warmup + 1))

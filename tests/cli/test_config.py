@@ -238,7 +238,7 @@ def test_it_composes_inside_an_application_that_runs_under_hydra(tmp_path):
     (tmp_path / "app.py").write_text(
         "import hydra\n"
         "from hydra.core.hydra_config import HydraConfig\n"
-        "from fewshot_heads.cli.config import compose\n"
+        "from fewshot_heads.cli.config import compose_config\n"
         "@hydra.main(config_path='conf', config_name='app', version_base='1.3')\n"
         "def main(config):\n"
         "    print(config.crf, compose('animate', ['crf=20']).crf, HydraConfig.get().job.config_name)\n"
@@ -248,8 +248,8 @@ def test_it_composes_inside_an_application_that_runs_under_hydra(tmp_path):
 
 
 def test_it_composes_from_any_working_directory(tmp_path):
-    compose_it = "print(compose('animate', ['landmarks=face_alignment']).landmarks)"
-    code = f"from fewshot_heads.cli.config import compose; {compose_it}"
+    compose_it = "print(compose_config('animate', ['landmarks=face_alignment']).landmarks)"
+    code = f"from fewshot_heads.cli.config import compose_config; {compose_it}"
     assert "'backend': 'face_alignment'" in run([sys.executable, "-c", code], tmp_path)
 
 

@@ -94,7 +94,7 @@ def test_attack_and_release_are_the_seconds_a_curve_takes():
     assert slow[240] / slow[200] == pytest.approx(np.exp(-1), abs=0.08)
 
 
-def test_brightness_follows_the_centre_of_the_spectrum():
+def test_brightness_follows_the_center_of_the_spectrum():
     curve = analyse(as_sound(np.concatenate([tone(300, 2), tone(3000, 2)])))["centroid"]
     assert curve[10:40].max() < 0.1 and curve[60:90].min() > 0.9
 

@@ -103,8 +103,8 @@ def test_truncated_to_nothing_everybody_is_the_mean(reenactor, heads):
     assert alike(first, middle)
 
 
-def test_shape_of_one_with_colours_and_pose_of_the_other(reenactor, heads, way):
-    frames = list(morph(reenactor, heads, None, replace(STILL, shape_of=0, colours_of=1), only=[0, 8]))
+def test_shape_of_one_with_colors_and_pose_of_the_other(reenactor, heads, way):
+    frames = list(morph(reenactor, heads, None, replace(STILL, shape_of=0, colors_of=1), only=[0, 8]))
     assert alike(*frames)
     (seen,) = reenactor.detectors[0].detect(frames[0])
     seen, a, b = (CanonicalFace.of(each) for each in (seen, *(head.landmarks[0] for head in heads)))
@@ -176,9 +176,9 @@ def test_the_spherical_way_turns_evenly_and_keeps_the_length():
 
 
 def test_halfway_between_two_turns_is_the_turn_halfway():
-    a, b = face(turn=(0, -0.3, 0), centre=(100, 120)), face(turn=(0, 0.5, 0), centre=(140, 120))
+    a, b = face(turn=(0, -0.3, 0), center=(100, 120)), face(turn=(0, 0.5, 0), center=(140, 120))
     middle = paths.between([a, b], np.array([0.5, 0.5]))
-    np.testing.assert_allclose(middle.points, face(turn=(0, 0.1, 0), centre=(120, 120)).points, atol=0.05)
+    np.testing.assert_allclose(middle.points, face(turn=(0, 0.1, 0), center=(120, 120)).points, atol=0.05)
     assert isinstance(paths.between([a, b], np.array([1.0, 0.0])), Landmarks)
 
 

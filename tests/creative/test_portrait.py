@@ -120,7 +120,7 @@ def test_the_bank_is_read_in_order_without_what_has_no_face_nor_the_sitters_own_
     assert [name for name, _ in load_gallery(reenactor, bank, bank / "mirror.png")] == ["woman"]
 
 
-class MeanColour:
+class MeanColor:
     name = "mean colour"
 
     def embed(self, images, landmarks):
@@ -129,7 +129,7 @@ class MeanColour:
 
 
 def test_likeness_is_one_for_the_sitter_and_less_for_the_memory(reenactor, sitter, woman):
-    judge = Identity(MeanColour())
+    judge = Identity(MeanColor())
     own, memory = (identity_similarity(reenactor, sitter, still(reenactor, sitter, woman, s), judge) for s in (0, 1))
     assert own["e_hat"] > 0.999 and own["mean colour"] > 0.99
     assert memory["e_hat"] < own["e_hat"] and memory["mean colour"] < own["mean colour"]

@@ -95,11 +95,11 @@ def test_what_is_no_model_is_told(tmp_path, mona_path):
 
 
 def made_up(count, size=64):
-    """People of their own widths and colours: the mean head in front of nothing, eyes and mouth dark."""
+    """People of their own widths and colors: the mean head in front of nothing, eyes and mouth dark."""
     rng = np.random.default_rng(0)
     result = []
     for number in range(count):
-        landmarks = face(scale=size / 4.5 * rng.uniform(0.9, 1.1), centre=(size / 2, size * 0.55), mouth=-0.07)
+        landmarks = face(scale=size / 4.5 * rng.uniform(0.9, 1.1), center=(size / 2, size * 0.55), mouth=-0.07)
         points = (landmarks.points - size / 2) * [rng.uniform(0.85, 1.15), 1] + size / 2
         landmarks = replace(landmarks, points=points.astype(np.float32))
         picture = np.full((size, size, 3), (70, 90, 110), np.uint8)
@@ -154,10 +154,10 @@ def clip(pictures, faces):
 
 @pytest.fixture
 def prepared(tmp_path):
-    """Nine who sit well, the first after frames that do not; one turned away, one without colours, one blurred."""
+    """Nine who sit well, the first after frames that do not; one turned away, one without colors, one blurred."""
     people = made_up(12)
     clips = {f"{each.name}__1": clip([each.picture], [each.landmarks]) for each in people[1:9]}
-    turned, scale = face(turn=(0, 0.6, 0), scale=14, centre=(32, 35), mouth=-0.07), people[0].landmarks
+    turned, scale = face(turn=(0, 0.6, 0), scale=14, center=(32, 35), mouth=-0.07), people[0].landmarks
     shown = [people[0].picture, cv2.blur(people[0].picture, (9, 9)), people[0].picture]
     clips["p0__1"] = clip([shown[i] for i in (0, 0, 0, 1, 1, 1, 2)], [turned] * 3 + [scale] * 4)
     clips["turned__1"] = clip([people[9].picture], [turned])
@@ -207,7 +207,7 @@ def test_a_picture_in_which_no_face_is_found_is_drawn_again(reenactor, model, mo
         blank = len(draws) == 1
         return replace(draws[-1], picture=np.full_like(draws[-1].picture, 128)) if blank else draws[-1]
 
-    monkeypatch.setattr("fewshot_heads.creative.sample.Appearance", Drawer(draw))
+    monkeypatch.setattr("fewshot_heads.creative.blending.sampling.Appearance", Drawer(draw))
     (found,) = sample(reenactor, Sample(count=1))
     assert found.refused == 1 and found.distance == draws[1].distance
     np.testing.assert_array_equal(found.head.picture, draws[1].picture)

@@ -96,8 +96,8 @@ def test_a_mirrored_face_is_the_face_mirrored_with_its_surface():
     whole = np.array([[1.0, 0, 0], [0, 1, 0]])
     change = Augmentation(128, whole, 1.0, True, np.ones(3), np.zeros(3), 1.0)
     turn, size = 0.3, 128
-    seen = change.face(face((0.1, turn, 0.05), scale=30, centre=(60, 64), surface=0).to_array())
-    wanted = face((0.1, -turn, -0.05), scale=30, centre=(size - 60, 64), surface=0)
+    seen = change.face(face((0.1, turn, 0.05), scale=30, center=(60, 64), surface=0).to_array())
+    wanted = face((0.1, -turn, -0.05), scale=30, center=(size - 60, 64), surface=0)
     np.testing.assert_allclose(seen.to_array(), wanted.to_array(), atol=0.6)
 
 

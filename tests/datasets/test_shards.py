@@ -20,7 +20,7 @@ SIZE = 64
 
 
 def sample(frames=3, shade=0, kind="video") -> Sample:
-    """Frame i is plain grey shade + i."""
+    """Frame i is plain gray shade + i."""
     pictures = [np.full((SIZE, SIZE, 3), shade + i, np.uint8) for i in range(frames)]
     jpegs = [cv2.imencode(".jpg", picture)[1].tobytes() for picture in pictures]
     landmarks = np.random.default_rng(shade).uniform(0, SIZE, (frames, 70, 3)).astype(np.float32)
@@ -79,7 +79,7 @@ def test_frames_are_a_sequence(prepared):
         frames[3]
 
 
-def test_colours_come_back_in_their_order(tmp_path):
+def test_colors_come_back_in_their_order(tmp_path):
     red = np.zeros((SIZE, SIZE, 3), np.uint8)
     red[..., 2] = 255  # OpenCV writes blue first
     one = sample(1)._replace(jpegs=[cv2.imencode(".jpg", red)[1].tobytes()])

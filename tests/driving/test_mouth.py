@@ -62,11 +62,11 @@ def test_a_mouth_that_has_not_opened_is_left_alone(reenactor, opened, mona):
     np.testing.assert_array_equal(with_it, without)
 
 
-def test_teeth_take_the_light_and_the_colours_of_the_picture(opened):
+def test_teeth_take_the_light_and_the_colors_of_the_picture(opened):
     _, face, mouth = opened
     frame, white = np.zeros((256, 256, 3), np.uint8), np.eye(3)
-    grey = transfer_mouth(mouth, frame, face, 1.0, np.full((3, 3), 1 / 3), mouth.color.brightness)
-    assert grey.any() and np.ptp(grey, axis=2).max() <= 1
+    gray = transfer_mouth(mouth, frame, face, 1.0, np.full((3, 3), 1 / 3), mouth.color.brightness)
+    assert gray.any() and np.ptp(gray, axis=2).max() <= 1
     levels = [
         transfer_mouth(mouth, frame, face, 1.0, white, share * mouth.color.brightness).max()
         for share in (0.01, 0.6, 1.0, 2.0)
@@ -122,7 +122,7 @@ def test_the_cast_of_the_drivers_light_is_taken_out(motion, driver_frames, opene
     assert abs(shares[1] / shares[0] - 1) < 0.25  # 0.43 with the cast left in
 
 
-def test_the_drivers_colours_do_not_change_when_it_blinks(motion):
+def test_the_drivers_colors_do_not_change_when_it_blinks(motion):
     casts = np.array([mouth.color.channel_gains for mouth in motion.mouths])
     assert np.abs(np.diff(casts, axis=0)).max() < 0.03
 

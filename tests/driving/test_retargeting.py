@@ -28,7 +28,7 @@ def test_the_drivers_face_shape_does_not_leak_into_the_source():
 
 def test_a_driver_of_the_same_person_is_followed_exactly():
     frames = ((0.0, 0.0), (0.3, 0.2), (-0.3, 0.1))
-    driver = [face((0.1, a, 0.05), mouth=m, centre=(120 + 30 * a, 130)) for a, m in frames]
+    driver = [face((0.1, a, 0.05), mouth=m, center=(120 + 30 * a, 130)) for a, m in frames]
     for moved, wanted in zip(retarget(driver[0], driver, reference=0), driver, strict=True):
         np.testing.assert_allclose(moved.points, wanted.points, atol=0.05)
 
@@ -128,13 +128,13 @@ def test_leaning_sideways_is_free():
 
 
 def test_a_face_stays_in_its_crop():
-    source = face(centre=(128, 128))
-    driver = [face(centre=(128 + x, 128), scale=s) for x, s in ((0, 80), (150, 80), (-300, 80), (20, 400))]
+    source = face(center=(128, 128))
+    driver = [face(center=(128 + x, 128), scale=s) for x, s in ((0, 80), (150, 80), (-300, 80), (20, 400))]
     for moved in retarget(source, driver, reference=0, side=256):
         assert moved.box.min() > -1e-2 and moved.box.max() < 256.01
     wanders = retarget(source, driver, reference=0)[1]
     assert wanders.box[2] > 256, "without edges it goes where the driver goes"
-    near = [face(centre=(128, 128)), face(centre=(140, 120))]
+    near = [face(center=(128, 128)), face(center=(140, 120))]
     for free, kept in zip(
         retarget(source, near, reference=0), retarget(source, near, reference=0, side=256), strict=True
     ):
@@ -147,9 +147,9 @@ def neck(landmarks):
 
 
 def test_a_head_stays_on_shoulders_that_stand_still():
-    source, unit = face(centre=(128, 128)), fit_pose(face()).scale
+    source, unit = face(center=(128, 128)), fit_pose(face()).scale
     steps = np.arange(0, 400, 10.0)
-    driver = [face(centre=(128 + x, 128)) for x in steps]
+    driver = [face(center=(128 + x, 128)) for x in steps]
     moved = retarget(source, driver, reference=0, still_body=True)
     way = np.array([neck(each)[0] for each in moved]) - neck(source)[0]
     np.testing.assert_allclose(way[steps < 0.25 * unit], steps[steps < 0.25 * unit], atol=0.1)

@@ -19,7 +19,7 @@ class Scripted:
     def detect(self, image):
         self.searches += 1
         y, x = np.nonzero(image[..., 0] == 255)
-        return [face(centre=(cx, cy), scale=30) for cx, cy in zip(x, y, strict=True)][::-1]
+        return [face(center=(cx, cy), scale=30) for cx, cy in zip(x, y, strict=True)][::-1]
 
     def track(self, image):
         faces = self.detect(image)
@@ -27,15 +27,15 @@ class Scripted:
         return faces[0] if faces else None
 
 
-def picture(*centres):
+def picture(*centers):
     image = np.zeros((240, 320, 3), np.uint8)
-    for x, y in centres:
+    for x, y in centers:
         image[y, x] = 255
     return image
 
 
 def middle(landmarks):
-    return landmarks.points.mean(0) - face(centre=(0, 0), scale=30).points.mean(0)
+    return landmarks.points.mean(0) - face(center=(0, 0), scale=30).points.mean(0)
 
 
 def test_a_face_is_followed_without_searching_every_picture():
@@ -87,14 +87,14 @@ def test_a_jump_of_the_face_begins_a_new_shot_with_its_own_box():
 
 def test_smoothing_quiets_a_still_face_and_keeps_a_moving_one():
     random = np.random.default_rng(0)
-    still = [face(centre=(100, 100)) for _ in range(60)]
+    still = [face(center=(100, 100)) for _ in range(60)]
     noisy = [replace(f, points=f.points + random.normal(0, 0.3, (70, 2)).astype(np.float32)) for f in still]
     skin = face(surface=0).surface
     noisy = [replace(f, surface=skin + random.normal(0, 0.3, skin.shape).astype(np.float32)) for f in noisy]
     for part in ("points", "surface"):
         rough, quiet = (np.array([getattr(f, part) for f in faces]) for faces in (noisy, smoothed(noisy)))
         assert np.abs(np.diff(quiet, 2, axis=0)).mean() < 0.5 * np.abs(np.diff(rough, 2, axis=0)).mean()
-    moving = [face(centre=(100 + 40 * np.sin(i / 5), 100)) for i in range(60)]
+    moving = [face(center=(100 + 40 * np.sin(i / 5), 100)) for i in range(60)]
     kept = np.array([f.points for f in smoothed(moving)])[5:-5]
     assert np.abs(kept - np.array([f.points for f in moving])[5:-5]).mean() < 0.6  # no lag: a frame is up to 8 px
 

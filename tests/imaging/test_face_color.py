@@ -1,4 +1,4 @@
-"""What colours a face has, and paint for it."""
+"""What colors a face has, and paint for it."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_the_white_of_the_eyes_tells_golden_light_from_golden_skin():
     )
 
 
-def test_colours_of_a_face_are_those_within_its_hull_and_the_palest_of_its_eyes(reenactor, mona):
+def test_colors_of_a_face_are_those_within_its_hull_and_the_palest_of_its_eyes(reenactor, mona):
     points = reenactor.detectors[0].detect(mona)[0].points
     left, top, right, bottom = (*points.min(0).astype(int), *points.max(0).astype(int))
     picture = np.full_like(mona, (10, 250, 10))

@@ -23,9 +23,9 @@ def test_a_face_is_person_and_the_corners_above_are_not(reenactor, mona):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (33, 700), (512, 512)])
-@pytest.mark.parametrize("grey", [0, 128, 255])
-def test_a_picture_of_nothing_has_numbers_too(shape, grey):
-    there = person_matte(np.full((*shape, 3), grey, np.uint8))
+@pytest.mark.parametrize("gray", [0, 128, 255])
+def test_a_picture_of_nothing_has_numbers_too(shape, gray):
+    there = person_matte(np.full((*shape, 3), gray, np.uint8))
     assert there.shape == shape and np.isfinite(there).all() and 0 <= there.min() <= there.max() <= 1
 
 
@@ -37,7 +37,7 @@ def test_the_background_stays_where_a_head_goes(reenactor, mona):
     moved = [seat.moved(np.float32([way * reenactor.size, 0])) for way in (-0.08, 0.08)]
     shift = round(0.08 * reenactor.size)
     matte = cv2.dilate(person_matte(picture), np.ones((9, 9)))
-    for frame, way in zip(painter.paint(moved, large=False), (shift, -shift), strict=True):
+    for frame, way in zip(painter.render(moved, large=False), (shift, -shift), strict=True):
         there = np.maximum(matte, np.roll(matte, way, axis=1))
         free = (there < 0.02) & (np.arange(len(there))[:, None] < len(there) // 2)
         assert free.mean() > 0.1
@@ -49,10 +49,10 @@ def test_the_background_stays_where_a_head_goes(reenactor, mona):
 FIRST_CALLS = """
 import sys, numpy as np
 from concurrent.futures import ThreadPoolExecutor
-from fewshot_heads import matte
+from fewshot_heads.imaging import segmentation
 with ThreadPoolExecutor(4) as pool:
-    list(pool.map(matte.person, [np.zeros((64, 64, 3), np.uint8)] * 4))
-print(matte._segmenter.cache_info().misses, end="")
+    list(pool.map(segmentation.person_matte, [np.zeros((64, 64, 3), np.uint8)] * 4))
+print(segmentation._segmenter.cache_info().misses, end="")
 print("heard", file=sys.stderr, end="")
 """
 

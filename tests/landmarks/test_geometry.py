@@ -14,7 +14,7 @@ TURN = (0.1, 0.4, -0.2)
 
 @pytest.mark.parametrize("depth", [True, False])
 def test_the_pose_of_a_turned_head_is_found_again(depth):
-    pose = fit_pose(face(TURN, scale=50, centre=(100, 90), depth=depth))
+    pose = fit_pose(face(TURN, scale=50, center=(100, 90), depth=depth))
     np.testing.assert_allclose(cv2.Rodrigues(pose.rotation)[0].ravel(), TURN, atol=2e-3)
     assert pose.scale == pytest.approx(50, rel=1e-2)
     np.testing.assert_allclose(pose.translation[:2], [100, 90], atol=0.5)
@@ -57,13 +57,13 @@ def test_landmarks_and_surface_are_their_own_mirror_image():
 
 def test_the_pose_distance_ignores_place_and_size_but_not_turn_and_mouth():
     reference = face()
-    assert pose_distance(reference, face(scale=120, centre=(300, 40))) < 1e-4
+    assert pose_distance(reference, face(scale=120, center=(300, 40))) < 1e-4
     assert pose_distance(reference, face((0, 0.35, 0))) > pose_distance(reference, face((0, 0.1, 0))) > 0.01
     assert pose_distance(reference, face(mouth=0.3)) > 0.01
 
 
 def test_one_crop_holds_every_face_of_a_shot():
-    faces = [face(centre=(x, 200), scale=60) for x in (150, 200, 260)]
+    faces = [face(center=(x, 200), scale=60) for x in (150, 200, 260)]
     crop = Crop.around(faces, 256)
     for each in faces:
         seen = crop.to_crop(each).points
@@ -76,7 +76,7 @@ def test_landmarks_and_pixels_land_on_the_same_place_of_a_crop():
     for side in (100.0, 201.0, 340.0):  # enlarged, and shrunk by averaging
         crop = Crop(150, 60, side, 128)
         rows, columns = np.nonzero(crop.cut(image)[..., 0] > 127)
-        # The circle's middle is the centre of pixel (210, 130): half a pixel on in edge coordinates.
+        # The circle's middle is the center of pixel (210, 130): half a pixel on in edge coordinates.
         wanted = (np.array([210.5, 130.5]) - [150, 60]) * 128 / side
         np.testing.assert_allclose([columns.mean() + 0.5, rows.mean() + 0.5], wanted, atol=0.5)
 

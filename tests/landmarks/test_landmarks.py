@@ -41,7 +41,7 @@ def test_landmarks_are_stored_with_the_surface_they_have(surface):
     again = Landmarks.from_array(seen.to_array())
     assert (again.surface is None) == (surface is None)
     np.testing.assert_array_equal(again.to_array(), seen.to_array())
-    wanted = face((0.1, 0.2, 0), scale=30, centre=(54, 44), surface=surface)
+    wanted = face((0.1, 0.2, 0), scale=30, center=(54, 44), surface=surface)
     np.testing.assert_allclose(seen.moved(np.array([20, 40]), 0.5).to_array(), wanted.to_array(), atol=1e-3)
 
 

@@ -27,8 +27,8 @@ def test_a_shift_below_a_pixel_is_seen():
 
 def test_inner_lips_and_irises_are_there():
     open_mouth, closed = draw_stickman(face(mouth=0.3).points, 256), draw_stickman(face().points, 256)
-    inner_colour = (128, 255, 255)
-    assert (open_mouth == inner_colour).all(2).any()
+    inner_color = (128, 255, 255)
+    assert (open_mouth == inner_color).all(2).any()
     assert (open_mouth != closed).any()
     x, y = face().points[68].astype(int)
     assert tuple(closed[y, x]) == (255, 255, 0)

@@ -16,7 +16,7 @@ from fewshot_heads.media.images import read_image, write_image
 
 
 def halves(left, right, size=(64, 48), mode="RGB"):
-    """A picture whose left half has one colour and whose right half another."""
+    """A picture whose left half has one color and whose right half another."""
     image = Image.new(mode, size, right)
     image.paste(left, (0, 0, size[0] // 2, size[1]))
     return image
@@ -74,7 +74,7 @@ def test_transparency_lies_on_white(tmp_path):
     assert np.abs(read[0, -1].astype(int) - [227, 127, 127]).max() <= 1
 
 
-def test_a_palette_with_a_clear_colour_lies_on_white(tmp_path):
+def test_a_palette_with_a_clear_color_lies_on_white(tmp_path):
     halves(0, 1, mode="P").save(tmp_path / "before.png")
     image = Image.open(tmp_path / "before.png")
     image.putpalette([9, 9, 9, 10, 20, 30])
@@ -85,10 +85,10 @@ def test_a_palette_with_a_clear_colour_lies_on_white(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "mode, colour, expected", [("L", 77, [77, 77, 77]), ("1", 1, [255] * 3), ("LA", (77, 255), [77] * 3)]
+    "mode, color, expected", [("L", 77, [77, 77, 77]), ("1", 1, [255] * 3), ("LA", (77, 255), [77] * 3)]
 )
-def test_grey_pictures_become_rgb(tmp_path, mode, colour, expected):
-    Image.new(mode, (40, 40), colour).save(tmp_path / "grey.png")
+def test_gray_pictures_become_rgb(tmp_path, mode, color, expected):
+    Image.new(mode, (40, 40), color).save(tmp_path / "grey.png")
     assert read_image(tmp_path / "grey.png")[5, 5].tolist() == expected
 
 
@@ -99,7 +99,7 @@ def test_cmyk_becomes_rgb(tmp_path):
 
 
 @pytest.mark.parametrize("level", [0, 1000, 25700, 40000, 65535])
-def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path, level):
+def test_sixteen_bit_gray_is_scaled_not_clipped(tmp_path, level):
     samples = np.full((40, 40), level, np.uint16)
     png16(tmp_path / "deep.png", samples)
     Image.fromarray(samples).save(tmp_path / "deep.tif")
@@ -120,7 +120,7 @@ def test_an_animation_gives_its_first_frame(tmp_path):
     assert read_image(tmp_path / "moving.gif")[9, 9].tolist() == [255, 0, 0]
 
 
-def test_a_colour_profile_is_applied(tmp_path):
+def test_a_color_profile_is_applied(tmp_path):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
     Image.new("RGB", (40, 40), (90, 120, 30)).save(tmp_path / "odd.png", icc_profile=profile.tobytes())
     assert read_image(tmp_path / "odd.png")[1, 1].tolist() == [90, 120, 30]  # a profile that cannot apply is let be

@@ -1,4 +1,4 @@
-"""Videos keep their exact rate, their colours and their sound; nothing half-written stays behind."""
+"""Videos keep their exact rate, their colors and their sound; nothing half-written stays behind."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def flat(level, size=(64, 48)):
 
 
 def numbered(count, size=(64, 48)):
-    """Frames told apart by their grey, which rises by 7 from 10 and starts over after 32."""
+    """Frames told apart by their gray, which rises by 7 from 10 and starts over after 32."""
     return [flat(10 + 7 * (index % 32), size) for index in range(count)]
 
 
@@ -352,7 +352,7 @@ def test_the_exact_rate_is_written(tmp_path, kind, rate):
 
 @pytest.mark.skipif(not shutil.which("ffprobe"), reason="ffprobe is not installed")
 @pytest.mark.parametrize("kind", ["mp4", "webm"])
-def test_ffprobe_agrees_on_rate_and_colours(tmp_path, kind):
+def test_ffprobe_agrees_on_rate_and_colors(tmp_path, kind):
     path = write(tmp_path / f"out.{kind}", numbered(30), like=NTSC)
     command = ["ffprobe", "-v", "error", "-show_streams", "-of", "json", path]
     stream = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["streams"][0]
@@ -362,16 +362,16 @@ def test_ffprobe_agrees_on_rate_and_colours(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", ["mp4", "webm", "gif"])
 @pytest.mark.parametrize("size", [(64, 48), (1280, 64)])
-def test_flat_colours_survive(tmp_path, kind, size):
-    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 150, 120), (30, 60, 90), (0, 0, 0), (255, 255, 255)]
-    frames = [np.tile(np.array(colour, np.uint8), (size[1], size[0], 1)) for colour in colours]
+def test_flat_colors_survive(tmp_path, kind, size):
+    colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 150, 120), (30, 60, 90), (0, 0, 0), (255, 255, 255)]
+    frames = [np.tile(np.array(color, np.uint8), (size[1], size[0], 1)) for color in colors]
     path = write(tmp_path / f"out.{kind}", np.repeat(frames, 2, axis=0), like=25)
-    for frame, colour in zip(list(read_video(path))[::2], colours, strict=True):
-        assert np.abs(frame.astype(int) - colour).max() <= 3
+    for frame, color in zip(list(read_video(path))[::2], colors, strict=True):
+        assert np.abs(frame.astype(int) - color).max() <= 3
 
 
 @pytest.mark.parametrize("size, tag", [((64, 48), 6), ((1280, 64), 1)])
-def test_the_colour_tags_say_how_it_was_encoded(tmp_path, size, tag):
+def test_the_color_tags_say_how_it_was_encoded(tmp_path, size, tag):
     path = write(tmp_path / "out.mp4", [flat(90, size)], like=25)
     with av.open(str(path)) as container:
         frame = next(container.decode(video=0))
@@ -387,7 +387,7 @@ def test_odd_sizes_get_their_last_row_and_column_twice(tmp_path, kind):
     assert frame[-2:].min() > 180 and frame[:, -2:].min() > 180 and frame[:45, :60].max() < 80
 
 
-def test_a_gif_keeps_odd_sizes_and_many_colours(tmp_path):
+def test_a_gif_keeps_odd_sizes_and_many_colors(tmp_path):
     rows, columns = np.mgrid[0:49, 0:65]
     image = np.stack([rows * 5, columns * 3, (rows + columns) * 2], -1).astype(np.uint8)
     frame = next(iter(read_video(write(tmp_path / "out.gif", [image] * 3, like=25))))

@@ -82,9 +82,9 @@ def test_psnr_equals_scikit_image(pictures):
 
 
 def test_l1_of_a_known_difference_is_that_difference():
-    grey, lighter = np.full((16, 16, 3), 100, np.uint8), np.full((16, 16, 3), 151, np.uint8)
-    np.testing.assert_allclose(metrics.l1(grey, lighter), [0.2])
-    np.testing.assert_allclose(metrics.psnr(grey, lighter), [-20 * np.log10(0.2)])
+    gray, lighter = np.full((16, 16, 3), 100, np.uint8), np.full((16, 16, 3), 151, np.uint8)
+    np.testing.assert_allclose(metrics.l1(gray, lighter), [0.2])
+    np.testing.assert_allclose(metrics.psnr(gray, lighter), [-20 * np.log10(0.2)])
 
 
 def test_uint8_and_float_pictures_measure_the_same(pictures):
@@ -234,7 +234,7 @@ def test_alignment_undoes_any_turn_scale_and_shift():
     aligned = align_face(ramp, landmarks)
     for (x, y), (source_x, source_y) in zip(ARCFACE_POINTS, landmarks[[36, 42, 30, 48, 54]], strict=True):
         seen_y, seen_x = aligned[:2, round(y), round(x)].tolist()
-        expected = np.array([source_x, source_y]) - 0.5  # pixel edges at integers, the ramp counts centres
+        expected = np.array([source_x, source_y]) - 0.5  # pixel edges at integers, the ramp counts centers
         # the nearest whole output pixel is up to 0.71 px away, and one of them is two of the source's
         assert np.linalg.norm(np.array([seen_x, seen_y]) - expected) < 1.5
 
@@ -429,7 +429,7 @@ def stack(*faces) -> np.ndarray:
 
 def test_the_pose_error_is_the_angle_between_two_heads():
     a = stack(head(), head((0.1, 0.2, 0)), head((0, 0.25, 0)), head())
-    b = stack(head((0, 0.3, 0), scale=90, centre=(50, 70), mouth=0.3), head((0.1, 0.2, 0)), head((0, -0.5, 0)), head())
+    b = stack(head((0, 0.3, 0), scale=90, center=(50, 70), mouth=0.3), head((0.1, 0.2, 0)), head((0, -0.5, 0)), head())
     b[3] = np.nan
     np.testing.assert_allclose(metrics.pose_error(a, b)[:3], np.degrees([0.3, 0, 0.75]), atol=1e-3)
     assert np.isnan(metrics.pose_error(a, b)[3]) and np.isnan(metrics.pose_error(b, a)[3])
@@ -448,7 +448,7 @@ def test_the_expression_error_is_the_mean_difference_of_blendshapes():
 
 def test_the_skin_tone_is_the_angle_of_lightness_and_yellow():
     face = head()
-    light, dark = (np.full((200, 200, 3), colour, np.uint8) for colour in ((235, 205, 180), (90, 60, 45)))
+    light, dark = (np.full((200, 200, 3), color, np.uint8) for color in ((235, 205, 180), (90, 60, 45)))
     for image in (light, dark):
         lightness, _, yellow = rgb2lab(image[:1, :1])[0, 0]
         assert metrics.skin_tone(image, face.points) == pytest.approx(
@@ -492,7 +492,7 @@ def test_the_leak_skips_missing_faces_and_is_nan_without_any_or_between_equals(o
 def still() -> tuple[np.ndarray, np.ndarray]:
     """A picture three times, and a face of 100 px in its middle."""
     picture = np.random.default_rng(0).integers(0, 200, (256, 256, 3), np.uint8)
-    return np.stack([picture] * 3), np.stack([head(scale=50, centre=(128, 138)).points] * 3)
+    return np.stack([picture] * 3), np.stack([head(scale=50, center=(128, 138)).points] * 3)
 
 
 def test_a_still_background_has_no_flicker_whatever_the_face_does(still):
@@ -528,7 +528,7 @@ def test_flicker_skips_missing_faces_and_is_nan_without_a_pair_or_a_background(s
     assert np.isnan(metrics.flicker(images, landmarks))
     assert np.isnan(metrics.flicker(images[2:], landmarks[2:]))
     assert np.isnan(metrics.flicker(images[:0], landmarks[:0]))
-    close_up = np.stack([head(scale=400, centre=(128, 138)).points] * 3)
+    close_up = np.stack([head(scale=400, center=(128, 138)).points] * 3)
     assert np.isnan(metrics.flicker(images, close_up))
     with pytest.raises(BadInput, match="for 3 images"):
         metrics.flicker(images, landmarks[:2])

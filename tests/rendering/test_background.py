@@ -15,7 +15,7 @@ SIZE = 128
 
 
 def scene(seed: int) -> np.ndarray:
-    """A wall with large coloured patches."""
+    """A wall with large colored patches."""
     patches = np.random.default_rng(seed).integers(0, 255, (8, 8, 3)).astype(np.uint8)
     return cv2.resize(patches, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
 

@@ -41,7 +41,7 @@ def test_eyes_are_raised_to_what_is_asked_and_never_lowered(face):
 
 
 def painted_eyes(face, size):
-    """Skin with eyes of one colour, and lashes along the upper lid."""
+    """Skin with eyes of one color, and lashes along the upper lid."""
     import cv2
 
     picture = np.full((*size, 3), (200, 150, 130), np.uint8)

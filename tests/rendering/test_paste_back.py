@@ -23,7 +23,7 @@ def test_outside_the_crop_every_pixel_stays():
     assert changed[140, 160] and not changed[:40].any() and not changed[:, :60].any() and not changed[240:].any()
 
 
-def test_a_drifted_colour_leaves_no_seam():
+def test_a_drifted_color_leaves_no_seam():
     image, crop = np.full((300, 400, 3), 120, np.uint8), Crop(60, 40, 200, 256)
     drifted = np.full((256, 256, 3), 128, np.uint8)
     result = Paster(image, crop).paste(drifted).astype(int)

@@ -31,13 +31,13 @@ def turned(face, degrees):
     return rotate_3d(face, [0, np.radians(degrees), 0])
 
 
-def texture(image, still=0.0):
+def texture(image, background=0.0):
     """A picture [3, S, S] all of which is person, before a still layer of one level."""
     one = torch.ones(1, 1, 1, SIZE, SIZE)
     flow = identity_grid(FLOW_SIZE, one)[None]
     empty = torch.zeros(1, 1, SIZE, SIZE)
     return WarpInputs(
-        image[None, None], one, flow, one[:, :, 0, 0, 0], empty.expand(1, 3, -1, -1) + still, *[empty] * 3
+        image[None, None], one, flow, one[:, :, 0, 0, 0], empty.expand(1, 3, -1, -1) + background, *[empty] * 3
     )
 
 
@@ -107,7 +107,7 @@ def test_what_lies_beside_does_not_vanish_in_large_turns(frontal, degrees):
 
 def test_what_opens_stays_as_it_was_painted(frontal):
     other, frame = MirrorCompletion.of(turned(frontal, 45), SIZE), torch.zeros(1, 3, SIZE, SIZE)
-    painted = texture(stripes())._replace(opened=torch.ones(1, 1, SIZE, SIZE))
+    painted = texture(stripes())._replace(disocclusion=torch.ones(1, 1, SIZE, SIZE))
     torch.testing.assert_close(other.apply(frame, painted, [frontal]), frame)
 
 

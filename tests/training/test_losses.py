@@ -184,7 +184,7 @@ def test_the_face_network_sees_the_face_with_its_margin():
     assert inside == pytest.approx(1 / 1.2**2, abs=0.02)
 
 
-def test_torchvisions_layout_gives_five_layers_in_its_own_normalisation(torchvision_file):
+def test_torchvisions_layout_gives_five_layers_in_its_own_normalization(torchvision_file):
     network, images = VGG19Features(torchvision_file), torch.rand(1, 3, 32, 32) * 2 - 1
     features = network(images)
     assert [feature.shape[-1] for feature in features] == [32, 16, 8, 4, 2]

@@ -113,7 +113,7 @@ def test_every_parameter_learns(clips):
         training.update(batch)
     after = [(n, p) for module in (training.networks, training.critic) for n, p in module.named_parameters()]
     assert not [name for name, now in after if now.grad is None]
-    # A bias may stand still: before a normalisation it does nothing, and the two hinges can pull the score's equally.
+    # A bias may stand still: before a normalization it does nothing, and the two hinges can pull the score's equally.
     still = [name for (name, now), was in zip(after, before, strict=True) if torch.equal(now, was)]
     assert not [name for name in still if not name.endswith("bias")]
 
@@ -162,9 +162,9 @@ def test_a_run_that_goes_on_takes_todays_rates(clips, tmp_path):
     save_state(training, tmp_path / "state.pt")
     later, _ = start(clips, 4, optim=replace(OPTIM, lr_discriminator=0.5, eps=1e-3, betas_discriminator=(0.5, 0.9)))
     load_state(later, tmp_path / "state.pt")
-    (group,) = later.critic_optimiser.param_groups
+    (group,) = later.critic_optimizer.param_groups
     assert (group["lr"], group["eps"], tuple(group["betas"])) == (0.5, 1e-3, (0.5, 0.9))
-    assert later.critic_optimiser.state_dict()["state"], "and keeps the moments"
+    assert later.critic_optimizer.state_dict()["state"], "and keeps the moments"
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler")
@@ -246,7 +246,7 @@ def test_two_processes_are_one_with_twice_the_batch(clips, tmp_path):
     training, episodes = start(clips, 3)
     train(training, episodes, tmp_path / "one", 2, workers=0)
     code = (
-        "from tests.test_training import *; from pathlib import Path; training, episodes = start(mona_footage(), 3)\n"
+        "from tests.training.test_trainer import *; from pathlib import Path; training, episodes = start(mona_footage(), 3)\n"
         f"train(training, episodes, Path({str(tmp_path / 'two')!r}), 2, workers=0)"
     )
     script = tmp_path / "two.py"

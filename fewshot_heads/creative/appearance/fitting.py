@@ -97,15 +97,15 @@ def _onto(points: np.ndarray, mean: np.ndarray) -> np.ndarray:
 
 
 def _gains(people: Sequence[PortraitFrame]) -> np.ndarray:
-    """[N, 3]: what takes the light's colour out of each picture, von Kries.
+    """[N, 3]: what takes the light's color out of each picture, von Kries.
 
     Skin has a tint that goes with its brightness; what a face's tint differs from that is mostly lamp and camera.
     """
     faces = [_soft_hull(each.landmarks.points, each.picture.shape[0]) > 0.5 for each in people]
-    colours = np.log([each.picture[face].mean(0) + 1 for each, face in zip(people, faces, strict=True)])
-    brightness, result = colours[:, 1], np.ones_like(colours)
+    colors = np.log([each.picture[face].mean(0) + 1 for each, face in zip(people, faces, strict=True)])
+    brightness, result = colors[:, 1], np.ones_like(colors)
     for channel in (0, 2):
-        tint = colours[:, channel] - brightness
+        tint = colors[:, channel] - brightness
         usual = np.polyval(np.polyfit(brightness, tint, 1), brightness)
         result[:, channel] = np.exp((_LIGHT_KEPT - 1) * (tint - usual))
     return result
@@ -118,7 +118,7 @@ def _layers(sitter: PortraitFrame, gain: np.ndarray, mean: np.ndarray, face: np.
     seen = np.dstack([np.clip(sitter.picture / 255 * gain, 0, 1), sitter.person, sitter.hair])
     seen = warp(seen, control_points(sitter.landmarks), mean)
     picture, person, hair = seen[..., :3], seen[..., 3], seen[..., 4]
-    # Colours are taken well inside, where nothing of the background shines through, and go on to where there are none.
+    # Colors are taken well inside, where nothing of the background shines through, and go on to where there are none.
     bare = cv2.erode(((person > 0.8) & (hair < 0.3)).astype(np.float32), _square(4 * u))
     locks = cv2.erode((hair > 0.7).astype(np.float32), _square(4 * u))
     body = _filled(picture, bare)

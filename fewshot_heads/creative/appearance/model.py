@@ -1,6 +1,6 @@
 """Faces nobody has: an active appearance model of the training people (Cootes, Edwards, Taylor, ECCV 1998).
 
-A face is its points and four maps in the place of the mean face: brightness, colour, hair and outlines. Points and maps
+A face is its points and four maps in the place of the mean face: brightness, color, hair and outlines. Points and maps
 vary together along K directions, and a code counts standard deviations of real people along them. A density over the
 leading numbers of a code (a Gaussian mixture; the others are normal) gives people who do not exist. Of the training
 people only those leading numbers are kept, to measure how near somebody invented comes to somebody real. Remake it:
@@ -29,7 +29,7 @@ from fewshot_heads.media.files import atomic_write, write_error
 SHIPPED = Path(__file__).parent / "appearance.safetensors"
 MAPS = ("brightness", "colour", "hair", "outline")
 _FORMAT = "fewshot_heads.appearance.1"
-_BACKDROP = np.array([150.0, 152.0, 156.0])  # of a studio: a grey that is lighter in the middle
+_BACKDROP = np.array([150.0, 152.0, 156.0])  # of a studio: a gray that is lighter in the middle
 _BODY_EDGE, _HAIR_EDGE = 1.5, 2.0  # pixels of 256 over which body and hair end
 _LOCK = 0.3  # of the largest part of the hair: what is smaller and apart is no hair
 _CRISP = 0.6  # of an unsharp mask: a mean of many people is softer than any of them
@@ -54,10 +54,10 @@ class Appearance:
     """means, components: "points" [P, 2] in pixels, the landmarks first, then the anchors of the head, and MAPS,
     [s, s, C] with s = S or less; the components are [K, ...], for one standard deviation each.
 
-    brightness [S, S, 1] and colour [s, s, 2] are Y, Cr and Cb of body and face, 0 to 1; hair [s, s, 3] is its RGB, 0 to
+    brightness [S, S, 1] and color [s, s, 2] are Y, Cr and Cb of body and face, 0 to 1; hair [s, s, 3] is its RGB, 0 to
     1; outline [s, s, 2] how far inside body and hair a place lies, pixels of 256.
     people: [N, D], the leading D numbers of the training people's codes and of their mirror images.
-    shares [M], centres [M, D], spreads [M, D, D]: the mixture, covariances factored by Cholesky.
+    shares [M], centers [M, D], spreads [M, D, D]: the mixture, covariances factored by Cholesky.
     min_distance: nearer than this few real people come to each other, see `learning.learn`.
     """
 

@@ -16,7 +16,7 @@ from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 
 _FRONTAL, _CLOSED, _OPEN = 16.0, 0.12, 0.15  # degrees; of the mouth's width; of the eye's: who does not sit well
-_SHARP, _COLOURFUL = 100.0, 4.0  # variance of the Laplacian over the face; its mean distance from grey, levels of 255
+_SHARP, _COLORFUL = 100.0, 4.0  # variance of the Laplacian over the face; its mean distance from gray, levels of 255
 _CUT = 0.2  # of the upper edge: who covers more of it has lost hair there
 _EVERY = 3  # frames of a clip, one of which is considered
 _CALM, _LOOKS = 60, 6  # the calmest considered; how many of those, spread, are looked at for their sharpness
@@ -71,7 +71,7 @@ def _best(clips: Iterable[ShardClip]) -> tuple[np.ndarray, Landmarks] | None:
         picture = clip.frames[number]
         left, top, right, bottom = np.clip(landmarks.box, 0, clip.size).astype(int)
         close = picture[top:bottom, left:right]
-        if np.abs(close - close.mean(-1, keepdims=True)).mean() > _COLOURFUL:
+        if np.abs(close - close.mean(-1, keepdims=True)).mean() > _COLORFUL:
             sharpness = float(cv2.Laplacian(cv2.cvtColor(close, cv2.COLOR_RGB2GRAY), cv2.CV_64F).var())
             seen.append((sharpness, len(seen), picture, landmarks))
     sharpest = max(seen, default=None, key=lambda each: each[:2])

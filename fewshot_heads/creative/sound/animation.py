@@ -18,7 +18,7 @@ from fewshot_heads.reenactor import Reenactor
 
 _COLUMNS = 4  # of the preview's two rows
 _ROW = 64  # pixels of a curve
-_COLOURS = ((230, 90, 90), (90, 170, 250), (240, 240, 240), (250, 200, 80), (130, 220, 130), (200, 140, 240))
+_COLORS = ((230, 90, 90), (90, 170, 250), (240, 240, 240), (250, 200, 80), (130, 220, 130), (200, 140, 240))
 
 
 class IdentityTransition(NamedTuple):
@@ -88,20 +88,20 @@ def _drawn(curves: Mapping[str, np.ndarray], width: int, quiet: list[int], loud:
     """The curves one below the other, uint8 [rows, width, 3], with lines at the moments shown."""
     sheet = np.full((_ROW * len(curves), width, 3), 24, np.uint8)
     last = max(1, len(next(iter(curves.values()))) - 1)
-    for moments, grey in ((quiet, 80), (loud, 150)):
+    for moments, gray in ((quiet, 80), (loud, 150)):
         for at in moments:
             x = round(at / last * (width - 1))
-            cv2.line(sheet, (x, 0), (x, len(sheet)), (grey, grey, grey))
-    for row, ((name, curve), colour) in enumerate(zip(curves.items(), _COLOURS, strict=True)):
+            cv2.line(sheet, (x, 0), (x, len(sheet)), (gray, gray, gray))
+    for row, ((name, curve), color) in enumerate(zip(curves.items(), _COLORS, strict=True)):
         along = np.linspace(0, last, width)
         height = np.interp(along, np.arange(len(curve)), curve)
         points = np.stack([np.arange(width), (row + 1) * _ROW - 4 - height * (_ROW - 8)], axis=1)
-        cv2.polylines(sheet, [points.round().astype(np.int32)], False, colour, 1, cv2.LINE_AA)
+        cv2.polylines(sheet, [points.round().astype(np.int32)], False, color, 1, cv2.LINE_AA)
         _write(sheet, name, row * _ROW)
     return sheet
 
 
 def _write(image: np.ndarray, text: str, top: int) -> None:
-    for grey, shift in ((0, 1), (255, 0)):
+    for gray, shift in ((0, 1), (255, 0)):
         at = (6 + shift, top + 14 + shift)
-        cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (grey, grey, grey), 1, cv2.LINE_AA)
+        cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (gray, gray, gray), 1, cv2.LINE_AA)

@@ -152,5 +152,5 @@ def _shut(faces: np.ndarray, blink: np.ndarray) -> None:
 def _placed(local: np.ndarray, angles: np.ndarray) -> Landmarks:
     """Landmarks of a face [70, 3] in the head's frame, turned by a rotation vector [3]."""
     rotation = cv2.Rodrigues(np.asarray(angles, float))[0]
-    centre = np.array([_FRAME / 2, _FRAME / 2, 0]) + _SCALE * (_NECK - rotation @ _NECK)
-    return Landmarks.from_array(Pose(rotation, centre, _SCALE).apply(local))
+    center = np.array([_FRAME / 2, _FRAME / 2, 0]) + _SCALE * (_NECK - rotation @ _NECK)
+    return Landmarks.from_array(Pose(rotation, center, _SCALE).apply(local))
