@@ -109,8 +109,8 @@ def make_cases(clips: Sequence[Footage], portraits: Sequence[Footage], chosen: M
     by_identity: dict[str, list[Footage]] = {}
     for clip in clips:
         by_identity.setdefault(clip.identity, []).append(clip)
-    people = list(by_identity)[: chosen["limit"] or None]
-    kept = [clip for person in people for clip in by_identity[person][: chosen["clips_per_identity"] or None]]
+    people = list(by_identity)[: chosen["max_identities"] or None]
+    kept = [clip for person in people for clip in by_identity[person][: chosen["max_clips_per_identity"] or None]]
     first = [by_identity[person][0] for person in people]
 
     def driven(source: Footage) -> list[Footage]:

@@ -24,7 +24,8 @@ from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.landmarks.pose_distance import pose_distance
 from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_inpainters
-from fewshot_heads.training.fine_tuning import FineTuningConfig, from_config
+from fewshot_heads.training.fine_tuning import from_config
+from fewshot_heads.training.head_tuner import FineTuningConfig
 
 
 class Scene:

@@ -114,7 +114,9 @@ class Judge:
         if case.protocol == "identity_round_trip":
             driver, sources, judged, run = driver[:1], driver[:1], [0], [0]
         else:
-            shots, judged, run = choose_frames(len(driver), case.k_shot, self.chosen["frames"], self.chosen["run"])
+            shots, judged, run = choose_frames(
+                len(driver), case.k_shot, self.chosen["frames"], self.chosen["sequence_length"]
+            )
             same = case.source == case.driver
             sources = driver[shots] if same else case.source.frames(self.size, self.detector)[:1]
         scene = Scene(list(sources), driver, sorted({*judged, *run}), self.detector)

@@ -33,7 +33,7 @@ from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_discriminator
 from fewshot_heads.rendering.renderer import rasterize_landmarks
-from fewshot_heads.training.fine_tuning import FineTuningConfig, holdout_indices, tune
+from fewshot_heads.training.head_tuner import FineTuningConfig, holdout_indices, tune
 from fewshot_heads.training.losses import WeightedLosses
 
 DEFAULTS = {
@@ -85,7 +85,9 @@ def curves(checkpoint: Checkpoint, clip: Clip, chosen: dict[str, Any]) -> dict[s
     nobody = torch.randn(e_hat.shape, generator=torch.Generator().manual_seed(0))
     styles = [generator.project(e[None])[0].detach() for e in (e_hat, F.normalize(nobody, dim=0) * e_hat.norm())]
     criterion = WeightedLosses({"vgg19": {"weight": 1e-2, "weights": chosen["vgg"]}, "l1": {"weight": 1.0}})
-    settings = FineTuningConfig(steps=chosen["steps"], lr=chosen["lr"], augment=0.0, patch=None, look_every=LOOK_EVERY)
+    settings = FineTuningConfig(
+        steps=chosen["steps"], lr=chosen["lr"], augment=0.0, patch_size=None, eval_every=LOOK_EVERY
+    )
     result = {}
     for name, style in zip(("project(e_hat)", "random style"), styles, strict=True):
         tuned = tune(generator, style, footage, criterion, settings, load_discriminator(checkpoint), e_hat)

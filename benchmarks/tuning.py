@@ -101,7 +101,7 @@ def main(argv: list[str]) -> None:
     chosen = common.settings(DEFAULTS, argv)
     common.check_paths(chosen, "clips", "vgg", "csim")
     people = sorted(folder for folder in Path(chosen["clips"]).iterdir() if folder.is_dir())
-    clips = [clip for folder in people for clip in sorted(folder.glob("*.mp4"))[:1]][: chosen["limit"] or None]
+    clips = [clip for folder in people for clip in sorted(folder.glob("*.mp4"))[:1]][: chosen["max_identities"] or None]
     if not clips:
         raise BadInput(f"clips={chosen['clips']}: no <identity>/<name>.mp4 in it")
     judge = Judge(chosen, Reenactor.from_pretrained(chosen["model"]))

@@ -61,7 +61,7 @@ def _animate(arguments: argparse.Namespace) -> Path:
             raise UsageError(f"{sources[0]}: a saved head is the only source; leave the others out")
         head = Head.load(sources[0])
     else:
-        head = reenactor.embed(sources, config["face"])
+        head = reenactor.embed(sources, config["source_face"])
     motion = track_driver(reenactor, driver, config)
     options = {key: config[key] for key in ("motion", "pose", "expression", "paste_back", "batch", "mouth")}
     reference = None if config["reference"] == "auto" else int(config["reference"])

@@ -79,14 +79,14 @@ def _fine_tune(inputs: Sequence[str], output: Path | None, overwrite: bool) -> P
 def _head(reenactor: Reenactor, sources: Sequence[Path], config: Any) -> Head:
     moving = [source for source in sources if source.suffix.lower() in VIDEOS or source.suffix == ".safetensors"]
     if not moving:
-        return reenactor.embed(sources, config["face"])
+        return reenactor.embed(sources, config["source_face"])
     if len(sources) > 1:
         raise UsageError(f"{moving[0]}: a video or a saved head is the only source; leave the others out")
     if moving[0].suffix == ".safetensors":
         return Head.load(moving[0])
     video = read_video(moving[0])
     frames = tqdm(video, "landmarks", video.frame_count_estimate, disable=None, unit="frame", leave=False)
-    motion = reenactor.track(frames, config["face"], 0, video.rate, str(moving[0]))
+    motion = reenactor.track(frames, config["source_face"], 0, video.rate, str(moving[0]))
     seen = sorted(set(range(len(motion))) - set(motion.lost))
     chosen = [seen[i] for i in farthest_point_sample([motion.landmarks[i] for i in seen], config["frames"])]
     kept = {i: frame for i, frame in enumerate(video) if i in set(chosen)}

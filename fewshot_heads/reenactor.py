@@ -30,7 +30,7 @@ from fewshot_heads.rendering.renderer import HeadRenderer, rasterize_landmarks
 from fewshot_heads.rendering.source_crop import expand_crop_for_hair, shared_crop
 
 if TYPE_CHECKING:
-    from fewshot_heads.training.fine_tuning import FineTuningConfig
+    from fewshot_heads.training.head_tuner import FineTuningConfig
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ class Reenactor:
         if not faces:
             raise NoFaceFound(f"{name}: no face found; use a picture with a larger face, or landmarks=face_alignment")
         if not 0 <= face < len(faces):
-            raise NoFaceFound(f"{name}: face={face} asked for, {len(faces)} found; use face=0 to {len(faces) - 1}")
+            raise NoFaceFound(f"{name}: face {face} asked for, {len(faces)} found; use 0 to {len(faces) - 1}")
         chosen = faces[face]
         height, width = image.shape[:2]
         if crop == "full":
@@ -199,12 +199,12 @@ class Reenactor:
         paste_back: whether the head goes back into its picture, where relative motion keeps it on its shoulders.
         crop: "auto" frames the driver's head, one box a shot; "full" takes its pictures as already framed.
         mouth: where one opens that is shut in the pictures, "driver" shows the inside of the driver's, if that has
-        pictures; "painted" makes one up from what is around it.
+        pictures; "inpainted" makes one up from what is around it.
         batch: frames per call of the generator. Raises WeightsMismatch for a head of another generator.
         """
         _check("motion", motion, ("relative", "absolute"))
         _check("crop", crop, ("auto", "full"))
-        _check("mouth", mouth, ("driver", "painted"))
+        _check("mouth", mouth, ("driver", "inpainted"))
         if batch < 1:
             raise BadInput(f"batch={batch}: expected 1 or more")
         self._check_made_here(head)

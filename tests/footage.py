@@ -10,7 +10,7 @@ from tests.conftest import EXAMPLES
 
 SPEC = {"size": 128, "embedding": 8, "embedder": {"channels": [4, 8]}, "generator": {"channels": [4, 4, 8]}}
 TABLE = {
-    "l1": {"weight": 10.0, "eyes": 5.0, "mouth": 5.0, "opened": 8.0},
+    "l1": {"weight": 10.0, "eyes": 5.0, "mouth": 5.0, "disoccluded": 8.0},
     "adversarial": {"weight": 0.05},
     "feature_matching": {"weight": 0.5},
 }

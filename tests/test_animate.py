@@ -150,7 +150,7 @@ def test_the_second_of_several_faces(mona, driver_path, reenactor):
     both = np.full((mona.shape[0], mona.shape[1] + small.shape[1], 3), 60, np.uint8)
     both[: small.shape[0], : small.shape[1]], both[:, small.shape[1] :] = small, mona
     images.write_image("both.png", both)
-    assert main(["both.png", str(driver_path), "-o", "o.mp4", "face=1", "crf=5"]) == 0
+    assert main(["both.png", str(driver_path), "-o", "o.mp4", "source_face=1", "crf=5"]) == 0
     frames = np.stack(list(read_video("o.mp4"))).astype(int)
     moved = np.abs(frames - frames[0]).max((0, 3)) > 25
     assert moved[:, : small.shape[1]].sum() > 20 * moved[:, small.shape[1] + 10 :].sum()

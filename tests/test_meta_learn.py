@@ -46,7 +46,9 @@ def learn(*arguments):
 
 
 def test_the_command_trains_and_its_weights_load(prepared, tmp_path, capsys):
-    assert learn(prepared, "-o", tmp_path / "run", "data.hold_out=0.4", "data.k_shot=1", "tensorboard=true") == 0
+    assert (
+        learn(prepared, "-o", tmp_path / "run", "data.holdout_fraction=0.4", "data.k_shot=1", "tensorboard=true") == 0
+    )
     checkpoint = load_checkpoint(capsys.readouterr().out.strip().splitlines()[-1])
     account = checkpoint.about["training"]
     assert (checkpoint.name, account["steps"], account["identities"]) == ("tiny", 4, 2)
@@ -63,8 +65,8 @@ def test_the_command_trains_and_its_weights_load(prepared, tmp_path, capsys):
 def test_what_opens_is_learnt_by_the_same_command(driver_frames, tmp_path, capsys, part):
     prepared = pack(tmp_path, clips=laughing_footage(driver_frames))
     small = ("model.channels=[4,8]", "model.discriminator.channels=[4]", "runtime.workers=0", "steps=3", "batch=2")
-    run = [str(prepared), "-o", str(tmp_path / "run"), f"experiment={part}", "optim.adversarial_from=0.4", *small]
-    assert main([*run, "data.hold_out=0.4", "grid_every=3"]) == 0
+    run = [str(prepared), "-o", str(tmp_path / "run"), f"experiment={part}", "optim.adversarial_start=0.4", *small]
+    assert main([*run, "data.holdout_fraction=0.4", "grid_every=3"]) == 0
     path = capsys.readouterr().out.strip().splitlines()[-1]
     assert load_inpainters([path])[part].size == 64
     checkpoint = load_checkpoint(path)
@@ -95,7 +97,7 @@ def test_the_shipped_weights_are_where_a_run_of_their_preset_starts():
 
 
 def test_weights_are_where_another_run_starts(prepared, tmp_path, capsys):
-    assert learn(prepared, "-o", tmp_path / "one", "data.patch=null") == 0
+    assert learn(prepared, "-o", tmp_path / "one", "data.patch_size=null") == 0
     first = capsys.readouterr().out.strip().splitlines()[-1]
     assert learn(prepared, "-o", tmp_path / "two", f"start={first}", "steps=1", "optim.lr=0", "optim.ema=0") == 0
     second = capsys.readouterr().out.strip().splitlines()[-1]
@@ -105,9 +107,9 @@ def test_weights_are_where_another_run_starts(prepared, tmp_path, capsys):
 
 def test_a_run_may_begin_on_small_pictures(prepared, tmp_path, capsys):
     small = pack(tmp_path, clips=mona_footage(size=64))
-    assert learn(small, "-o", tmp_path / "one", "model.size=64", "data.patch=null", "steps=1") == 0
+    assert learn(small, "-o", tmp_path / "one", "model.size=64", "data.patch_size=null", "steps=1") == 0
     first = capsys.readouterr().out.strip().splitlines()[-1]
-    options = ("-o", tmp_path / "two", f"start={first}", "data.patch=null", "steps=1")
+    options = ("-o", tmp_path / "two", f"start={first}", "data.patch_size=null", "steps=1")
     assert learn(prepared, *options) == 0
     assert load_checkpoint(capsys.readouterr().out.strip().splitlines()[-1]).about["spec"]["size"] == 128
 

@@ -178,7 +178,9 @@ def test_a_stop_at_any_write_leaves_nothing_half_written(footage, tmp_path, monk
 
 
 def test_a_finished_part_is_not_done_again(footage, tmp_path, monkeypatch):
-    monkeypatch.setattr("fewshot_heads.preparation.pipeline.write_shards", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        "fewshot_heads.preparation.pipeline.write_shards", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     assert prepare(footage, tmp_path / "out") == 130
     monkeypatch.undo()
     monkeypatch.setattr(parts, "write_work_unit", None)
@@ -201,7 +203,9 @@ def test_a_finished_folder_is_left_as_it_is(footage, clip, tmp_path, capsys, cap
 
 
 def test_other_settings_do_not_go_on(footage, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("fewshot_heads.preparation.pipeline.write_shards", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        "fewshot_heads.preparation.pipeline.write_shards", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     prepare(footage, tmp_path / "out")
     monkeypatch.undo()
     assert "choose another folder" in fails(capsys, footage, tmp_path / "out", "min_face=60")
@@ -382,7 +386,7 @@ def test_a_head_crop_is_kept_whole(portrait, mona, tmp_path):
 @pytest.mark.parametrize("center", [(40, 60), (150, 110), (270, 200)])
 @pytest.mark.parametrize("scale", [20, 60, 90])
 def test_the_square_stays_in_the_picture(center, scale):
-    limits = Filters(128, "around", None, 1, 10, 0, 0, 1, 1)
+    limits = Filters(128, "head", None, 1, 10, 0, 0, 1, 1)
     crop = ShotSegmenter(limits, detector=None)._crop([face(center=center, scale=scale)], (240, 320))
     assert crop.left >= 0 and crop.left + crop.side <= 320
     assert crop.top >= 0 and crop.top + crop.side <= 240
@@ -538,7 +542,7 @@ class ByPixels:
 def test_people_are_told_apart_by_face(clip, portrait, tmp_path, monkeypatch):
     monkeypatch.setattr(parts, "MobileFaceNet", ByPixels)
     root = laid_out(tmp_path / "in", {"a.mp4": clip, "b.mp4": portrait, "c.mp4": clip})
-    prepare(root, tmp_path / "out", "face_network=file", "same_person=0.99")
+    prepare(root, tmp_path / "out", "face_network=file", "identity_threshold=0.99")
     people = {row["source"]: row["identity"] for row in rows(tmp_path / "out")}
     assert people == {"a.mp4": "person-0000", "b.mp4": "person-0001", "c.mp4": "person-0000"}
 

@@ -175,7 +175,7 @@ def test_a_picture_without_a_face_is_named(reenactor, tmp_path):
 
 
 def test_asking_for_a_face_that_is_not_there_says_how_many_are(reenactor, mona_path):
-    with pytest.raises(NoFaceFound, match="face=3 asked for, 1 found"):
+    with pytest.raises(NoFaceFound, match="face 3 asked for, 1 found"):
         reenactor.embed([mona_path], face=3)
 
 

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from fewshot_heads.cli.renamed import current_key, current_value
 from fewshot_heads.cli.schema import RULES, Rule
 from fewshot_heads.errors import UsageError, did_you_mean
 
@@ -31,7 +32,7 @@ def compose_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     names the nearest key or the values allowed, for an override that does not fit.
     """
     groups = _groups(name)
-    pairs = [_pair(override) for override in overrides]
+    pairs = [(key, current_value(key, value)) for key, value in map(_pair, overrides)]
     for group, option in pairs:
         if group in groups:
             _check_option(group, option)
@@ -41,6 +42,7 @@ def compose_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     for key, text in pairs:
         if key in groups:
             continue
+        key = current_key(key, defaults)
         if key not in defaults:
             raise UsageError(_unknown(f"option '{key}={text}'", key, [*defaults, *groups], name))
         OmegaConf.update(config, key, _checked(key, text, defaults[key]))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from fewshot_heads.cli.config import describe, load_config, module_of
+from fewshot_heads.cli.renamed import KEYS
 from fewshot_heads.errors import FewshotHeadsError, UsageError
 
 _OVERRIDE = re.compile(r"[+~]?[a-z_][\w.]*=")
@@ -48,7 +49,8 @@ def make_parser(task: str, usage: str, description: str, output: str | None = No
         epilog=f"keys and their defaults (key=value, or --key value; a group's own keys: conf/):\n{keys}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.keys = frozenset(key for key, _, _ in described) | frozenset(load_config(task))
+    known = frozenset(key for key, _, _ in described) | frozenset(load_config(task))
+    parser.keys = known | {old for old, new in KEYS.items() if new in known}
     if output is not None:
         parser.add_argument("-o", "--output", type=Path, help=output)
         parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")

@@ -41,4 +41,4 @@ def open_reenactor(config: Mapping[str, Any]) -> Reenactor:
 def track_driver(reenactor: Reenactor, driver: Video, config: Mapping[str, Any]) -> Motion:
     """The motion of a driver's `driver_face`, smoothed by `smooth`."""
     frames = tqdm(driver, "landmarks", driver.frame_count_estimate, disable=None, unit="frame", leave=False)
-    return reenactor.track(frames, config["driver_face"], config["smooth"], driver.rate, str(driver.path))
+    return reenactor.track(frames, config["driver_face"], config["smoothing"], driver.rate, str(driver.path))

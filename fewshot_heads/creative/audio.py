@@ -69,18 +69,18 @@ def _audio(arguments: argparse.Namespace) -> Path:
     config = load_config("audio", overrides)
     reactions = parse_reactions(config["react"])
     output = arguments.output or Path(f"{portrait.stem}_{source.stem}.{'png' if arguments.preview else 'mp4'}")
-    toward = None if config["toward"] is None else Path(config["toward"])
+    toward = None if config["target_identity"] is None else Path(config["target_identity"])
     inputs = [path for path in (portrait, source, toward) if path]
     check_output(output, PICTURES if arguments.preview else WRITTEN, arguments.overwrite, inputs)
     if toward and not toward.is_file():
-        raise BadInput(f"toward={toward}: no such file; name a picture or a saved head")
+        raise BadInput(f"target_identity={toward}: no such file; name a picture or a saved head")
     rate, sound = exact_rate(config["rate"]), read_audio(source)
     curves = analyse(sound, rate, **{key: config[key] for key in _ANALYSIS})
     if not curves["rms"].any():
         logger.warning("%s: silent; the face stays calm", source)
     motion = motion_from_audio(curves, config["react"], rate, **{key: config[key] for key in _PERFORMANCE})
     reenactor = open_reenactor(config)
-    head = load_person(reenactor, portrait, config["face"])
+    head = load_person(reenactor, portrait, config["source_face"])
     drift = None
     if any(target == "identity" for _, target, _ in reactions):
         # Whom the user names, or somebody invented.

@@ -61,7 +61,7 @@ def _morph(arguments: argparse.Namespace) -> Path:
     check_output(output, kinds, arguments.overwrite, inputs)
     driver = read_video(driver_path) if driver_path else None
     reenactor = open_reenactor(config)
-    heads = [load_person(reenactor, path, config["face"]) for path in people]
+    heads = [load_person(reenactor, path, config["source_face"]) for path in people]
     motion = track_driver(reenactor, driver, config) if driver else None
     mark = reenactor.provenance(composite=False)
     if arguments.preview:

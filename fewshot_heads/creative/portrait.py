@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code, as `cli.run` does."""
     parser = make_parser(
         "portrait",
-        "PHOTO [DRIVER] [bank=FOLDER] [-o OUTPUT] [--overwrite] [--preview] [key=value ...]",
+        "PHOTO [DRIVER] [gallery=FOLDER] [-o OUTPUT] [--overwrite] [--preview] [key=value ...]",
         "The sitter of a picture, re-imagined out of a memory of faces; moved by a driving video, if there is one.",
         "a picture or, with a driver, .mp4, .webm or .gif; default <photo>_remembered.jpg or .mp4 here",
     )
@@ -56,7 +56,7 @@ def _portrait(arguments: argparse.Namespace) -> Path:
     names, overrides = split_overrides(arguments.inputs)
     photo, driver_path = _inputs([Path(name) for name in names])
     config = load_config("portrait", overrides)
-    settings, bank = Portrait(**{field.name: config[field.name] for field in fields(Portrait)}), config["bank"]
+    settings, bank = Portrait(**{field.name: config[field.name] for field in fields(Portrait)}), config["gallery"]
     moving = driver_path is not None and not arguments.preview
     kinds, suffix = (WRITTEN, ".mp4") if moving else (PICTURES, ".jpg")
     output = arguments.output or Path(f"{photo.stem}_remembered{suffix}")
@@ -64,9 +64,9 @@ def _portrait(arguments: argparse.Namespace) -> Path:
     if bank:
         bank_files(Path(bank), photo)
     driver = read_video(driver_path) if driver_path and moving else None
-    judge = Identity(config["judge"]) if config["judge"] else None
+    judge = Identity(config["face_recognizer"]) if config["face_recognizer"] else None
     reenactor = open_reenactor(config)
-    sitter = load_person(reenactor, photo, config["face"])
+    sitter = load_person(reenactor, photo, config["source_face"])
     memory = load_gallery(reenactor, Path(bank), photo) if bank else synthetic_gallery(reenactor)
     neighbours = nearest(sitter, memory, settings.neighbours)
     print("\n".join(f"{each.share:4.0%} {each.name} (e_hat {each.similarity:.3f})" for each in neighbours))
@@ -99,7 +99,7 @@ def _inputs(paths: list[Path]) -> tuple[Path, Path | None]:
     if is_driver(photo):
         raise UsageError(f"{photo}: a video is the driver and comes last; the sitter is a picture or a saved head")
     if drivers and not is_driver(drivers[0]):
-        raise UsageError(f"{drivers[0]}: the driver is a video, gif or folder; others' pictures go into bank=FOLDER")
+        raise UsageError(f"{drivers[0]}: the driver is a video, gif or folder; others' pictures go into gallery=FOLDER")
     return photo, drivers[0] if drivers else None
 
 

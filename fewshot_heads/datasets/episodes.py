@@ -44,9 +44,9 @@ class EpisodeSettings:
     k_shot: int = 8
     sampling: str = "uniform"
     augment: float = 0.0
-    worn: float = 0.0
-    pseudo: float = 0.0
-    patch: int | None = None
+    degradation_prob: float = 0.0
+    pseudo_pair_prob: float = 0.0
+    patch_size: int | None = None
 
 
 class Episodes(Dataset):
@@ -94,7 +94,7 @@ class Episodes(Dataset):
         change = Augmentation.draw(random, self.size, self.settings.augment)
         # Cracks stay where they are on a face: in two frames of a clip they would not.
         clip = self._worn(clip, random, cracks=clip.kind == "stills")
-        pseudo = random.random() < (_TURNED_STILLS if clip.kind == "stills" else self.settings.pseudo)
+        pseudo = random.random() < (_TURNED_STILLS if clip.kind == "stills" else self.settings.pseudo_pair_prob)
         corner = self._corner(change.face(landmarks[driver]).points, random)
         episode = assemble(clip, shots, shown, driver, change, random if pseudo else None)
         return {**episode, "corner": corner, "identity": torch.tensor(identity)}
@@ -107,7 +107,7 @@ class Episodes(Dataset):
 
     def _worn(self, clip: Clip, random: np.random.Generator, cracks: bool = True) -> Clip:
         """The clip, or in the share of episodes that is `worn` a worn one."""
-        worn = self.settings.worn and random.random() < self.settings.worn
+        worn = self.settings.degradation_prob and random.random() < self.settings.degradation_prob
         return Degradation.draw(random, cracks).apply_to_clip(clip) if worn else clip
 
     def _choose(
@@ -144,7 +144,7 @@ class Episodes(Dataset):
         place = int(random.choice(3, p=_PATCHES))
         spread = self.size * (0.05, 0.1, 0.25)[place]
         center = points[OUTER_LIPS if place == 0 else slice(None)].mean(0) + random.normal(0, spread, 2)
-        patch = min(self.settings.patch or self.size, self.size)
+        patch = min(self.settings.patch_size or self.size, self.size)
         return torch.from_numpy(np.clip(center - patch / 2, 0, self.size - patch).astype(np.int64))
 
 

@@ -63,7 +63,7 @@ class RegionCrops(Episodes):
             face = replace(face, points=face.points + random.normal(0, _LOOSE * self.size, face.points.shape))
         stickman = to_tensor(draw_stickman(face.points, self.size))
         hole = torch.from_numpy(part.mask(face, self.size))[None]
-        margin = (self.size - min(self.settings.patch or self.size, self.size)) // 2
+        margin = (self.size - min(self.settings.patch_size or self.size, self.size)) // 2
         return {
             "driver": picture, "hole": hole, "pictures": (picture * (hole <= SEEN))[None], "stickman": stickman,
             "regions": torch.cat([torch.zeros_like(hole), hole, hole]), "trust": torch.ones_like(hole),

@@ -42,8 +42,8 @@ class Filters:
     max_seconds: float
     min_face: float
     min_sharpness: float
-    max_lost: float
-    max_outside: float
+    max_missing_fraction: float
+    max_out_of_frame: float
 
     def fails(self, facts: Facts) -> Reject | None:
         """The first limit a shot does not keep, of those that need no pixels."""
@@ -51,12 +51,12 @@ class Filters:
         seconds = facts["end"] - facts["start"] if video else 0.0
         if video and seconds < self.min_seconds:
             return Reject.of(facts, "short", seconds, self.min_seconds)
-        if video and facts["lost"] > self.max_lost:
-            return Reject.of(facts, "lost", facts["lost"], self.max_lost)
+        if video and facts["lost"] > self.max_missing_fraction:
+            return Reject.of(facts, "lost", facts["lost"], self.max_missing_fraction)
         if facts["face"] < self.min_face:
             return Reject.of(facts, "small_face", facts["face"], self.min_face)
-        if facts["outside"] > self.max_outside:
-            return Reject.of(facts, "outside", facts["outside"], self.max_outside)
+        if facts["outside"] > self.max_out_of_frame:
+            return Reject.of(facts, "outside", facts["outside"], self.max_out_of_frame)
         return None
 
     def blurred(self, facts: Facts) -> Reject | None:

@@ -64,9 +64,9 @@ def prepare_footage(root: Path, out: Path, settings: Mapping[str, Any], workers:
     for stale in out.glob("*.tar"):  # of a run that was stopped while it packed, perhaps before more footage came
         stale.unlink()
     clips = assign_splits_to_clips(
-        assign_identities(clips, how, settings["same_person"]), settings["val_share"], settings["seed"]
+        assign_identities(clips, how, settings["identity_threshold"]), settings["val_fraction"], settings["seed"]
     )
-    rows, sheet = write_shards(clips, out, scratch, settings["shard_mib"] << 20)
+    rows, sheet = write_shards(clips, out, scratch, settings["shard_size_mib"] << 20)
     with atomic_write_in(out / _SHEET, scratch) as file:
         file.write(sheet)
     totals = _totals(len(sources), rows, rejects, seconds)

@@ -1,245 +1,71 @@
-"""Stage two: the generator made one person's own, from a few pictures (Zakharov et al., ICCV 2019, sec. 3.3).
-
-style and w, which meta-learning computes from e_hat, become parameters that start at those values; there is no
-match term, since there is no e_hat left to match.
-"""
+"""Stage two: a generator of one person's own, from a few images (Zakharov et al., ICCV 2019, sec. 3.3)."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from typing import Any
 
 import cv2
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.utils.data import default_collate
 
-from fewshot_heads.cli.config import load_config
-from fewshot_heads.datasets.augment import Augmentation
-from fewshot_heads.datasets.clips import Clip, Excerpt, Footage
-from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, assemble
+from fewshot_heads.datasets.clips import Footage
 from fewshot_heads.head import Head
-from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.pose_distance import pose_distance
 from fewshot_heads.models.checkpoint import Checkpoint, load_discriminator
-from fewshot_heads.models.compositing import WarpInputs
-from fewshot_heads.models.discriminator import ProjectionDiscriminator
-from fewshot_heads.training import losses
+from fewshot_heads.training.head_tuner import FineTuningConfig, tune
 from fewshot_heads.training.losses import LossConfig, WeightedLosses
-from fewshot_heads.training.trainer import Episode, update_ema
 
-_ENOUGH = 4  # pictures of which one can be spared to tell when to stop
-_PATIENCE = 4  # looks at the held-out pictures without a gain, after which tuning ends
-
-
-@dataclass(frozen=True)
-class FineTuningConfig:
-    """How a head is fine-tuned (conf/fine_tune.yaml).
-
-    steps: 0 goes by the number of pictures, see `default_steps`. batch: episodes a step. lr, lr_discriminator: Adam's.
-    ema: decay of the averaged weights, which are the ones kept. augment, pseudo: see `EpisodeSettings`. patch: side in
-    pixels of what the perceptual and adversarial terms look at. look_every: steps between looks at the held-out
-    pictures. keep: share of the way to the tuned weights that is gone, at most where pictures are held out; more of it
-    gains more on what the pictures show, and loses on what they do not. Of fewer than four pictures, n, n / 4 of it.
-    seed: the same one tunes the same head.
-    """
-
-    steps: int = 0
-    batch: int = 2
-    lr: float = 1e-4
-    lr_discriminator: float = 2e-4
-    ema: float = 0.972
-    augment: float = 0.5
-    pseudo: float = 0.3
-    patch: int | None = 128
-    keep: float = 0.36
-    look_every: int = 10
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class FineTuned:
-    """style [P] and the generator's state; curve: (step, held-out loss) where pictures could be held out."""
-
-    style: Tensor
-    generator: dict[str, Tensor]
-    curve: list[tuple[int, float]]
+# Needs no download: pixels and, where the checkpoint has its discriminator, its terms. A test holds it equal to
+# conf/criterion/fine_tune.yaml, so that the library needs no configuration files.
+DEFAULT_LOSSES: LossConfig = {
+    "l1": {"weight": 10.0, "eyes": 5.0, "mouth": 1.0, "disoccluded": 0.0},
+    "vgg19": {"weight": 0.0, "weights": "torchvision"},
+    "vggface": {"weight": 0.0, "weights": None},
+    "identity": {"weight": 0.0},
+    "adversarial": {"weight": 0.05, "relativistic": False},
+    "feature_matching": {"weight": 0.5},
+    "match": {"weight": 0.0},
+}
 
 
 def from_config(config: Mapping[str, Any]) -> tuple[FineTuningConfig, LossConfig]:
-    """The settings and terms of a composed conf/fine_tune.yaml."""
-    return FineTuningConfig(**{field.name: config[field.name] for field in fields(FineTuningConfig)}), config[
-        "criterion"
-    ]
+    """The settings and the losses of a composed conf/fine_tune.yaml."""
+    settings = FineTuningConfig(**{field.name: config[field.name] for field in fields(FineTuningConfig)})
+    return settings, config["criterion"]
 
 
 def fine_tune_head(
-    checkpoint: Checkpoint, head: Head, learner: Head, steps: int | None = None, tuning: FineTuningConfig | None = None,
-    criterion: LossConfig | None = None, on_step: Callable[[int, int], object] | None = None,
-) -> Head:  # fmt: skip
-    """`head` with a generator tuned on the pictures of `learner`; see `Reenactor.fine_tune`."""
-    settings, table = from_config(load_config("fine_tune"))
-    settings = replace(tuning or settings, **({"steps": steps} if steps else {}))
+    checkpoint: Checkpoint,
+    head: Head,
+    training_head: Head,
+    steps: int | None = None,
+    settings: FineTuningConfig | None = None,
+    criterion: LossConfig | None = None,
+    on_step: Callable[[int, int], object] | None = None,
+) -> Head:
+    """Returns `head` with a generator tuned on the images of `training_head`.
+
+    Args:
+        checkpoint: the networks that made both heads.
+        head: the head to be returned; its own tuned generator, if any, is where tuning starts.
+        training_head: its images are learnt from.
+        steps: takes the place of `settings.steps`.
+        settings: None takes the defaults.
+        criterion: None takes `DEFAULT_LOSSES`.
+        on_step: called with (steps done, steps in all).
+    """
+    settings = replace(settings or FineTuningConfig(), **({"steps": steps} if steps else {}))
     networks = checkpoint.networks
     device = next(networks.parameters()).device
     size = checkpoint.about["spec"]["size"]
-    frames = [cv2.resize(texture, (size, size), interpolation=cv2.INTER_AREA) for texture in learner.textures]
-    landmarks = np.stack([face.to_array() for face in learner.landmarks])
+    frames = [cv2.resize(texture, (size, size), interpolation=cv2.INTER_AREA) for texture in training_head.textures]
+    landmarks = np.stack([face.to_array() for face in training_head.landmarks])
     clip = Footage("head", frames, landmarks, "stills" if len(frames) == 1 else "video")
     generator = copy.deepcopy(networks.generator)
     if head.tuned is not None:
         generator.load_state_dict(head.tuned)
-    tuned = tune(
-        generator, head.style.to(device), clip, WeightedLosses(criterion or table, settings.patch).to(device), settings,
-        load_discriminator(checkpoint), head.e_hat, on_step,
-    )  # fmt: skip
+    weighted = WeightedLosses(criterion or DEFAULT_LOSSES, settings.patch_size).to(device)
+    discriminator = load_discriminator(checkpoint)
+    tuned = tune(generator, head.style.to(device), clip, weighted, settings, discriminator, head.e_hat, on_step)
     return replace(head, style=tuned.style, tuned=tuned.generator)
-
-
-def default_steps(pictures: int) -> int:
-    """Steps for so many pictures: more of them bear, and need, more."""
-    return int(np.interp(pictures, [1, 8, 32], [40, 80, 160]))
-
-
-def holdout_indices(pictures: int) -> list[int]:
-    """Indices of the pictures that only tell when to stop; never the first, whose background stays."""
-    return list(range(2, pictures, 4)) if pictures >= _ENOUGH else []
-
-
-def tune(
-    generator: nn.Module, style: Tensor, clip: Clip, criterion: WeightedLosses, settings: FineTuningConfig,
-    critic: ProjectionDiscriminator | None = None, e_hat: Tensor | None = None, on_step: Callable[[int, int],
-    object] | None = None,
-) -> FineTuned:  # fmt: skip
-    """Fine-tunes copies; what is passed in stays as it is.
-
-    style [P]: psi' = P e_hat, where it starts. clip: the T pictures. critic: the discriminator of meta-learning, with
-    e_hat [E] for w' = w0 + e_hat; without it the adversarial terms are left out.
-    on_step: called with (steps done, steps in all).
-    """
-    return _Tuner(generator, style, clip, criterion, settings, critic, e_hat).run(on_step)
-
-
-class TunedState(NamedTuple):
-    """style [1, P] and the generator's state."""
-
-    style: Tensor
-    generator: dict[str, Tensor]
-
-
-class _Tuner:
-    def __init__(
-        self, generator: nn.Module, style: Tensor, clip: Clip, criterion: WeightedLosses, settings: FineTuningConfig,
-        critic: ProjectionDiscriminator | None, e_hat: Tensor | None,
-    ):  # fmt: skip
-        self.settings, self.criterion, self.device = settings, criterion, style.device
-        self.generator = copy.deepcopy(generator).requires_grad_(True)
-        self.style = nn.Parameter(style.detach().clone()[None])
-        self.average = copy.deepcopy(self.generator).requires_grad_(False)
-        self.average_style = self.style.detach().clone()
-        self.probe = copy.deepcopy(self.average)
-        # P made the style; from here on the style is free and P has nothing to say.
-        self.tuned = [self.style, *(p for n, p in self.generator.named_parameters() if not n.startswith("project"))]
-        self.optimizer = torch.optim.Adam(self.tuned, settings.lr)
-        self.critic = None
-        if critic is not None and e_hat is not None and criterion.weight("adversarial"):
-            self.critic = copy.deepcopy(critic.discriminator).requires_grad_(True).to(self.device)
-            self.w = nn.Parameter((critic.w0.detach().to(self.device) + e_hat.to(self.device))[None])
-            self.critic_optimizer = torch.optim.Adam(
-                [self.w, *self.critic.parameters()], settings.lr_discriminator, (0.0, 0.999)
-            )
-        count = len(clip.frames)
-        spared = holdout_indices(count)
-        kept = [i for i in range(count) if i not in spared]
-        self.steps = settings.steps or default_steps(count)
-        # A single picture has little to teach that is not carried from it anyway.
-        self.keep = settings.keep * min(1.0, count / _ENOUGH)
-        drawn = EpisodeSettings(1, "uniform", settings.augment, pseudo=settings.pseudo, patch=criterion.patch)
-        self.episodes = Episodes([Excerpt(clip, kept)], self.steps * settings.batch, drawn, settings.seed)
-        same = Augmentation.draw(np.random.default_rng(0), self.episodes.size, 0.0)
-        looks = [assemble(clip, [_nearest(clip, i, kept)], 0, i, same) for i in spared]
-        self.held_out = self._moved(default_collate(looks)) if looks else None
-
-    def run(self, on_step: Callable[[int, int], object] | None) -> FineTuned:
-        start, best, best_look = self._state(), self._state(), 0
-        curve: list[tuple[int, float]] = []
-        for step in range(self.steps + 1):
-            if self.held_out is not None and (step % self.settings.look_every == 0 or step == self.steps):
-                curve.append((step, self._loss(self._state())))
-                if curve[-1][1] <= min(loss for _, loss in curve):
-                    best, best_look = self._state(), len(curve)
-                elif len(curve) - best_look >= _PATIENCE:
-                    break
-            if step < self.steps:
-                self._step(step)
-                if on_step is not None:
-                    on_step(step + 1, self.steps)
-        if self.held_out is None:
-            return self._tuned(_between(start, self._state(), self.keep), curve)
-        shares = [_between(start, best, share) for share in np.linspace(0, self.keep, 5)]
-        return self._tuned(min(shares, key=self._loss), curve)
-
-    def _step(self, step: int) -> None:
-        batch = self.settings.batch
-        episode = self._moved(default_collate([self.episodes[step * batch + i] for i in range(batch)]))
-        frame = self._frame(self.generator, self.style, episode)
-        terms = self.criterion.reconstruction_terms(frame, episode)
-        seen, real, stickman = (
-            self.criterion.crop_patch(x, episode) for x in (frame, episode["driver"], episode["stickman"])
-        )
-        if self.critic is not None:
-            terms |= losses.generator_adversarial_loss(
-                self.critic, seen, real, stickman, self.w.detach().expand(batch, -1), self.criterion.paired
-            )
-        self.optimizer.zero_grad(set_to_none=True)
-        self.criterion.total(terms, step).backward()
-        self.optimizer.step()
-        if self.critic is not None:
-            self.critic_optimizer.zero_grad(set_to_none=True)
-            losses.discriminator_loss(
-                self.critic, seen, real, stickman, self.w.expand(batch, -1), self.criterion.paired
-            ).backward()
-            self.critic_optimizer.step()
-        keep = min(self.settings.ema, (1 + step) / (4 + step))
-        with torch.no_grad():
-            self.average_style.lerp_(self.style, 1 - keep)
-        update_ema(self.average, self.generator, keep)
-
-    @staticmethod
-    def _frame(generator: nn.Module, style: Tensor, episode: Episode) -> Tensor:
-        texture = WarpInputs.of(episode) if generator.textured else None
-        return generator(episode["stickman"], style.expand(len(episode["stickman"]), -1), texture)
-
-    @torch.no_grad()
-    def _loss(self, state: TunedState) -> float:
-        """Of the held-out pictures."""
-        assert self.held_out is not None
-        self.probe.load_state_dict(state.generator)
-        frame = self._frame(self.probe, state.style, self.held_out)
-        return float(self.criterion.total(self.criterion.reconstruction_terms(frame, self.held_out), 0))
-
-    def _state(self) -> TunedState:
-        generator = {key: value.detach().clone() for key, value in self.average.state_dict().items()}
-        return TunedState(self.average_style.clone(), generator)
-
-    def _tuned(self, state: TunedState, curve: list[tuple[int, float]]) -> FineTuned:
-        return FineTuned(state.style[0].cpu(), {key: value.cpu() for key, value in state.generator.items()}, curve)
-
-    def _moved(self, episode: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {key: value.to(self.device) for key, value in episode.items()}
-
-
-def _nearest(clip: Clip, driver: int, others: Sequence[int]) -> int:
-    """The picture that would show the driver when the head is animated."""
-    faces = [Landmarks.from_array(points) for points in clip.landmarks]
-    return min(others, key=lambda i: pose_distance(faces[i], faces[driver]))
-
-
-def _between(start: TunedState, end: TunedState, share: float) -> TunedState:
-    """Weights on the way from one state to another (Wortsman et al., WiSE-FT, CVPR 2022): what was learnt from
-    many people is forgotten later than what one person teaches is learnt."""
-    mixed = {key: value.lerp(end.generator[key], share) for key, value in start.generator.items()}
-    return TunedState(start.style.lerp(end.style, share), mixed)

@@ -71,11 +71,12 @@ def identity_loss(last: Tensor, wanted: Tensor) -> Tensor:
 
 
 def generator_adversarial_loss(
-    critic: nn.Module, frame: Tensor, truth: Tensor, stickman: Tensor, given: Tensor, paired: bool = False
+    critic: nn.Module, frame: Tensor, truth: Tensor, stickman: Tensor, given: Tensor, relativistic: bool = False
 ) -> dict[str, Tensor]:
     """The generator's adversarial terms: L_ADV of eq. 4, or `relativistic_loss`, with feature matching L_FM apart.
 
-    critic: (frame, stickman, given) -> (score, features); it is frozen meanwhile. paired: frame and truth are judged
+    critic: (frame, stickman, given) -> (score, features); it is frozen meanwhile. relativistic: frame and truth are
+    judged
     against each other.
     """
     critic.requires_grad_(False)
@@ -84,19 +85,19 @@ def generator_adversarial_loss(
         real, wanted = critic(truth, stickman, given)
     critic.requires_grad_(True)
     matching = feature_distance(features, wanted) / len(features)
-    adversarial = relativistic_loss(score, real) if paired else hinge_generator(score)
+    adversarial = relativistic_loss(score, real) if relativistic else hinge_generator(score)
     return {"adversarial": adversarial, "feature_matching": matching}
 
 
 def discriminator_loss(
-    critic: nn.Module, frame: Tensor, truth: Tensor, stickman: Tensor, given: Tensor, paired: bool = False
+    critic: nn.Module, frame: Tensor, truth: Tensor, stickman: Tensor, given: Tensor, relativistic: bool = False
 ) -> Tensor:
     """The discriminator's loss, eq. 9 or `relativistic_loss`, for a frame without history.
 
     Truth and frame go through in one call.
     """
     scores, _ = critic(torch.cat([truth, frame.detach()]), torch.cat([stickman] * 2), torch.cat([given] * 2))
-    return (relativistic_loss if paired else hinge_discriminator)(*scores.chunk(2))
+    return (relativistic_loss if relativistic else hinge_discriminator)(*scores.chunk(2))
 
 
 def crop_patches(images: Tensor, corner: Tensor | None, side: int | None) -> Tensor:
@@ -121,7 +122,7 @@ def crop_faces(images: Tensor, boxes: Tensor) -> Tensor:
 class WeightedLosses(nn.Module):
     """The terms of a table (conf/criterion), each {"weight": w, ...}; a weight of 0 leaves a term out.
 
-    l1: `eyes`, `mouth` and `opened` are what these regions count beyond 1. adversarial: `paired` judges
+    l1: `eyes`, `mouth` and `disoccluded` are what these regions count beyond 1. adversarial: `relativistic` judges
     frame and truth
     against each other (`relativistic_loss`), not each alone (hinge). vgg19 and vggface: `weights` names the
     network (see `extractors`); identity looks through vggface's. Raises BadInput for a network without weights or of
@@ -133,7 +134,7 @@ class WeightedLosses(nn.Module):
         from fewshot_heads.features.faceres import FaceFeatures
         from fewshot_heads.features.vgg19 import VGG19Features
 
-        self.table, self.patch = table, patch
+        self.table, self.patch_size = table, patch
         self.networks = nn.ModuleDict()
         if self.weight("vgg19"):
             self.networks["vgg19"] = channels_last(VGG19Features(table["vgg19"]["weights"]))
@@ -152,13 +153,13 @@ class WeightedLosses(nn.Module):
         return float(self.table.get(name, {}).get("weight", 0.0))
 
     @property
-    def paired(self) -> bool:
+    def relativistic(self) -> bool:
         """Whether the discriminator judges frame and truth against each other."""
-        return bool(self.table.get("adversarial", {}).get("paired", False))
+        return bool(self.table.get("adversarial", {}).get("relativistic", False))
 
     def crop_patch(self, images: Tensor, episode: Mapping[str, Tensor]) -> Tensor:
         """The part of images [B, C, S, S] that perceptual and adversarial terms see: the patch, if there is one."""
-        return crop_patches(images, episode.get("corner"), self.patch)
+        return crop_patches(images, episode.get("corner"), self.patch_size)
 
     def reconstruction_terms(self, frame: Tensor, episode: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Terms that compare a frame [B, 3, S, S] with the driver of its episode, where that is to be trusted."""
@@ -167,7 +168,7 @@ class WeightedLosses(nn.Module):
             entry = self.table["l1"]
             region = 1 + sum(
                 entry.get(name, 0.0) * mask
-                for name, mask in zip(("eyes", "mouth", "opened"), episode["regions"].split(1, 1), strict=True)
+                for name, mask in zip(("eyes", "mouth", "disoccluded"), episode["regions"].split(1, 1), strict=True)
             )
             terms["l1"] = weighted_l1(frame, truth, region)
         if "vgg19" in self.networks:

@@ -46,7 +46,7 @@ def meta_learn(roots: Sequence[str], out: Path, config: Mapping[str, Any]) -> Pa
 
     # Load the footage.
     data = dict(config["data"])
-    identities, share = {str(name) for name in data.pop("identities")}, data.pop("hold_out")
+    identities, share = {str(name) for name in data.pop("identities")}, data.pop("holdout_fraction")
     clips, held_out = hold_out(_load_clips(roots, identities), share)
     settings = EpisodeSettings(**data)
 
@@ -61,19 +61,19 @@ def meta_learn(roots: Sequence[str], out: Path, config: Mapping[str, Any]) -> Pa
     unseen = _holdout_batch(dataset, held_out, settings, config["seed"])
 
     # Construct the networks.
-    start = _load_start(config["start"], spec, config["model"]["name"])
+    start = _load_start(config["init_from"], spec, config["model"]["name"])
     training = Training(
         spec, len(episodes.identities), config["steps"], criterion, Optim(**config["optim"]), accelerator,
-        settings.patch, config["seed"], start.networks if start else None,
+        settings.patch_size, config["seed"], start.networks if start else None,
     )  # fmt: skip
     if runtime["compile"]:
         training.compile()
 
     # Train them.
+    minutes, grid_every = config["checkpoint_minutes"], config["grid_every"]
     train(
-        training, episodes, out, config["batch"], runtime["workers"], config["save_minutes"], config["grid_every"],
-        config["tensorboard"], unseen,
-    )  # fmt: skip
+        training, episodes, out, config["batch"], runtime["workers"], minutes, grid_every, config["tensorboard"], unseen
+    )
     if not accelerator.is_main_process:
         return out
     history = _history(config, len(episodes.identities), start.sha256 if start else None)
@@ -129,7 +129,9 @@ def _holdout_batch(
     longest = max((len(clip.frames) for clip in clips), default=0)
     if longest <= 1:
         return None
-    plain = replace(settings, k_shot=min(settings.k_shot, longest - 1), augment=0.0, worn=0.0, pseudo=0.0)
+    plain = replace(
+        settings, k_shot=min(settings.k_shot, longest - 1), augment=0.0, degradation_prob=0.0, pseudo_pair_prob=0.0
+    )
     episodes = dataset(clips, _HOLDOUT_EPISODES, plain, seed)
     return default_collate([episodes[i] for i in range(len(episodes))])
 
@@ -140,7 +142,7 @@ def _load_start(path: str | None, spec: Mapping[str, Any], name: str) -> Checkpo
         return None
     start = load_checkpoint(path)
     if not same_architecture(start.about["spec"], spec):
-        raise WeightsMismatch(f"start={path}: has another architecture than model={name}; they must agree")
+        raise WeightsMismatch(f"init_from={path}: has another architecture than model={name}; they must agree")
     return start
 
 
@@ -151,5 +153,5 @@ def _history(config: Mapping[str, Any], identities: int, start: str | None) -> d
     for term in terms.values():
         if term.get("weights"):
             term["weights"] = Path(term["weights"]).name  # the user's folders stay private
-    data = {key: value for key, value in config["data"].items() if key not in ("identities", "hold_out")}
+    data = {key: value for key, value in config["data"].items() if key not in ("identities", "holdout_fraction")}
     return {**kept, "data": data, "criterion": terms, "identities": identities, "start": start}

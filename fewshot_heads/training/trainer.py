@@ -44,7 +44,7 @@ class Optim:
     clip: float = 10.0
     ema: float = 0.999
     discriminator_steps: int = 2
-    adversarial_from: float = 0.0
+    adversarial_start: float = 0.0
     texture_dropout: float = 0.0
     sparse_identities: bool = False
 
@@ -118,7 +118,7 @@ class Training:
         episode = {key: value.to(self.accelerator.device) for key, value in episode.items()}
         random = np.random.default_rng((self.seed, self.step))  # the same in every process
         dropped = random.random() < optim.texture_dropout
-        adversarial = self.criteria.weight("adversarial") > 0 and progress >= optim.adversarial_from and not dropped
+        adversarial = self.criteria.weight("adversarial") > 0 and progress >= optim.adversarial_start and not dropped
 
         # Embedder and generator: eq. 2 to 6.
         for group in self.optimizer.param_groups:
@@ -134,14 +134,14 @@ class Training:
             if adversarial:
                 # The critic outside its wrapper: its gradients are none of this step's business.
                 terms |= losses.generator_adversarial_loss(
-                    self.critic, seen, real, stickman, episode["identity"], self.criteria.paired
+                    self.critic, seen, real, stickman, episode["identity"], self.criteria.relativistic
                 )
         self._descend(self.criteria.total(terms, self.step), self.networks, self.optimizer)
 
         # Discriminator: eq. 9.
         for _ in range(optim.discriminator_steps if adversarial else 0):
             terms["discriminator"] = losses.discriminator_loss(
-                self.shared_critic, seen, real, stickman, episode["identity"], self.criteria.paired
+                self.shared_critic, seen, real, stickman, episode["identity"], self.criteria.relativistic
             )
             if not torch.isfinite(terms["discriminator"]):
                 raise FloatingPointError(f"step {self.step}: discriminator is not finite; lower optim.lr_discriminator")

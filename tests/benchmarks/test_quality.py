@@ -52,7 +52,14 @@ def measure(clips, judge_file, tmp_path):
     """Runs the command on the two people; returns (exit code, report or None)."""
 
     def run(*words, out="run"):
-        small = ["frames=2", "run=4", "k_shots=[1,2]", "drivers=1", "columns=[still,warp,realtime]", "videos=false"]
+        small = [
+            "frames=2",
+            "sequence_length=4",
+            "k_shots=[1,2]",
+            "drivers=1",
+            "columns=[still,warp,realtime]",
+            "videos=false",
+        ]
         words = [f"clips={clips}", f"csim={judge_file}", "workers.processes=0", *small, *words]
         code = main(["-o", str(tmp_path / out), *words])
         path = tmp_path / out / "quality.json"
@@ -72,7 +79,15 @@ def report(clips, judge_file, tmp_path_factory):
     (out / "portraits").mkdir()
     cv2.imwrite(str(out / "portraits" / "mona lisa.jpg"), cv2.imread(str(EXAMPLES / "mona_lisa.jpg")))
     columns = "columns=[still,warp,realtime,realtime+absolute,realtime+tuned,realtime+mouth]"
-    small = ["frames=2", "run=4", "k_shots=[1,2]", "drivers=1", "tuning_steps=1", columns, "workers.processes=1"]
+    small = [
+        "frames=2",
+        "sequence_length=4",
+        "k_shots=[1,2]",
+        "drivers=1",
+        "tuning_steps=1",
+        columns,
+        "workers.processes=1",
+    ]
     files = [f"clips={clips}", f"csim={judge_file}", f"portraits={out / 'portraits'}"]
     assert main(["-o", str(out), *files, *small]) == 0
     return out, json.loads((out / "quality.json").read_text())
@@ -176,7 +191,9 @@ def test_another_method_joins_by_a_command(measure, tmp_path, monkeypatch):
         "    for _ in read_video(driver):\n        video.add(read_image(source))\n"
     )
     peer = f"peers.command={sys.executable} {script} {{source}} {{driver}} {{out}}"
-    code, data = measure("protocols=[self_reenactment]", "k_shots=[1]", "limit=1", "columns=[still,command]", peer)
+    code, data = measure(
+        "protocols=[self_reenactment]", "k_shots=[1]", "max_identities=1", "columns=[still,command]", peer
+    )
     assert code == 0
     still, held = table(data, "self_reenactment")["columns"].values()
     assert held["l1"]["mean"] == pytest.approx(still["l1"]["mean"], rel=0.05)
@@ -191,16 +208,21 @@ def hold(source, driver, out):
 
 
 def test_a_method_that_loses_frames_fails_by_name(measure):
-    _, data = measure("protocols=[self_reenactment]", "k_shots=[1]", "limit=1", "columns=[tests.test_quality:hold]")
+    _, data = measure(
+        "protocols=[self_reenactment]",
+        "k_shots=[1]",
+        "max_identities=1",
+        "columns=[tests.benchmarks.test_quality:hold]",
+    )
     assert data["rows"][0]["failed"] == (
-        f"tests.test_quality:hold: BadInput: it wrote {FRAMES - 1} frames for a driver of {FRAMES}"
+        f"tests.benchmarks.test_quality:hold: BadInput: it wrote {FRAMES - 1} frames for a driver of {FRAMES}"
     )
 
 
 def test_a_smaller_model_is_enlarged_to_the_same_table(measure, tmp_path):
     spec = {"architecture": "paper", "size": 64, "embedding": 8, "channels": [4, 8], "bottleneck": 1}
     small = save_checkpoint(build(spec), tmp_path, "small", {"spec": spec})
-    few = ("protocols=[self_reenactment]", "k_shots=[1]", "limit=1")
+    few = ("protocols=[self_reenactment]", "k_shots=[1]", "max_identities=1")
     code, data = measure(*few, "columns=[realtime,paper]", f"models.paper={small}")
     assert code == 0 and not data["rows"][0].get("failed")
     realtime, paper = table(data, "self_reenactment")["columns"].values()
@@ -232,7 +254,7 @@ def test_bad_settings_are_one_line(measure, capsys, words, code, said):
 
 
 def test_other_settings_do_not_go_on_in_the_same_folder(measure, capsys):
-    few = ("protocols=[identity_round_trip]", "columns=[still]", "limit=1")
+    few = ("protocols=[identity_round_trip]", "columns=[still]", "max_identities=1")
     assert measure(*few)[0] == 0
     assert measure(*few, "frames=3")[0] == 1
     assert "measured with other settings" in capsys.readouterr().err
@@ -254,7 +276,7 @@ def test_compared_frames_are_never_sources_and_the_same_for_every_number_of_them
 
 def test_every_source_is_driven_by_others_and_the_seed_says_by_whom():
     people = [Footage(name, f"{name}/{i}", f"{name}{i}") for name in "abcd" for i in range(2)]
-    chosen = {"protocols": ["cross_reenactment"], "limit": 0, "clips_per_identity": 0, "drivers": 3, "seed": 0}
+    chosen = {"protocols": ["cross_reenactment"], "limit": 0, "max_clips_per_identity": 0, "drivers": 3, "seed": 0}
     chosen |= {"k_shots": [1]}
     cases = make_cases(people, [], chosen)
     assert len(cases) == 4 * 3 and all(case.source.identity != case.driver.identity for case in cases)
@@ -269,10 +291,17 @@ def test_file_names_of_cases_do_not_meet():
 def test_a_prepared_folder_is_footage_too(clips, tmp_path, judge_file):
     from fewshot_heads.prepare import main as prepare
 
-    assert prepare([str(clips), str(tmp_path / "shards"), "val_share=0.5", "crop=full", "min_seconds=0.1"]) == 0
+    assert prepare([str(clips), str(tmp_path / "shards"), "val_fraction=0.5", "crop=full", "min_seconds=0.1"]) == 0
     (found,) = find_clips(tmp_path / "shards")
     assert found.frames(256, detector()).shape == (FRAMES, 256, 256, 3)
-    words = ["columns=[still,warp]", "protocols=[self_reenactment]", "k_shots=[1]", "frames=2", "run=3", "videos=false"]
+    words = [
+        "columns=[still,warp]",
+        "protocols=[self_reenactment]",
+        "k_shots=[1]",
+        "frames=2",
+        "sequence_length=3",
+        "videos=false",
+    ]
     out = tmp_path / "run"
     assert main(["-o", str(out), f"clips={tmp_path / 'shards'}", f"csim={judge_file}", *words]) == 0
     assert json.loads((out / "quality.json").read_text())["tables"][0]["cases"] == 1

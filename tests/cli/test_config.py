@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from fewshot_heads.cli.config import CONF_DIR, RULES, compose_config, describe, load_config
 from fewshot_heads.cli.parser import make_parser
+from fewshot_heads.cli.renamed import KEYS
 from fewshot_heads.datasets.episodes import EpisodeSettings
 from fewshot_heads.errors import BadInput, UsageError
 from fewshot_heads.landmarks.face_alignment import FaceAlignmentDetector
@@ -81,13 +82,15 @@ def test_every_option_of_meta_learning_makes_what_it_names(option):
         networks = build(spec)
         assert getattr(networks, "generator", networks).size == spec["size"]
         assert build_discriminator(spec)
-    assert EpisodeSettings(**{key: value for key, value in data.items() if key not in ("identities", "hold_out")})
+    assert EpisodeSettings(
+        **{key: value for key, value in data.items() if key not in ("identities", "holdout_fraction")}
+    )
     assert Optim(**config["optim"]).lr > 0
     offline = {
         name: {**entry, "weight": 0.0} if "weights" in entry else entry for name, entry in config["criterion"].items()
     }
     assert WeightedLosses(offline).weight("adversarial") > 0
-    assert WeightedLosses(offline).paired == config["criterion"]["adversarial"]["paired"]
+    assert WeightedLosses(offline).relativistic == config["criterion"]["adversarial"]["relativistic"]
     assert compose_config("meta_learn", [option, "criterion.adversarial.paired=true"])
 
 
@@ -101,7 +104,7 @@ def test_a_person_chooses_networks_by_path_and_drops_terms_by_weight():
         "meta_learn", ["criterion.vggface.weights=a b.npz", "criterion.vgg19.weight=0", "start=null"]
     )
     assert config.criterion.vggface.weights == "a b.npz"
-    assert (config.criterion.vgg19.weight, config.start) == (0, None)
+    assert (config.criterion.vgg19.weight, config.init_from) == (0, None)
     with pytest.raises(UsageError, match="a number from 0 up"):
         compose_config("meta_learn", ["criterion.match.weight=-1"])
 
@@ -179,7 +182,7 @@ def test_the_backend_is_chosen_by_its_group_only():
     [("motion=foo", "relative or absolute"), ("crf=abc", "a whole number from 0 to 51"), ("crf=52", "0 to 51"),
      ("crf=18.5", "a whole number"), ("crf=true", "a whole number"), ("crf=[1,2]", "a whole number"),
      ("crf=", "0 to 51"), ("pose=-1", "a number from 0 to 2"), ("pose=nan", "a number from 0 to 2"),
-     ("smooth=-0.1", "a number from 0 up"), ("paste_back=maybe", "true or false"), ("paste_back=1", "true or false"),
+     ("smoothing=-0.1", "a number from 0 up"), ("paste_back=maybe", "true or false"), ("paste_back=1", "true or false"),
      ("batch=0", "a whole number from 1 up"), ("threads=0", "null or a whole number from 1 up"),
      ("threads=all", "null or"), ("reference=-1", "auto or a whole number from 0 up"), ("reference=none", "auto or"),
      ("model=", "a name"), ("landmarks.min_confidence=2", "0 to 1")],
@@ -241,7 +244,7 @@ def test_it_composes_inside_an_application_that_runs_under_hydra(tmp_path):
         "from fewshot_heads.cli.config import compose_config\n"
         "@hydra.main(config_path='conf', config_name='app', version_base='1.3')\n"
         "def main(config):\n"
-        "    print(config.crf, compose('animate', ['crf=20']).crf, HydraConfig.get().job.config_name)\n"
+        "    print(config.crf, compose_config('animate', ['crf=20']).crf, HydraConfig.get().job.config_name)\n"
         "main()\n"
     )
     assert run([sys.executable, "app.py", "crf=4"], tmp_path).split() == ["4", "20", "app"]
@@ -266,8 +269,8 @@ def test_every_key_of_a_task_is_a_flag_too():
         read = parser.parse_intermixed_args(tokens)
         return read.inputs, read.preview
 
-    given = ["a.jpg", "--strength", "0.5", "--bank=a=b", "--preview", "--landmarks.min_confidence", "0.3", "b.mp4"]
-    assert spelled(*given) == (["a.jpg", "strength=0.5", "bank=a=b", "landmarks.min_confidence=0.3", "b.mp4"], True)
+    given = ["a.jpg", "--strength", "0.5", "--gallery=a=b", "--preview", "--landmarks.min_confidence", "0.3", "b.mp4"]
+    assert spelled(*given) == (["a.jpg", "strength=0.5", "gallery=a=b", "landmarks.min_confidence=0.3", "b.mp4"], True)
     assert spelled("--reference", "-1") == (["reference=-1"], False)
     assert spelled("strength=1") == (["strength=1"], False)
 
@@ -290,3 +293,40 @@ def test_a_flag_that_is_no_key_or_has_no_value_is_an_error(tokens, told, capsys)
     with pytest.raises(SystemExit) as caught:
         parser.parse_intermixed_args(tokens)
     assert caught.value.code == 2 and told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("task", "old", "key", "value"),
+    [
+        ("animate", "smooth=0.5", "smoothing", 0.5), ("animate", "mouth=painted", "mouth", "inpainted"),
+        ("fine_tune", "keep=0.2", "weight_interpolation", 0.2), ("fine_tune", "face=1", "source_face", 1),
+        ("prepare", "crop=around", "crop", "head"), ("meta_learn", "start=realtime", "init_from", "realtime"),
+        ("meta_learn", "data.hold_out=0.1", "data.holdout_fraction", 0.1),
+        ("meta_learn", "criterion.l1.opened=2", "criterion.l1.disoccluded", 2),
+        ("meta_learn", "data=episodes", "data.k_shot", 8), ("benchmark", "run=4", "sequence_length", 4),
+        ("portrait", "bank=faces", "gallery", "faces"), ("audio", "liveliness=0.5", "idle_motion_gain", 0.5),
+    ],
+)  # fmt: skip
+def test_an_old_key_works_and_one_line_names_the_new_one(task, old, key, value, caplog):
+    assert OmegaConf.select(compose_config(task, [old]), key) == value
+    (record,) = caplog.records
+    assert key.partition("=")[0].split(".")[0] in record.getMessage() and "\n" not in record.getMessage()
+
+
+def test_a_key_of_today_is_no_cause_for_a_warning(caplog):
+    compose_config("animate", ["smoothing=0.5", "mouth=inpainted"])
+    assert not caplog.records
+
+
+def test_an_old_key_is_a_flag_too():
+    parser = make_parser("animate", "", "")
+    parser.add_argument("inputs", nargs="*")
+    assert parser.parse_intermixed_args(["--smooth", "1"]).inputs == ["smooth=1"]
+
+
+def test_every_old_name_leads_to_a_key_that_exists():
+    known = {
+        line.split(":")[0].strip(" {,-") for path in CONF_DIR.rglob("*.yaml") for line in path.read_text().splitlines()
+    }
+    known |= {"relativistic", "disoccluded"}  # inside one line
+    assert set(KEYS.values()) <= known and not set(KEYS) & known

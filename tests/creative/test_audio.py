@@ -189,7 +189,7 @@ def test_silence_leaves_a_calm_face_of_constant_play_with_closed_lips():
 
 
 def test_without_liveliness_and_blinks_silence_is_a_still():
-    _, motion = performed(as_sound(np.zeros(RATE)), "liveliness=0", "blinks=0")
+    _, motion = performed(as_sound(np.zeros(RATE)), "idle_motion_gain=0", "blinks=0")
     assert np.ptp([landmarks.points for landmarks in motion.landmarks], axis=0).max() < 1e-3
 
 
@@ -216,14 +216,14 @@ def test_no_expression_leaves_what_faces_do():
 
 def test_a_blink_closes_both_eyes_wholly():
     pulse = {"onset": np.array([0.0, 0.5, 1.0, 0.0])}
-    motion = motion_from_audio(pulse, {"onset": "blink:1"}, liveliness=0, blinks=0)
+    motion = motion_from_audio(pulse, {"onset": "blink:1"}, idle_motion_gain=0, blinks=0)
     eyes = [CanonicalFace.of(landmarks).eye_opening(slice(36, 42)) for landmarks in motion.landmarks]
     assert eyes[0] == pytest.approx(eyes[1], abs=1e-3) and eyes[3] < 0.02 and eyes[1] > eyes[2] > eyes[3]
 
 
 @pytest.mark.parametrize(("target", "axis", "sign"), [("nod", 1, 1), ("turn", 0, 1)])
 def test_head_targets_move_the_nose_where_they_say(target, axis, sign):
-    motion = motion_from_audio({"rms": np.array([1.0])}, {"rms": target}, liveliness=0, blinks=0)
+    motion = motion_from_audio({"rms": np.array([1.0])}, {"rms": target}, idle_motion_gain=0, blinks=0)
     still, moved = (landmarks.points[30] - landmarks.points[27] for landmarks in motion.landmarks)
     assert sign * (moved - still)[axis] > 1
 
@@ -425,7 +425,9 @@ def test_the_help_names_every_signal_target_and_key(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     out = capsys.readouterr().out
-    words = itertools.chain(["react.bass=", "expression:", "mode=", "onset_gap=", "liveliness="], ("tilt", "centroid"))
+    words = itertools.chain(
+        ["react.bass=", "expression:", "mode=", "onset_gap=", "idle_motion_gain="], ("tilt", "centroid")
+    )
     assert all(word in out for word in words)
 
 
@@ -445,9 +447,9 @@ def test_a_sound_leads_to_somebody_else_only_where_it_is_asked_to(mona_path, son
     reenactor.embed([driver_frames[0]]).save("woman.safetensors")
     plain_run = [str(mona_path), "song.wav", "rate=2", "paste_back=false"]
     assert main([*plain_run, "-o", "same.mp4"]) == 0
-    assert main([*plain_run, "-o", "other.mp4", "react.rms=identity:1", "toward=woman.safetensors"]) == 0
+    assert main([*plain_run, "-o", "other.mp4", "react.rms=identity:1", "target_identity=woman.safetensors"]) == 0
     same, other = (np.stack(list(read_video(name))).astype(int) for name in ("same.mp4", "other.mp4"))
     assert same.shape == other.shape
     apart = np.abs(same - other).mean((1, 2, 3))
     assert apart.max() > 5
-    assert main([*plain_run, "-o", "x.mp4", "react.rms=identity:1", "toward=nobody.jpg"]) == 1
+    assert main([*plain_run, "-o", "x.mp4", "react.rms=identity:1", "target_identity=nobody.jpg"]) == 1

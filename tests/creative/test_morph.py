@@ -104,7 +104,7 @@ def test_truncated_to_nothing_everybody_is_the_mean(reenactor, heads):
 
 
 def test_shape_of_one_with_colors_and_pose_of_the_other(reenactor, heads, way):
-    frames = list(morph(reenactor, heads, None, replace(STILL, shape_of=0, colors_of=1), only=[0, 8]))
+    frames = list(morph(reenactor, heads, None, replace(STILL, shape_of=0, appearance_of=1), only=[0, 8]))
     assert alike(*frames)
     (seen,) = reenactor.detectors[0].detect(frames[0])
     seen, a, b = (CanonicalFace.of(each) for each in (seen, *(head.landmarks[0] for head in heads)))
@@ -276,7 +276,7 @@ def test_heads_of_another_generator_are_refused_and_named(reenactor, heads, mona
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"path": "bent"}, {"easing": "fast"}, {"motion": "no"}, {"colours_of": 7}, {"truncation": 2.0}, {"batch": 0}],
+    [{"path": "bent"}, {"easing": "fast"}, {"motion": "no"}, {"appearance_of": 7}, {"truncation": 2.0}, {"batch": 0}],
 )
 def test_settings_that_do_not_exist_are_named(reenactor, heads, wrong):
     with pytest.raises(BadInput, match=next(iter(wrong))):

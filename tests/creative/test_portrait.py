@@ -154,7 +154,7 @@ def fails(capsys, *arguments, code=1):
 
 
 def test_without_a_driver_there_is_a_marked_picture_and_runs_are_alike(mona_path, bank, capsys, caplog):
-    arguments = [str(mona_path), f"bank={bank}", "resolution=256"]
+    arguments = [str(mona_path), f"gallery={bank}", "resolution=256"]
     assert main(arguments) == main([*arguments, "-o", "again.jpg"]) == 0
     shown = capsys.readouterr().out.splitlines()
     assert shown[:4] == [*shown[4:7], "mona_lisa_remembered.jpg"]
@@ -178,7 +178,7 @@ def test_without_a_bank_the_memory_is_of_people_who_do_not_exist(reenactor, sitt
 
 
 def test_the_preview_goes_from_the_sitter_to_the_memory(reenactor, sitter, neighbours, mona_path, bank, driver_path):
-    assert main([str(mona_path), str(driver_path), f"bank={bank}", "--preview", "-o", "strip.png"]) == 0
+    assert main([str(mona_path), str(driver_path), f"gallery={bank}", "--preview", "-o", "strip.png"]) == 0
     strip = read_image("strip.png")
     assert strip.shape == (256, 5 * 256, 3)
     for i in (0, 4):
@@ -193,7 +193,7 @@ def test_a_driver_moves_the_portrait_and_the_video_keeps_its_sound_and_is_marked
     with VideoWriter("driver.mp4", 25, audio=read_audio("tone.wav"), mark=None) as out:
         for frame in driver_frames:
             out.add(frame)
-    assert main([str(mona_path), "driver.mp4", f"bank={bank}", "resolution=256", "neighbours=1"]) == 0
+    assert main([str(mona_path), "driver.mp4", f"gallery={bank}", "resolution=256", "neighbours=1"]) == 0
     video = read_video("mona_lisa_remembered.mp4")
     assert (video.width, video.height, video.rate, video.has_audio) == (256, 256, 25, True)
     assert len(list(video)) == 12
@@ -208,10 +208,10 @@ def test_bad_input_is_one_line(mona_path, bank, driver_path, capsys, tmp_path):
     write_image(tmp_path / "walls" / "wall.png", read_image(wall))
     (tmp_path / "out.jpg").write_text("mine")
     before = sorted(tmp_path.iterdir())
-    memory = f"bank={bank}"
-    assert "bank=nowhere: no such folder" in fails(capsys, mona_path, "bank=nowhere")
-    assert "bank=empty: no pictures" in fails(capsys, mona_path, "bank=empty")
-    assert "walls: no file of 1 shows a face" in fails(capsys, mona_path, "bank=walls")
+    memory = f"gallery={bank}"
+    assert "gallery=nowhere: no such folder" in fails(capsys, mona_path, "gallery=nowhere")
+    assert "gallery=empty: no pictures" in fails(capsys, mona_path, "gallery=empty")
+    assert "walls: no file of 1 shows a face" in fails(capsys, mona_path, "gallery=walls")
     assert "a number from 0 to 1" in fails(capsys, mona_path, memory, "strength=1.5", code=2)
     assert "a whole number from 1" in fails(capsys, mona_path, memory, "neighbours=0", code=2)
     assert "wall.png: no face" in fails(capsys, wall, memory)
@@ -219,8 +219,8 @@ def test_bad_input_is_one_line(mona_path, bank, driver_path, capsys, tmp_path):
     assert "unknown kind of file" in fails(capsys, mona_path, memory, "-o", "out.mp4")
     assert "also an input" in fails(capsys, mona_path, memory, "-o", mona_path, "--overwrite")
     assert "comes last" in fails(capsys, driver_path, memory, code=2)
-    assert "bank=FOLDER" in fails(capsys, mona_path, mona_path, memory, code=2)
-    assert "nobody.pt" in fails(capsys, mona_path, memory, "judge=nobody.pt")
+    assert "gallery=FOLDER" in fails(capsys, mona_path, mona_path, memory, code=2)
+    assert "nobody.pt" in fails(capsys, mona_path, memory, "face_recognizer=nobody.pt")
     assert sorted(tmp_path.iterdir()) == before and (tmp_path / "out.jpg").read_text() == "mine"
 
 
@@ -228,7 +228,7 @@ def test_heads_of_another_generator_are_refused_and_named(reenactor, sitter, wom
     stranger = replace(sitter, generator="0" * 64)
     (tmp_path / "bank").mkdir()
     stranger.save(tmp_path / "bank" / "stranger.safetensors")
-    assert "stranger.safetensors: made by another generator" in fails(capsys, mona_path, "bank=bank")
+    assert "stranger.safetensors: made by another generator" in fails(capsys, mona_path, "gallery=bank")
     with pytest.raises(WeightsMismatch, match="the sitter"):
         portrait(reenactor, stranger, woman)
     with pytest.raises(WeightsMismatch, match="woman"):

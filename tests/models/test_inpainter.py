@@ -24,7 +24,7 @@ from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.rendering.region_compositing import inpaint
 from tests.footage import laughing_footage, mona_footage
 
-PLAIN = EpisodeSettings(k_shot=1, augment=0.0, patch=48)
+PLAIN = EpisodeSettings(k_shot=1, augment=0.0, patch_size=48)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def opened(mona, reenactor):
 
 
 def test_a_sample_is_the_same_whenever_it_is_asked_for(clips):
-    settings = EpisodeSettings(k_shot=1, augment=1.0, patch=48)
+    settings = EpisodeSettings(k_shot=1, augment=1.0, patch_size=48)
     one, again, other = (
         RegionCrops(clips, 8, settings),
         RegionCrops(clips, 8, settings),
@@ -172,7 +172,7 @@ def test_paint_that_was_learnt_elsewhere_is_taken(mona, driver_frames, reenactor
     torch.manual_seed(0)
     other = Reenactor(reenactor.checkpoint, "cpu", reenactor.detectors, {"mouth": Inpainter(32, (4, 8)).eval()})
     head, motion = reenactor.embed([mona]), reenactor.track(driver_frames)
-    options = {"paste_back": False, "mouth": "painted"}
+    options = {"paste_back": False, "mouth": "inpainted"}
     one, two = (np.stack(list(each.animate(head, motion, **options))) for each in (reenactor, other))
     assert (one != two).any()
     np.testing.assert_array_equal(*(np.stack(list(each.animate(head, motion))) for each in (reenactor, other)))
@@ -210,7 +210,7 @@ def test_eyes_that_are_shut_in_the_picture_open_by_paint_and_others_do_not(aslee
         head = replace(head, textures=crop.cut(picture)[None], landmarks=[crop.to_crop(own)])
         goal = Motion([awake], [], [(0, 1)], mona.shape[:2])
         one, two = (
-            next(each.animate(head, goal, "absolute", paste_back=False, mouth="painted"))
+            next(each.animate(head, goal, "absolute", paste_back=False, mouth="inpainted"))
             for each in (reenactor, without)
         )
         assert (one != two).any() == painted
@@ -225,7 +225,7 @@ def test_a_mouth_that_the_driver_does_not_show_whole_is_painted(mona, driver_fra
     hidden = replace(motion, mouths=[replace(mouth, visible_fraction=0.5) for mouth in motion.mouths])
     one, two = (
         np.stack(list(reenactor.animate(head, each, paste_back=False, mouth=mouth)))
-        for each, mouth in ((hidden, "driver"), (motion, "painted"))
+        for each, mouth in ((hidden, "driver"), (motion, "inpainted"))
     )
     np.testing.assert_array_equal(one, two)
 

@@ -15,13 +15,14 @@ from fewshot_heads.fine_tune import main
 from fewshot_heads.models import build, build_discriminator
 from fewshot_heads.models.checkpoint import load_checkpoint, load_discriminator, save_checkpoint
 from fewshot_heads.models.discriminator import ProjectionDiscriminator
-from fewshot_heads.training.fine_tuning import FineTuningConfig, default_steps, from_config, tune
+from fewshot_heads.training.fine_tuning import DEFAULT_LOSSES, from_config
+from fewshot_heads.training.head_tuner import FineTuningConfig, default_steps, tune
 from fewshot_heads.training.losses import WeightedLosses
 from tests.conftest import EXAMPLES
 from tests.footage import SPEC, TABLE, mona_footage
 
 MONA = EXAMPLES / "mona_lisa.jpg"
-QUICK = FineTuningConfig(steps=30, lr=3e-3, look_every=5, augment=0.0)
+QUICK = FineTuningConfig(steps=30, lr=3e-3, eval_every=5, augment=0.0)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -52,7 +53,7 @@ def mona():
 def tuned_on(reenactor, clip, settings=QUICK, table=TABLE, critic=None):
     torch.manual_seed(0)
     style = reenactor.networks.generator.project(torch.zeros(1, SPEC["embedding"]))[0]
-    criterion = WeightedLosses(table, settings.patch)
+    criterion = WeightedLosses(table, settings.patch_size)
     return tune(reenactor.networks.generator, style, clip, criterion, settings, critic, torch.zeros(SPEC["embedding"]))
 
 
@@ -109,7 +110,7 @@ def test_the_discriminator_joins_where_it_was_kept(reenactor, weights, mona):
     assert critic is not None
     without, joined = tuned_on(reenactor, mona), tuned_on(reenactor, mona, critic=critic)
     assert not torch.equal(without.style, joined.style)
-    paired = {**TABLE, "adversarial": {**TABLE["adversarial"], "paired": True}}
+    paired = {**TABLE, "adversarial": {**TABLE["adversarial"], "relativistic": True}}
     assert not torch.equal(joined.style, tuned_on(reenactor, mona, table=paired, critic=critic).style)
 
 
@@ -188,7 +189,7 @@ def test_the_papers_networks_are_tuned_too_with_their_discriminator(tmp_path):
     path = save_checkpoint(build(spec), tmp_path, "paper", {"spec": spec}, critic)
     paper = Reenactor.from_pretrained(path, device="cpu")
     mona = paper.embed([MONA])
-    tuned = paper.fine_tune(mona, tuning=FineTuningConfig(steps=2, patch=96), criterion=TABLE)
+    tuned = paper.fine_tune(mona, tuning=FineTuningConfig(steps=2, patch_size=96), criterion=TABLE)
     motion = Motion(mona.landmarks, [], [(0, 1)], (128, 128))
     for paste_back, shape in ((False, (128, 128, 3)), (True, mona.picture.shape)):
         frame = next(iter(paper.animate(tuned, motion, "absolute", paste_back=paste_back, crop="full")))
@@ -198,3 +199,7 @@ def test_the_papers_networks_are_tuned_too_with_their_discriminator(tmp_path):
 def test_a_face_network_without_weights_is_asked_for(reenactor, head):
     with pytest.raises(BadInput, match="criterion.vggface.weights=FILE"):
         reenactor.fine_tune(head, criterion={"l1": {"weight": 1}, "vggface": {"weight": 1, "weights": None}})
+
+
+def test_the_defaults_in_code_are_those_of_the_configuration():
+    assert from_config(load_config("fine_tune")) == (FineTuningConfig(), DEFAULT_LOSSES)

@@ -44,11 +44,14 @@ def test_paired_scores_are_judged_by_their_difference():
     frame, truth, lines = torch.rand(3, 2, 3, 32, 32)
     who = torch.tensor([0, 1])
     scores = [critic(each, lines, who)[0] for each in (truth, frame)]
-    judged = losses.discriminator_loss(critic, frame, truth, lines, who, paired=True)
+    judged = losses.discriminator_loss(critic, frame, truth, lines, who, relativistic=True)
     assert judged.item() == pytest.approx(losses.relativistic_loss(*scores).item(), abs=1e-5)
-    fooled = losses.generator_adversarial_loss(critic, frame, truth, lines, who, paired=True)["adversarial"]
+    fooled = losses.generator_adversarial_loss(critic, frame, truth, lines, who, relativistic=True)["adversarial"]
     assert fooled.item() == pytest.approx(losses.relativistic_loss(*scores[::-1]).item(), abs=1e-5)
-    assert WeightedLosses({"adversarial": {"weight": 1, "paired": True}}).paired and not WeightedLosses({}).paired
+    assert (
+        WeightedLosses({"adversarial": {"weight": 1, "relativistic": True}}).relativistic
+        and not WeightedLosses({}).relativistic
+    )
 
 
 def test_the_match_term_is_the_mean_distance_and_leaves_the_table_alone():

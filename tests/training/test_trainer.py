@@ -21,7 +21,7 @@ from fewshot_heads.training.trainer import Optim, Training
 from tests.footage import SPEC, TABLE, mona_footage
 
 OPTIM = Optim(discriminator_steps=1, warmup=0)
-SETTINGS = EpisodeSettings(k_shot=2, sampling="hard", augment=1.0, patch=64)
+SETTINGS = EpisodeSettings(k_shot=2, sampling="hard", augment=1.0, patch_size=64)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -34,7 +34,7 @@ def clips():
 def start(clips, steps, table=TABLE, optim=OPTIM, settings=SETTINGS, batch=2):
     episodes = Episodes(clips, steps * batch, settings)
     accelerator = Accelerator(cpu=True)
-    return Training(SPEC, len(episodes.identities), steps, table, optim, accelerator, settings.patch), episodes
+    return Training(SPEC, len(episodes.identities), steps, table, optim, accelerator, settings.patch_size), episodes
 
 
 def first(episodes, count=2):
@@ -46,7 +46,7 @@ def rows(path):
 
 
 def test_training_writes_its_losses_and_the_discriminator_joins_late(clips, tmp_path):
-    training, episodes = start(clips, 4, optim=replace(OPTIM, adversarial_from=0.5))
+    training, episodes = start(clips, 4, optim=replace(OPTIM, adversarial_start=0.5))
     train(training, episodes, tmp_path, 2, workers=0, grid_every=4)
     log = rows(tmp_path)
     assert [row["step"] for row in log] == [1, 2, 3, 4]
@@ -80,7 +80,7 @@ def test_any_number_of_workers_gives_the_same_run(clips, tmp_path):
 
 
 def test_training_lowers_the_loss(clips):
-    training, episodes = start(clips, 1000, optim=replace(OPTIM, lr=2e-3, adversarial_from=1.0))
+    training, episodes = start(clips, 1000, optim=replace(OPTIM, lr=2e-3, adversarial_start=1.0))
     batch = first(episodes, 4)
     losses = [training.update(batch)["l1"] for _ in range(60)]
     assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
@@ -146,7 +146,7 @@ def test_half_precision_gives_nearly_the_same_terms(clips):
     exact, episodes = start(clips, 10)
     AcceleratorState._reset_state(reset_partial_state=True)  # its precision is fixed for the process
     try:
-        rough = Training(SPEC, 2, 10, TABLE, OPTIM, Accelerator(cpu=True, mixed_precision="bf16"), SETTINGS.patch)
+        rough = Training(SPEC, 2, 10, TABLE, OPTIM, Accelerator(cpu=True, mixed_precision="bf16"), SETTINGS.patch_size)
         batch = first(episodes)
         one, other = exact.update(batch), rough.update(batch)
     finally:
@@ -246,7 +246,8 @@ def test_two_processes_are_one_with_twice_the_batch(clips, tmp_path):
     training, episodes = start(clips, 3)
     train(training, episodes, tmp_path / "one", 2, workers=0)
     code = (
-        "from tests.training.test_trainer import *; from pathlib import Path; training, episodes = start(mona_footage(), 3)\n"
+        "from pathlib import Path; from tests.training.test_trainer import *\n"
+        "training, episodes = start(mona_footage(), 3)\n"
         f"train(training, episodes, Path({str(tmp_path / 'two')!r}), 2, workers=0)"
     )
     script = tmp_path / "two.py"

@@ -48,7 +48,7 @@ class DrivingSettings:
         return None if self.resolution == "auto" else int(self.resolution)
 
     def check(self) -> None:
-        check_words(self, motion=("relative", "absolute"), mouth=("driver", "painted"))
+        check_words(self, motion=("relative", "absolute"), mouth=("driver", "inpainted"))
         if self.batch < 1:
             raise BadInput(f"batch={self.batch}: expected 1 or more")
 

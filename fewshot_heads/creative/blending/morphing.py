@@ -31,7 +31,7 @@ class Morph(DrivingSettings):
     loop: bool = False
     truncation: float = 1.0
     shape_of: int | None = None
-    colors_of: int | None = None
+    appearance_of: int | None = None
     seconds: float = 4.0
     rate: float = 25
 
@@ -88,7 +88,7 @@ def mixed(
     for first in range(0, len(wanted), batch):
         now = wanted[first : first + batch]
         shapes, coarse, _ = _mixture(cast, settings, at[now], settings.shape_of)
-        _, fine, weights = _mixture(cast, settings, at[now], settings.colors_of)
+        _, fine, weights = _mixture(cast, settings, at[now], settings.appearance_of)
         # The pose goes with the pictures: they need not be turned to show another's shape.
         shares = list(zip(shapes, weights, strict=True))
         faces = [

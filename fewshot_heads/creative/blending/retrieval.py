@@ -78,10 +78,10 @@ def nearest(sitter: Head, bank: Iterable[tuple[str, Head]], count: int) -> list[
 def bank_files(folder: Path, besides: Path | None) -> list[Path]:
     """The bank's pictures and saved heads in the order of their names, but for `besides`. Raises BadInput for none."""
     if not folder.is_dir():
-        raise BadInput(f"bank={folder}: no such folder; give one with pictures of faces or saved heads")
+        raise BadInput(f"gallery={folder}: no such folder; give one with pictures of faces or saved heads")
     own = besides.resolve() if besides else None
     kinds = {*PICTURES, ".safetensors"}
     files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in kinds and path.resolve() != own]
     if not files:
-        raise BadInput(f"bank={folder}: no pictures and no saved heads in it; put faces there, a file each")
+        raise BadInput(f"gallery={folder}: no pictures and no saved heads in it; put faces there, a file each")
     return files
