@@ -17,7 +17,6 @@ import pytest
 from fewshot_heads.datasets.shards import open_shards
 from fewshot_heads.errors import BadInput
 from fewshot_heads.media.images import read_image, write_image
-from fewshot_heads.preparation import shard_writer
 from fewshot_heads.preparation import work_units as parts
 from fewshot_heads.preparation.filters import Filters
 from fewshot_heads.preparation.identities import assign_splits, cluster
@@ -165,7 +164,7 @@ def test_a_stop_at_any_write_leaves_nothing_half_written(footage, tmp_path, monk
                 raise stop
             fsync(descriptor)
 
-        monkeypatch.setattr(shard_writer.os, "fsync", failing)
+        monkeypatch.setattr("os.fsync", failing)
         capsys.readouterr()
         code = prepare(footage, broken)
         assert not list(broken.rglob("*.part"))

@@ -14,7 +14,7 @@ from PIL import Image
 from fewshot_heads import VideoWriter, read_video
 from fewshot_heads.cli.config import load_config
 from fewshot_heads.creative.audio import main
-from fewshot_heads.creative.sound import expression_basis as basis_module
+from fewshot_heads.creative.sound import fit_expression_basis as basis_module
 from fewshot_heads.creative.sound.expression_basis import BROWS, EYES, MOUTH, SIZE, MotionBasis
 from fewshot_heads.creative.sound.features import analyse
 from fewshot_heads.creative.sound.fit_expression_basis import learn

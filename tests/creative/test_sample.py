@@ -324,7 +324,7 @@ def test_pairs_are_counted_once_and_the_nearest_is_the_highest_cosine():
 
 def test_other_people_than_those_of_the_shipped_model_are_refused(prepared, tmp_path, monkeypatch):
     monkeypatch.setattr(sampling.metrics, "Identity", lambda _: None)
-    monkeypatch.setattr(sampling, "sitters", lambda roots, *_: select_portraits(roots))
+    monkeypatch.setattr(sampling, "select_portraits", lambda roots, *_: select_portraits(roots))
     with pytest.raises(BadInput, match="not the people the shipped model was learned from"):
         sampling.main([f"prepared={prepared}", *(f"{key}={tmp_path}" for key in ("clips", "csim", "matte", "hair"))])
 

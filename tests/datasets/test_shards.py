@@ -13,7 +13,6 @@ from torch.utils.data import DataLoader
 from fewshot_heads.datasets import shards
 from fewshot_heads.datasets.shards import Sample, open_shards, read_sample
 from fewshot_heads.errors import BadInput, OutputError
-from fewshot_heads.preparation import shard_writer
 from fewshot_heads.preparation.shard_writer import ShardWriter, encode
 
 SIZE = 64
@@ -215,7 +214,7 @@ def test_a_full_disk_leaves_whole_shards_only(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="disk is full"), ShardWriter(tmp_path, tmp_path, "train", 1) as writer:
         writer.add(one)
         writer.add(one)
-        monkeypatch.setattr(shard_writer.os, "fsync", full)
+        monkeypatch.setattr("os.fsync", full)
     assert [path.name for path in tmp_path.iterdir()] == ["train-000000.tar"]
 
 

@@ -21,6 +21,7 @@ from benchmarks.common import bootstrap, settings, strict_json
 from fewshot_heads import metrics
 from fewshot_heads.errors import BadInput
 from fewshot_heads.features import face_embedders as judges
+from fewshot_heads.features import inception_lpips
 from fewshot_heads.features.faceres import FaceFeatures
 from fewshot_heads.features.mobilefacenet import ARCFACE_POINTS, MobileFaceNet, align_face
 from fewshot_heads.features.vgg19 import BGR_MEAN, VGG19Features
@@ -297,8 +298,8 @@ def test_dlib_knows_a_person_again_and_tells_two_apart(mona, driver_frames):
     ("package", "make"),
     [
         ("dlib", lambda: judges.DlibResNet()),
-        ("torch_fidelity", lambda: judges.InceptionFeatures("weights.pth")),
-        ("lpips", lambda: judges.LPIPS()),
+        ("torch_fidelity", lambda: inception_lpips.InceptionFeatures("weights.pth")),
+        ("lpips", lambda: inception_lpips.LPIPS()),
     ],
 )
 def test_a_judge_without_its_package_names_the_extra(monkeypatch, package, make):
@@ -324,14 +325,14 @@ def test_inception_features_are_those_of_the_file(monkeypatch, tmp_path, picture
         network = fidelity.FeatureExtractorInceptionV3("fid", ["2048"], str(tmp_path / "empty.pth")).eval()
     torch.save(network.state_dict(), tmp_path / "fid.pth")
     expected = network(torch.from_numpy(pictures[0]).permute(0, 3, 1, 2))[0].numpy()
-    features = judges.InceptionFeatures(tmp_path / "fid.pth", batch=1)
+    features = inception_lpips.InceptionFeatures(tmp_path / "fid.pth", batch=1)
     assert features(pictures[0]).shape == (2, 2048)
     np.testing.assert_allclose(features(pictures[0]), expected, rtol=1e-3, atol=1e-5)
     np.testing.assert_array_equal(features(pictures[0] / 255), features(pictures[0]))
-    both = judges.InceptionFeatures(tmp_path / "fid.pth", batch=2)(pictures[0])
+    both = inception_lpips.InceptionFeatures(tmp_path / "fid.pth", batch=2)(pictures[0])
     np.testing.assert_allclose(both, expected, rtol=1e-3, atol=1e-5, err_msg="depends on the batch")
     with pytest.raises(BadInput, match=r"empty\.pth: not the weights"):
-        judges.InceptionFeatures(tmp_path / "empty.pth")
+        inception_lpips.InceptionFeatures(tmp_path / "empty.pth")
 
 
 def test_inception_never_unpickles_what_is_no_state_dict(monkeypatch, tmp_path):
@@ -339,7 +340,7 @@ def test_inception_never_unpickles_what_is_no_state_dict(monkeypatch, tmp_path):
     torch.save({"weights": SimpleNamespace()}, tmp_path / "odd.pth")
     for name in ("odd.pth", "absent.pth"):
         with pytest.raises(BadInput, match=f"{name}: not the weights of FID's Inception") as caught:
-            judges.InceptionFeatures(tmp_path / name)
+            inception_lpips.InceptionFeatures(tmp_path / name)
         assert "\n" not in str(caught.value)
 
 
@@ -350,10 +351,10 @@ def lpips_stand_in(net, verbose):
 
 def test_lpips_gives_a_value_for_each_picture(monkeypatch, pictures):
     monkeypatch.setitem(sys.modules, "lpips", SimpleNamespace(LPIPS=lpips_stand_in))
-    values = judges.LPIPS("vgg", batch=1)(*pictures)
+    values = inception_lpips.LPIPS("vgg", batch=1)(*pictures)
     np.testing.assert_allclose(values, 2 * metrics.l1(*pictures), rtol=1e-5)  # the network's range is [-1,1]
     with pytest.raises(BadInput, match="alex, vgg or squeeze"):
-        judges.LPIPS("resnet")
+        inception_lpips.LPIPS("resnet")
 
 
 def test_lpips_without_its_weights_waits_a_bounded_time_and_names_the_folder(monkeypatch):
@@ -366,7 +367,7 @@ def test_lpips_without_its_weights_waits_a_bounded_time_and_names_the_folder(mon
     monkeypatch.setitem(sys.modules, "lpips", SimpleNamespace(LPIPS=refused))
     before = socket.getdefaulttimeout()
     with pytest.raises(BadInput, match=r"alex \(.*connection refused.*checkpoints") as caught:
-        judges.LPIPS()
+        inception_lpips.LPIPS()
     assert "\n" not in str(caught.value)
     assert patience[0] is not None and patience[0] <= 30
     assert socket.getdefaulttimeout() == before
