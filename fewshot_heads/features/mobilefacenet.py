@@ -119,7 +119,7 @@ def align_face(image: Tensor, landmarks: np.ndarray) -> Tensor:
     five = np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
     here, there = five @ (1, 1j), np.array(ARCFACE_POINTS) @ (1, 1j)  # a similarity is one complex factor and a shift
     centered = here - here.mean()
-    factor = (centered.conj() @ (there - there.mean())) / max((centered.conj() @ centered).real, 1e-12)
+    factor = (centered.conj() @ (there - there.mean())) / max(float((centered.conj() @ centered).real), 1e-12)
     if abs(factor) < 1e-6:
         raise BadInput("landmarks of a face without extent: the five points fall together")
     # two samples a pixel each way, then averaged: crops are often twice as large as 112 px, and would alias

@@ -46,8 +46,8 @@ def decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
 def display_matrix(frame: Any) -> list[int]:
     """The first five entries of a frame's display matrix. Asked of one frame only: in PyAV the question ties the
     frame to itself, and a hundred megabytes of pictures then wait for the garbage collector."""
-    found = [bytes(data) for data in frame.side_data if data.type.name == "DISPLAYMATRIX"]
-    return np.frombuffer(found[0], np.int32)[:5].tolist() if found else [1, 0, 0, 0, 1]
+    found = frame.side_data.get("DISPLAYMATRIX")
+    return np.frombuffer(bytes(found), np.int32)[:5].tolist() if found is not None else [1, 0, 0, 0, 1]
 
 
 def pixels(frame: Any, aspect: Fraction | None, matrix: list[int]) -> np.ndarray:
