@@ -125,7 +125,7 @@ def test_the_paper_networks_of_another_size_are_others():
         (["data.identities=[nobody]"], 1, "no footage of nobody"),
         (["data.k_shot=8"], 1, "data.k_shot=8: takes clips of 9 frames or more, the longest of 2 has 5"),
         (["model=realtime"], 1, "pictures of 128 px; use model.size=128 or prepare anew"),
-        (["start=realtime"], 1, "start=realtime: has another architecture than model=tiny"),
+        (["start=realtime"], 1, "init_from=realtime: has another architecture than model=tiny"),
         (["criterion.vggface.weight=1"], 1, "criterion.vggface.weights=FILE"),
         (["criterion.vgg19.weight=1", "criterion.vgg19.weights=absent.npz"], 1, "absent.npz"),
         (["steps=0"], 1, "steps=0: nothing would be learnt"),

@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import Dataset
 
 from fewshot_heads.datasets.augment import Augmentation, rotate_in_depth
+from fewshot_heads.datasets.batches import EpisodeBatch
 from fewshot_heads.datasets.clips import Clip
 from fewshot_heads.datasets.degradation import Degradation
 from fewshot_heads.errors import BadInput
@@ -86,7 +87,7 @@ class Episodes(Dataset):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+    def __getitem__(self, index: int) -> EpisodeBatch:
         random = np.random.default_rng((self.seed, index))
         identity, clip = self._draw(random)
         landmarks = np.asarray(clip.landmarks)
@@ -97,7 +98,7 @@ class Episodes(Dataset):
         pseudo = random.random() < (_TURNED_STILLS if clip.kind == "stills" else self.settings.pseudo_pair_prob)
         corner = self._corner(change.face(landmarks[driver]).points, random)
         episode = assemble(clip, shots, shown, driver, change, random if pseudo else None)
-        return {**episode, "corner": corner, "identity": torch.tensor(identity)}
+        return episode._replace(patch_corner=corner, identity=torch.tensor(identity))
 
     def _draw(self, random: np.random.Generator) -> tuple[int, Clip]:
         """Somebody, by index, and a clip of theirs."""
@@ -151,60 +152,62 @@ class Episodes(Dataset):
 def assemble(
     clip: Clip,
     shots: Sequence[int],
-    shown: int,
-    driver: int,
+    source_index: int,
+    target: int,
     change: Augmentation,
     turn: np.random.Generator | None = None,
-) -> dict[str, torch.Tensor]:
-    """One episode from frames `shots` of a clip to its frame `driver`, all changed alike; turn: see `rotate_in_depth`.
+) -> EpisodeBatch:
+    """One episode without patch and identity, all of it augmented alike.
 
-    A dict of tensors, S the clip's size:
-    pictures, stickmen [K, 3, S, S] in [-1, 1]: what the embedder sees; the first is the one whose background stays;
-    shown []: which of them the texture shows;
-    still [3, S, S], matte, opened, covered, unseen [1, S, S]: see `models.generator.WarpInputs`;
-    driver, stickman [3, S, S]: the truth and its landmarks;
-    source_points, driver_points [N, 3]: `warp_points` of the shown picture and of the driver;
-    regions [3, S, S], 0 to 1: eyes, mouth, and what opens between shown picture and driver;
-    trust [1, S, S], 0 or 1: where the truth can be had from the pictures; face [4]: box of the driver's face, pixels.
+    Args:
+        clip: the footage.
+        shots: K frames that the embedder sees; the background is that of the first.
+        source_index: which of these is warped.
+        target: the frame to reenact.
+        change: the augmentation.
+        turn: rotates the images in depth by it, see `rotate_in_depth`; None leaves them.
     """
     landmarks, size = np.asarray(clip.landmarks), change.size
-    everywhere = np.ones((size, size), np.float32)
-    seen = {i: (clip.frames[i], landmarks[i], everywhere) for i in dict.fromkeys(shots)}
+    valid = np.ones((size, size), np.float32)
+    sources = {i: (clip.frames[i], landmarks[i], valid) for i in dict.fromkeys(shots)}
     if turn is not None:
-        seen = {i: rotate_in_depth(picture, points, turn) for i, (picture, points, _) in seen.items()}
-    pictures = {i: change.picture(picture) for i, (picture, _, _) in seen.items()}
-    faces = {i: change.face(points) for i, (_, points, _) in seen.items()}
-    trust = change.warp(np.minimum(seen[shots[shown]][2], seen[shots[0]][2])).round()
+        sources = {i: rotate_in_depth(image, points, turn) for i, (image, points, _) in sources.items()}
+    images = {i: change.picture(image) for i, (image, _, _) in sources.items()}
+    faces = {i: change.face(points) for i, (_, points, _) in sources.items()}
+    first, source = shots[0], shots[source_index]
+    valid = change.warp(np.minimum(sources[source][2], sources[first][2])).round()
     stickmen = {i: draw_stickman(face.points, size) for i, face in faces.items()}
-    source, goal = faces[shots[shown]], change.face(landmarks[driver])
-    opened = disocclusion_mask(source, goal, size)
-    mattes = {i: person_matte(pictures[i]) for i in {shots[0], shots[shown]}}
-    still, unseen = _behind(pictures[shots[0]], faces[shots[0]], mattes[shots[0]], goal)
-    return {
-        "pictures": to_tensor(np.stack([pictures[i] for i in shots])),
-        "stickmen": to_tensor(np.stack([stickmen[i] for i in shots])),
-        "shown": torch.tensor(shown),
-        "opened": torch.from_numpy(opened)[None],
-        "still": still,
-        "unseen": unseen,
-        "covered": torch.from_numpy(head_occlusion_mask(control_points(source), control_points(goal), size))[None],
-        "matte": torch.from_numpy(mattes[shots[shown]])[None],
-        "driver": to_tensor(change.picture(clip.frames[driver])),
-        "stickman": to_tensor(draw_stickman(goal.points, size)),
-        "source_points": torch.from_numpy(warp_points(source)),
-        "driver_points": torch.from_numpy(warp_points(goal)),
-        "regions": torch.from_numpy(np.stack([*region_masks(goal.points, size), opened]).astype(np.float32)),
-        "trust": torch.from_numpy(np.ascontiguousarray(trust))[None],
-        "face": torch.from_numpy(goal.box.astype(np.float32)),
-    }
+    source_face, target_face = faces[source], change.face(landmarks[target])
+    disocclusion = disocclusion_mask(source_face, target_face, size)
+    mattes = {i: person_matte(images[i]) for i in {first, source}}
+    background, unknown = _render_background(images[first], faces[first], mattes[first], target_face)
+    head_mask = head_occlusion_mask(control_points(source_face), control_points(target_face), size)
+    regions = np.stack([*region_masks(target_face.points, size), disocclusion]).astype(np.float32)
+    return EpisodeBatch(
+        images=to_tensor(np.stack([images[i] for i in shots])),
+        stickmen=to_tensor(np.stack([stickmen[i] for i in shots])),
+        source_index=torch.tensor(source_index),
+        alpha_matte=torch.from_numpy(mattes[source])[None],
+        background=background,
+        disocclusion=torch.from_numpy(disocclusion)[None],
+        head_mask=torch.from_numpy(head_mask)[None],
+        background_unknown=unknown,
+        source_points=torch.from_numpy(warp_points(source_face)),
+        target_points=torch.from_numpy(warp_points(target_face)),
+        target=to_tensor(change.picture(clip.frames[target])),
+        stickman=to_tensor(draw_stickman(target_face.points, size)),
+        regions=torch.from_numpy(regions),
+        valid_mask=torch.from_numpy(np.ascontiguousarray(valid))[None],
+        face_box=torch.from_numpy(target_face.box.astype(np.float32)),
+    )
 
 
-def _behind(
-    picture: np.ndarray, face: Landmarks, matte: np.ndarray, driver: Landmarks
+def _render_background(
+    image: np.ndarray, face: Landmarks, matte: np.ndarray, target: Landmarks
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """[3, S, S]: what `BackgroundModel` knows from one picture; [1, S, S]: where it shows only a head."""
-    own, goal = (control_points(each)[None] for each in (face, driver))
-    backdrop = BackgroundModel(picture[None], own, matte[None], torch.device("cpu"))
-    images = to_tensor(picture[None])
-    use, shares, unseen = backdrop.render(torch.from_numpy(goal))
-    return blend_backgrounds(images, backdrop.plate(images), use, shares)[0], unseen[0]
+    """The background [3, S, S] that one image knows behind the target, and [1, S, S] where it shows only a head."""
+    points, target_points = (control_points(landmarks)[None] for landmarks in (face, target))
+    model = BackgroundModel(image[None], points, matte[None], torch.device("cpu"))
+    images = to_tensor(image[None])
+    use, shares, unknown = model.render(torch.from_numpy(target_points))
+    return blend_backgrounds(images, model.plate(images), use, shares)[0], unknown[0]

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from fewshot_heads.datasets.augment import Augmentation
+from fewshot_heads.datasets.batches import RegionBatch
 from fewshot_heads.datasets.clips import Clip
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings
 from fewshot_heads.errors import BadInput
@@ -17,7 +18,6 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.aspect_ratio import mouth_aspect_ratios, smaller_eye_aspect_ratio
 from fewshot_heads.landmarks.regions import REGIONS, FaceRegion
 from fewshot_heads.landmarks.stickman import draw_stickman
-from fewshot_heads.models.inpainter import SEEN
 
 _WIDEST = 3  # frames drawn, of which the one that is open widest is taken
 # Over its width, how far a part is open when something is seen inside: below, detectors see gaps that are none.
@@ -29,13 +29,14 @@ _NEAR = 0.15  # of its own scale: standard deviation of how much nearer or farth
 
 
 class RegionCrops(Episodes):
-    """Sample i is a pure function of (seed, i), like an episode, with the keys of one that training looks at.
+    """Crops of open mouths or eyes. Sample i is a pure function of (seed, i), as in `Episodes`.
 
-    part: of the face, a key of `landmarks.regions.REGIONS`; size: S, the inpainter's.
-    A dict of tensors: driver [3, S, S] in [-1, 1]: the square around a part that is open; hole
-    [1, S, S], 0 to 1: its inside; pictures [1, 3, S, S]: the driver, gray in the hole; stickman [3, S, S];
-    regions [3, S, S]: of eyes (none), mouth and what opens, both the hole; trust [1, S, S]: 1; corner [2] of the patch,
-    in the middle; shown [], identity []. Raises BadInput, when asked, where nothing is open.
+    Args:
+        size: side of the crops, pixels: the inpainter's.
+        part: a key of `landmarks.regions.REGIONS`.
+
+    Raises:
+        BadInput: when a sample is asked for and no frame of the footage shows the region open.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class RegionCrops(Episodes):
         super().__init__(clips, length, settings, seed)
         self.size, self.part = size, part
 
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+    def __getitem__(self, index: int) -> RegionBatch:  # type: ignore[override]
         random = np.random.default_rng((self.seed, index))
         identity, clip, frame = self._open_one(random)
         change = Augmentation.draw(random, clip.size, self.settings.augment)
@@ -64,11 +65,15 @@ class RegionCrops(Episodes):
         stickman = to_tensor(draw_stickman(face.points, self.size))
         hole = torch.from_numpy(part.mask(face, self.size))[None]
         margin = (self.size - min(self.settings.patch_size or self.size, self.size)) // 2
-        return {
-            "driver": picture, "hole": hole, "pictures": (picture * (hole <= SEEN))[None], "stickman": stickman,
-            "regions": torch.cat([torch.zeros_like(hole), hole, hole]), "trust": torch.ones_like(hole),
-            "corner": torch.tensor([margin] * 2), "shown": torch.tensor(0), "identity": torch.tensor(identity),
-        }  # fmt: skip
+        return RegionBatch(
+            target=picture,
+            hole=hole,
+            stickman=stickman,
+            regions=torch.cat([torch.zeros_like(hole), hole, hole]),
+            valid_mask=torch.ones_like(hole),
+            patch_corner=torch.tensor([margin] * 2),
+            identity=torch.tensor(identity),
+        )
 
     def _open_one(self, random: np.random.Generator) -> tuple[int, Clip, int]:
         """Somebody, a clip of theirs, and a frame of it in which the part is open."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -30,11 +29,19 @@ class Networks(nn.Module):
         self.embedder, self.generator = embedder, generator
         channels_last(self)
 
-    def forward(self, episode: Mapping[str, Tensor], use_texture: bool = True) -> tuple[Tensor, Tensor]:
-        """The frame [B, 3, S, S] and e_hat [B, E] of a batch of `datasets.episodes.Episodes`."""
-        e_hat = self.embedder(episode["pictures"], episode["stickmen"]).mean(1)
-        texture = WarpInputs.of(episode) if self.generator.textured and use_texture else None
-        return self.generator(episode["stickman"], self.generator.project(e_hat), texture), e_hat
+    def forward(
+        self, images: Tensor, stickmen: Tensor, stickman: Tensor, texture: WarpInputs | None
+    ) -> tuple[Tensor, Tensor]:
+        """The frame [B, 3, S, S] and e_hat [B, E].
+
+        Args:
+            images: [B, K, 3, S, S] in [-1, 1], the person.
+            stickmen: [B, K, 3, S, S], the landmarks of the images.
+            stickman: [B, 3, S, S], the landmarks of the frame.
+            texture: the images to be warped; None paints the frame from e_hat alone.
+        """
+        e_hat = self.embedder(images, stickmen).mean(1)
+        return self.generator(stickman, self.generator.project(e_hat), texture), e_hat
 
 
 def build(spec: dict[str, Any]) -> Networks | Inpainter:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -39,21 +38,6 @@ class WarpInputs(NamedTuple):
     head_mask: Tensor
     background_unknown: Tensor
     crop_ratio: float = 1.0
-
-    @classmethod
-    def of(cls, episode: Mapping[str, Tensor]) -> WarpInputs:
-        """Of the shown pictures of `datasets.episodes.Episodes`, carried to the drivers."""
-        pictures = episode["pictures"]
-        rows = torch.arange(len(pictures), device=pictures.device)
-        # In full precision even under autocast: the spline solves a stiff system.
-        with torch.autocast(pictures.device.type, enabled=False):
-            flow = warp.tps_flow_from_landmarks(episode["source_points"], episode["driver_points"], pictures.shape[-1])
-        shown = pictures[rows, episode["shown"]]
-        weights = torch.ones_like(flow[:, :1, 0, 0])
-        return cls(
-            shown[:, None], episode["matte"][:, None], flow[:, None], weights,
-            episode["still"], episode["opened"], episode["covered"], episode["unseen"],
-        )  # fmt: skip
 
     def warped(self, flows: Tensor) -> Tensor:
         """The weighted pictures along flows [B, T, h, w, 2]: [B, 3, h, w]."""

@@ -7,25 +7,25 @@ loss, since no e_hat is left to match.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import default_collate
 
 from fewshot_heads.datasets.augment import Augmentation
+from fewshot_heads.datasets.batches import EpisodeBatch, collate, to_device
 from fewshot_heads.datasets.clips import Clip, Excerpt
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, assemble
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose_distance import pose_distance
-from fewshot_heads.models.compositing import WarpInputs
 from fewshot_heads.models.discriminator import ProjectionDiscriminator
 from fewshot_heads.training import losses
+from fewshot_heads.training.forward import warp_inputs
 from fewshot_heads.training.losses import WeightedLosses
-from fewshot_heads.training.trainer import Episode, update_ema
+from fewshot_heads.training.trainer import update_ema
 
 _HOLDOUT_MIN_IMAGES = 4  # with fewer, none can be spared for evaluation
 _PATIENCE_EVALUATIONS = 4  # without a gain on the held-out images, after which tuning ends
@@ -83,144 +83,163 @@ def default_steps(images: int) -> int:
     return int(np.interp(images, [1, 8, 32], [40, 80, 160]))
 
 
-def holdout_indices(pictures: int) -> list[int]:
-    """Indices of the pictures that only tell when to stop; never the first, whose background stays."""
-    return list(range(2, pictures, 4)) if pictures >= _HOLDOUT_MIN_IMAGES else []
+def holdout_indices(images: int) -> list[int]:
+    """Indices of the images that are only evaluated on; never the first, whose background is shown."""
+    return list(range(2, images, 4)) if images >= _HOLDOUT_MIN_IMAGES else []
 
 
 def tune(
-    generator: nn.Module, style: Tensor, clip: Clip, criterion: WeightedLosses, settings: FineTuningConfig,
-    critic: ProjectionDiscriminator | None = None, e_hat: Tensor | None = None, on_step: Callable[[int, int],
-    object] | None = None,
-) -> FineTuned:  # fmt: skip
-    """Fine-tunes copies; what is passed in stays as it is.
+    generator: nn.Module,
+    style: Tensor,
+    clip: Clip,
+    criterion: WeightedLosses,
+    settings: FineTuningConfig,
+    discriminator: ProjectionDiscriminator | None = None,
+    e_hat: Tensor | None = None,
+    on_step: Callable[[int, int], object] | None = None,
+) -> FineTuned:
+    """Fine-tunes copies of the networks; the arguments stay as they are.
 
-    style [P]: psi' = P e_hat, where it starts. clip: the T pictures. critic: the discriminator of meta-learning, with
-    e_hat [E] for w' = w0 + e_hat; without it the adversarial terms are left out.
-    on_step: called with (steps done, steps in all).
+    Args:
+        generator: where the weights start.
+        style: [P], psi' = P e_hat, where the style starts.
+        clip: the T images of the person.
+        criterion: the losses.
+        settings: how long and how fast.
+        discriminator: that of meta-learning; None leaves the adversarial losses out.
+        e_hat: [E], for w' = w0 + e_hat.
+        on_step: called with (steps done, steps in all).
     """
-    return _Tuner(generator, style, clip, criterion, settings, critic, e_hat).run(on_step)
+    return _HeadTuner(generator, style, clip, criterion, settings, discriminator, e_hat).run(on_step)
 
 
-class TunedState(NamedTuple):
-    """style [1, P] and the generator's state."""
+class _State(NamedTuple):
+    """A style [1, P] and the generator's state dict."""
 
     style: Tensor
     generator: dict[str, Tensor]
 
 
-class _Tuner:
+class _HeadTuner:
     def __init__(
-        self, generator: nn.Module, style: Tensor, clip: Clip, criterion: WeightedLosses, settings: FineTuningConfig,
-        critic: ProjectionDiscriminator | None, e_hat: Tensor | None,
-    ):  # fmt: skip
+        self,
+        generator: nn.Module,
+        style: Tensor,
+        clip: Clip,
+        criterion: WeightedLosses,
+        settings: FineTuningConfig,
+        discriminator: ProjectionDiscriminator | None,
+        e_hat: Tensor | None,
+    ):
         self.settings, self.criterion, self.device = settings, criterion, style.device
         self.generator = copy.deepcopy(generator).requires_grad_(True)
         self.style = nn.Parameter(style.detach().clone()[None])
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.average_style = self.style.detach().clone()
         self.probe = copy.deepcopy(self.average)
-        # P made the style; from here on the style is free and P has nothing to say.
-        self.tuned = [self.style, *(p for n, p in self.generator.named_parameters() if not n.startswith("project"))]
-        self.optimizer = torch.optim.Adam(self.tuned, settings.lr)
-        self.critic = None
-        if critic is not None and e_hat is not None and criterion.weight("adversarial"):
-            self.critic = copy.deepcopy(critic.discriminator).requires_grad_(True).to(self.device)
-            self.w = nn.Parameter((critic.w0.detach().to(self.device) + e_hat.to(self.device))[None])
-            self.critic_optimizer = torch.optim.Adam(
-                [self.w, *self.critic.parameters()], settings.lr_discriminator, (0.0, 0.999)
+        # The projection P made the style; from here on the style is free, and P stays as it is.
+        free = [weight for name, weight in self.generator.named_parameters() if not name.startswith("project")]
+        self.optimizer = torch.optim.Adam([self.style, *free], settings.lr)
+        self.discriminator = None
+        if discriminator is not None and e_hat is not None and criterion.weight("adversarial"):
+            self.discriminator = copy.deepcopy(discriminator.discriminator).requires_grad_(True).to(self.device)
+            self.w = nn.Parameter((discriminator.w0.detach().to(self.device) + e_hat.to(self.device))[None])
+            self.discriminator_optimizer = torch.optim.Adam(
+                [self.w, *self.discriminator.parameters()], settings.lr_discriminator, (0.0, 0.999)
             )
-        count = len(clip.frames)
-        spared = holdout_indices(count)
-        kept = [i for i in range(count) if i not in spared]
+        self._draw_episodes(clip)
+
+    def _draw_episodes(self, clip: Clip) -> None:
+        settings, count = self.settings, len(clip.frames)
+        holdout = holdout_indices(count)
+        kept = [i for i in range(count) if i not in holdout]
         self.steps = settings.steps or default_steps(count)
-        # A single picture has little to teach that is not carried from it anyway.
-        self.weight_interpolation = settings.weight_interpolation * min(1.0, count / _HOLDOUT_MIN_IMAGES)
-        drawn = EpisodeSettings(
-            1, "uniform", settings.augment, pseudo_pair_prob=settings.pseudo_pair_prob, patch_size=criterion.patch_size
+        # A single image has little to teach that is not warped from it anyway.
+        self.interpolation = settings.weight_interpolation * min(1.0, count / _HOLDOUT_MIN_IMAGES)
+        drawing = EpisodeSettings(
+            1, "uniform", settings.augment, 0.0, settings.pseudo_pair_prob, self.criterion.patch_size
         )
-        self.episodes = Episodes([Excerpt(clip, kept)], self.steps * settings.batch, drawn, settings.seed)
-        same = Augmentation.draw(np.random.default_rng(0), self.episodes.size, 0.0)
-        looks = [assemble(clip, [_nearest(clip, i, kept)], 0, i, same) for i in spared]
-        self.held_out = self._moved(default_collate(looks)) if looks else None
+        self.episodes = Episodes([Excerpt(clip, kept)], self.steps * settings.batch, drawing, settings.seed)
+        unchanged = Augmentation.draw(np.random.default_rng(0), self.episodes.size, 0.0)
+        evaluated = [assemble(clip, [_nearest(clip, i, kept)], 0, i, unchanged) for i in holdout]
+        self.holdout = to_device(collate(evaluated), self.device) if evaluated else None
 
     def run(self, on_step: Callable[[int, int], object] | None) -> FineTuned:
-        start, best, best_look = self._state(), self._state(), 0
+        start, best, best_evaluation = self._state(), self._state(), 0
         curve: list[tuple[int, float]] = []
         for step in range(self.steps + 1):
-            if self.held_out is not None and (step % self.settings.eval_every == 0 or step == self.steps):
-                curve.append((step, self._loss(self._state())))
+            if self.holdout is not None and (step % self.settings.eval_every == 0 or step == self.steps):
+                curve.append((step, self._evaluate(self._state())))
                 if curve[-1][1] <= min(loss for _, loss in curve):
-                    best, best_look = self._state(), len(curve)
-                elif len(curve) - best_look >= _PATIENCE_EVALUATIONS:
+                    best, best_evaluation = self._state(), len(curve)
+                elif len(curve) - best_evaluation >= _PATIENCE_EVALUATIONS:
                     break
             if step < self.steps:
                 self._step(step)
                 if on_step is not None:
                     on_step(step + 1, self.steps)
-        if self.held_out is None:
-            return self._tuned(_between(start, self._state(), self.weight_interpolation), curve)
-        shares = [_between(start, best, share) for share in np.linspace(0, self.weight_interpolation, 5)]
-        return self._tuned(min(shares, key=self._loss), curve)
+        if self.holdout is None:
+            return self._result(_interpolate(start, self._state(), self.interpolation), curve)
+        states = [_interpolate(start, best, alpha) for alpha in np.linspace(0, self.interpolation, 5)]
+        return self._result(min(states, key=self._evaluate), curve)
 
     def _step(self, step: int) -> None:
-        batch = self.settings.batch
-        episode = self._moved(default_collate([self.episodes[step * batch + i] for i in range(batch)]))
-        frame = self._frame(self.generator, self.style, episode)
-        terms = self.criterion.reconstruction_terms(frame, episode)
-        seen, real, stickman = (
-            self.criterion.crop_patch(x, episode) for x in (frame, episode["driver"], episode["stickman"])
+        count = self.settings.batch
+        batch = to_device(collate([self.episodes[step * count + i] for i in range(count)]), self.device)
+        frame = _reenact(self.generator, self.style, batch)
+        terms = self.criterion.reconstruction_terms(frame, batch)
+        fake, real, stickman = (
+            self.criterion.crop_patch(image, batch) for image in (frame, batch.target, batch.stickman)
         )
-        if self.critic is not None:
-            terms |= losses.generator_adversarial_loss(
-                self.critic, seen, real, stickman, self.w.detach().expand(batch, -1), self.criterion.relativistic
-            )
+        relativistic = self.criterion.relativistic
+        if self.discriminator is not None:
+            w = self.w.detach().expand(count, -1)
+            terms |= losses.generator_adversarial_loss(self.discriminator, fake, real, stickman, w, relativistic)
         self.optimizer.zero_grad(set_to_none=True)
         self.criterion.total(terms, step).backward()
         self.optimizer.step()
-        if self.critic is not None:
-            self.critic_optimizer.zero_grad(set_to_none=True)
-            losses.discriminator_loss(
-                self.critic, seen, real, stickman, self.w.expand(batch, -1), self.criterion.relativistic
-            ).backward()
-            self.critic_optimizer.step()
-        keep = min(self.settings.ema, (1 + step) / (4 + step))
+        if self.discriminator is not None:
+            self.discriminator_optimizer.zero_grad(set_to_none=True)
+            w = self.w.expand(count, -1)
+            losses.discriminator_loss(self.discriminator, fake, real, stickman, w, relativistic).backward()
+            self.discriminator_optimizer.step()
+        decay = min(self.settings.ema, (1 + step) / (4 + step))
         with torch.no_grad():
-            self.average_style.lerp_(self.style, 1 - keep)
-        update_ema(self.average, self.generator, keep)
-
-    @staticmethod
-    def _frame(generator: nn.Module, style: Tensor, episode: Episode) -> Tensor:
-        texture = WarpInputs.of(episode) if generator.textured else None
-        return generator(episode["stickman"], style.expand(len(episode["stickman"]), -1), texture)
+            self.average_style.lerp_(self.style, 1 - decay)
+        update_ema(self.average, self.generator, decay)
 
     @torch.no_grad()
-    def _loss(self, state: TunedState) -> float:
-        """Of the held-out pictures."""
-        assert self.held_out is not None
+    def _evaluate(self, state: _State) -> float:
+        """The loss on the held-out images."""
+        assert self.holdout is not None
         self.probe.load_state_dict(state.generator)
-        frame = self._frame(self.probe, state.style, self.held_out)
-        return float(self.criterion.total(self.criterion.reconstruction_terms(frame, self.held_out), 0))
+        frame = _reenact(self.probe, state.style, self.holdout)
+        return float(self.criterion.total(self.criterion.reconstruction_terms(frame, self.holdout), 0))
 
-    def _state(self) -> TunedState:
+    def _state(self) -> _State:
         generator = {key: value.detach().clone() for key, value in self.average.state_dict().items()}
-        return TunedState(self.average_style.clone(), generator)
+        return _State(self.average_style.clone(), generator)
 
-    def _tuned(self, state: TunedState, curve: list[tuple[int, float]]) -> FineTuned:
+    def _result(self, state: _State, curve: list[tuple[int, float]]) -> FineTuned:
         return FineTuned(state.style[0].cpu(), {key: value.cpu() for key, value in state.generator.items()}, curve)
 
-    def _moved(self, episode: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {key: value.to(self.device) for key, value in episode.items()}
+
+def _reenact(generator: nn.Module, style: Tensor, batch: EpisodeBatch) -> Tensor:
+    """The frames [B, 3, S, S] of a batch under one style [1, P]."""
+    texture = warp_inputs(batch) if generator.textured else None
+    return generator(batch.stickman, style.expand(len(batch.stickman), -1), texture)
 
 
-def _nearest(clip: Clip, driver: int, others: Sequence[int]) -> int:
-    """The picture that would show the driver when the head is animated."""
+def _nearest(clip: Clip, target: int, others: Sequence[int]) -> int:
+    """The image that would be warped to the target when the head is animated."""
     faces = [Landmarks.from_array(points) for points in clip.landmarks]
-    return min(others, key=lambda i: pose_distance(faces[i], faces[driver]))
+    return min(others, key=lambda i: pose_distance(faces[i], faces[target]))
 
 
-def _between(start: TunedState, end: TunedState, share: float) -> TunedState:
-    """Weights on the way from one state to another (Wortsman et al., WiSE-FT, CVPR 2022): what was learnt from
-    many people is forgotten later than what one person teaches is learnt."""
-    mixed = {key: value.lerp(end.generator[key], share) for key, value in start.generator.items()}
-    return TunedState(start.style.lerp(end.style, share), mixed)
+def _interpolate(start: _State, end: _State, alpha: float) -> _State:
+    """Weights between two states (WiSE-FT, Wortsman et al., CVPR 2022).
+
+    What was learnt from many people is lost later than what one person teaches is learnt.
+    """
+    generator = {key: value.lerp(end.generator[key], alpha) for key, value in start.generator.items()}
+    return _State(start.style.lerp(end.style, alpha), generator)

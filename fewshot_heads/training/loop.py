@@ -16,13 +16,15 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from fewshot_heads.datasets.batches import TrainingBatch, collate, first_samples, to_device
 from fewshot_heads.datasets.episodes import Episodes
 from fewshot_heads.errors import BadInput, FewshotHeadsError, WeightsMismatch
 from fewshot_heads.imaging.convert import to_uint8
 from fewshot_heads.media.files import atomic_write, write_error
 from fewshot_heads.media.images import write_image
 from fewshot_heads.media.provenance import UNNAMED
-from fewshot_heads.training.trainer import Episode, Training
+from fewshot_heads.training.forward import predict
+from fewshot_heads.training.trainer import Training
 
 
 class Batches:
@@ -44,7 +46,7 @@ class Batches:
 
 def train(
     training: Training, episodes: Episodes, out: Path, batch: int, workers: int = 1, save_minutes: float = 4,
-    grid_every: int = 500, tensorboard: bool = False, unseen: Episode | None = None,
+    grid_every: int = 500, tensorboard: bool = False, unseen: TrainingBatch | None = None,
 ) -> None:  # fmt: skip
     """Runs `training` to its last step, or goes on with it; writes state.pt, log.jsonl and grids into out.
 
@@ -58,7 +60,7 @@ def train(
     batches = Batches(training.step, training.steps, batch, accelerator.process_index, accelerator.num_processes)
     loader = DataLoader(
         episodes, batch_sampler=batches, num_workers=workers, prefetch_factor=4 if workers else None,
-        pin_memory=accelerator.device.type == "cuda", worker_init_fn=_alone,
+        pin_memory=accelerator.device.type == "cuda", worker_init_fn=_alone, collate_fn=collate,
     )  # fmt: skip
     saved = time.monotonic()
     bar = tqdm(
@@ -80,7 +82,7 @@ def train(
     accelerator.wait_for_everyone()
 
 
-def _plainly(episodes: Iterable[Episode]) -> Iterator[Episode]:
+def _plainly(episodes: Iterable[TrainingBatch]) -> Iterator[TrainingBatch]:
     """What a worker could not read is said as if there were no worker: in one line, without its traceback."""
     try:
         yield from episodes
@@ -95,13 +97,13 @@ def _alone(_: int) -> None:
 
 
 @torch.no_grad()
-def measure(training: Training, unseen: Episode | None) -> dict[str, float]:
+def measure(training: Training, unseen: TrainingBatch | None) -> dict[str, float]:
     """The content terms of the averaged weights; nothing without episodes."""
     if unseen is None:
         return {}
-    unseen = {key: value.to(training.accelerator.device) for key, value in unseen.items()}
-    frame, _ = training.ema(unseen)
-    return {name: float(term) for name, term in training.criteria.reconstruction_terms(frame, unseen).items()}
+    unseen = to_device(unseen, training.accelerator.device)
+    frame, _ = predict(training.ema, unseen)
+    return {name: float(term) for name, term in training.losses.reconstruction_terms(frame, unseen).items()}
 
 
 class Log:
@@ -168,11 +170,9 @@ def load_state(training: Training, path: Path) -> None:
 
 
 @torch.no_grad()
-def save_grid(networks: nn.Module, episode: Episode, path: Path, most: int = 8) -> None:
+def save_grid(networks: nn.Module, batch: TrainingBatch, path: Path, most: int = 8) -> None:
     """One column an episode: source, stickman, result, truth."""
-    device = next(networks.parameters()).device
-    shown = {key: value[:most].to(device) for key, value in episode.items()}
-    result, _ = networks(shown)
-    source = shown["pictures"][torch.arange(len(result), device=device), shown["shown"]]
-    rows = [source, shown["stickman"], result, shown["driver"]]
+    shown = to_device(first_samples(batch, most), next(networks.parameters()).device)
+    frame, _ = predict(networks, shown)
+    rows = [shown.source, shown.stickman, frame, shown.target]
     write_image(path, to_uint8(torch.cat([torch.cat(list(row), 2) for row in rows], 1)), UNNAMED, overwrite=True)

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fewshot_heads.datasets.batches import EpisodeBatch, TrainingBatch
 from fewshot_heads.errors import BadInput
 from fewshot_heads.models.blocks import channels_last
 
@@ -157,25 +158,25 @@ class WeightedLosses(nn.Module):
         """Whether the discriminator judges frame and truth against each other."""
         return bool(self.table.get("adversarial", {}).get("relativistic", False))
 
-    def crop_patch(self, images: Tensor, episode: Mapping[str, Tensor]) -> Tensor:
+    def crop_patch(self, images: Tensor, batch: TrainingBatch) -> Tensor:
         """The part of images [B, C, S, S] that perceptual and adversarial terms see: the patch, if there is one."""
-        return crop_patches(images, episode.get("corner"), self.patch_size)
+        return crop_patches(images, batch.patch_corner, self.patch_size)
 
-    def reconstruction_terms(self, frame: Tensor, episode: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Terms that compare a frame [B, 3, S, S] with the driver of its episode, where that is to be trusted."""
-        truth, terms = torch.where(episode["trust"] > 0, episode["driver"], frame.detach()), {}
+    def reconstruction_terms(self, frame: Tensor, batch: TrainingBatch) -> dict[str, Tensor]:
+        """Terms that compare a frame [B, 3, S, S] with the driver of its batch, where that is to be trusted."""
+        truth, terms = torch.where(batch.valid_mask > 0, batch.target, frame.detach()), {}
         if self.weight("l1"):
             entry = self.table["l1"]
             region = 1 + sum(
                 entry.get(name, 0.0) * mask
-                for name, mask in zip(("eyes", "mouth", "disoccluded"), episode["regions"].split(1, 1), strict=True)
+                for name, mask in zip(("eyes", "mouth", "disoccluded"), batch.regions.split(1, 1), strict=True)
             )
             terms["l1"] = weighted_l1(frame, truth, region)
         if "vgg19" in self.networks:
-            seen, real = (self.crop_patch(x, episode) for x in (frame, truth))
+            seen, real = (self.crop_patch(x, batch) for x in (frame, truth))
             terms["vgg19"] = _distance(self.networks["vgg19"], *_features(self.networks["vgg19"], seen, real))
-        if "vggface" in self.networks:
-            seen, real = (crop_faces(x, episode["face"]) for x in (frame, truth))
+        if "vggface" in self.networks and isinstance(batch, EpisodeBatch):
+            seen, real = (crop_faces(x, batch.face_box) for x in (frame, truth))
             features, wanted = _features(self.networks["vggface"], seen, real)
             if self.weight("vggface"):
                 terms["vggface"] = _distance(self.networks["vggface"], features, wanted)

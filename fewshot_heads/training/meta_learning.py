@@ -9,8 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch.utils.data import default_collate
-
+from fewshot_heads.datasets.batches import TrainingBatch, collate
 from fewshot_heads.datasets.clips import Clip, hold_out
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings
 from fewshot_heads.datasets.region_crops import RegionCrops
@@ -19,9 +18,14 @@ from fewshot_heads.errors import BadInput, WeightsMismatch
 from fewshot_heads.landmarks import N_POINTS
 from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, pick_device, save_checkpoint
 from fewshot_heads.training.loop import train
-from fewshot_heads.training.trainer import Episode, Optim, Training
+from fewshot_heads.training.trainer import Optim, Training
 
 _log = logging.getLogger(__name__)
+_NOT_FOR_INPAINTERS = {
+    "match": "e_hat to match with W",
+    "vggface": "whole face to see",
+    "identity": "whole face to see",
+}
 _HOLDOUT_EPISODES = 8  # episodes of held-out frames in the grids and in the log
 
 
@@ -92,8 +96,9 @@ def _check(config: Mapping[str, Any], spec: Mapping[str, Any], out: Path) -> Non
         raise BadInput("steps=0: nothing would be learnt; expected 1 or more")
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out}: a file; -o names the folder of the run")
-    if spec["architecture"] == "inpainter" and config["criterion"].get("match", {}).get("weight"):
-        raise BadInput("criterion.match: an inpainter has no e_hat to match with W; take criterion=inpainter")
+    for term, lacks in _NOT_FOR_INPAINTERS.items():
+        if spec["architecture"] == "inpainter" and config["criterion"].get(term, {}).get("weight"):
+            raise BadInput(f"criterion.{term}: an inpainter has no {lacks}; take criterion=inpainter")
 
 
 def _accelerator(runtime: Mapping[str, Any]) -> Any:
@@ -124,7 +129,7 @@ def _load_clips(roots: Sequence[str], identities: set[str]) -> list[Clip]:
 
 def _holdout_batch(
     dataset: Callable[..., Episodes], clips: list[Clip], settings: EpisodeSettings, seed: int
-) -> Episode | None:
+) -> TrainingBatch | None:
     """One batch of episodes of held-out frames, without augmentation; None where no clip has two frames."""
     longest = max((len(clip.frames) for clip in clips), default=0)
     if longest <= 1:
@@ -133,7 +138,7 @@ def _holdout_batch(
         settings, k_shot=min(settings.k_shot, longest - 1), augment=0.0, degradation_prob=0.0, pseudo_pair_prob=0.0
     )
     episodes = dataset(clips, _HOLDOUT_EPISODES, plain, seed)
-    return default_collate([episodes[i] for i in range(len(episodes))])
+    return collate([episodes[i] for i in range(len(episodes))])
 
 
 def _load_start(path: str | None, spec: Mapping[str, Any], name: str) -> Checkpoint | None:

@@ -1,6 +1,6 @@
-"""Meta-learning, one step of it (Zakharov et al., ICCV 2019, sec. 3.2); the loop around it is in `runs`.
+"""One step of meta-learning (Zakharov et al., ICCV 2019, sec. 3.2); the loop around it is in `training.loop`.
 
-The same code trains every preset; a preset without a texture branch just has no texture to look at.
+The same code trains every preset and the inpainters.
 """
 
 from __future__ import annotations
@@ -15,23 +15,32 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fewshot_heads.datasets.batches import TrainingBatch, to_device
 from fewshot_heads.models import Networks, build, build_discriminator
 from fewshot_heads.models.discriminator import ProjectionDiscriminator
 from fewshot_heads.training import losses
+from fewshot_heads.training.forward import predict
 from fewshot_heads.training.losses import LossConfig, WeightedLosses
-
-Episode = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Optim:
     """How weights move (conf/optim).
 
-    lr, lr_discriminator: Adam's; schedule: "constant", or "cosine", which falls to a twentieth; warmup: steps.
-    betas, betas_discriminator, eps: Adam's. clip: largest norm of the gradient, 0 is off. ema: decay of the average.
-    discriminator_steps: for each step of the generator; adversarial_from: share of the run before the discriminator
-    joins. texture_dropout: share of the steps that paint from e_hat alone. sparse_identities: see
-    `ProjectionDiscriminator`.
+    Attributes:
+        lr: Adam's learning rate of embedder and generator.
+        lr_discriminator: Adam's learning rate of the discriminator and its vectors.
+        schedule: "constant", or "cosine", which falls to a twentieth of lr.
+        warmup: steps in which lr rises from 0.
+        betas: Adam's, of embedder and generator.
+        betas_discriminator: Adam's, of the discriminator.
+        eps: Adam's.
+        clip: largest norm of the gradient; 0 is off.
+        ema: decay of the averaged weights, 0 to 1.
+        discriminator_steps: for each step of the generator.
+        adversarial_start: fraction of the run before the discriminator joins, 0 to 1.
+        texture_dropout: fraction of the steps that paint from e_hat alone, 0 to 1.
+        sparse_identities: see `ProjectionDiscriminator`.
     """
 
     lr: float = 5e-5
@@ -51,7 +60,7 @@ class Optim:
 
 @torch.no_grad()
 def update_ema(kept: nn.Module, current: nn.Module, decay: float) -> None:
-    """One step of the exponential moving average `kept`. Buffers (spectral norm's) are copied."""
+    """Takes one step of the exponential moving average `kept`; copies buffers (spectral norm's)."""
     for mean, weight in zip(kept.parameters(), current.parameters(), strict=True):
         mean.lerp_(weight, 1 - decay)
     for copied, buffer in zip(kept.buffers(), current.buffers(), strict=True):
@@ -59,9 +68,21 @@ def update_ema(kept: nn.Module, current: nn.Module, decay: float) -> None:
 
 
 class Training:
-    """All that changes while training; its `state_dict` is a complete resume point.
+    """All that changes in training; its `state_dict` is a complete point to resume from.
 
-    accelerator: of HF Accelerate: device, precision, processes. Raises BadInput as `WeightedLosses` does.
+    Args:
+        spec: of the networks, see `models.build`.
+        identities: number of people, rows of W.
+        steps: generator steps in all.
+        table: the losses and their weights.
+        optim: how the weights move.
+        accelerator: of Hugging Face Accelerate: device, precision, processes.
+        patch_size: side of the patch that perceptual and adversarial losses see, pixels; None for the whole frame.
+        seed: of all that is random.
+        start: networks whose weights are taken over.
+
+    Raises:
+        BadInput: as `WeightedLosses`.
     """
 
     def __init__(
@@ -70,7 +91,7 @@ class Training:
     ):  # fmt: skip
         torch.manual_seed(seed)
         self.steps, self.optim, self.seed, self.accelerator = steps, optim, seed, accelerator
-        self.criteria = WeightedLosses(table, patch).to(accelerator.device)
+        self.losses = WeightedLosses(table, patch).to(accelerator.device)
         networks = build(spec)
         if start is not None:
             networks.load_state_dict(start.state_dict())
@@ -88,7 +109,7 @@ class Training:
         self.step = 0
 
     def compile(self) -> None:
-        """The parts that are called as they are, by torch.compile."""
+        """Compiles the parts that are called as they are by torch.compile."""
         for part in (*self.networks.children(), self.critic.discriminator):
             part.compile()
 
@@ -112,36 +133,38 @@ class Training:
         if self.table_optimizer is not None:
             yield "table_optimiser", self.table_optimizer
 
-    def update(self, episode: Episode) -> dict[str, float]:
-        """One generator step, then the discriminator's. Returns the terms, before their weights."""
+    def update(self, batch: TrainingBatch) -> dict[str, float]:
+        """Takes one generator step, then the discriminator's; returns the losses before weighting."""
         optim, progress = self.optim, self.step / self.steps
-        episode = {key: value.to(self.accelerator.device) for key, value in episode.items()}
+        batch = to_device(batch, self.accelerator.device)
+        identity = batch.identity
+        assert identity is not None  # `Episodes` and `RegionCrops` set it
         random = np.random.default_rng((self.seed, self.step))  # the same in every process
-        dropped = random.random() < optim.texture_dropout
-        adversarial = self.criteria.weight("adversarial") > 0 and progress >= optim.adversarial_start and not dropped
+        from_e_hat = random.random() < optim.texture_dropout
+        adversarial = self.losses.weight("adversarial") > 0 and progress >= optim.adversarial_start and not from_e_hat
 
         # Embedder and generator: eq. 2 to 6.
         for group in self.optimizer.param_groups:
             group["lr"] = optim.lr * self._rate(progress)
-        frame, e_hat = self.shared_networks(episode, not dropped)
+        frame, e_hat = predict(self.shared_networks, batch, not from_e_hat)
         with self.accelerator.autocast():
-            terms = self.criteria.reconstruction_terms(frame, episode)
-            if self.criteria.weight("match"):
-                terms["match"] = losses.match_loss(e_hat, self.critic.W(episode["identity"]))
-            seen, real, stickman = (
-                self.criteria.crop_patch(x, episode) for x in (frame, episode["driver"], episode["stickman"])
+            terms = self.losses.reconstruction_terms(frame, batch)
+            if self.losses.weight("match") and e_hat is not None:
+                terms["match"] = losses.match_loss(e_hat, self.critic.W(identity))
+            fake, real, stickman = (
+                self.losses.crop_patch(image, batch) for image in (frame, batch.target, batch.stickman)
             )
             if adversarial:
                 # The critic outside its wrapper: its gradients are none of this step's business.
                 terms |= losses.generator_adversarial_loss(
-                    self.critic, seen, real, stickman, episode["identity"], self.criteria.relativistic
+                    self.critic, fake, real, stickman, identity, self.losses.relativistic
                 )
-        self._descend(self.criteria.total(terms, self.step), self.networks, self.optimizer)
+        self._descend(self.losses.total(terms, self.step), self.networks, self.optimizer)
 
         # Discriminator: eq. 9.
         for _ in range(optim.discriminator_steps if adversarial else 0):
             terms["discriminator"] = losses.discriminator_loss(
-                self.shared_critic, seen, real, stickman, episode["identity"], self.criteria.relativistic
+                self.shared_critic, fake, real, stickman, identity, self.losses.relativistic
             )
             if not torch.isfinite(terms["discriminator"]):
                 raise FloatingPointError(f"step {self.step}: discriminator is not finite; lower optim.lr_discriminator")

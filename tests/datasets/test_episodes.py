@@ -25,7 +25,7 @@ def clips():
 
 
 def same(one, other):
-    return all(torch.equal(one[key], other[key]) for key in one)
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 @pytest.mark.parametrize("sampling", ["uniform", "hard"])
@@ -39,25 +39,25 @@ def test_a_sample_depends_on_seed_and_index_alone(clips, sampling):
 @pytest.mark.parametrize("k", [1, 2, 4])
 def test_an_episode_has_k_pictures_and_one_to_reenact(clips, k):
     episode = Episodes(clips, 4, replace(SETTINGS, k_shot=k))[0]
-    assert episode["pictures"].shape == episode["stickmen"].shape == (k, 3, 128, 128)
-    assert episode["driver"].shape == (3, 128, 128)
-    assert episode["regions"].shape == (3, 128, 128)
-    assert episode["regions"].min() >= 0 and episode["regions"].max() <= 1
-    assert 0 <= episode["shown"] < k
+    assert episode.images.shape == episode.stickmen.shape == (k, 3, 128, 128)
+    assert episode.target.shape == (3, 128, 128)
+    assert episode.regions.shape == (3, 128, 128)
+    assert episode.regions.min() >= 0 and episode.regions.max() <= 1
+    assert 0 <= episode.source_index < k
 
 
 def test_uniform_episodes_never_show_the_driver_among_the_pictures(clips):
     episodes = Episodes(clips, 40, EpisodeSettings(k_shot=4))
     for i in range(40):
         episode = episodes[i]
-        assert not any(torch.equal(picture, episode["driver"]) for picture in episode["pictures"])
+        assert not any(torch.equal(picture, episode.target) for picture in episode.images)
 
 
 def test_clips_that_are_too_short_for_k_are_named(clips):
     with pytest.raises(BadInput, match=r"data\.k_shot=8: takes clips of 9 frames or more, the longest of 2 has 5"):
         Episodes(clips, 4, EpisodeSettings(k_shot=8))
     stills = [replace(clip, kind="stills") for clip in clips]
-    assert Episodes(stills, 4, EpisodeSettings(k_shot=8))[0]["pictures"].shape[0] == 8
+    assert Episodes(stills, 4, EpisodeSettings(k_shot=8))[0].images.shape[0] == 8
 
 
 def test_clips_of_different_sizes_are_refused(clips):
@@ -133,9 +133,9 @@ def test_held_out_frames_are_the_last_and_are_not_trained_on(clips):
 def test_an_episode_of_a_frame_by_itself_is_that_frame(clips):
     change = Augmentation.draw(np.random.default_rng(0), 128, 0.0)
     episode = assemble(Excerpt(clips[1], [2]), [0], 0, 0, change)
-    assert torch.equal(episode["pictures"][0], episode["driver"])
-    assert torch.equal(episode["source_points"], episode["driver_points"])
-    assert (episode["still"] - episode["driver"]).abs().mean() < 0.01
+    assert torch.equal(episode.images[0], episode.target)
+    assert torch.equal(episode.source_points, episode.target_points)
+    assert (episode.background - episode.target).abs().mean() < 0.01
 
 
 def test_an_episode_shows_no_head_where_the_source_had_it_and_the_driver_has_not(clips):
@@ -146,7 +146,7 @@ def test_an_episode_shows_no_head_where_the_source_had_it_and_the_driver_has_not
     episode = assemble(moved, [0], 0, 1, change)
     was, now = (head_mask(control_points(Landmarks.from_array(moved.landmarks[i])), 128) > 0.99 for i in (0, 1))
     left = torch.from_numpy(was & (head_mask(control_points(Landmarks.from_array(moved.landmarks[1])), 128) < 0.01))
-    changed = (episode["still"] - episode["pictures"][0]).abs().mean(0)
+    changed = (episode.background - episode.images[0]).abs().mean(0)
     assert left.sum() > 300 and changed[left].mean() > 0.1
-    assert episode["covered"][0][torch.from_numpy(now)].min() > 0.98
-    assert episode["opened"].max() == 0
+    assert episode.head_mask[0][torch.from_numpy(now)].min() > 0.98
+    assert episode.disocclusion.max() == 0

@@ -12,6 +12,7 @@ from fewshot_heads.cli.session import open_reenactor as opened_library
 from fewshot_heads.creative.blending.identity_blend import IdentityBlend
 from fewshot_heads.creative.blending.sampling import moved
 from fewshot_heads.datasets.augment import Augmentation
+from fewshot_heads.datasets.batches import collate
 from fewshot_heads.datasets.episodes import EpisodeSettings
 from fewshot_heads.datasets.region_crops import RegionCrops
 from fewshot_heads.driving.retargeting import retarget
@@ -22,6 +23,7 @@ from fewshot_heads.models import build
 from fewshot_heads.models.checkpoint import load_checkpoint, load_inpainters, save_checkpoint
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.rendering.region_compositing import inpaint
+from fewshot_heads.training.forward import predict
 from tests.footage import laughing_footage, mona_footage
 
 PLAIN = EpisodeSettings(k_shot=1, augment=0.0, patch_size=48)
@@ -51,22 +53,22 @@ def test_a_sample_is_the_same_whenever_it_is_asked_for(clips):
         RegionCrops(clips, 8, settings),
         RegionCrops(clips, 8, settings, seed=1),
     )
-    for key, value in one[3].items():
-        assert torch.equal(value, again[3][key])
-    assert not torch.equal(one[3]["driver"], other[3]["driver"])
-    assert not torch.equal(one[3]["driver"], one[4]["driver"])
+    for field, value in one[3]._asdict().items():
+        assert torch.equal(value, getattr(again[3], field))
+    assert not torch.equal(one[3].target, other[3].target)
+    assert not torch.equal(one[3].target, one[4].target)
 
 
 def test_lips_fill_the_square_and_the_hole_lies_between_them(clips):
     sample = RegionCrops(clips, 8, PLAIN, size=64)[0]
-    hole, lines = sample["hole"][0], sample["stickman"]
-    assert sample["driver"].shape == (3, 64, 64) and sample["pictures"].shape == (1, 3, 64, 64)
+    hole, lines = sample.hole[0], sample.stickman
+    assert sample.target.shape == (3, 64, 64)
     outline = (lines[0] > 0.5) & (lines[1] < -0.5) & (lines[2] > 0.5)  # outer lips are magenta
     columns = torch.nonzero(outline.any(0)).flatten()
     assert 64 / 1.25 - 5 < columns.max() - columns.min() < 64 / 1.25 + 5
     rows = torch.nonzero(hole.amax(1) > 0.1).flatten()
     assert 4 < len(rows) < 30 and 20 < rows.float().mean() < 44
-    assert sample["corner"].tolist() == [8, 8]
+    assert sample.patch_corner.tolist() == [8, 8]
 
 
 def test_a_square_is_what_would_be_cut_out_of_the_changed_picture_but_sharper(clips):
@@ -83,14 +85,14 @@ def test_a_square_is_what_would_be_cut_out_of_the_changed_picture_but_sharper(cl
 def test_an_eye_is_cut_out_whole_with_its_lashes(clips):
     drawn = [RegionCrops(clips, 8, PLAIN, size=64, part="eyes")[i] for i in range(8)]
     for sample in drawn:
-        hole, lines = sample["hole"][0], sample["stickman"]
+        hole, lines = sample.hole[0], sample.stickman
         outline = (lines[0] < -0.5) & (lines[2] > 0.5)  # eyes are blue
         inside = hole > 0.1
         assert (outline & ~inside)[16:48, 10:54].sum() < 0.2 * outline[16:48, 10:54].sum()
         columns = torch.nonzero(inside.any(0)).flatten()
         assert 64 / 2.2 - 4 < columns.max() - columns.min() < 64 / 2.2 + 8
         assert 24 < columns.float().mean() < 40, "in the middle"
-    assert len({tuple(sample["driver"].flatten()[:9].tolist()) for sample in drawn}) > 2, "right ones and left ones"
+    assert len({tuple(sample.target.flatten()[:9].tolist()) for sample in drawn}) > 2, "right ones and left ones"
 
 
 def test_footage_without_an_open_mouth_is_refused():
@@ -112,7 +114,7 @@ def test_what_is_hidden_is_not_seen_and_what_is_around_stays():
     with torch.no_grad():
         paint = inpainter.paint(picture, hole, stickman)
         assert torch.equal(paint, inpainter.paint(torch.where(hole > 0, -picture, picture), hole, stickman))
-        filled, _ = inpainter({"driver": picture, "pictures": picture[:, None], "hole": hole, "stickman": stickman})
+        filled = inpainter(picture, hole, stickman)
         torch.testing.assert_close(filled, torch.where(hole > 0, paint, picture))
         changed = inpainter.paint(torch.where(hole > 0, picture, picture * 0.5), hole, stickman)
     assert (changed - paint)[hole.expand_as(paint) > 0].abs().max() > 1e-3, "what is around it says what it is like"
@@ -120,10 +122,10 @@ def test_what_is_hidden_is_not_seen_and_what_is_around_stays():
 
 def test_every_parameter_learns(clips):
     inpainter = Inpainter(64, (4, 8))
-    batch = torch.utils.data.default_collate([RegionCrops(clips, 2, PLAIN)[i] for i in range(2)])
-    frame, e_hat = inpainter(batch)
-    assert frame.shape == (2, 3, 64, 64) and e_hat.shape == (2, 0)
-    (frame - batch["driver"]).square().mean().backward()
+    batch = collate([RegionCrops(clips, 2, PLAIN)[i] for i in range(2)])
+    frame, e_hat = predict(inpainter, batch)
+    assert frame.shape == (2, 3, 64, 64) and e_hat is None
+    (frame - batch.target).square().mean().backward()
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in inpainter.parameters())
 
 

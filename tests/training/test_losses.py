@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from fewshot_heads import BadInput
+from fewshot_heads.datasets.batches import EpisodeBatch, RegionBatch
 from fewshot_heads.features.vgg19 import RGB_MEAN, RGB_STD, VGG19Features
 from fewshot_heads.models.discriminator import PatchDiscriminator, ProjectionDiscriminator
 from fewshot_heads.training import losses
@@ -112,12 +113,17 @@ def test_the_l1_of_a_batch_is_the_mean_of_its_samples():
     torch.testing.assert_close(losses.weighted_l1(frame, truth, region), torch.stack(one_by_one).mean())
 
 
+def batch_of(target, regions):
+    valid = torch.ones_like(regions[:, :1])
+    return RegionBatch(target, valid, target, regions, valid, torch.zeros(1, 2), torch.zeros(1))
+
+
 def test_the_table_weighs_eyes_mouth_and_what_opens():
     truth, frame = torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)
     frame[..., :4] = 1
     regions = torch.zeros(1, 3, 8, 8)
     regions[:, 1, :, :4] = 1
-    episode = {"driver": truth, "regions": regions, "trust": torch.ones(1, 1, 8, 8)}
+    episode = batch_of(truth, regions)
     plain = WeightedLosses({"l1": {"weight": 2.0}}).reconstruction_terms(frame, episode)["l1"]
     mouth = WeightedLosses({"l1": {"weight": 2.0, "eyes": 9.0, "mouth": 3.0}}).reconstruction_terms(frame, episode)[
         "l1"
@@ -136,12 +142,10 @@ def test_identity_is_one_minus_the_cosine_of_the_pooled_features():
 def test_identity_looks_at_the_face_through_the_face_network(faceres_file):
     truth = torch.rand(1, 3, 32, 32)
     frame = (truth + 0.3 * torch.rand(1, 3, 32, 32)).requires_grad_()
-    episode = {
-        "driver": truth,
-        "regions": torch.zeros(1, 3, 32, 32),
-        "trust": torch.ones(1, 1, 32, 32),
-        "face": torch.tensor([[2.0, 2.0, 12.0, 12.0]]),
-    }
+    empty = dict.fromkeys(EpisodeBatch._fields)
+    valid, box = torch.ones(1, 1, 32, 32), torch.tensor([[2.0, 2.0, 12.0, 12.0]])
+    given = {"target": truth, "regions": torch.zeros(1, 3, 32, 32), "valid_mask": valid, "face_box": box}
+    episode = EpisodeBatch(**{**empty, **given})
     table = WeightedLosses({"identity": {"weight": 3.0}, "vggface": {"weight": 0.0, "weights": faceres_file}})
     terms = table.reconstruction_terms(frame, episode)
     assert list(terms) == ["identity"] and 0 < terms["identity"].item() <= 1
@@ -155,7 +159,7 @@ def test_identity_looks_at_the_face_through_the_face_network(faceres_file):
 def test_what_cannot_be_trusted_costs_nothing():
     frame, trust = torch.ones(1, 3, 8, 8, requires_grad=True), torch.ones(1, 1, 8, 8)
     trust[..., 4:] = 0
-    episode = {"driver": torch.zeros(1, 3, 8, 8), "regions": torch.zeros(1, 3, 8, 8), "trust": trust}
+    episode = batch_of(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8))._replace(valid_mask=trust)
     loss = WeightedLosses({"l1": {"weight": 1.0}}).reconstruction_terms(frame, episode)["l1"]
     assert loss.item() == pytest.approx(0.5)
     loss.backward()

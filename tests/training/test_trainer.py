@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from fewshot_heads import BadInput, OutputError, WeightsMismatch
+from fewshot_heads.datasets.batches import collate
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings
 from fewshot_heads.models.generator import _smooth
 from fewshot_heads.training.loop import Batches, load_state, save_state, train
@@ -38,7 +39,7 @@ def start(clips, steps, table=TABLE, optim=OPTIM, settings=SETTINGS, batch=2):
 
 
 def first(episodes, count=2):
-    return torch.utils.data.default_collate([episodes[i] for i in range(count)])
+    return collate([episodes[i] for i in range(count)])
 
 
 def rows(path):
@@ -61,7 +62,7 @@ def test_a_killed_run_goes_on_to_the_same_losses(clips, tmp_path):
     folder = tmp_path / "killed"
     folder.mkdir()
     for index in range(2):
-        killed.update(torch.utils.data.default_collate([episodes[2 * index], episodes[2 * index + 1]]))
+        killed.update(collate([episodes[2 * index], episodes[2 * index + 1]]))
     save_state(killed, folder / "state.pt")
     (folder / "log.jsonl").write_text('{"step": 2, "l1": 0}\n{"step": 3, "l1": 0}\n{"st')  # as a kill leaves it
     again, episodes = start(clips, 4)
@@ -94,7 +95,7 @@ def test_only_the_people_of_the_batch_move_in_the_table(clips, sparse):
     training.update(batch)
     assert training.critic.W.weight.grad.is_sparse == sparse
     moved = (training.critic.W.weight.detach() != before).any(1)
-    assert moved.nonzero().flatten().tolist() == batch["identity"].tolist()
+    assert moved.nonzero().flatten().tolist() == batch.identity.tolist()
 
 
 def test_the_match_term_draws_the_embedding_to_the_table(clips):
@@ -121,7 +122,7 @@ def test_every_parameter_learns(clips):
 def test_a_loss_that_is_no_number_stops_the_run_and_is_named(clips):
     training, episodes = start(clips, 10)
     batch = first(episodes)
-    batch["driver"][0, 0, 0, 0] = float("nan")
+    batch.target[0, 0, 0, 0] = float("nan")
     with pytest.raises(FloatingPointError, match="step 0: l1"):
         training.update(batch)
 
