@@ -34,6 +34,7 @@ from fewshot_heads.models.compositing import WarpInputs
 from fewshot_heads.rendering.face_parts import apply_face_parts
 from fewshot_heads.rendering.paste_back import Paster
 from fewshot_heads.rendering.renderer import HeadRenderer, rasterize_landmarks
+from fewshot_heads.rendering.source_images import person_mattes
 
 Work = tuple[Callable[[], Any], int]  # a call, and how many frames it does
 COMPARED = (1, 4)  # batch sizes at which models are compared
@@ -70,7 +71,10 @@ def pipeline(reenactor: Reenactor, source: str, driver: str, batches: Sequence[i
     """
     portrait, video = read_image(source), read_video(driver)
     head, frames = reenactor.embed([portrait]), list(islice(video, CLIP))
-    motion, paster = reenactor.track(frames), Paster(head.picture, head.crop)
+    motion, paster = (
+        reenactor.track(frames),
+        Paster(head.picture, head.crop, person_mattes(head, reenactor.size).crops[0]),
+    )
     moves = motion.cropped(reenactor.size)
     faces = retarget(head.landmarks[0], moves)
     painter = HeadRenderer(head, reenactor.networks.generator, reenactor.size, reenactor.device)

@@ -1,4 +1,4 @@
-"""A person, ready to be animated: what is saved, loaded, morphed and passed around."""
+"""A person ready to be animated: the value that is saved, loaded, morphed and passed around."""
 
 from __future__ import annotations
 
@@ -18,23 +18,27 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.media.files import atomic_write, write_error
 
-_FORMAT = "fewshot_heads.head.1"
+_FORMAT, _READ_FORMATS = "fewshot_heads.head.2", ("fewshot_heads.head.1", "fewshot_heads.head.2")
 _TUNED = "tuned."
 
 
 @dataclass(frozen=True)
 class Head:
-    """One person (K pictures) as the generator sees them. Immutable; made by `Reenactor.embed` or `.fine_tune`.
+    """One person as the generator sees them; immutable, made by `Reenactor.embed` or `.fine_tune`.
 
-    e_hat: float32 [E], the identity embedding, mean over the K pictures.
-    style: float32 [P], every AdaIN scale and shift.
-    textures: uint8 [K, R, R, 3], the crops, at their own resolution R (a multiple of 32). What moves of a lone picture
-        is taken from `picture`, which goes on beyond its crop.
-    landmarks: K faces in pixels of the generator's crop (size x size, not R x R).
-    picture: uint8 [H, W, 3], the first picture whole, into which the moving head is pasted back.
-    crop: where in `picture` the first texture lies.
-    generator: sha256 of the weights that made it; only those can animate it.
-    tuned: the generator's state after fine-tuning, which then takes the place of the shipped one; or None.
+    Attributes:
+        e_hat: float32 [E], the identity embedding, mean over the K source images.
+        style: float32 [P], every AdaIN scale and shift.
+        textures: uint8 [K, R, R, 3], the crops of the source images; R is a multiple of 32. What is warped of a single
+            source image is taken from `picture`, which goes on beyond its crop.
+        landmarks: K faces, pixels of the generator's crop (S x S, not R x R).
+        picture: uint8 [H, W, 3], the first source image whole, into which the moving head is pasted back.
+        crop: where the first texture lies in `picture`.
+        generator: sha256 of the weights that made the head; no others can animate it.
+        tuned: the generator's state dict after fine-tuning, which takes the place of the shipped one; or None.
+        mattes: uint8 [K, S, S], the person in each crop, 255 is all person. None in files of the first format, whose
+            images are segmented again when they are animated.
+        wide_matte: uint8 [V, V], the person in a single image's surroundings, V = 1.5 S; None for several images.
     """
 
     e_hat: Tensor
@@ -45,6 +49,8 @@ class Head:
     crop: Crop
     generator: str
     tuned: Mapping[str, Tensor] | None = None
+    mattes: np.ndarray | None = None
+    wide_matte: np.ndarray | None = None
 
     @property
     def usual(self) -> Crop:
@@ -67,6 +73,10 @@ class Head:
         tensors["picture"] = _to_png(self.picture)
         for i, texture in enumerate(self.textures):
             tensors[f"texture_{i}"] = _to_png(texture)
+        for i, matte in enumerate(() if self.mattes is None else self.mattes):
+            tensors[f"matte_{i}"] = _to_png(matte)
+        if self.wide_matte is not None:
+            tensors["wide_matte"] = _to_png(self.wide_matte)
         for name, value in (self.tuned or {}).items():
             tensors[f"{_TUNED}{name}"] = value.half()
         about = {"format": _FORMAT, "generator": self.generator}
@@ -86,7 +96,7 @@ class Head:
             with safe_open(path, "pt") as file:
                 about = file.metadata() or {}
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no dict)
-            if about.get("format") != _FORMAT:
+            if about.get("format") not in _READ_FORMATS:
                 raise KeyError("format")
             points, confidence = tensors["landmarks"].numpy(), tensors["confidence"].tolist()
             faces = [Landmarks.from_array(array, sure) for array, sure in zip(points, confidence, strict=True)]
@@ -94,16 +104,20 @@ class Head:
             textures = np.stack([_from_png(tensors[f"texture_{i}"]) for i in range(len(faces))])
             picture, crop = _from_png(tensors["picture"]), Crop(left, top, side, int(size))
             tuned = {k.removeprefix(_TUNED): v.float() for k, v in tensors.items() if k.startswith(_TUNED)}
+            mattes = [_from_png(tensors[f"matte_{i}"], gray=True) for i in range(len(faces)) if "matte_0" in tensors]
+            wide_matte = _from_png(tensors["wide_matte"], gray=True) if "wide_matte" in tensors else None
             return cls(
-                tensors["e_hat"], tensors["style"], textures, faces, picture, crop, about["generator"], tuned or None
-            )
+                tensors["e_hat"], tensors["style"], textures, faces, picture, crop, about["generator"], tuned or None,
+                np.stack(mattes) if mattes else None, wide_matte,
+            )  # fmt: skip
         except (OSError, SafetensorError, KeyError, ValueError, IndexError, TypeError, cv2.error) as error:
             raise BadInput(f"{path}: not a head saved by fewshot_heads; make one with Head.save") from error
 
 
 def _to_png(image: np.ndarray) -> Tensor:
-    return torch.from_numpy(cv2.imencode(".png", image[..., ::-1])[1].ravel())
+    return torch.from_numpy(cv2.imencode(".png", image[..., ::-1] if image.ndim == 3 else image)[1].ravel())
 
 
-def _from_png(data: Tensor) -> np.ndarray:
-    return np.ascontiguousarray(np.asarray(cv2.imdecode(data.numpy(), cv2.IMREAD_COLOR))[..., ::-1])
+def _from_png(data: Tensor, gray: bool = False) -> np.ndarray:
+    image = np.asarray(cv2.imdecode(data.numpy(), cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR))
+    return image if gray else np.ascontiguousarray(image[..., ::-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,8 @@ from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_in
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.rendering.paste_back import Paster
 from fewshot_heads.rendering.renderer import HeadRenderer, rasterize_landmarks
-from fewshot_heads.rendering.source_crop import expand_crop_for_hair, shared_crop
+from fewshot_heads.rendering.source_crop import choose_crops, texture_size
+from fewshot_heads.rendering.source_images import person_mattes, segment_head
 
 if TYPE_CHECKING:
     from fewshot_heads.training.head_tuner import FineTuningConfig
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Pictures = str | Path | np.ndarray | Sequence[str | Path | np.ndarray]
-
-_TEXTURE_SIZES = (256, 768)  # pixels; crops are kept at their own resolution between these
 
 
 class Reenactor:
@@ -100,21 +100,18 @@ class Reenactor:
         shots = [self._shot(*each, crop) for each in zip(pictures, range(len(pictures)), which, strict=True)]
         images, faces, crops = zip(*shots, strict=True)
         if crop == "auto":
-            crops = (
-                shared_crop(images, faces, crops)
-                if len(images) > 1
-                else [expand_crop_for_hair(images[0], faces[0], crops[0])]
-            )
-        side = max(min(crop.side, _TEXTURE_SIZES[1]) for crop in crops)
-        resolution = max(int(np.ceil(side / 32)) * 32, _TEXTURE_SIZES[0])
+            crops = choose_crops(images, faces, crops)
+        resolution = texture_size(crops)
         framed = list(zip(images, crops, strict=True))
-        textures = np.stack([_at(crop, resolution).cut(image) for image, crop in framed])
+        textures = np.stack([replace(crop, size=resolution).cut(image) for image, crop in framed])
         frames = to_tensor(np.stack([crop.cut(image) for image, crop in framed])).to(self.device)
         landmarks = [crop.to_crop(face) for face, crop in zip(faces, crops, strict=True)]
         stickmen = rasterize_landmarks(landmarks, self.size).to(self.device)
         e_hat = self.networks.embedder(frames[None], stickmen[None]).mean(1)
         style = self.networks.generator.project(e_hat)
-        return Head(e_hat[0].cpu(), style[0].cpu(), textures, landmarks, images[0], crops[0], self.checkpoint.sha256)
+        sha256 = self.checkpoint.sha256
+        head = Head(e_hat[0].cpu(), style[0].cpu(), textures, landmarks, images[0], crops[0], sha256)
+        return segment_head(head, self.size)
 
     def fine_tune(
         self,
@@ -223,7 +220,8 @@ class Reenactor:
         self, head: Head, faces: list[Landmarks], mouths: list[MouthCrop] | None, paste_back: bool, batch: int
     ) -> Iterator[np.ndarray]:
         painter = HeadRenderer(head, self._generator(head), self.size, self.device, inpainters=self.inpainters)
-        paster = Paster(head.picture, head.crop) if paste_back else None
+        head = segment_head(head, self.size)
+        paster = Paster(head.picture, head.crop, person_mattes(head, self.size).crops[0]) if paste_back else None
         for first in range(0, len(faces), batch):
             now = slice(first, first + batch)
             for frame in painter.render(faces[now], paste_back, mouths and mouths[now]):
@@ -244,8 +242,3 @@ class Reenactor:
 def _check(name: str, value: str, words: tuple[str, ...]) -> None:
     if value not in words:
         raise BadInput(f"{name}={value!r}: expected {' or '.join(map(repr, words))}")
-
-
-def _at(crop: Crop, resolution: int) -> Crop:
-    """The same square of the picture, seen at another resolution."""
-    return Crop(crop.left, crop.top, crop.side, resolution)

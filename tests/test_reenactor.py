@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from fewshot_heads import BadInput, Head, NoFaceFound, Reenactor, WeightsMismatch
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
@@ -66,6 +68,19 @@ def test_the_result_does_as_the_driver_does(reenactor, head, motion):
     assert np.corrcoef(wanted, got)[0, 1] > 0.7
     turned = [[CanonicalFace.of(f).pose.rotation[0, 2] for f in m.landmarks] for m in (motion, seen)]
     assert np.corrcoef(*turned)[0, 1] > 0.7
+
+
+def test_a_head_of_the_first_format_loads_and_moves_alike(reenactor, head, motion, tmp_path):
+    path = tmp_path / "old.safetensors"
+    head.save(path)
+    with safe_open(path, "pt") as file:
+        about = {**file.metadata(), "format": "fewshot_heads.head.1"}
+        tensors = {key: file.get_tensor(key) for key in file.keys() if "matte" not in key}  # noqa: SIM118
+    save_file(tensors, path, about)
+    old = Head.load(path)
+    assert old.mattes is None and head.mattes.shape == (1, 256, 256) and head.wide_matte.shape == (384, 384)
+    for frame, expected in zip(reenactor.animate(old, motion), reenactor.animate(head, motion), strict=True):
+        np.testing.assert_array_equal(frame, expected)
 
 
 def test_a_head_is_saved_and_loaded_whole(reenactor, head, motion, tmp_path):

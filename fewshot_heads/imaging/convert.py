@@ -54,3 +54,13 @@ def pair(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def signed(scaled: np.ndarray) -> Tensor:
     """[0,1] [N,H,W,3] -> the networks' float32 [-1,1] [N,3,H,W]."""
     return torch.from_numpy(scaled * 2 - 1).permute(0, 3, 1, 2).float()
+
+
+def to_levels(mask: np.ndarray) -> np.ndarray:
+    """Converts a mask of any shape from float, 0 to 1, to uint8, 0 to 255."""
+    return (mask * 255 + 0.5).astype(np.uint8)
+
+
+def from_levels(levels: np.ndarray) -> np.ndarray:
+    """Converts a mask of any shape from uint8, 0 to 255, to float32, 0 to 1."""
+    return levels.astype(np.float32) / 255

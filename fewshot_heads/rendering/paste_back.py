@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from fewshot_heads.imaging.segmentation import person_matte
 from fewshot_heads.landmarks.crop import Crop
 
 _FEATHER = 0.10  # width of the seam, as a share of the crop's side, where a person crosses it
@@ -19,8 +18,14 @@ _MATCH_LIMIT = 12.0  # 8-bit levels; more than that is a head that moved, not a 
 class Paster:
     """Pastes frames of one crop into one picture; all that depends on the two alone is computed once."""
 
-    def __init__(self, picture: np.ndarray, crop: Crop):
-        """picture: uint8 [H, W, 3]; crop: where the frames belong, possibly beyond the picture's edges."""
+    def __init__(self, picture: np.ndarray, crop: Crop, matte: np.ndarray):
+        """Precomputes the seam.
+
+        Args:
+            picture: uint8 [H, W, 3].
+            crop: where the frames belong, possibly beyond the picture's edges.
+            matte: float32 [S, S], 0 to 1, the person in the crop.
+        """
         self.picture = picture
         height, width = picture.shape[:2]
         left, top = round(crop.left), round(crop.top)
@@ -33,7 +38,7 @@ class Paster:
         self._original = original.astype(np.float32)
         # An edge of the crop that is also the picture's edge has nothing to be blended into.
         open_sides = (left > 0, top > 0, right < width, bottom < height)
-        widths = _widths(person_matte(original), self._size)
+        widths = _widths(matte, self._size)
         self._alpha = _feather(self._size, open_sides, widths)[self._part][..., None]
         seam = 1 - _feather((_MATCH_SIZE, _MATCH_SIZE), open_sides, [np.full(_MATCH_SIZE, 1.5 * _FEATHER)] * 4)
         self._seam = (seam * (1 - seam) * 4)[..., None] if seam.any() else None

@@ -14,7 +14,6 @@ from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_tensor, to_uint8
 from fewshot_heads.imaging.face_color import FaceColor
 from fewshot_heads.imaging.masks import disocclusion_mask
-from fewshot_heads.imaging.segmentation import person_matte
 from fewshot_heads.imaging.warping import resize_flow, sample, tps_flow_from_landmarks
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.aspect_ratio import disocclusion_amount, eye_aspect_ratios
@@ -31,8 +30,8 @@ from fewshot_heads.rendering.occlusion import head_occlusion_mask
 from fewshot_heads.rendering.source_images import (
     WIDE_CROP_RATIO,
     SourceImages,
+    person_mattes,
     pick_images,
-    refine_middle,
     resize_images,
     surroundings,
     unmirrored_bounds,
@@ -61,15 +60,15 @@ class HeadRenderer:
         self.style = head.style.to(device)[None]
         pictures, held = to_tensor(head.textures), np.stack([control_points(face) for face in head.landmarks])
         images = to_uint8(resize_images(pictures, size))
-        people = np.stack([person_matte(image) for image in images])
+        mattes = person_mattes(head, size)
+        people = mattes.crops
         self.backdrop = BackgroundModel(images, held, people, device)
         colors = FaceColor.of(head.picture, head.crop.from_crop(head.landmarks[0]).points)
         self.color_matrix, self.brightness = colors.color_matrix, colors.brightness
         whole, self.crop_ratio, self.other_side = pictures, 1.0, None
-        if len(pictures) == 1 and generator.textured:  # of several, a head keeps only the first with its surroundings
+        if mattes.wide is not None and generator.textured:
             whole, self.crop_ratio = to_tensor(surroundings(head))[None], WIDE_CROP_RATIO
-            wide = person_matte(to_uint8(resize_images(whole, round(size * WIDE_CROP_RATIO)))[0])
-            people = refine_middle(wide, people[0])[None]
+            people = mattes.wide[None]
             self.other_side = MirrorCompletion.of(head.landmarks[0], size)
         self.alpha_mattes = torch.from_numpy(people)[:, None].to(device)
 

@@ -14,9 +14,29 @@ from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.rendering.occlusion import frames_of_same_scene, head_mask
 
+_MIN_TEXTURE_SIZE, _MAX_TEXTURE_SIZE = 256, 768  # pixels; between these, crops keep their own resolution
 _WIDER = 1.4  # times the first picture's crop: one for all may be so large
 _RAISE, _ROOM = 0.12, 0.05  # of the crop: how far it is raised at most, and the room above hair it is raised for
 _WIDEST, _SWAY = 1.4, 0.15  # times the crop that one with hair or a hat may be; and the room beside these, in crops
+
+
+def choose_crops(images: Sequence[np.ndarray], faces: Sequence[Landmarks], crops: Sequence[Crop]) -> list[Crop]:
+    """Returns the crops of one person's K images: room for the hair of a single one, one scene's shared by several.
+
+    Args:
+        images: uint8 [H, W, 3].
+        faces: landmarks, pixels of the images.
+        crops: those around the faces.
+    """
+    if len(images) > 1:
+        return shared_crop(images, faces, crops)
+    return [expand_crop_for_hair(images[0], faces[0], crops[0])]
+
+
+def texture_size(crops: Sequence[Crop]) -> int:
+    """Side of the textures, pixels: that of the largest crop within limits, a multiple of 32."""
+    side = max(min(crop.side, _MAX_TEXTURE_SIZE) for crop in crops)
+    return max(int(np.ceil(side / 32)) * 32, _MIN_TEXTURE_SIZE)
 
 
 def shared_crop(images: Sequence[np.ndarray], faces: Sequence[Landmarks], crops: Sequence[Crop]) -> list[Crop]:

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewshot_heads.head import Head
+from fewshot_heads.imaging.convert import from_levels, to_levels, to_tensor, to_uint8
+from fewshot_heads.imaging.segmentation import person_matte
 
 # Side of a single source image's surroundings, in crops: so much may come into view when the head leans.
 WIDE_CROP_RATIO = 1.5
@@ -41,8 +43,45 @@ def surroundings(head: Head) -> np.ndarray:
     )
 
 
-def refine_middle(wide: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    """A matte [V, V] and what a closer look [S, S] finds in its middle besides."""
+class PersonMattes(NamedTuple):
+    """Where the person is in a head's source images.
+
+    Attributes:
+        crops: float32 [K, S, S], 0 to 1, in the crops.
+        wide: float32 [V, V], 0 to 1, in a single image's surroundings; None for several images.
+    """
+
+    crops: np.ndarray
+    wide: np.ndarray | None
+
+
+def person_mattes(head: Head, size: int) -> PersonMattes:
+    """Returns the mattes that the head keeps; segments the images of a head of the first file format."""
+    head = segment_head(head, size)
+    assert head.mattes is not None
+    wide = None if head.wide_matte is None else from_levels(head.wide_matte)
+    return PersonMattes(from_levels(head.mattes), wide)
+
+
+def segment_head(head: Head, size: int) -> Head:
+    """The head with the mattes of its images: each is segmented once, here.
+
+    Args:
+        head: with or without mattes; one that has them is returned as it is.
+        size: S, side of the generator's crop, pixels.
+    """
+    if head.mattes is not None:
+        return head
+    mattes = np.stack([person_matte(image) for image in to_uint8(resize_images(to_tensor(head.textures), size))])
+    wide_matte = None
+    if len(mattes) == 1:  # of several images, a head keeps only the first with its surroundings
+        wide = resize_images(to_tensor(surroundings(head))[None], round(size * WIDE_CROP_RATIO))
+        wide_matte = to_levels(_refine_middle(person_matte(to_uint8(wide)[0]), mattes[0]))
+    return replace(head, mattes=to_levels(mattes), wide_matte=wide_matte)
+
+
+def _refine_middle(wide: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """A matte [V, V], with what a closer look [S, S] finds in its middle."""
     wide, first = wide.copy(), (len(wide) - len(middle)) // 2
     inner = (slice(first, first + len(middle)),) * 2
     wide[inner] = np.maximum(wide[inner], middle)

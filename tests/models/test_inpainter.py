@@ -209,7 +209,7 @@ def test_eyes_that_are_shut_in_the_picture_open_by_paint_and_others_do_not(aslee
     for picture, own, painted in ((frame, shut, True), (mona, awake, False)):
         head = replace(reenactor.embed([mona]), picture=picture)
         crop = head.crop
-        head = replace(head, textures=crop.cut(picture)[None], landmarks=[crop.to_crop(own)])
+        head = replace(head, textures=crop.cut(picture)[None], landmarks=[crop.to_crop(own)], mattes=None)
         goal = Motion([awake], [], [(0, 1)], mona.shape[:2])
         one, two = (
             next(each.animate(head, goal, "absolute", paste_back=False, mouth="inpainted"))
