@@ -35,8 +35,9 @@ def thumbnails() -> dict[str, str]:
     result = list(reenactor.animate(head, frames))[-1]
     (face, *_), (made, *_) = reenactor.detectors[0].detect(frames[-1]), reenactor.detectors[0].detect(crop)
     left, top, right, bottom = face.box
-    side, middle = 1.5 * max(right - left, bottom - top), ((left + right) / 2, (top + bottom) / 2 - 0.05 * (bottom - top))
-    corner = np.float32([middle[0] - side / 2, middle[1] - side / 2])
+    side = 1.5 * max(right - left, bottom - top)
+    rise = 0.05 * (bottom - top)  # room for hair
+    corner = np.float32([(left + right - side) / 2, (top + bottom - side) / 2 - rise])
     scale = reenactor.size / side
     affine = np.float32([[scale, 0, -scale * corner[0]], [0, scale, -scale * corner[1]]])
     driver = cv2.warpAffine(frames[-1], affine, (reenactor.size, reenactor.size), flags=cv2.INTER_AREA)
@@ -105,7 +106,8 @@ def thumb(x: float, y: float, uri: str, caption: str, line: str, copies: int = 1
     return (
         pile
         + f'<image x="{x}" y="{y}" width="{width}" height="{THUMB}" href="{uri}" preserveAspectRatio="none"/>'
-        + f'<rect x="{x}" y="{y}" width="{width}" height="{THUMB}" rx="2" fill="none" stroke="{line}" stroke-width="1.4"/>'
+        + f'<rect x="{x}" y="{y}" width="{width}" height="{THUMB}" rx="2" fill="none" stroke="{line}" '
+        + 'stroke-width="1.4"/>'
         + text(x + width / 2, y + THUMB + 14, caption, 12, MUTED)
     )
 
@@ -181,14 +183,16 @@ def figure(images: dict[str, str]) -> str:
         arrow("M1102 492 H1122"),
         thumb(1126, 444, images["result"], "frame", green, width=82),
         # Training only.
-        box(960, 246, 248, 108, "Projection discriminator", "training only\nscore(frame, stickman, w)\nw = W[identity] + w0",
-            ("", MUTED), dashed=True),
+        box(
+            960, 246, 248, 108, "Projection discriminator",
+            "training only\nscore(frame, stickman, w)\nw = W[identity] + w0", ("", MUTED), dashed=True,
+        ),
         arrow("M838 458 C960 446 916 318 956 306", MUTED, dashed=True),
     ]  # fmt: skip
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1240 600" width="1240" height="600" '
         "font-family=\"Inter, 'Helvetica Neue', Helvetica, Arial, sans-serif\" role=\"img\" "
-        'aria-label="Source images give a style, the driving video gives a stickman, and the generator composites a frame">'
+        'aria-label="Source images give a style, the driving video a stickman, and the generator composites a frame">'
         f'<defs><marker id="tip" viewBox="0 0 10 10" refX="8" refY="5" markerWidth="7" markerHeight="7" '
         f'orient="auto-start-reverse"><path d="M0 0L10 5L0 10z" fill="context-stroke"/></marker></defs>'
         f'<rect width="1240" height="600" rx="16" fill="{PAPER}"/>' + "".join(parts) + "</svg>\n"

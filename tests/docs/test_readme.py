@@ -26,7 +26,7 @@ def paragraphs() -> list[str]:
 
 def sentences() -> list[str]:
     # A dot within a name (out.mp4) or before a small letter (et al. in) ends no sentence.
-    return [part for paragraph in paragraphs() for part in re.split(r"(?<=[.!?:])\s+(?=[A-Z*`\[])", paragraph)]
+    return [part for paragraph in paragraphs() for part in re.split(r"(?<=[.!?])\s+(?=[A-Z*`\[])", paragraph)]
 
 
 def test_prose__is_short():
