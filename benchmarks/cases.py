@@ -15,9 +15,9 @@ import numpy as np
 from fewshot_heads import read_image, read_video
 from fewshot_heads.datasets.shards import INDEX, ShardClip, open_shards
 from fewshot_heads.errors import BadInput, NoFaceFound
-from fewshot_heads.images import PICTURES
 from fewshot_heads.landmarks import Detector
-from fewshot_heads.landmarks.geometry import Crop
+from fewshot_heads.landmarks.crop import Crop
+from fewshot_heads.media.images import PICTURES
 
 PROTOCOLS = ("self_reenactment", "cross_reenactment", "identity_round_trip", "paintings")
 _POOL = 32  # frames of a clip that may be sources; the compared ones are the same for every k_shot
@@ -109,8 +109,8 @@ def make_cases(clips: Sequence[Footage], portraits: Sequence[Footage], chosen: M
     by_identity: dict[str, list[Footage]] = {}
     for clip in clips:
         by_identity.setdefault(clip.identity, []).append(clip)
-    people = list(by_identity)[: chosen["limit"] or None]
-    kept = [clip for person in people for clip in by_identity[person][: chosen["clips_per_identity"] or None]]
+    people = list(by_identity)[: chosen["max_identities"] or None]
+    kept = [clip for person in people for clip in by_identity[person][: chosen["max_clips_per_identity"] or None]]
     first = [by_identity[person][0] for person in people]
 
     def driven(source: Footage) -> list[Footage]:

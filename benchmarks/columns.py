@@ -13,17 +13,19 @@ import torch
 
 from benchmarks import peers
 from fewshot_heads import Reenactor
-from fewshot_heads.checkpoint import Checkpoint, load_checkpoint, load_inpainters
-from fewshot_heads.config import plain
+from fewshot_heads.cli.config import load_config
+from fewshot_heads.driving.retargeting import choose_reference
+from fewshot_heads.driving.tracking import Motion, track
 from fewshot_heads.errors import BadInput
-from fewshot_heads.images import resized, to_tensor, to_uint8
+from fewshot_heads.imaging.convert import resized, to_tensor, to_uint8
+from fewshot_heads.imaging.warping import tps_warp
 from fewshot_heads.landmarks import Detector, Landmarks
-from fewshot_heads.landmarks.geometry import control_points
-from fewshot_heads.landmarks.poses import pose_distance
-from fewshot_heads.landmarks.retarget import Face, choose_reference
-from fewshot_heads.landmarks.tracking import Motion, track
-from fewshot_heads.models.texture import tps_warp
-from fewshot_heads.tuning import Tuning, from_config
+from fewshot_heads.landmarks.canonical_face import CanonicalFace
+from fewshot_heads.landmarks.control_points import control_points
+from fewshot_heads.landmarks.pose_distance import pose_distance
+from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_inpainters
+from fewshot_heads.training.fine_tuning import from_config
+from fewshot_heads.training.head_tuner import FineTuningConfig
 
 
 class Scene:
@@ -82,7 +84,11 @@ class Animated:
     """
 
     def __init__(
-        self, reenactor: Reenactor, motion: str = "relative", tuning: Tuning | None = None, mouth: bool = False
+        self,
+        reenactor: Reenactor,
+        motion: str = "relative",
+        tuning: FineTuningConfig | None = None,
+        mouth: bool = False,
     ):
         self.reenactor, self.motion, self.tuning, self.mouth = reenactor, motion, tuning, mouth
 
@@ -92,7 +98,7 @@ class Animated:
             head = self.reenactor.fine_tune(head, tuning=self.tuning)
         # Only the wanted frames are painted, but the reference is chosen among all, as it would be.
         faces = scene.motion.cropped(self.reenactor.size, full=True)
-        reference = choose_reference(Face.of(head.landmarks[0]), map(Face.of, faces))
+        reference = choose_reference(CanonicalFace.of(head.landmarks[0]), map(CanonicalFace.of, faces))
         shown = sorted({*scene.wanted, reference})
         mouths = [scene.motion.mouths[i] for i in shown] if self.mouth and scene.motion.mouths else None
         size = (self.reenactor.size,) * 2
@@ -116,7 +122,7 @@ def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Col
     still; warp; NAME and NAME+absolute, NAME+tuned, NAME+mouth or several of these for a NAME of `models`; a NAME of
     `peers`; module:function, a Python callable that is a `peers.Peer`. Raises BadInput for anything else.
     """
-    tuning = replace(from_config(plain("fine_tune"))[0], steps=chosen["tuning_steps"], seed=chosen["seed"])
+    tuning = replace(from_config(load_config("fine_tune"))[0], steps=chosen["tuning_steps"], seed=chosen["seed"])
     reenactors: dict[str, Reenactor] = {}
     columns: dict[str, Column] = {}
     for column in chosen["columns"]:

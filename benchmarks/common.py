@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fewshot_heads.config import hint
-from fewshot_heads.errors import BadInput, FewshotHeadsError
+from fewshot_heads.errors import BadInput, FewshotHeadsError, did_you_mean
 
 
 def settings(defaults: dict[str, Any], argv: Sequence[str]) -> dict[str, Any]:
@@ -24,7 +23,7 @@ def settings(defaults: dict[str, Any], argv: Sequence[str]) -> dict[str, Any]:
     for argument in argv:
         key, equals, value = argument.partition("=")
         if not equals or key not in defaults:
-            meant = hint(key, defaults) or f"; the keys are {', '.join(defaults)}"
+            meant = did_you_mean(key, defaults) or f"; the keys are {', '.join(defaults)}"
             raise BadInput(f"unknown setting {argument!r}{meant}")
         try:
             chosen[key] = type(defaults[key])(value)

@@ -14,7 +14,7 @@ from benchmarks.cases import Case, choose_frames
 from benchmarks.columns import Scene, checkpoints, make_columns
 from fewshot_heads import metrics
 from fewshot_heads.errors import BadInput, NoFaceFound
-from fewshot_heads.judges import LPIPS, InceptionFeatures
+from fewshot_heads.features.inception_lpips import LPIPS, InceptionFeatures
 from fewshot_heads.landmarks import N_POINTS, Landmarks, detector
 from fewshot_heads.landmarks.mediapipe import MediaPipeDetector
 
@@ -114,7 +114,9 @@ class Judge:
         if case.protocol == "identity_round_trip":
             driver, sources, judged, run = driver[:1], driver[:1], [0], [0]
         else:
-            shots, judged, run = choose_frames(len(driver), case.k_shot, self.chosen["frames"], self.chosen["run"])
+            shots, judged, run = choose_frames(
+                len(driver), case.k_shot, self.chosen["frames"], self.chosen["sequence_length"]
+            )
             same = case.source == case.driver
             sources = driver[shots] if same else case.source.frames(self.size, self.detector)[:1]
         scene = Scene(list(sources), driver, sorted({*judged, *run}), self.detector)

@@ -26,15 +26,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks import common
-from fewshot_heads.checkpoint import Checkpoint, load_checkpoint, load_critic
-from fewshot_heads.criteria import Criteria
 from fewshot_heads.datasets.clips import Clip, Footage
 from fewshot_heads.datasets.shards import open_shards
 from fewshot_heads.errors import BadInput
-from fewshot_heads.images import to_tensor
+from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.painter import stickmen_of
-from fewshot_heads.tuning import Tuning, held_out, tune
+from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_discriminator
+from fewshot_heads.rendering.renderer import rasterize_landmarks
+from fewshot_heads.training.head_tuner import FineTuningConfig, holdout_indices, tune
+from fewshot_heads.training.losses import WeightedLosses
 
 DEFAULTS = {
     "run": "",
@@ -60,7 +60,7 @@ def pictures_of(clip: Clip, count: int) -> Footage:
 def e_hat_of(checkpoint: Checkpoint, clip: Footage) -> Tensor:
     """[E], the mean over the clip's pictures."""
     size = checkpoint.about["spec"]["size"]
-    stickmen = stickmen_of([Landmarks.from_array(points) for points in clip.landmarks], size)
+    stickmen = rasterize_landmarks([Landmarks.from_array(points) for points in clip.landmarks], size)
     return checkpoint.networks.embedder(to_tensor(np.stack(clip.frames))[None], stickmen[None]).mean(1)[0].clone()
 
 
@@ -77,18 +77,20 @@ def agreement(checkpoint: Checkpoint, table: Tensor, clips: Mapping[str, Clip], 
 def curves(checkpoint: Checkpoint, clip: Clip, chosen: dict[str, Any]) -> dict[str, list[float]]:
     """Held-out loss while fine-tuning from project(e_hat), and from a random style."""
     footage = pictures_of(clip, chosen["pictures"])
-    spared = held_out(len(footage.frames))
+    spared = holdout_indices(len(footage.frames))
     seen = [i for i in range(len(footage.frames)) if i not in spared]
     e_hat = e_hat_of(checkpoint, Footage(clip.identity, [footage.frames[i] for i in seen], footage.landmarks[seen]))
     generator = checkpoint.networks.generator
     # A random style is that of nobody: of a random vector as long as e_hat.
     nobody = torch.randn(e_hat.shape, generator=torch.Generator().manual_seed(0))
     styles = [generator.project(e[None])[0].detach() for e in (e_hat, F.normalize(nobody, dim=0) * e_hat.norm())]
-    criterion = Criteria({"vgg19": {"weight": 1e-2, "weights": chosen["vgg"]}, "l1": {"weight": 1.0}})
-    settings = Tuning(steps=chosen["steps"], lr=chosen["lr"], augment=0.0, patch=None, look_every=LOOK_EVERY)
+    criterion = WeightedLosses({"vgg19": {"weight": 1e-2, "weights": chosen["vgg"]}, "l1": {"weight": 1.0}})
+    settings = FineTuningConfig(
+        steps=chosen["steps"], lr=chosen["lr"], augment=0.0, patch_size=None, eval_every=LOOK_EVERY
+    )
     result = {}
     for name, style in zip(("project(e_hat)", "random style"), styles, strict=True):
-        tuned = tune(generator, style, footage, criterion, settings, load_critic(checkpoint), e_hat)
+        tuned = tune(generator, style, footage, criterion, settings, load_discriminator(checkpoint), e_hat)
         result[name] = [loss for _, loss in tuned.curve]
     return result
 

@@ -22,12 +22,12 @@ from benchmarks.columns import checkpoints
 from benchmarks.judge import Judge, hashes
 from benchmarks.report import markdown
 from fewshot_heads import VideoWriter
-from fewshot_heads.checkpoint import load_checkpoint
-from fewshot_heads.cli import make_parser, run
-from fewshot_heads.config import plain
-from fewshot_heads.datasets.shard_writer import whole
-from fewshot_heads.datasets.workers import spread
+from fewshot_heads.cli.config import load_config
+from fewshot_heads.cli.parser import make_parser, run
 from fewshot_heads.errors import BadInput
+from fewshot_heads.media.files import atomic_write_in
+from fewshot_heads.models.checkpoint import load_checkpoint
+from fewshot_heads.preparation.workers import map_in_processes
 
 _TITLES = {"still": "still source", "warp": "bare warp"}
 # What may change from one call to the next: which cases, not how each is measured. Folders are known by their hashes.
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def quality(out: Path, overrides: Sequence[str]) -> Path:
     """Measures what is not measured yet and writes OUT/quality.json and .md; returns the latter."""
-    chosen = plain("benchmark", overrides)
+    chosen = load_config("benchmark", overrides)
     if not chosen["clips"]:
         raise BadInput("clips=FOLDER is missing: <identity>/<name>.mp4 head crops, or what prepare wrote")
     clips = find_clips(chosen["clips"], chosen["split"])
@@ -65,7 +65,7 @@ def quality(out: Path, overrides: Sequence[str]) -> Path:
     _same_settings(out, account)
     left = [case for case in cases if not (out / "cases" / f"{case.slug}.json").is_file()]
     with tqdm(total=len(cases), initial=len(cases) - len(left), unit="case", disable=None) as bar:
-        for case, died in spread(partial(_measured, chosen, out / "cases"), left, chosen["workers"]):
+        for case, died in map_in_processes(partial(_measured, chosen, out / "cases"), left, chosen["workers"]):
             if died:
                 _write_row(out / "cases", case, {"failed": str(died)})
             bar.update()
@@ -111,7 +111,7 @@ def _same_settings(out: Path, account: Mapping[str, Any]) -> None:
     path = out / "settings.json"
     mine = common.strict_json({key: account[key] for key in ("models", "judges", "data", "settings")})
     if not path.is_file():
-        with whole(path, out) as file:
+        with atomic_write_in(path, out) as file:
             file.write(json.dumps(mine, indent=1).encode())
         return
     theirs = json.loads(path.read_text())
@@ -151,7 +151,7 @@ def _measured(chosen: Mapping[str, Any], folder: Path, case: Case) -> None:
 def _write_row(folder: Path, case: Case, facts: Mapping[str, Any]) -> None:
     row = {"protocol": case.protocol, "k_shot": case.k_shot, "case": case.name, "identity": case.source.identity}
     row |= {"source": case.source.name, "driver": case.driver.name, **facts}
-    with whole(folder / f"{case.slug}.json", folder) as file:
+    with atomic_write_in(folder / f"{case.slug}.json", folder) as file:
         file.write(json.dumps(common.strict_json({**row, "features": case.slug}), indent=1).encode())
 
 

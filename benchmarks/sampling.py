@@ -24,10 +24,10 @@ from tqdm import tqdm
 
 from benchmarks import common
 from fewshot_heads import Reenactor, metrics, read_video
-from fewshot_heads.creative.appearance import SHIPPED, Appearance
-from fewshot_heads.creative.learning import learn
-from fewshot_heads.creative.sample import Sample, sample
-from fewshot_heads.creative.sitters import Sitter, sitters
+from fewshot_heads.creative.appearance.fitting import learn
+from fewshot_heads.creative.appearance.model import SHIPPED, Appearance
+from fewshot_heads.creative.appearance.portraits import PortraitFrame, select_portraits
+from fewshot_heads.creative.blending.sampling import Sample, sample
 from fewshot_heads.errors import BadInput
 
 DEFAULTS = {
@@ -81,12 +81,12 @@ def held_out(folder: Path, judge: metrics.Identity) -> np.ndarray:
     return np.stack(result)
 
 
-def embedded(people: list[Sitter], judge: metrics.Identity) -> np.ndarray:
+def embedded(people: list[PortraitFrame], judge: metrics.Identity) -> np.ndarray:
     """[N, 128] of the pictures the people sat for."""
     return np.stack([judge(each.picture[None], each.landmarks.points[None])[0] for each in people])
 
 
-def recognised(kept: list[Sitter], judge: metrics.Identity) -> dict[str, np.ndarray]:
+def recognised(kept: list[PortraitFrame], judge: metrics.Identity) -> dict[str, np.ndarray]:
     """Cosines of kept people with what their kept numbers show: [N], and with what those of the others do, [N (N - 1)];
     rank [N]: how many others are nearer to it than they are."""
     model, truth = Appearance.load(), embedded(kept, judge)
@@ -108,7 +108,7 @@ def check_same_people(codes: np.ndarray, kept: np.ndarray) -> None:
 
 def measured(chosen: dict[str, Any]) -> dict[str, Any]:
     judge = metrics.Identity(chosen["csim"])
-    people = sitters(chosen["prepared"].split(","), Path(chosen["matte"]), Path(chosen["hair"]))
+    people = select_portraits(chosen["prepared"].split(","), Path(chosen["matte"]), Path(chosen["hair"]))
     _, kept, codes = learn(people)
     check_same_people(codes, Appearance.load().people)
     found, training, others = drawn(judge, chosen), embedded(people, judge), held_out(Path(chosen["clips"]), judge)

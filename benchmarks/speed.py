@@ -35,8 +35,8 @@ from tqdm import tqdm
 
 from benchmarks import common
 from benchmarks.stages import COMPARED, batch_title, spread
-from fewshot_heads.checkpoint import pick_device
 from fewshot_heads.errors import BadInput
+from fewshot_heads.models.checkpoint import pick_device
 
 DEFAULTS = {
     "driver": "examples/driver.mp4",

@@ -23,16 +23,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import common
 from fewshot_heads import BadInput, Reenactor, VideoWriter, read_image, read_video
-from fewshot_heads.checkpoint import Checkpoint, load_checkpoint
-from fewshot_heads.config import CONF_DIR, plain
+from fewshot_heads.cli.config import CONF_DIR, load_config
+from fewshot_heads.driving.retargeting import retarget
+from fewshot_heads.imaging.warping import tps_flow_from_landmarks
 from fewshot_heads.landmarks import N_POINTS, N_SURFACE
-from fewshot_heads.landmarks.geometry import HEAD_ANCHORS
-from fewshot_heads.landmarks.retarget import retarget
+from fewshot_heads.landmarks.pose import HEAD_ANCHORS
 from fewshot_heads.models import build
-from fewshot_heads.models.generator import Texture
-from fewshot_heads.models.texture import carrying_flow
-from fewshot_heads.painter import Painter, finished, stickmen_of
-from fewshot_heads.paste import Paster
+from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint
+from fewshot_heads.models.compositing import WarpInputs
+from fewshot_heads.rendering.face_parts import apply_face_parts
+from fewshot_heads.rendering.paste_back import Paster
+from fewshot_heads.rendering.renderer import HeadRenderer, rasterize_landmarks
 
 Work = tuple[Callable[[], Any], int]  # a call, and how many frames it does
 COMPARED = (1, 4)  # batch sizes at which models are compared
@@ -48,7 +49,7 @@ def load(model: str, device: str = "cpu") -> Reenactor:
         if not preset.is_file():
             raise
     torch.manual_seed(0)
-    spec = plain("meta_learn", [f"model={model}"])["model"]
+    spec = load_config("meta_learn", [f"model={model}"])["model"]
     networks = build(spec).eval().requires_grad_(False)
     return Reenactor(Checkpoint(networks, model, "", {"spec": spec}, preset), device)
 
@@ -72,11 +73,11 @@ def pipeline(reenactor: Reenactor, source: str, driver: str, batches: Sequence[i
     motion, paster = reenactor.track(frames), Paster(head.picture, head.crop)
     moves = motion.cropped(reenactor.size)
     faces = retarget(head.landmarks[0], moves)
-    painter = Painter(head, reenactor.networks.generator, reenactor.size, reenactor.device)
+    painter = HeadRenderer(head, reenactor.networks.generator, reenactor.size, reenactor.device)
     shown = np.repeat(head.textures[:1], len(faces), 0)
 
     def finish() -> None:
-        finished(shown, faces, [painter.seen(face) for face in faces], reenactor.size, motion.mouths)
+        apply_face_parts(shown, faces, [painter.visibility(face) for face in faces], reenactor.size, motion.mouths)
 
     def encode() -> None:
         with tempfile.TemporaryDirectory() as folder, VideoWriter(Path(folder) / "out.mp4", like=video.rate) as out:
@@ -87,7 +88,7 @@ def pipeline(reenactor: Reenactor, source: str, driver: str, batches: Sequence[i
         "decode, ms/frame": (lambda: list(islice(video, len(frames))), len(frames)),
         "detect landmarks, ms/frame": (lambda: reenactor.track(frames), len(frames)),
         "retarget, ms/frame": (lambda: retarget(head.landmarks[0], moves), len(moves)),
-        "raster, ms/frame": (lambda: stickmen_of(faces, reenactor.size), len(faces)),
+        "raster, ms/frame": (lambda: rasterize_landmarks(faces, reenactor.size), len(faces)),
         "embed, ms/portrait": (lambda: reenactor.embed([portrait]), 1),
         **generator(reenactor, batches),
         "lids and mouth, ms/frame": (finish, len(faces)),
@@ -110,7 +111,7 @@ def painting(reenactor: Reenactor, batch: int) -> Callable[[], torch.Tensor]:
     networks, device, size = reenactor.networks, reenactor.device, reenactor.size
     random = torch.Generator().manual_seed(0)
     source, stickman = (torch.rand(2, batch, 3, size, size, generator=random) * 2 - 1).to(device)
-    # The spline is solved where `Painter` does: on the CPU.
+    # The spline is solved where `HeadRenderer` does: on the CPU.
     count = N_POINTS + len(HEAD_ANCHORS) + N_SURFACE
     points = torch.rand(batch, count, 3, generator=random)
     points[..., :2] = size * (0.6 * points[..., :2] + 0.2)
@@ -124,8 +125,8 @@ def painting(reenactor: Reenactor, batch: int) -> Callable[[], torch.Tensor]:
     def call() -> torch.Tensor:
         if not networks.generator.textured:
             return networks.generator(stickman, style)
-        flows = carrying_flow(points, moved, size)[:, None].to(device)
-        texture = Texture(source[:, None], nothing[:, None] + 1, flows, weights, source, nothing, nothing, nothing)
+        flows = tps_flow_from_landmarks(points, moved, size)[:, None].to(device)
+        texture = WarpInputs(source[:, None], nothing[:, None] + 1, flows, weights, source, nothing, nothing, nothing)
         return networks.generator(stickman, style, texture)
 
     return call

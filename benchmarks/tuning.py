@@ -24,11 +24,11 @@ from tqdm import tqdm
 
 from benchmarks import common
 from fewshot_heads import Head, Reenactor, metrics, read_video
-from fewshot_heads.config import plain
+from fewshot_heads.cli.config import load_config
+from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.tracking import Motion
-from fewshot_heads.tuning import from_config
+from fewshot_heads.training.fine_tuning import from_config
 
 DEFAULTS = {
     "clips": "",
@@ -64,7 +64,7 @@ class Judge:
 
 def one_person(clip: Path, judge: Judge, count: int, chosen: dict[str, Any]) -> dict[str, Any]:
     """Before and after, for the first clip of one person."""
-    settings, criterion = from_config(plain("fine_tune", chosen["tuning"].split()))
+    settings, criterion = from_config(load_config("fine_tune", chosen["tuning"].split()))
     video, reenactor = np.stack(list(read_video(clip))), judge.reenactor
     half = len(video) // 2
     sources = np.unique(np.linspace(0, half - 1, count).round().astype(int))
@@ -101,7 +101,7 @@ def main(argv: list[str]) -> None:
     chosen = common.settings(DEFAULTS, argv)
     common.check_paths(chosen, "clips", "vgg", "csim")
     people = sorted(folder for folder in Path(chosen["clips"]).iterdir() if folder.is_dir())
-    clips = [clip for folder in people for clip in sorted(folder.glob("*.mp4"))[:1]][: chosen["limit"] or None]
+    clips = [clip for folder in people for clip in sorted(folder.glob("*.mp4"))[:1]][: chosen["max_identities"] or None]
     if not clips:
         raise BadInput(f"clips={chosen['clips']}: no <identity>/<name>.mp4 in it")
     judge = Judge(chosen, Reenactor.from_pretrained(chosen["model"]))

@@ -13,10 +13,10 @@ with VideoWriter("out.mp4", like=driver, mark=reenactor.provenance()) as out:
 from fewshot_heads._version import __version__
 from fewshot_heads.errors import BadInput, FewshotHeadsError, NoFaceFound, OutputError, WeightsMismatch
 from fewshot_heads.head import Head
-from fewshot_heads.images import read_image, write_image
 from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.media.images import read_image, write_image
+from fewshot_heads.media.video_writer import VideoWriter, read_video
 from fewshot_heads.reenactor import Reenactor
-from fewshot_heads.video import VideoWriter, read_video
 
 __all__ = [
     "BadInput",

@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from fewshot_heads.cli import make_parser, run, split_overrides
-from fewshot_heads.config import plain
+from fewshot_heads.cli.config import load_config
+from fewshot_heads.cli.parser import make_parser, run, split_overrides
+from fewshot_heads.cli.session import check_output, open_reenactor, track_driver
 from fewshot_heads.errors import UsageError
 from fewshot_heads.head import Head
-from fewshot_heads.tasks import check_output, opened, tracked
-from fewshot_heads.video import WRITTEN, VideoWriter
-from fewshot_heads.video_reader import read_video
+from fewshot_heads.media.video_reader import read_video
+from fewshot_heads.media.video_writer import WRITTEN, VideoWriter
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,20 +49,20 @@ def _animate(arguments: argparse.Namespace) -> Path:
     paths = [Path(name) for name in names]
     if len(paths) < 2:
         raise UsageError("give at least one source picture and a driver; --help shows how")
-    config = plain("animate", overrides)
+    config = load_config("animate", overrides)
     *sources, driver_path = paths
     output = arguments.output or Path(f"{sources[0].stem}_{driver_path.stem}.mp4")
 
     check_output(output, WRITTEN, arguments.overwrite, paths)
     driver = read_video(driver_path)
-    reenactor = opened(config)
+    reenactor = open_reenactor(config)
     if sources[0].suffix == ".safetensors":
         if len(sources) > 1:
             raise UsageError(f"{sources[0]}: a saved head is the only source; leave the others out")
         head = Head.load(sources[0])
     else:
-        head = reenactor.embed(sources, config["face"])
-    motion = tracked(reenactor, driver, config)
+        head = reenactor.embed(sources, config["source_face"])
+    motion = track_driver(reenactor, driver, config)
     options = {key: config[key] for key in ("motion", "pose", "expression", "paste_back", "batch", "mouth")}
     reference = None if config["reference"] == "auto" else int(config["reference"])
     results = reenactor.animate(head, motion, reference=reference, **options)

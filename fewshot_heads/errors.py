@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class FewshotHeadsError(ValueError):
     """Base of this library's errors; the command lines print it as one line and exit with 1."""
@@ -25,3 +28,14 @@ class OutputError(FewshotHeadsError):
 
 class WeightsMismatch(FewshotHeadsError):
     """Weights that do not match their hash or specification, or a head of another generator."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """ "; did you mean 'WORD'?" for the known word nearest to it, or nothing."""
+    nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean '{nearest[0]}'?" if nearest else ""
+
+
+def first_line(error: Exception) -> str:
+    """What went wrong, for a message of one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

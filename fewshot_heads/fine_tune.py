@@ -14,17 +14,18 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from fewshot_heads.cli import make_parser, run, split_overrides
-from fewshot_heads.config import plain
+from fewshot_heads.cli.config import load_config
+from fewshot_heads.cli.parser import make_parser, run, split_overrides
+from fewshot_heads.cli.session import open_reenactor
+from fewshot_heads.driving.tracking import Motion, nearest
 from fewshot_heads.errors import OutputError, UsageError
 from fewshot_heads.head import Head
-from fewshot_heads.images import check_target, write_image
-from fewshot_heads.landmarks.geometry import turned_in_space
-from fewshot_heads.landmarks.poses import spread_of_poses
-from fewshot_heads.landmarks.tracking import Motion, nearest
+from fewshot_heads.landmarks.pose import rotate_3d
+from fewshot_heads.landmarks.pose_distance import farthest_point_sample
+from fewshot_heads.media.files import check_target
+from fewshot_heads.media.images import write_image
+from fewshot_heads.media.video_reader import VIDEOS, read_video
 from fewshot_heads.reenactor import Reenactor
-from fewshot_heads.tasks import opened
-from fewshot_heads.video_reader import VIDEOS, read_video
 
 _SHOWN = 6  # columns of the grid, at most
 _TURNS = ((0, 0, 0), (0, -14, 0), (0, 14, 0), (-8, 0, 0), (8, 0, 0))  # pitch, yaw, roll in degrees, of one picture
@@ -56,11 +57,11 @@ def _fine_tune(inputs: Sequence[str], output: Path | None, overwrite: bool) -> P
     if {output.resolve(), grid.resolve()} & {source.resolve() for source in sources}:
         raise OutputError(f"{output}: it, or its {grid.name}, is also an input; choose another output")
 
-    from fewshot_heads.tuning import from_config
+    from fewshot_heads.training.fine_tuning import from_config
 
-    config = plain("fine_tune", overrides)
+    config = load_config("fine_tune", overrides)
     tuning, criterion = from_config(config)
-    reenactor = opened(config)
+    reenactor = open_reenactor(config)
     head = _head(reenactor, sources, config)
     with tqdm(desc="fine-tune", disable=None, unit="step") as bar:
 
@@ -78,16 +79,16 @@ def _fine_tune(inputs: Sequence[str], output: Path | None, overwrite: bool) -> P
 def _head(reenactor: Reenactor, sources: Sequence[Path], config: Any) -> Head:
     moving = [source for source in sources if source.suffix.lower() in VIDEOS or source.suffix == ".safetensors"]
     if not moving:
-        return reenactor.embed(sources, config["face"])
+        return reenactor.embed(sources, config["source_face"])
     if len(sources) > 1:
         raise UsageError(f"{moving[0]}: a video or a saved head is the only source; leave the others out")
     if moving[0].suffix == ".safetensors":
         return Head.load(moving[0])
     video = read_video(moving[0])
     frames = tqdm(video, "landmarks", video.frame_count_estimate, disable=None, unit="frame", leave=False)
-    motion = reenactor.track(frames, config["face"], 0, video.rate, str(moving[0]))
+    motion = reenactor.track(frames, config["source_face"], 0, video.rate, str(moving[0]))
     seen = sorted(set(range(len(motion))) - set(motion.lost))
-    chosen = [seen[i] for i in spread_of_poses([motion.landmarks[i] for i in seen], config["frames"])]
+    chosen = [seen[i] for i in farthest_point_sample([motion.landmarks[i] for i in seen], config["frames"])]
     kept = {i: frame for i, frame in enumerate(video) if i in set(chosen)}
     finder = reenactor.detectors[0]
     # The followed person again, who need not be the face-th largest of every frame.
@@ -102,7 +103,7 @@ def before_and_after(reenactor: Reenactor, head: Head, tuned: Head) -> np.ndarra
     """
     faces = list(head.landmarks[:_SHOWN])
     if len(faces) == 1:
-        faces = [turned_in_space(faces[0], angles) for angles in np.radians(_TURNS)]
+        faces = [rotate_3d(faces[0], angles) for angles in np.radians(_TURNS)]
     size = reenactor.size
     motion = Motion(faces, [], [(0, len(faces))], (size, size), "the pictures")
     seen = [cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA) for picture in head.textures[: len(faces)]]

@@ -14,9 +14,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fewshot_heads.errors import BadInput
-from fewshot_heads.images import refused, whole_file
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.geometry import Crop
+from fewshot_heads.landmarks.crop import Crop
+from fewshot_heads.media.files import atomic_write, write_error
 
 _FORMAT = "fewshot_heads.head.1"
 _TUNED = "tuned."
@@ -49,7 +49,7 @@ class Head:
     @property
     def usual(self) -> Crop:
         """Where `Crop.around` would lie, in pixels of its crop: a lone picture's gives hair more room than that
-        (`framing.roomy`), one of `crop="full"` is framed in any way. All of it for several pictures."""
+        (`framing.expand_crop_for_hair`), one of `crop="full"` is framed in any way. All of it for several pictures."""
         own, size = self.crop, self.crop.size
         if len(self.landmarks) > 1:
             return Crop(0, 0, size, size)
@@ -70,11 +70,11 @@ class Head:
         for name, value in (self.tuned or {}).items():
             tensors[f"{_TUNED}{name}"] = value.half()
         about = {"format": _FORMAT, "generator": self.generator}
-        with whole_file(path, (".safetensors",), overwrite) as part:
+        with atomic_write(path, (".safetensors",), overwrite) as part:
             try:
                 part.write_bytes(save({key: value.cpu().contiguous() for key, value in tensors.items()}, about))
             except OSError as error:
-                raise refused(path, error) from error
+                raise write_error(path, error) from error
 
     @classmethod
     def load(cls, path: str | Path) -> Head:

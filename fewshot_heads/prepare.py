@@ -6,35 +6,14 @@ python -m fewshot_heads.prepare videos prepared
 from __future__ import annotations
 
 import argparse
-import json
-import logging
-import shutil
 import sys
-import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import fields
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from tqdm import tqdm
-
-from fewshot_heads._version import __version__
-from fewshot_heads.cli import make_parser, run, split_overrides
-from fewshot_heads.config import plain
-from fewshot_heads.datasets.limits import Limits, Reject
-from fewshot_heads.datasets.packing import SPLITS, collect, in_splits, named, pack
-from fewshot_heads.datasets.parts import PartMaker, read_part, write_part
-from fewshot_heads.datasets.shard_writer import whole
-from fewshot_heads.datasets.shards import INDEX, open_shards, read_index
-from fewshot_heads.datasets.sources import Source, digest, find_sources
-from fewshot_heads.datasets.workers import spread
-from fewshot_heads.errors import BadInput, OutputError, UsageError
-from fewshot_heads.images import refused
-
-_log = logging.getLogger(__name__)
-_REJECTED, _SUMMARY, _SHEET = "rejected.jsonl", "prepare.json", "contact_sheet.png"
+from fewshot_heads.cli.config import load_config
+from fewshot_heads.cli.parser import make_parser, run, split_overrides
+from fewshot_heads.errors import UsageError
+from fewshot_heads.preparation.pipeline import prepare_footage
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,150 +33,13 @@ def _prepare(arguments: argparse.Namespace) -> Path:
     paths, overrides = split_overrides(arguments.inputs)
     if len(paths) != 2:
         raise UsageError("give the folder of footage and the folder to write to; --help shows how")
-    settings = plain("prepare", overrides)
+    settings = load_config("prepare", overrides)
     if settings["max_seconds"] < 2 * settings["min_seconds"]:
         raise UsageError("max_seconds is under twice min_seconds, so pieces of a long shot could be too short")
     if settings["identity"] == "cluster" and not settings["face_network"]:
         raise UsageError("identity=cluster: needs face_network=FILE, the weights of MobileFaceNet")
     workers = settings.pop("workers")
     return prepare_footage(Path(paths[0]), Path(paths[1]), settings, workers)
-
-
-def prepare_footage(root: Path, out: Path, settings: Mapping[str, Any], workers: Mapping[str, Any]) -> Path:
-    """Prepares the footage below root into out, or goes on with it; returns out.
-
-    The bytes written are the same whoever works on them and however often they were stopped.
-    settings: the keys of conf/prepare.yaml. workers: see `spread`.
-    """
-    began = time.monotonic()
-    how = settings["identity"]
-    sources = find_sources(root, how in ("auto", "folder"), skip=out)
-    state = {"version": __version__, "settings": dict(settings)}
-    footage = digest([(source.name, source.bytes) for source in sources])
-    scratch = out / ".parts"
-    if (out / INDEX).exists():
-        _check_finished(root, out, state, footage)
-        shutil.rmtree(scratch, ignore_errors=True)
-        _log.warning("%s: is complete already, nothing to do", out)
-        return out
-    _begin(out, scratch, state)
-
-    lost = []
-    if how == "folder":
-        lost = [{"source": source.name, "reason": "no_folder"} for source in sources if source.identity is None]
-        sources = [source for source in sources if source.identity is not None]
-    looked_at = _make_parts(root, sources, scratch, settings, workers)
-    clips, rejects, seconds = collect(sources, scratch)
-    rejects = lost + rejects
-    _write_lines(out / _REJECTED, scratch, rejects)
-    if not clips:
-        shutil.rmtree(scratch)
-        raise BadInput(
-            f"{root}: no clip is left ({_tally(_by_reason(rejects))}); {out / _REJECTED} says why, file by file"
-        )
-    for stale in out.glob("*.tar"):  # of a run that was stopped while it packed, perhaps before more footage came
-        stale.unlink()
-    clips = in_splits(named(clips, how, settings["same_person"]), settings["val_share"], settings["seed"])
-    rows, sheet = pack(clips, out, scratch, settings["shard_mib"] << 20)
-    with whole(out / _SHEET, scratch) as file:
-        file.write(sheet)
-    totals = _totals(len(sources), rows, rejects, seconds)
-    with whole(out / _SUMMARY, scratch) as file:
-        file.write(json.dumps({**state, "footage": footage, **totals}, indent=2).encode() + b"\n")
-    _write_lines(out / INDEX, scratch, rows)  # last: a folder that has it is complete
-    shutil.rmtree(scratch)
-
-    _report(out, totals, looked_at, time.monotonic() - began)
-    return out
-
-
-def _begin(out: Path, scratch: Path, state: Mapping[str, Any]) -> None:
-    """Makes the folder, or finds the one that was begun with the same settings."""
-    begun = scratch / "state.json"
-    if begun.exists():
-        _check_settings(out, json.loads(begun.read_bytes()), state)
-        return
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out}: is a file; choose a new folder")
-    if out.exists() and {path.name for path in out.iterdir()} - {scratch.name, _REJECTED}:
-        raise OutputError(f"{out}: has other files in it; choose a new folder")
-    try:
-        scratch.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise refused(out, error) from error
-    with whole(begun, scratch) as file:
-        file.write(json.dumps(state).encode())
-
-
-def _check_finished(root: Path, out: Path, state: Mapping[str, Any], footage: str) -> None:
-    """Raises BadInput unless out is complete and what this run would have made."""
-    before = json.loads((out / _SUMMARY).read_bytes())
-    _check_settings(out, before, state)
-    if before["footage"] != footage:
-        raise BadInput(f"{out}: was prepared from other files than {root} has now; choose another folder")
-    for split in sorted({row["split"] for row in read_index(out)}):
-        open_shards(out, split)
-
-
-def _check_settings(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    if before["version"] != now["version"]:
-        raise BadInput(f"{out}: was begun by version {before['version']}; choose another folder")
-    old, new = before["settings"], json.loads(json.dumps(now["settings"]))
-    changed = [key for key in new if old.get(key) != new[key]]
-    if changed:
-        what = ", ".join(f"{key}={old.get(key)} (now {new[key]})" for key in changed)
-        raise BadInput(f"{out}: was begun with {what}; go on with that, or choose another folder")
-
-
-def _make_parts(
-    root: Path, sources: list[Source], scratch: Path, settings: Mapping[str, Any], workers: Mapping[str, Any]
-) -> float:
-    """Every part that is not there yet; returns the seconds of video looked at."""
-    limits = Limits(**{field.name: settings[field.name] for field in fields(Limits)})
-    nameless = any(source.identity is None for source in sources)
-    network = settings["face_network"] if nameless and settings["identity"] in ("auto", "cluster") else None
-    make = PartMaker(root, scratch, limits, tuple(settings["landmarks"].items()), network)
-    missing = [source for source in sources if not make.done(source)]
-    bar = tqdm(total=len(sources), initial=len(sources) - len(missing), desc="prepare", unit="file", disable=None)
-    with bar, closing(spread(make, missing, workers)) as done:
-        for source, died in done:
-            if died:
-                write_part(scratch, source, [Reject(source.name, "crashed", detail=str(died))])
-            bar.update()
-    return sum(read_part(scratch, source).seconds for source in missing)
-
-
-def _totals(sources: int, rows: list[dict[str, Any]], rejects: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
-    return {
-        "sources": sources,
-        "source_seconds": round(seconds, 3),
-        "identities": {split: len({r["identity"] for r in rows if r["split"] == split}) for split in SPLITS},
-        "clips": {split: sum(row["split"] == split for row in rows) for split in SPLITS},
-        "frames": sum(row["frames"] for row in rows),
-        "seconds": round(sum(row["seconds"] for row in rows), 3),
-        "rejects": _by_reason(rejects),
-    }
-
-
-def _report(out: Path, totals: Mapping[str, Any], looked_at: float, work: float) -> None:
-    """What was made, to read. The time it took stands in no file: it is no part of the result."""
-    people, clips = totals["identities"], sum(totals["clips"].values())
-    print(f"{people['train']} people to train on, {people['val']} held out: {clips} clips, {totals['seconds']:.0f} s")
-    print(f"left out: {_tally(totals['rejects'])}; {out / _REJECTED} lists them, {out / _SHEET} shows the rest")
-    print(f"{looked_at:.0f} s of video in {work:.0f} s of work, {looked_at / work:.2f} a second")
-
-
-def _tally(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {reason}" for reason, count in counts.items()) or "nothing"
-
-
-def _by_reason(rejects: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    return dict(sorted(Counter(reject["reason"] for reject in rejects).items()))
-
-
-def _write_lines(path: Path, scratch: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    with whole(path, scratch) as file:
-        file.writelines(json.dumps(row).encode() + b"\n" for row in rows)
 
 
 if __name__ == "__main__":

@@ -12,24 +12,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from fewshot_heads.checkpoint import Checkpoint, load_checkpoint, load_inpainters, pick_device
+from fewshot_heads.driving.mouth_crop import MouthCrop
+from fewshot_heads.driving.retargeting import retarget
+from fewshot_heads.driving.tracking import Motion, track
 from fewshot_heads.errors import BadInput, NoFaceFound, WeightsMismatch
-from fewshot_heads.framing import framed_alike, roomy
 from fewshot_heads.head import Head
-from fewshot_heads.images import read_image, to_tensor
+from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.landmarks import Detector, Landmarks, detectors
-from fewshot_heads.landmarks.geometry import Crop
-from fewshot_heads.landmarks.retarget import retarget
-from fewshot_heads.landmarks.tracking import Motion, track
+from fewshot_heads.landmarks.crop import Crop
+from fewshot_heads.media.images import read_image
+from fewshot_heads.media.provenance import Provenance
+from fewshot_heads.media.video_reader import read_video
+from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_inpainters, pick_device
 from fewshot_heads.models.inpainter import Inpainter
-from fewshot_heads.mouth import Mouth
-from fewshot_heads.painter import Painter, stickmen_of
-from fewshot_heads.paste import Paster
-from fewshot_heads.provenance import Provenance
-from fewshot_heads.video_reader import read_video
+from fewshot_heads.rendering.paste_back import Paster
+from fewshot_heads.rendering.renderer import HeadRenderer, rasterize_landmarks
+from fewshot_heads.rendering.source_crop import expand_crop_for_hair, shared_crop
 
 if TYPE_CHECKING:
-    from fewshot_heads.tuning import Tuning
+    from fewshot_heads.training.head_tuner import FineTuningConfig
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class Reenactor:
     checkpoint: the networks; make one with `from_pretrained`.
     device: "auto", "cpu", "cuda", "mps" ...
     searchers: detectors of landmarks; two look at two frames of a driver at once.
-    inpainters: by part, of what opens and no picture shows (`inside.PARTS`); None takes the shipped ones.
+    inpainters: by part, of what opens and no picture shows (`landmarks.regions.REGIONS`); None takes the shipped ones.
     """
 
     def __init__(
@@ -99,14 +100,18 @@ class Reenactor:
         shots = [self._shot(*each, crop) for each in zip(pictures, range(len(pictures)), which, strict=True)]
         images, faces, crops = zip(*shots, strict=True)
         if crop == "auto":
-            crops = framed_alike(images, faces, crops) if len(images) > 1 else [roomy(images[0], faces[0], crops[0])]
+            crops = (
+                shared_crop(images, faces, crops)
+                if len(images) > 1
+                else [expand_crop_for_hair(images[0], faces[0], crops[0])]
+            )
         side = max(min(crop.side, _TEXTURE_SIZES[1]) for crop in crops)
         resolution = max(int(np.ceil(side / 32)) * 32, _TEXTURE_SIZES[0])
         framed = list(zip(images, crops, strict=True))
         textures = np.stack([_at(crop, resolution).cut(image) for image, crop in framed])
         frames = to_tensor(np.stack([crop.cut(image) for image, crop in framed])).to(self.device)
         landmarks = [crop.to_crop(face) for face, crop in zip(faces, crops, strict=True)]
-        stickmen = stickmen_of(landmarks, self.size).to(self.device)
+        stickmen = rasterize_landmarks(landmarks, self.size).to(self.device)
         e_hat = self.networks.embedder(frames[None], stickmen[None]).mean(1)
         style = self.networks.generator.project(e_hat)
         return Head(e_hat[0].cpu(), style[0].cpu(), textures, landmarks, images[0], crops[0], self.checkpoint.sha256)
@@ -116,7 +121,7 @@ class Reenactor:
         head: Head,
         pictures: Pictures | None = None,
         steps: int | None = None,
-        tuning: Tuning | None = None,
+        tuning: FineTuningConfig | None = None,
         criterion: Mapping[str, Mapping[str, Any]] | None = None,
         on_step: Callable[[int, int], object] | None = None,
     ) -> Head:
@@ -126,11 +131,11 @@ class Reenactor:
         tuning, criterion: the settings and the table of terms; None takes those of conf/fine_tune.yaml.
         on_step: called with (steps done, steps in all). Raises as `embed` does.
         """
-        from fewshot_heads.tuning import personalise
+        from fewshot_heads.training.fine_tuning import fine_tune_head
 
         self._check_made_here(head)
         learner = head if pictures is None else self.embed(pictures)
-        return personalise(self.checkpoint, head, learner, steps, tuning, criterion, on_step)
+        return fine_tune_head(self.checkpoint, head, learner, steps, tuning, criterion, on_step)
 
     def _shot(
         self, picture: str | Path | np.ndarray, index: int, face: int, crop: str
@@ -143,7 +148,7 @@ class Reenactor:
         if not faces:
             raise NoFaceFound(f"{name}: no face found; use a picture with a larger face, or landmarks=face_alignment")
         if not 0 <= face < len(faces):
-            raise NoFaceFound(f"{name}: face={face} asked for, {len(faces)} found; use face=0 to {len(faces) - 1}")
+            raise NoFaceFound(f"{name}: face {face} asked for, {len(faces)} found; use 0 to {len(faces) - 1}")
         chosen = faces[face]
         height, width = image.shape[:2]
         if crop == "full":
@@ -194,12 +199,12 @@ class Reenactor:
         paste_back: whether the head goes back into its picture, where relative motion keeps it on its shoulders.
         crop: "auto" frames the driver's head, one box a shot; "full" takes its pictures as already framed.
         mouth: where one opens that is shut in the pictures, "driver" shows the inside of the driver's, if that has
-        pictures; "painted" makes one up from what is around it.
+        pictures; "inpainted" makes one up from what is around it.
         batch: frames per call of the generator. Raises WeightsMismatch for a head of another generator.
         """
         _check("motion", motion, ("relative", "absolute"))
         _check("crop", crop, ("auto", "full"))
-        _check("mouth", mouth, ("driver", "painted"))
+        _check("mouth", mouth, ("driver", "inpainted"))
         if batch < 1:
             raise BadInput(f"batch={batch}: expected 1 or more")
         self._check_made_here(head)
@@ -215,13 +220,13 @@ class Reenactor:
         return self._frames(head, faces, driver.mouths if mouth == "driver" else None, paste_back, batch)
 
     def _frames(
-        self, head: Head, faces: list[Landmarks], mouths: list[Mouth] | None, paste_back: bool, batch: int
+        self, head: Head, faces: list[Landmarks], mouths: list[MouthCrop] | None, paste_back: bool, batch: int
     ) -> Iterator[np.ndarray]:
-        painter = Painter(head, self._generator(head), self.size, self.device, inpainters=self.inpainters)
+        painter = HeadRenderer(head, self._generator(head), self.size, self.device, inpainters=self.inpainters)
         paster = Paster(head.picture, head.crop) if paste_back else None
         for first in range(0, len(faces), batch):
             now = slice(first, first + batch)
-            for frame in painter.paint(faces[now], paste_back, mouths and mouths[now]):
+            for frame in painter.render(faces[now], paste_back, mouths and mouths[now]):
                 yield paster.paste(frame) if paster else frame
 
     def _check_made_here(self, head: Head) -> None:

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.geometry import MEAN_HEAD, MEAN_SURFACE, Pose
+from fewshot_heads.landmarks.pose import MEAN_HEAD, MEAN_SURFACE, Pose
 
 
 def face(
-    turn=(0.0, 0.0, 0.0), scale=60.0, centre=(128.0, 128.0), mouth=0.0, shape=None, depth=True, surface=None
+    turn=(0.0, 0.0, 0.0), scale=60.0, center=(128.0, 128.0), mouth=0.0, shape=None, depth=True, surface=None
 ) -> Landmarks:
     """turn: rotation vector (radians); mouth: gap of the inner lips, head units; shape: [70, 3] added.
 
@@ -21,7 +21,7 @@ def face(
     if shape is not None:
         local = local + shape
     rotation = cv2.Rodrigues(np.array(turn, np.float64))[0]
-    pose = Pose(rotation, np.array([*centre, 0.0]), scale)
+    pose = Pose(rotation, np.array([*center, 0.0]), scale)
     points = pose.apply(local).astype(np.float32)
     skin = None if surface is None else pose.apply(MEAN_SURFACE + surface).astype(np.float32)
     return Landmarks(points[:, :2], points[:, 2] if depth else None, surface=skin)

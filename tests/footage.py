@@ -5,12 +5,12 @@ import numpy as np
 from fewshot_heads import read_image
 from fewshot_heads.datasets.clips import Footage
 from fewshot_heads.landmarks import detector
-from fewshot_heads.landmarks.geometry import Crop
+from fewshot_heads.landmarks.crop import Crop
 from tests.conftest import EXAMPLES
 
 SPEC = {"size": 128, "embedding": 8, "embedder": {"channels": [4, 8]}, "generator": {"channels": [4, 4, 8]}}
 TABLE = {
-    "l1": {"weight": 10.0, "eyes": 5.0, "mouth": 5.0, "opened": 8.0},
+    "l1": {"weight": 10.0, "eyes": 5.0, "mouth": 5.0, "disoccluded": 8.0},
     "adversarial": {"weight": 0.05},
     "feature_matching": {"weight": 0.5},
 }

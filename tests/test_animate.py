@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fewshot_heads import Head, checkpoint, images, read_video
+from fewshot_heads import Head, read_video
 from fewshot_heads.animate import main
-from fewshot_heads.cli import split_overrides
-from fewshot_heads.provenance import read_mark
+from fewshot_heads.cli.parser import split_overrides
+from fewshot_heads.media import images
+from fewshot_heads.media.provenance import read_mark
+from fewshot_heads.models import checkpoint
 from tests.conftest import write_clip
 
 
@@ -148,7 +150,7 @@ def test_the_second_of_several_faces(mona, driver_path, reenactor):
     both = np.full((mona.shape[0], mona.shape[1] + small.shape[1], 3), 60, np.uint8)
     both[: small.shape[0], : small.shape[1]], both[:, small.shape[1] :] = small, mona
     images.write_image("both.png", both)
-    assert main(["both.png", str(driver_path), "-o", "o.mp4", "face=1", "crf=5"]) == 0
+    assert main(["both.png", str(driver_path), "-o", "o.mp4", "source_face=1", "crf=5"]) == 0
     frames = np.stack(list(read_video("o.mp4"))).astype(int)
     moved = np.abs(frames - frames[0]).max((0, 3)) > 25
     assert moved[:, : small.shape[1]].sum() > 20 * moved[:, small.shape[1] + 10 :].sum()
@@ -199,7 +201,7 @@ def test_an_output_folder_that_cannot_be_written(mona_path, driver_path, capsys)
 
 
 def test_a_full_disk(mona_path, driver_path, capsys, monkeypatch, nothing_left):
-    from fewshot_heads import video
+    from fewshot_heads.media import video_writer as video
 
     def full(self, image):
         raise OSError(28, "No space left on device")

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from fewshot_heads import read_image
-from fewshot_heads.checkpoint import load_checkpoint, load_critic, load_inpainters
-from fewshot_heads.config import plain
-from fewshot_heads.datasets.shard_writer import Sample, ShardWriter, encode
+from fewshot_heads.cli.config import load_config
 from fewshot_heads.datasets.shards import INDEX
 from fewshot_heads.landmarks import N_POINTS
-from fewshot_heads.meta_learn import _alike, main
+from fewshot_heads.meta_learn import main
+from fewshot_heads.models.checkpoint import load_checkpoint, load_discriminator, load_inpainters
+from fewshot_heads.preparation.shard_writer import Sample, ShardWriter, encode
+from fewshot_heads.training.meta_learning import same_architecture
 from tests.footage import laughing_footage, mona_footage
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -45,11 +46,13 @@ def learn(*arguments):
 
 
 def test_the_command_trains_and_its_weights_load(prepared, tmp_path, capsys):
-    assert learn(prepared, "-o", tmp_path / "run", "data.hold_out=0.4", "data.k_shot=1", "tensorboard=true") == 0
+    assert (
+        learn(prepared, "-o", tmp_path / "run", "data.holdout_fraction=0.4", "data.k_shot=1", "tensorboard=true") == 0
+    )
     checkpoint = load_checkpoint(capsys.readouterr().out.strip().splitlines()[-1])
     account = checkpoint.about["training"]
     assert (checkpoint.name, account["steps"], account["identities"]) == ("tiny", 4, 2)
-    assert load_critic(checkpoint) is not None
+    assert load_discriminator(checkpoint) is not None
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in log if "unseen_l1" in row] == [2, 4]
     assert list((tmp_path / "run" / "tensorboard").iterdir())
@@ -62,12 +65,12 @@ def test_the_command_trains_and_its_weights_load(prepared, tmp_path, capsys):
 def test_what_opens_is_learnt_by_the_same_command(driver_frames, tmp_path, capsys, part):
     prepared = pack(tmp_path, clips=laughing_footage(driver_frames))
     small = ("model.channels=[4,8]", "model.discriminator.channels=[4]", "runtime.workers=0", "steps=3", "batch=2")
-    run = [str(prepared), "-o", str(tmp_path / "run"), f"experiment={part}", "optim.adversarial_from=0.4", *small]
-    assert main([*run, "data.hold_out=0.4", "grid_every=3"]) == 0
+    run = [str(prepared), "-o", str(tmp_path / "run"), f"experiment={part}", "optim.adversarial_start=0.4", *small]
+    assert main([*run, "data.holdout_fraction=0.4", "grid_every=3"]) == 0
     path = capsys.readouterr().out.strip().splitlines()[-1]
     assert load_inpainters([path])[part].size == 64
     checkpoint = load_checkpoint(path)
-    assert checkpoint.name == part and load_critic(checkpoint) is not None
+    assert checkpoint.name == part and load_discriminator(checkpoint) is not None
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert "discriminator" not in log[1] and 0.6 < log[2]["discriminator"] < 0.8, "two that are alike: log 2"
     assert read_image(tmp_path / "run" / "grid_000003.jpg").shape == (4 * 64, 8 * 64, 3)
@@ -89,12 +92,12 @@ def test_data_without_the_skin_between_the_landmarks_is_named(prepared, tmp_path
 
 
 def test_the_shipped_weights_are_where_a_run_of_their_preset_starts():
-    preset = plain("meta_learn", ["model=realtime"])["model"]
+    preset = load_config("meta_learn", ["model=realtime"])["model"]
     assert load_checkpoint(preset.pop("name")).about["spec"] == preset
 
 
 def test_weights_are_where_another_run_starts(prepared, tmp_path, capsys):
-    assert learn(prepared, "-o", tmp_path / "one", "data.patch=null") == 0
+    assert learn(prepared, "-o", tmp_path / "one", "data.patch_size=null") == 0
     first = capsys.readouterr().out.strip().splitlines()[-1]
     assert learn(prepared, "-o", tmp_path / "two", f"start={first}", "steps=1", "optim.lr=0", "optim.ema=0") == 0
     second = capsys.readouterr().out.strip().splitlines()[-1]
@@ -104,16 +107,16 @@ def test_weights_are_where_another_run_starts(prepared, tmp_path, capsys):
 
 def test_a_run_may_begin_on_small_pictures(prepared, tmp_path, capsys):
     small = pack(tmp_path, clips=mona_footage(size=64))
-    assert learn(small, "-o", tmp_path / "one", "model.size=64", "data.patch=null", "steps=1") == 0
+    assert learn(small, "-o", tmp_path / "one", "model.size=64", "data.patch_size=null", "steps=1") == 0
     first = capsys.readouterr().out.strip().splitlines()[-1]
-    options = ("-o", tmp_path / "two", f"start={first}", "data.patch=null", "steps=1")
+    options = ("-o", tmp_path / "two", f"start={first}", "data.patch_size=null", "steps=1")
     assert learn(prepared, *options) == 0
     assert load_checkpoint(capsys.readouterr().out.strip().splitlines()[-1]).about["spec"]["size"] == 128
 
 
 def test_the_paper_networks_of_another_size_are_others():
-    spec = plain("meta_learn", ["model=paper"])["model"]
-    assert _alike(spec, spec) and not _alike({**spec, "size": 128}, spec)
+    spec = load_config("meta_learn", ["model=paper"])["model"]
+    assert same_architecture(spec, spec) and not same_architecture({**spec, "size": 128}, spec)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +125,7 @@ def test_the_paper_networks_of_another_size_are_others():
         (["data.identities=[nobody]"], 1, "no footage of nobody"),
         (["data.k_shot=8"], 1, "data.k_shot=8: takes clips of 9 frames or more, the longest of 2 has 5"),
         (["model=realtime"], 1, "pictures of 128 px; use model.size=128 or prepare anew"),
-        (["start=realtime"], 1, "start=realtime: has another architecture than model=tiny"),
+        (["start=realtime"], 1, "init_from=realtime: has another architecture than model=tiny"),
         (["criterion.vggface.weight=1"], 1, "criterion.vggface.weights=FILE"),
         (["criterion.vgg19.weight=1", "criterion.vgg19.weights=absent.npz"], 1, "absent.npz"),
         (["steps=0"], 1, "steps=0: nothing would be learnt"),

@@ -14,15 +14,15 @@ import cv2
 import numpy as np
 import pytest
 
-from fewshot_heads.datasets import parts, shard_writer
-from fewshot_heads.datasets.identities import assign_splits, cluster
-from fewshot_heads.datasets.limits import Limits
 from fewshot_heads.datasets.shards import open_shards
-from fewshot_heads.datasets.shots import ShotCutter, _stretches
-from fewshot_heads.datasets.sources import find_sources
-from fewshot_heads.datasets.workers import WorkerDied, spread
 from fewshot_heads.errors import BadInput
-from fewshot_heads.images import read_image, write_image
+from fewshot_heads.media.images import read_image, write_image
+from fewshot_heads.preparation import work_units as parts
+from fewshot_heads.preparation.filters import Filters
+from fewshot_heads.preparation.identities import assign_splits, cluster
+from fewshot_heads.preparation.shots import ShotSegmenter, _stretches
+from fewshot_heads.preparation.sources import find_sources
+from fewshot_heads.preparation.workers import WorkerDied, map_in_processes
 from fewshot_heads.prepare import main
 from tests.conftest import write_clip
 from tests.faces import face
@@ -164,7 +164,7 @@ def test_a_stop_at_any_write_leaves_nothing_half_written(footage, tmp_path, monk
                 raise stop
             fsync(descriptor)
 
-        monkeypatch.setattr(shard_writer.os, "fsync", failing)
+        monkeypatch.setattr("os.fsync", failing)
         capsys.readouterr()
         code = prepare(footage, broken)
         assert not list(broken.rglob("*.part"))
@@ -177,10 +177,12 @@ def test_a_stop_at_any_write_leaves_nothing_half_written(footage, tmp_path, monk
 
 
 def test_a_finished_part_is_not_done_again(footage, tmp_path, monkeypatch):
-    monkeypatch.setattr("fewshot_heads.prepare.pack", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        "fewshot_heads.preparation.pipeline.write_shards", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     assert prepare(footage, tmp_path / "out") == 130
     monkeypatch.undo()
-    monkeypatch.setattr(parts, "write_part", None)
+    monkeypatch.setattr(parts, "write_work_unit", None)
     assert prepare(footage, tmp_path / "out") == 0
 
 
@@ -200,7 +202,9 @@ def test_a_finished_folder_is_left_as_it_is(footage, clip, tmp_path, capsys, cap
 
 
 def test_other_settings_do_not_go_on(footage, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("fewshot_heads.prepare.pack", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        "fewshot_heads.preparation.pipeline.write_shards", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     prepare(footage, tmp_path / "out")
     monkeypatch.undo()
     assert "choose another folder" in fails(capsys, footage, tmp_path / "out", "min_face=60")
@@ -226,7 +230,7 @@ def refuse(item):
 
 def test_a_worker_that_dies_costs_one_item():
     bad, good = "__import__('os')._exit(1)", "1 + 1"
-    done = dict(spread(eval, [bad, good], {"backend": "local", "processes": 1}))
+    done = dict(map_in_processes(eval, [bad, good], {"backend": "local", "processes": 1}))
     assert isinstance(done[bad], WorkerDied) and done[good] is None and len(done) == 2
 
 
@@ -238,7 +242,7 @@ def test_a_file_that_crashes_its_worker_is_listed(footage, tmp_path, monkeypatch
                 work(item)
             yield item, WorkerDied("killed") if died else None
 
-    monkeypatch.setattr("fewshot_heads.prepare.spread", dying)
+    monkeypatch.setattr("fewshot_heads.preparation.pipeline.map_in_processes", dying)
     assert prepare(footage, tmp_path / "out") == 0
     assert rejects(tmp_path / "out") == {("ann/a.mp4", "crashed")}
 
@@ -303,11 +307,11 @@ def test_ray_holds_few_at_once_and_survives_a_worker(monkeypatch):
     ray = RayStandIn()
     monkeypatch.setitem(sys.modules, "ray", ray)
     workers = {"backend": "ray", "address": "local"}
-    done = dict(spread(len, ["good", "bad", *"abcdef"], workers))
+    done = dict(map_in_processes(len, ["good", "bad", *"abcdef"], workers))
     assert isinstance(done["bad"], WorkerDied) and sum(died is None for died in done.values()) == 7
     assert ray.most == 2 and not ray.up
     with pytest.raises(BadInput, match="a: no"):
-        list(spread(refuse, ["a"], workers))
+        list(map_in_processes(refuse, ["a"], workers))
     assert not ray.up
 
 
@@ -378,11 +382,11 @@ def test_a_head_crop_is_kept_whole(portrait, mona, tmp_path):
     assert kept.meta["boxes"] == [[0, (mona.shape[0] - 296) // 2, 296]]
 
 
-@pytest.mark.parametrize("centre", [(40, 60), (150, 110), (270, 200)])
+@pytest.mark.parametrize("center", [(40, 60), (150, 110), (270, 200)])
 @pytest.mark.parametrize("scale", [20, 60, 90])
-def test_the_square_stays_in_the_picture(centre, scale):
-    limits = Limits(128, "around", None, 1, 10, 0, 0, 1, 1)
-    crop = ShotCutter(limits, detector=None)._crop([face(centre=centre, scale=scale)], (240, 320))
+def test_the_square_stays_in_the_picture(center, scale):
+    limits = Filters(128, "head", None, 1, 10, 0, 0, 1, 1)
+    crop = ShotSegmenter(limits, detector=None)._crop([face(center=center, scale=scale)], (240, 320))
     assert crop.left >= 0 and crop.left + crop.side <= 320
     assert crop.top >= 0 and crop.top + crop.side <= 240
 
@@ -537,7 +541,7 @@ class ByPixels:
 def test_people_are_told_apart_by_face(clip, portrait, tmp_path, monkeypatch):
     monkeypatch.setattr(parts, "MobileFaceNet", ByPixels)
     root = laid_out(tmp_path / "in", {"a.mp4": clip, "b.mp4": portrait, "c.mp4": clip})
-    prepare(root, tmp_path / "out", "face_network=file", "same_person=0.99")
+    prepare(root, tmp_path / "out", "face_network=file", "identity_threshold=0.99")
     people = {row["source"]: row["identity"] for row in rows(tmp_path / "out")}
     assert people == {"a.mp4": "person-0000", "b.mp4": "person-0001", "c.mp4": "person-0000"}
 

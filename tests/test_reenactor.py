@@ -6,14 +6,15 @@ import pytest
 import torch
 
 from fewshot_heads import BadInput, Head, NoFaceFound, Reenactor, WeightsMismatch
-from fewshot_heads.checkpoint import load_checkpoint, save_checkpoint
-from fewshot_heads.images import read_image
-from fewshot_heads.landmarks.geometry import Crop
-from fewshot_heads.landmarks.retarget import Face
+from fewshot_heads.landmarks.canonical_face import CanonicalFace
+from fewshot_heads.landmarks.crop import Crop
+from fewshot_heads.media.images import read_image
 from fewshot_heads.metrics import psnr
 from fewshot_heads.models import build
-from fewshot_heads.models.generator import Layers
-from fewshot_heads.painter import Painter, _unmirrored, surroundings
+from fewshot_heads.models.checkpoint import load_checkpoint, save_checkpoint
+from fewshot_heads.models.compositing import Layers
+from fewshot_heads.rendering.renderer import HeadRenderer
+from fewshot_heads.rendering.source_images import surroundings, unmirrored_bounds
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +62,9 @@ def test_without_pasting_back_the_crop_has_the_generators_size(reenactor, head, 
 def test_the_result_does_as_the_driver_does(reenactor, head, motion):
     frames = list(reenactor.animate(head, motion))
     seen = reenactor.track(frames, smooth=0)
-    wanted, got = ([Face.of(f).mouth_opening() for f in m.landmarks] for m in (motion, seen))
+    wanted, got = ([CanonicalFace.of(f).mouth_opening() for f in m.landmarks] for m in (motion, seen))
     assert np.corrcoef(wanted, got)[0, 1] > 0.7
-    turned = [[Face.of(f).pose.rotation[0, 2] for f in m.landmarks] for m in (motion, seen)]
+    turned = [[CanonicalFace.of(f).pose.rotation[0, 2] for f in m.landmarks] for m in (motion, seen)]
     assert np.corrcoef(*turned)[0, 1] > 0.7
 
 
@@ -96,9 +97,9 @@ def test_several_pictures_of_a_real_clip_beat_one(reenactor, driver_frames):
     assert results[3] > results[1]
 
 
-def test_a_grey_portrait_stays_grey(reenactor, mona, motion):
-    grey = np.repeat(mona.mean(2, keepdims=True).astype(np.uint8), 3, axis=2)
-    for frame in list(reenactor.animate(reenactor.embed([grey]), motion))[::4]:
+def test_a_gray_portrait_stays_gray(reenactor, mona, motion):
+    gray = np.repeat(mona.mean(2, keepdims=True).astype(np.uint8), 3, axis=2)
+    for frame in list(reenactor.animate(reenactor.embed([gray]), motion))[::4]:
         assert np.ptp(frame.astype(int), axis=2).max() <= 2
 
 
@@ -109,10 +110,10 @@ def test_what_a_picture_shows_beyond_its_crop_comes_into_view_with_the_head(reen
     corner = side // 2
     canvas[corner : corner + side, corner : corner + side] = cv2.resize(head.textures[0], (side, side))
     in_red = dataclasses.replace(head, picture=canvas, crop=Crop(corner, corner, side, size))
-    painter = Painter(in_red, OnlyCarries(), size, reenactor.device, resolution)
+    painter = HeadRenderer(in_red, OnlyCarries(), size, reenactor.device, resolution)
     seat = head.landmarks[0]
     lower = seat.moved(np.array([0, -0.15 * size], np.float32))
-    there, below = painter.paint([seat, lower], large).astype(int)
+    there, below = painter.render([seat, lower], large).astype(int)
     shown = len(there)
     top = np.s_[: shown // 16, shown // 3 : shown * 2 // 3]
     red = [(frame[..., 0] - frame[..., 1:].max(2))[top].mean() for frame in (there, below)]
@@ -141,9 +142,9 @@ def test_the_surroundings_of_a_crop_hold_its_texture_in_their_middle(reenactor, 
 def test_what_is_mirrored_of_surroundings_is_known(reenactor, mona):
     """All of a picture that is its crop; and beyond it what there is."""
     full = reenactor.embed([mona[:300, :300]], crop="full")
-    assert _unmirrored(full, 384) == (slice(64, 320), slice(64, 320))
+    assert unmirrored_bounds(full, 384) == (slice(64, 320), slice(64, 320))
     head = reenactor.embed([mona])
-    wide, (rows, columns) = surroundings(head), _unmirrored(head, 384)
+    wide, (rows, columns) = surroundings(head), unmirrored_bounds(head, 384)
     assert (rows.start, columns.start) == (0, 0) or rows.start < 64 or columns.start < 64
     scale = len(wide) / 384
     if rows.start > 0:  # mirrored there: the row above is the row below
@@ -152,8 +153,10 @@ def test_what_is_mirrored_of_surroundings_is_known(reenactor, mona):
 
 
 def test_of_several_pictures_the_crops_are_all_there_is(reenactor, mona):
-    painter = Painter(reenactor.embed([mona, mona]), reenactor.networks.generator, reenactor.size, reenactor.device)
-    assert painter.span == 1 and painter.small.carried.shape == painter.small.shown.shape
+    painter = HeadRenderer(
+        reenactor.embed([mona, mona]), reenactor.networks.generator, reenactor.size, reenactor.device
+    )
+    assert painter.crop_ratio == 1 and painter.small.wide.shape == painter.small.crops.shape
 
 
 def test_options_that_do_not_exist_are_named(reenactor, head, motion, mona):
@@ -172,7 +175,7 @@ def test_a_picture_without_a_face_is_named(reenactor, tmp_path):
 
 
 def test_asking_for_a_face_that_is_not_there_says_how_many_are(reenactor, mona_path):
-    with pytest.raises(NoFaceFound, match="face=3 asked for, 1 found"):
+    with pytest.raises(NoFaceFound, match="face 3 asked for, 1 found"):
         reenactor.embed([mona_path], face=3)
 
 
@@ -194,7 +197,7 @@ def test_a_head_of_another_generator_is_refused(reenactor, head, motion):
         Reenactor(other, "cpu", reenactor.detectors).animate(head, motion)
 
 
-def test_grey_and_wrongly_typed_arrays_are_refused(reenactor):
+def test_gray_and_wrongly_typed_arrays_are_refused(reenactor):
     with pytest.raises(BadInput, match=r"expected uint8 \[H, W, 3\]"):
         reenactor.embed([np.zeros((64, 64), np.uint8)])
 

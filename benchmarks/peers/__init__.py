@@ -19,7 +19,7 @@ import numpy as np
 
 from fewshot_heads import VideoWriter, read_video
 from fewshot_heads.errors import BadInput
-from fewshot_heads.images import write_image
+from fewshot_heads.media.images import write_image
 
 
 class Peer(Protocol):

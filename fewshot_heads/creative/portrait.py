@@ -12,116 +12,34 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
-import torch
 from tqdm import tqdm
 
-from fewshot_heads.cli import make_parser, run, split_overrides
-from fewshot_heads.config import plain
-from fewshot_heads.creative.bank import Neighbour, bank_files, invented, nearest, recall
-from fewshot_heads.creative.cast import Acting, Cast, check_made_by, load_person
-from fewshot_heads.errors import BadInput, UsageError
-from fewshot_heads.head import Head
-from fewshot_heads.images import WRITTEN as PICTURES
-from fewshot_heads.images import to_tensor, write_image
-from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.tracking import Motion
-from fewshot_heads.metrics import Identity, csim
-from fewshot_heads.mouth import Mouth
-from fewshot_heads.painter import stickmen_of
-from fewshot_heads.reenactor import Reenactor
-from fewshot_heads.tasks import check_output, is_driver, opened, tracked
-from fewshot_heads.video import WRITTEN, VideoWriter
-from fewshot_heads.video_reader import read_video
+from fewshot_heads.cli.config import load_config
+from fewshot_heads.cli.parser import make_parser, run, split_overrides
+from fewshot_heads.cli.session import check_output, is_driver, open_reenactor, track_driver
+from fewshot_heads.creative.blending.identity_blend import load_person
+from fewshot_heads.creative.blending.portraits import Portrait, identity_similarity, portrait
+from fewshot_heads.creative.blending.retrieval import bank_files, load_gallery, nearest, synthetic_gallery
+from fewshot_heads.errors import UsageError
+from fewshot_heads.media.images import WRITTEN as PICTURES
+from fewshot_heads.media.images import write_image
+from fewshot_heads.media.video_reader import read_video
+from fewshot_heads.media.video_writer import WRITTEN, VideoWriter
+from fewshot_heads.metrics import Identity
 
 _STRENGTHS = (0, 0.25, 0.5, 0.75, 1)  # of the preview
-
-
-@dataclass(frozen=True)
-class Portrait(Acting):
-    """How much of the memory there is and how it moves; the keys of conf/portrait.yaml, which says what they mean."""
-
-    strength: float = 0.5
-    neighbours: int = 3
-
-    def check(self) -> None:
-        super().check()
-        if not 0 <= self.strength <= 1:
-            raise BadInput(f"strength={self.strength}: expected a number from 0 to 1")
-
-
-def portrait(
-    reenactor: Reenactor,
-    sitter: Head,
-    neighbours: Sequence[Neighbour],
-    driver: Motion | Iterable[np.ndarray] | None = None,
-    settings: Portrait | None = None,
-) -> Iterator[np.ndarray]:
-    """Frames of the sitter remembered through the neighbours; lazily, uint8 [R, R, 3], R = `resolution`.
-
-    driver: frames uint8 [H, W, 3] or their `Motion`; None is one frame, the sitter as in the picture.
-    Raises BadInput for settings and a memory of nobody, WeightsMismatch for heads of another generator.
-    """
-    settings = settings or Portrait()
-    settings.check()
-    if not neighbours:
-        raise BadInput("a portrait out of memory needs a neighbour or more, none came; give a bank with faces")
-    heads = [sitter, *(each.head for each in neighbours)]
-    for name, head in zip(("the sitter", *(each.name for each in neighbours)), heads, strict=True):
-        check_made_by(reenactor, head, name)
-    if driver is not None and not isinstance(driver, Motion):
-        driver = reenactor.track(driver)
-    faces = sitter.landmarks[:1] if driver is None else settings.follow(sitter, driver, reenactor.size)
-    cast = Cast(reenactor, heads, settings.side)
-    weights = np.array([[1 - settings.strength, *(settings.strength * each.share for each in neighbours)]])
-    return _frames(cast, faces, weights, settings, settings.mouths(driver))
-
-
-def _frames(
-    cast: Cast, faces: list[Landmarks], weights: np.ndarray, settings: Portrait, mouths: list[Mouth] | None
-) -> Iterator[np.ndarray]:
-    """weights [1, K]: the sitter's and the neighbours' shares of every frame."""
-    style = cast.style(weights @ cast.e_hats, weights)
-    # Features lie on one another, hair and backgrounds do not: there two pictures at most, and one by default.
-    gone = float(np.clip(2 * settings.strength - 1, 0, 1))
-    around = np.zeros_like(weights)
-    around[0, :2] = 1 - gone, gone
-    for first in range(0, len(faces), settings.batch):
-        batch = slice(first, first + settings.batch)
-        now = faces[batch]
-        styles, inside, outside = (each.repeat(len(now), 0) for each in (style, weights, around))
-        rest = cast.portraits[:1] * len(now)
-        yield from cast.paint(now, rest, styles, inside, outside, mouths and mouths[batch])
-
-
-def likeness(reenactor: Reenactor, sitter: Head, frame: np.ndarray, judge: Identity | None = None) -> dict[str, float]:
-    """Cosines, -1 to 1, of the sitter and a frame painted on the sitter's landmarks: of e_hat, and of a judge.
-
-    frame: uint8 [R, R, 3], as `portrait` paints it without a driver.
-    """
-    seat, size = sitter.landmarks[0], reenactor.size
-    frames = to_tensor(cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA))[None, None]
-    with torch.inference_mode():
-        pair = (each.to(reenactor.device) for each in (frames, stickmen_of([seat], size)[None]))
-        seen = reenactor.networks.embedder(*pair)[0, 0]
-    result = {"e_hat": float(csim(sitter.e_hat.numpy(), seen.cpu().numpy()))}
-    if judge:
-        pictures = (sitter.textures[0], frame)
-        embeddings = [judge(each[None], seat.points[None] * (each.shape[0] / size))[0] for each in pictures]
-        result[judge.name] = float(csim(*embeddings))
-    return result
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code, as `cli.run` does."""
     parser = make_parser(
         "portrait",
-        "PHOTO [DRIVER] [bank=FOLDER] [-o OUTPUT] [--overwrite] [--preview] [key=value ...]",
+        "PHOTO [DRIVER] [gallery=FOLDER] [-o OUTPUT] [--overwrite] [--preview] [key=value ...]",
         "The sitter of a picture, re-imagined out of a memory of faces; moved by a driving video, if there is one.",
         "a picture or, with a driver, .mp4, .webm or .gif; default <photo>_remembered.jpg or .mp4 here",
     )
@@ -137,8 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _portrait(arguments: argparse.Namespace) -> Path:
     names, overrides = split_overrides(arguments.inputs)
     photo, driver_path = _inputs([Path(name) for name in names])
-    config = plain("portrait", overrides)
-    settings, bank = Portrait(**{field.name: config[field.name] for field in fields(Portrait)}), config["bank"]
+    config = load_config("portrait", overrides)
+    settings, bank = Portrait(**{field.name: config[field.name] for field in fields(Portrait)}), config["gallery"]
     moving = driver_path is not None and not arguments.preview
     kinds, suffix = (WRITTEN, ".mp4") if moving else (PICTURES, ".jpg")
     output = arguments.output or Path(f"{photo.stem}_remembered{suffix}")
@@ -146,10 +64,10 @@ def _portrait(arguments: argparse.Namespace) -> Path:
     if bank:
         bank_files(Path(bank), photo)
     driver = read_video(driver_path) if driver_path and moving else None
-    judge = Identity(config["judge"]) if config["judge"] else None
-    reenactor = opened(config)
-    sitter = load_person(reenactor, photo, config["face"])
-    memory = recall(reenactor, Path(bank), photo) if bank else invented(reenactor)
+    judge = Identity(config["face_recognizer"]) if config["face_recognizer"] else None
+    reenactor = open_reenactor(config)
+    sitter = load_person(reenactor, photo, config["source_face"])
+    memory = load_gallery(reenactor, Path(bank), photo) if bank else synthetic_gallery(reenactor)
     neighbours = nearest(sitter, memory, settings.neighbours)
     print("\n".join(f"{each.share:4.0%} {each.name} (e_hat {each.similarity:.3f})" for each in neighbours))
     strengths = _STRENGTHS if arguments.preview else (settings.strength,)
@@ -158,13 +76,15 @@ def _portrait(arguments: argparse.Namespace) -> Path:
     stills: list[np.ndarray] = []
     for strength in strengths:
         stills += portrait(reenactor, sitter, neighbours, None, replace(settings, strength=strength))
-        alike = (f"{name} {value:.3f}" for name, value in likeness(reenactor, sitter, stills[-1], judge).items())
+        alike = (
+            f"{name} {value:.3f}" for name, value in identity_similarity(reenactor, sitter, stills[-1], judge).items()
+        )
         print(f"strength {strength:g}: similarity to the sitter {', '.join(alike)}")
     mark = reenactor.provenance(composite=False)
     if driver is None:
         write_image(output, np.concatenate(stills, axis=1), mark, arguments.overwrite)
         return output
-    results = portrait(reenactor, sitter, neighbours, motion := tracked(reenactor, driver, config), settings)
+    results = portrait(reenactor, sitter, neighbours, motion := track_driver(reenactor, driver, config), settings)
     with VideoWriter(output, driver, config["crf"], mark=mark, overwrite=arguments.overwrite) as out:
         for frame in tqdm(results, "portrait", len(motion), disable=None, unit="frame"):
             out.add(frame)
@@ -179,7 +99,7 @@ def _inputs(paths: list[Path]) -> tuple[Path, Path | None]:
     if is_driver(photo):
         raise UsageError(f"{photo}: a video is the driver and comes last; the sitter is a picture or a saved head")
     if drivers and not is_driver(drivers[0]):
-        raise UsageError(f"{drivers[0]}: the driver is a video, gif or folder; others' pictures go into bank=FOLDER")
+        raise UsageError(f"{drivers[0]}: the driver is a video, gif or folder; others' pictures go into gallery=FOLDER")
     return photo, drivers[0] if drivers else None
 
 

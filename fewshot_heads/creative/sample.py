@@ -10,108 +10,25 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
-from fewshot_heads.cli import make_parser, run, split_overrides
-from fewshot_heads.config import plain
-from fewshot_heads.creative.appearance import Appearance
-from fewshot_heads.creative.cast import Acting
-from fewshot_heads.errors import BadInput, NoFaceFound, OutputError, UsageError
-from fewshot_heads.head import Head
-from fewshot_heads.images import WRITTEN as PICTURES
-from fewshot_heads.images import resized, write_image
-from fewshot_heads.landmarks.tracking import Motion
-from fewshot_heads.painter import Painter
-from fewshot_heads.reenactor import Reenactor
-from fewshot_heads.tasks import check_output, is_driver, opened, tracked
-from fewshot_heads.video import WRITTEN, VideoWriter
-from fewshot_heads.video_reader import read_video
+from fewshot_heads.cli.config import load_config
+from fewshot_heads.cli.parser import make_parser, run, split_overrides
+from fewshot_heads.cli.session import check_output, is_driver, open_reenactor, track_driver
+from fewshot_heads.creative.blending.sampling import Sample, grid, moved, sample
+from fewshot_heads.errors import OutputError, UsageError
+from fewshot_heads.imaging.convert import resized
+from fewshot_heads.media.images import WRITTEN as PICTURES
+from fewshot_heads.media.images import write_image
+from fewshot_heads.media.video_reader import read_video
+from fewshot_heads.media.video_writer import WRITTEN, VideoWriter
 
 HEAD = ".safetensors"
-_ACCEPTED = 0.05  # of the face's size: how far on average the detector's points may lie from the model's
-_TRIES = 20  # pictures without a face after which there is none to be had
 _PREVIEW = 128  # pixels of a person's side
-
-
-@dataclass(frozen=True)
-class Sample(Acting):
-    """Who is drawn and how they move; the keys of conf/sample.yaml, which says what they mean."""
-
-    seed: int = 0
-    count: int = 12
-    truncation: float = 0.8
-    min_distance: float | None = None
-
-    def check(self) -> None:
-        super().check()
-        if self.count < 1:
-            raise BadInput(f"count={self.count}: expected 1 or more")
-        if self.seed < 0:
-            raise BadInput(f"seed={self.seed}: expected 0 or more")
-
-
-@dataclass(frozen=True)
-class Somebody:
-    """head: made of the invented picture. distance: see `appearance.Invented`. refused: draws without a face before."""
-
-    head: Head
-    distance: float
-    refused: int
-
-
-def sample(
-    reenactor: Reenactor, settings: Sample | None = None, appearance: Appearance | None = None
-) -> Iterator[Somebody]:
-    """`count` people who do not exist, lazily; appearance: None is the shipped model.
-
-    Raises BadInput for settings and a min_distance out of reach, NoFaceFound for a model that draws no faces.
-    """
-    settings = settings or Sample()
-    settings.check()
-    model = appearance or Appearance.load()
-    return (_somebody(reenactor, settings, model, i) for i in range(settings.count))
-
-
-def _somebody(reenactor: Reenactor, settings: Sample, model: Appearance, number: int) -> Somebody:
-    rng = np.random.default_rng([settings.seed, number])
-    for refused in range(_TRIES):
-        drawn = model.draw(rng, settings.truncation, settings.min_distance)
-        seen = reenactor.detectors[0].detect(drawn.picture)
-        if seen:
-            off = np.linalg.norm(seen[0].points - drawn.landmarks.points, axis=1).mean()
-            if off < _ACCEPTED * drawn.landmarks.size:
-                return Somebody(reenactor.embed([drawn.picture], crop="full"), drawn.distance, refused)
-    raise NoFaceFound(f"person {number} of seed {settings.seed}: no face in {_TRIES} draws; use another seed")
-
-
-def moved(
-    reenactor: Reenactor, heads: Sequence[Head], driver: Motion, settings: Sample | None = None
-) -> Iterator[np.ndarray]:
-    """Frames of all heads side by side, moving alike; lazily, uint8 [rows R, columns R, 3]. Raises BadInput."""
-    settings = settings or Sample()
-    settings.check()
-    faces = [settings.follow(head, driver, reenactor.size) for head in heads]
-    generator, device = reenactor.networks.generator, reenactor.device
-    painters = [Painter(head, generator, reenactor.size, device, settings.side, reenactor.inpainters) for head in heads]
-    mouths = settings.mouths(driver)
-    for first in range(0, len(driver), settings.batch):
-        now = slice(first, first + settings.batch)
-        shown = mouths and mouths[now]
-        people = [painter.paint(own[now], True, shown) for painter, own in zip(painters, faces, strict=True)]
-        yield from map(grid, zip(*people, strict=True))
-
-
-def grid(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """uint8 [S, S, 3] each to one picture, about a third wider than high; what is left over is black."""
-    columns = min(len(pictures), round((4 / 3 * len(pictures)) ** 0.5) or 1)
-    missing = [np.zeros_like(pictures[0])] * (-len(pictures) % columns)
-    tiles = [*pictures, *missing]
-    return np.concatenate([np.concatenate(tiles[i : i + columns], 1) for i in range(0, len(tiles), columns)])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -134,7 +51,7 @@ def _sample(arguments: argparse.Namespace) -> Path:
     if len(names) > 1 or not all(is_driver(Path(name)) for name in names):
         raise UsageError(f"{names[-1]}: one driver at most, a video, gif or folder; --help shows how")
     driver_path = Path(names[0]) if names and not arguments.preview else None
-    config = plain("sample", overrides)
+    config = load_config("sample", overrides)
     settings = Sample(**{field.name: config[field.name] for field in fields(Sample)})
     kinds, suffix = (WRITTEN, ".mp4") if driver_path else ((*PICTURES, HEAD), ".jpg")
     output = arguments.output or Path(f"people_{settings.seed}{suffix}")
@@ -142,7 +59,7 @@ def _sample(arguments: argparse.Namespace) -> Path:
     if output.suffix.lower() == HEAD and settings.count != 1:
         raise OutputError(f"{output}: holds one head; use count=1")
     driver = read_video(driver_path) if driver_path else None
-    reenactor = opened(config)
+    reenactor = open_reenactor(config)
     people = list(tqdm(sample(reenactor, settings), "people", settings.count, disable=None, unit="person", leave=False))
     away = ", ".join(f"{each.distance:.2f}" for each in people)
     print(f"distance to the nearest training person: {away}")
@@ -157,7 +74,7 @@ def _sample(arguments: argparse.Namespace) -> Path:
         pictures = [resized(head.picture, side) for head in heads]
         write_image(output, grid(pictures), mark, arguments.overwrite)
         return output
-    motion = tracked(reenactor, driver, config)
+    motion = track_driver(reenactor, driver, config)
     with VideoWriter(output, driver, config["crf"], mark=mark, overwrite=arguments.overwrite) as out:
         for frame in tqdm(moved(reenactor, heads, motion, settings), "sample", len(motion), disable=None, unit="frame"):
             out.add(frame)

@@ -1,4 +1,4 @@
-"""Changes that make many pictures of one: framing, mirror, colours, and a turn of the head in depth."""
+"""Changes that make many pictures of one: framing, mirror, colors, and a turn of the head in depth."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ import cv2
 import numpy as np
 import torch
 
-from fewshot_heads.images import to_tensor, to_uint8
+from fewshot_heads.imaging.convert import to_tensor, to_uint8
+from fewshot_heads.imaging.warping import tps_warp
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.geometry import Crop, control_points, mirrored, spatial, turned_in_space
-from fewshot_heads.models.texture import tps_warp
+from fewshot_heads.landmarks.control_points import control_points
+from fewshot_heads.landmarks.crop import Crop
+from fewshot_heads.landmarks.pose import landmarks_3d, mirrored, rotate_3d
 
 _TURN = np.radians([4.0, 6.0, 3.0])  # standard deviation of a pseudo-pair's pitch, yaw and roll
 _MOST = 1.7  # standard deviations: farther than this the stretched cheek teaches nothing
 
 
 @dataclass(frozen=True)
-class Change:
-    """One augmentation, the same for all pictures of an episode: framing, mirror, colours.
+class Augmentation:
+    """One augmentation, the same for all pictures of an episode: framing, mirror, colors.
 
     matrix: [2, 3] affine map of the size x size crop onto itself; zoom: its scale, for depths;
-    gain, offset: [3] of the colours; saturation: 0 is grey, 1 leaves them.
+    gain, offset: [3] of the colors; saturation: 0 is gray, 1 leaves them.
     """
 
     size: int
@@ -34,29 +36,29 @@ class Change:
     saturation: float
 
     @classmethod
-    def draw(cls, random: np.random.Generator, size: int, strength: float = 1.0) -> Change:
+    def draw(cls, random: np.random.Generator, size: int, strength: float = 1.0) -> Augmentation:
         """A random one; strength 0 changes nothing, 1 is right for many people's clips."""
         low, high = 1 - 0.12 * strength, 1 + 0.2 * strength
         zoom, angle = random.uniform(low, high), random.normal(0, 6) * strength
         matrix = np.array(cv2.getRotationMatrix2D((size / 2, size / 2), angle, zoom), np.float64)
         matrix[:, 2] += random.uniform(-0.06, 0.06, 2) * size * strength
-        grey = random.random() < 0.06 * strength
-        saturation = 0.0 if grey else 1 + random.uniform(-0.4, 0.3) * strength
+        gray = random.random() < 0.06 * strength
+        saturation = 0.0 if gray else 1 + random.uniform(-0.4, 0.3) * strength
         gain = (1 + random.uniform(-0.25, 0.25) * strength) * (1 + random.uniform(-0.08, 0.08, 3) * strength)
         offset = random.uniform(-15, 15, 3) * strength
         return cls(size, matrix, zoom, random.random() < 0.5 * min(strength, 1), gain, offset, saturation)
 
-    def placed(self, image: np.ndarray) -> np.ndarray:
+    def warp(self, image: np.ndarray) -> np.ndarray:
         """A picture or mask [S, S, ...] in the new framing, its values kept; beyond the edges it is mirrored."""
         size, image = (self.size, self.size), np.asarray(image)
         image = cv2.warpAffine(image, self.matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         return image[:, ::-1] if self.mirror else image
 
     def picture(self, frame: np.ndarray) -> np.ndarray:
-        """uint8 [S, S, 3] to the same: framing, mirror and colours."""
-        return self._coloured(self.placed(frame))
+        """uint8 [S, S, 3] to the same: framing, mirror and colors."""
+        return self._colored(self.warp(frame))
 
-    def square(self, frame: np.ndarray, place: Crop) -> np.ndarray:
+    def warp_crop(self, frame: np.ndarray, place: Crop) -> np.ndarray:
         """What `place` cuts out of the `picture`, uint8 [size, size, 3], resampled once and so sharper."""
         whole = np.vstack([self.matrix, [0, 0, 1]])
         if self.mirror:
@@ -64,11 +66,11 @@ class Change:
         matrix = place.matrix @ whole
         how = cv2.INTER_CUBIC if np.linalg.det(matrix[:, :2]) ** 2 > 1 else cv2.INTER_LINEAR
         size = (place.size, place.size)
-        return self._coloured(cv2.warpAffine(frame, matrix, size, flags=how, borderMode=cv2.BORDER_REFLECT_101))
+        return self._colored(cv2.warpAffine(frame, matrix, size, flags=how, borderMode=cv2.BORDER_REFLECT_101))
 
-    def _coloured(self, frame: np.ndarray) -> np.ndarray:
-        grey = frame.mean(2, keepdims=True)
-        mixed = (grey + (frame - grey) * self.saturation) * self.gain + self.offset
+    def _colored(self, frame: np.ndarray) -> np.ndarray:
+        gray = frame.mean(2, keepdims=True)
+        mixed = (gray + (frame - gray) * self.saturation) * self.gain + self.offset
         return np.clip(mixed, 0, 255).astype(np.uint8)
 
     def face(self, landmarks: np.ndarray) -> Landmarks:
@@ -79,7 +81,7 @@ class Change:
         return mirrored(face, self.size) if self.mirror else face
 
 
-def turned(
+def rotate_in_depth(
     picture: np.ndarray, landmarks: np.ndarray, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A picture as if the head had been turned a little: what lets a person's only picture be a pair.
@@ -91,8 +93,8 @@ def turned(
     """
     turn = np.clip(random.normal(0, 1, 3), -_MOST, _MOST) * _TURN
     face = Landmarks.from_array(np.asarray(landmarks))
-    moved = turned_in_space(face, turn)
-    here, there = control_points(Landmarks.from_array(spatial(face))), control_points(moved)
+    moved = rotate_3d(face, turn)
+    here, there = control_points(Landmarks.from_array(landmarks_3d(face))), control_points(moved)
     image, size = to_tensor(np.asarray(picture))[None], picture.shape[0]
     carried = tps_warp(image, torch.from_numpy(here)[None], torch.from_numpy(there)[None])
     dragged = _around(np.vstack([here, there]), size)

@@ -6,21 +6,24 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from fewshot_heads.backdrop import Backdrop, blended, covered
-from fewshot_heads.datasets.augment import Change, turned
+from fewshot_heads.datasets.augment import Augmentation, rotate_in_depth
+from fewshot_heads.datasets.batches import EpisodeBatch
 from fewshot_heads.datasets.clips import Clip
-from fewshot_heads.datasets.wear import Wear
+from fewshot_heads.datasets.degradation import Degradation
 from fewshot_heads.errors import BadInput
-from fewshot_heads.images import to_tensor
-from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE, Landmarks
-from fewshot_heads.landmarks.geometry import carrying_points, control_points
-from fewshot_heads.landmarks.stickman import draw_opened, draw_stickman
-from fewshot_heads.matte import person
+from fewshot_heads.imaging.convert import to_tensor
+from fewshot_heads.imaging.masks import disocclusion_mask, region_masks
+from fewshot_heads.imaging.segmentation import person_matte
+from fewshot_heads.landmarks import OUTER_LIPS, Landmarks
+from fewshot_heads.landmarks.aspect_ratio import mouth_aspect_ratios
+from fewshot_heads.landmarks.control_points import control_points, warp_points
+from fewshot_heads.landmarks.stickman import draw_stickman
+from fewshot_heads.rendering.background import BackgroundModel, blend_backgrounds
+from fewshot_heads.rendering.occlusion import head_occlusion_mask
 
 _log = logging.getLogger(__name__)
 _PATCHES = (0.5, 0.25, 0.25)  # shares of the patches at the mouth, about the face, farther out
@@ -32,18 +35,19 @@ class EpisodeSettings:
     """How episodes are drawn (conf/data).
 
     k_shot: pictures the embedder sees. sampling: "uniform" draws all frames of a clip alike, "hard" prefers
-    frames that are far apart and mouths that open. augment: strength of `Change`, 0 is off. worn: share of the
-    episodes whose pictures have `Wear`. pseudo: share of the episodes of clips (of stills: every other) whose
-    pictures are `turned`. patch: side in pixels of the square that perceptual and adversarial terms look at, None
+    frames that are far apart and mouths that open. augment: strength of `Augmentation`, 0 is off. worn: share of the
+    episodes whose pictures have `Degradation`. pseudo: share of the episodes of clips (of stills: every other) whose
+    pictures are `rotate_in_depth`. patch: side in pixels of the square that perceptual and adversarial terms look
+    at, None
     for the whole frame: their cost goes with it.
     """
 
     k_shot: int = 8
     sampling: str = "uniform"
     augment: float = 0.0
-    worn: float = 0.0
-    pseudo: float = 0.0
-    patch: int | None = None
+    degradation_prob: float = 0.0
+    pseudo_pair_prob: float = 0.0
+    patch_size: int | None = None
 
 
 class Episodes(Dataset):
@@ -83,18 +87,18 @@ class Episodes(Dataset):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+    def __getitem__(self, index: int) -> EpisodeBatch:
         random = np.random.default_rng((self.seed, index))
         identity, clip = self._draw(random)
         landmarks = np.asarray(clip.landmarks)
         shots, shown, driver = self._choose(clip, landmarks, random)
-        change = Change.draw(random, self.size, self.settings.augment)
+        change = Augmentation.draw(random, self.size, self.settings.augment)
         # Cracks stay where they are on a face: in two frames of a clip they would not.
         clip = self._worn(clip, random, cracks=clip.kind == "stills")
-        pseudo = random.random() < (_TURNED_STILLS if clip.kind == "stills" else self.settings.pseudo)
+        pseudo = random.random() < (_TURNED_STILLS if clip.kind == "stills" else self.settings.pseudo_pair_prob)
         corner = self._corner(change.face(landmarks[driver]).points, random)
         episode = assemble(clip, shots, shown, driver, change, random if pseudo else None)
-        return {**episode, "corner": corner, "identity": torch.tensor(identity)}
+        return episode._replace(patch_corner=corner, identity=torch.tensor(identity))
 
     def _draw(self, random: np.random.Generator) -> tuple[int, Clip]:
         """Somebody, by index, and a clip of theirs."""
@@ -104,8 +108,8 @@ class Episodes(Dataset):
 
     def _worn(self, clip: Clip, random: np.random.Generator, cracks: bool = True) -> Clip:
         """The clip, or in the share of episodes that is `worn` a worn one."""
-        worn = self.settings.worn and random.random() < self.settings.worn
-        return Wear.draw(random, cracks).over(clip) if worn else clip
+        worn = self.settings.degradation_prob and random.random() < self.settings.degradation_prob
+        return Degradation.draw(random, cracks).apply_to_clip(clip) if worn else clip
 
     def _choose(
         self, clip: Clip, landmarks: np.ndarray, random: np.random.Generator
@@ -129,7 +133,7 @@ class Episodes(Dataset):
         if random.random() < 0.08:
             return driver, driver
         if random.random() < 0.4:  # a mouth that opens is rare in most clips, and hard
-            by_opening = np.argsort(openings(landmarks))
+            by_opening = np.argsort(mouth_aspect_ratios(landmarks))
             few = max(len(by_opening) // 4, 1)
             return int(random.choice(by_opening[:few])), int(random.choice(by_opening[-few:]))
         candidates = random.integers(len(landmarks), size=4)
@@ -140,82 +144,70 @@ class Episodes(Dataset):
         """The patch lies on the mouth, about the face, or farther out at hair and shoulders."""
         place = int(random.choice(3, p=_PATCHES))
         spread = self.size * (0.05, 0.1, 0.25)[place]
-        centre = points[OUTER_LIPS if place == 0 else slice(None)].mean(0) + random.normal(0, spread, 2)
-        patch = min(self.settings.patch or self.size, self.size)
-        return torch.from_numpy(np.clip(centre - patch / 2, 0, self.size - patch).astype(np.int64))
+        center = points[OUTER_LIPS if place == 0 else slice(None)].mean(0) + random.normal(0, spread, 2)
+        patch = min(self.settings.patch_size or self.size, self.size)
+        return torch.from_numpy(np.clip(center - patch / 2, 0, self.size - patch).astype(np.int64))
 
 
 def assemble(
-    clip: Clip, shots: Sequence[int], shown: int, driver: int, change: Change, turn: np.random.Generator | None = None
-) -> dict[str, torch.Tensor]:
-    """One episode from frames `shots` of a clip to its frame `driver`, all changed alike; turn: see `turned`.
+    clip: Clip,
+    shots: Sequence[int],
+    source_index: int,
+    target: int,
+    change: Augmentation,
+    turn: np.random.Generator | None = None,
+) -> EpisodeBatch:
+    """One episode without patch and identity, all of it augmented alike.
 
-    A dict of tensors, S the clip's size:
-    pictures, stickmen [K, 3, S, S] in [-1, 1]: what the embedder sees; the first is the one whose background stays;
-    shown []: which of them the texture shows;
-    still [3, S, S], matte, opened, covered, unseen [1, S, S]: see `models.generator.Texture`;
-    driver, stickman [3, S, S]: the truth and its landmarks;
-    source_points, driver_points [N, 3]: `carrying_points` of the shown picture and of the driver;
-    regions [3, S, S], 0 to 1: eyes, mouth, and what opens between shown picture and driver;
-    trust [1, S, S], 0 or 1: where the truth can be had from the pictures; face [4]: box of the driver's face, pixels.
+    Args:
+        clip: the footage.
+        shots: K frames that the embedder sees; the background is that of the first.
+        source_index: which of these is warped.
+        target: the frame to reenact.
+        change: the augmentation.
+        turn: rotates the images in depth by it, see `rotate_in_depth`; None leaves them.
     """
     landmarks, size = np.asarray(clip.landmarks), change.size
-    everywhere = np.ones((size, size), np.float32)
-    seen = {i: (clip.frames[i], landmarks[i], everywhere) for i in dict.fromkeys(shots)}
+    valid = np.ones((size, size), np.float32)
+    sources = {i: (clip.frames[i], landmarks[i], valid) for i in dict.fromkeys(shots)}
     if turn is not None:
-        seen = {i: turned(picture, points, turn) for i, (picture, points, _) in seen.items()}
-    pictures = {i: change.picture(picture) for i, (picture, _, _) in seen.items()}
-    faces = {i: change.face(points) for i, (_, points, _) in seen.items()}
-    trust = change.placed(np.minimum(seen[shots[shown]][2], seen[shots[0]][2])).round()
+        sources = {i: rotate_in_depth(image, points, turn) for i, (image, points, _) in sources.items()}
+    images = {i: change.picture(image) for i, (image, _, _) in sources.items()}
+    faces = {i: change.face(points) for i, (_, points, _) in sources.items()}
+    first, source = shots[0], shots[source_index]
+    valid = change.warp(np.minimum(sources[source][2], sources[first][2])).round()
     stickmen = {i: draw_stickman(face.points, size) for i, face in faces.items()}
-    source, goal = faces[shots[shown]], change.face(landmarks[driver])
-    opened = draw_opened(source, goal, size)
-    mattes = {i: person(pictures[i]) for i in {shots[0], shots[shown]}}
-    still, unseen = _behind(pictures[shots[0]], faces[shots[0]], mattes[shots[0]], goal)
-    return {
-        "pictures": to_tensor(np.stack([pictures[i] for i in shots])),
-        "stickmen": to_tensor(np.stack([stickmen[i] for i in shots])),
-        "shown": torch.tensor(shown),
-        "opened": torch.from_numpy(opened)[None],
-        "still": still,
-        "unseen": unseen,
-        "covered": torch.from_numpy(covered(control_points(source), control_points(goal), size))[None],
-        "matte": torch.from_numpy(mattes[shots[shown]])[None],
-        "driver": to_tensor(change.picture(clip.frames[driver])),
-        "stickman": to_tensor(draw_stickman(goal.points, size)),
-        "source_points": torch.from_numpy(carrying_points(source)),
-        "driver_points": torch.from_numpy(carrying_points(goal)),
-        "regions": torch.from_numpy(np.stack([*_regions(goal.points, size), opened]).astype(np.float32)),
-        "trust": torch.from_numpy(np.ascontiguousarray(trust))[None],
-        "face": torch.from_numpy(goal.box.astype(np.float32)),
-    }
+    source_face, target_face = faces[source], change.face(landmarks[target])
+    disocclusion = disocclusion_mask(source_face, target_face, size)
+    mattes = {i: person_matte(images[i]) for i in {first, source}}
+    background, unknown = _render_background(images[first], faces[first], mattes[first], target_face)
+    head_mask = head_occlusion_mask(control_points(source_face), control_points(target_face), size)
+    regions = np.stack([*region_masks(target_face.points, size), disocclusion]).astype(np.float32)
+    return EpisodeBatch(
+        images=to_tensor(np.stack([images[i] for i in shots])),
+        stickmen=to_tensor(np.stack([stickmen[i] for i in shots])),
+        source_index=torch.tensor(source_index),
+        alpha_matte=torch.from_numpy(mattes[source])[None],
+        background=background,
+        disocclusion=torch.from_numpy(disocclusion)[None],
+        head_mask=torch.from_numpy(head_mask)[None],
+        background_unknown=unknown,
+        source_points=torch.from_numpy(warp_points(source_face)),
+        target_points=torch.from_numpy(warp_points(target_face)),
+        target=to_tensor(change.picture(clip.frames[target])),
+        stickman=to_tensor(draw_stickman(target_face.points, size)),
+        regions=torch.from_numpy(regions),
+        valid_mask=torch.from_numpy(np.ascontiguousarray(valid))[None],
+        face_box=torch.from_numpy(target_face.box.astype(np.float32)),
+    )
 
 
-def _behind(
-    picture: np.ndarray, face: Landmarks, matte: np.ndarray, driver: Landmarks
+def _render_background(
+    image: np.ndarray, face: Landmarks, matte: np.ndarray, target: Landmarks
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """[3, S, S]: what `Backdrop` knows from one picture; [1, S, S]: where it shows only a head."""
-    own, goal = (control_points(each)[None] for each in (face, driver))
-    backdrop = Backdrop(picture[None], own, matte[None], torch.device("cpu"))
-    images = to_tensor(picture[None])
-    use, shares, unseen = backdrop.behind(torch.from_numpy(goal))
-    return blended(images, backdrop.plate(images), use, shares)[0], unseen[0]
-
-
-def openings(landmarks: np.ndarray) -> np.ndarray:
-    """[T]: gap of the inner lips over the mouth's width."""
-    gap = np.linalg.norm(landmarks[:, [61, 62, 63], :2] - landmarks[:, [67, 66, 65], :2], axis=-1)
-    width = np.linalg.norm(landmarks[:, 48, :2] - landmarks[:, 54, :2], axis=-1)
-    return gap.mean(1) / np.maximum(width, 1e-6)
-
-
-def _regions(points: np.ndarray, size: int) -> list[np.ndarray]:
-    """Soft-edged masks of the eyes and of the mouth, float32 [size, size]."""
-    regions = []
-    for parts in ((RIGHT_EYE, LEFT_EYE), (OUTER_LIPS,)):
-        region: np.ndarray = np.zeros((size, size), np.float32)
-        for part in parts:
-            cv2.fillConvexPoly(region, cv2.convexHull(points[part].round().astype(np.int32)), 1.0)
-        wide = max(round(size * 9 / 256), 1)
-        regions.append(cv2.GaussianBlur(cv2.dilate(region, np.ones((wide, wide))), (0, 0), size / 64))
-    return regions
+    """The background [3, S, S] that one image knows behind the target, and [1, S, S] where it shows only a head."""
+    points, target_points = (control_points(landmarks)[None] for landmarks in (face, target))
+    model = BackgroundModel(image[None], points, matte[None], torch.device("cpu"))
+    images = to_tensor(image[None])
+    use, shares, unknown = model.render(torch.from_numpy(target_points))
+    return blend_backgrounds(images, model.plate(images), use, shares)[0], unknown[0]

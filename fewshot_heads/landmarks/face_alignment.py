@@ -18,7 +18,7 @@ class FaceAlignmentDetector:
 
     dimensions: 2, or 3 for depth too. device: "cpu", "cuda", "mps". min_confidence: 0 to 1, of the detector.
     network: a ready `face_alignment.FaceAlignment`, instead of making one.
-    FAN has no irises: they are put at the centres of the eyes, so gaze does not move with this backend.
+    FAN has no irises: they are put at the centers of the eyes, so gaze does not move with this backend.
     """
 
     def __init__(

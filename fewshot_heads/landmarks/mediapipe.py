@@ -5,18 +5,15 @@ The model file ships in the package (Google, Apache-2.0; see NOTICE), so nothing
 
 from __future__ import annotations
 
-import atexit
-import contextlib
-import os
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.geometry import mirrored
+from fewshot_heads.landmarks.mediapipe_runtime import at_exit, quiet_stderr, to_mediapipe
+from fewshot_heads.landmarks.pose import mirrored
 
 MODEL = Path(__file__).parent.parent / "weights" / "face_landmarker.task"
 
@@ -122,9 +119,9 @@ class MediaPipeDetector:
             return face
         import cv2
 
-        centre, half = (face.box[:2] + face.box[2:]) / 2, face.size
-        left, top = np.maximum(centre - half, 0).astype(int)
-        right, bottom = (centre + half).astype(int)
+        center, half = (face.box[:2] + face.box[2:]) / 2, face.size
+        left, top = np.maximum(center - half, 0).astype(int)
+        right, bottom = (center + half).astype(int)
         window = image[top:bottom, left:right]
         scale = _REFINE_SIDE / max(window.shape[:2])
         window = cv2.resize(window, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
@@ -172,41 +169,11 @@ def _starts(length: int, side: int) -> list[int]:
 
 
 def _apart(a: Landmarks, b: Landmarks) -> bool:
-    centres = a.points.mean(0) - b.points.mean(0)
-    return bool(np.linalg.norm(centres) > 0.5 * max(a.size, b.size))
+    centers = a.points.mean(0) - b.points.mean(0)
+    return bool(np.linalg.norm(centers) > 0.5 * max(a.size, b.size))
 
 
 def _mean(face: Landmarks, others: list[Landmarks]) -> Landmarks:
     """Of a face and the one of the others that lies in its place; itself, where there is none."""
     other = next((other for other in others if not _apart(face, other)), face)
     return Landmarks.from_array((face.to_array() + other.to_array()) / 2, face.confidence)
-
-
-def to_mediapipe(image: np.ndarray):
-    """uint8 [H, W, 3] as MediaPipe's networks take it."""
-    import mediapipe as mp
-
-    return mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(image))
-
-
-def at_exit(function: Callable[[], None]) -> None:
-    """MediaPipe closes through a thread pool, which is gone by the time of `atexit` (it would complain on stderr).
-
-    A forked process, such as a data loader's worker, has the networks without their threads: there it would hang.
-    """
-    owner = os.getpid()
-    getattr(threading, "_register_atexit", atexit.register)(lambda: function() if os.getpid() == owner else None)
-
-
-@contextlib.contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """MediaPipe's C++ logs go straight to file descriptor 2; a user has no use for them."""
-    os.environ.setdefault("GLOG_minloglevel", "2")
-    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(null)

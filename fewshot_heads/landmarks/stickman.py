@@ -8,10 +8,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, LEFT_IRIS, N_POINTS, RIGHT_EYE, RIGHT_IRIS, Landmarks
-from fewshot_heads.landmarks.geometry import fit_pose, spatial
+from fewshot_heads.landmarks import INNER_LIPS, LEFT_IRIS, RIGHT_IRIS
 
-# (points, closed, colour): inner lips have a colour of their own, or mouths would never close.
+# (points, closed, color): inner lips have a color of their own, or mouths would never close.
 _LINES: list[tuple[list[int], bool, tuple[int, int, int]]] = [
     (list(range(0, 17)), False, (255, 0, 0)),
     (list(range(17, 22)), False, (0, 255, 0)),
@@ -23,11 +22,9 @@ _LINES: list[tuple[list[int], bool, tuple[int, int, int]]] = [
     (list(range(48, 60)), True, (255, 0, 255)),
     (list(range(60, 68)), True, (128, 255, 255)),
 ]
-_OPENING = (RIGHT_EYE, LEFT_EYE, INNER_LIPS)
-_MOUTH_COLOUR = (0, 0, 255)
-_IRIS_COLOUR = (255, 255, 0)
-_SUBPIXEL_BITS = 4
-_SHUT, _HALF_OPEN = 0.1, 0.16  # area of an eye over its width squared; open eyes have 0.2 and more
+_MOUTH_COLOR = (0, 0, 255)
+_IRIS_COLOR = (255, 255, 0)
+SUBPIXEL_BITS = 4
 
 
 def draw_stickman(points: np.ndarray, size: int, scale: float = 1.0) -> np.ndarray:
@@ -37,71 +34,22 @@ def draw_stickman(points: np.ndarray, size: int, scale: float = 1.0) -> np.ndarr
     """
     canvas = np.zeros((size, size, 3), np.uint8)
     width = max(round(size / 128), 1)
-    fixed = _fixed_point(points * scale)
+    fixed = fixed_point(points * scale)
     mouth = fixed[INNER_LIPS]
     if np.isfinite(mouth).all():  # filled, or the outlines of barely parted lips would look like closed ones
-        cv2.fillPoly(canvas, [mouth.round().astype(np.int32)], _MOUTH_COLOUR, cv2.LINE_AA, _SUBPIXEL_BITS)
-    for indices, closed, colour in _LINES:
+        cv2.fillPoly(canvas, [mouth.round().astype(np.int32)], _MOUTH_COLOR, cv2.LINE_AA, SUBPIXEL_BITS)
+    for indices, closed, color in _LINES:
         line = fixed[indices]
         if np.isfinite(line).all():
-            cv2.polylines(canvas, [line.round().astype(np.int32)], closed, colour, width, cv2.LINE_AA, _SUBPIXEL_BITS)
+            cv2.polylines(canvas, [line.round().astype(np.int32)], closed, color, width, cv2.LINE_AA, SUBPIXEL_BITS)
     for iris in (RIGHT_IRIS, LEFT_IRIS):
         if np.isfinite(fixed[iris]).all():
-            centre = fixed[iris].round().astype(int)
-            radius = round(size / 100 * (1 << _SUBPIXEL_BITS))
-            cv2.circle(canvas, tuple(centre), radius, _IRIS_COLOUR, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
+            center = fixed[iris].round().astype(int)
+            radius = round(size / 100 * (1 << SUBPIXEL_BITS))
+            cv2.circle(canvas, tuple(center), radius, _IRIS_COLOR, -1, cv2.LINE_AA, SUBPIXEL_BITS)
     return canvas
 
 
-def draw_opened(source: Landmarks, driver: Landmarks, size: int) -> np.ndarray:
-    """Where the driver opens a mouth or an eye that is shut in the source: float32 [size, size], 0 to 1.
-
-    source, driver: faces in pixels of their crops. What lies inside there is not in the source's pixels, however they
-    are carried, so the generator has to paint it.
-    """
-    canvas = np.zeros((size, size), np.uint8)
-    for part, share in zip(_OPENING, opened(source, driver), strict=True):
-        if share > 0:
-            outline = _fixed_point(driver.points[part]).round().astype(np.int32)
-            cv2.fillPoly(canvas, [outline], int(round(255 * share)), cv2.LINE_AA, _SUBPIXEL_BITS)
-    return canvas.astype(np.float32) / 255
-
-
-def opened(source: Landmarks, driver: Landmarks) -> np.ndarray:
-    """[3] how far the driver opens a right eye, a left eye and a mouth that are shut in the source, 0 to 1."""
-    before, now = _frontal(source), _frontal(driver)
-    return np.array([_opened(before, now, part) for part in _OPENING])
-
-
-def _frontal(face: Landmarks) -> np.ndarray:
-    """[70, 2] seen from the front: a turn narrows the far eye, which is no opening."""
-    pose = fit_pose(face)
-    return pose.undo(spatial(face, pose))[:N_POINTS, :2]
-
-
-def _opened(before: np.ndarray, now: np.ndarray, part: slice) -> float:
-    was, opening = _opening(before[part]), _opening(now[part])
-    share = np.clip((0.7 - (was + 0.03) / (opening + 0.03)) / 0.4, 0, 1)
-    if part is not INNER_LIPS:  # an eye that shows its iris is carried better, however wide, than it is painted
-        share *= np.clip((_HALF_OPEN - was) / (_HALF_OPEN - _SHUT), 0, 1)
-    return float(share)
-
-
-def draw_head(points: np.ndarray, size: int) -> np.ndarray:
-    """Where a head is: float32 [size, size], 0 to 1, the hull of its control points [N, 2] (pixels) and a soft edge."""
-    canvas = np.zeros((size, size), np.uint8)
-    cv2.fillConvexPoly(canvas, cv2.convexHull(points.round().astype(np.int32)), 255)
-    wide = max(round(size * 9 / 256), 1)
-    return cv2.GaussianBlur(cv2.dilate(canvas, np.ones((wide, wide))), (0, 0), size * 3 / 256).astype(np.float32) / 255
-
-
-def _opening(outline: np.ndarray) -> float:
-    """Area of an eye or mouth [N, 2] over its width squared."""
-    x, y = outline.T
-    area = abs((x * np.roll(y, -1) - y * np.roll(x, -1)).sum()) / 2
-    return float(area / max(np.ptp(outline, axis=0).max() ** 2, 1e-6))
-
-
-def _fixed_point(points: np.ndarray) -> np.ndarray:
-    """Points have pixel edges at integers; OpenCV has pixel centres there, and a fixed-point fraction."""
-    return (points - 0.5) * (1 << _SUBPIXEL_BITS)
+def fixed_point(points: np.ndarray) -> np.ndarray:
+    """Points have pixel edges at integers; OpenCV has pixel centers there, and a fixed-point fraction."""
+    return (points - 0.5) * (1 << SUBPIXEL_BITS)

@@ -14,7 +14,7 @@ from fewshot_heads.metrics.faces import (
     shape_leak,
     skin_tone,
 )
-from fewshot_heads.metrics.pictures import (
+from fewshot_heads.metrics.images import (
     IDENTICAL_PSNR,
     VGG_SCALE,
     VGGDistance,

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 
 from fewshot_heads.errors import BadInput
+from fewshot_heads.imaging.convert import unit
 from fewshot_heads.landmarks import N_POINTS, Landmarks
-from fewshot_heads.landmarks.geometry import fit_pose, spatial
-from fewshot_heads.metrics.pictures import unit
+from fewshot_heads.landmarks.pose import fit_pose, landmarks_3d
 
 if TYPE_CHECKING:
-    from fewshot_heads.judges import Embedder
+    from fewshot_heads.features.face_embedders import Embedder
 
 BLENDSHAPES = 52
 STEADY = np.array([*range(6), *range(11, 17), *range(27, 36), 36, 39, 42, 45])  # jaw's sides, nose, eye corners
@@ -27,7 +27,7 @@ class Identity:
     """
 
     def __init__(self, network: str | Path | Embedder) -> None:
-        from fewshot_heads.judges import embedder  # judges need this package's pictures
+        from fewshot_heads.features.face_embedders import embedder  # judges need this package's pictures
 
         self.embedder: Embedder = embedder(network) if isinstance(network, str | Path) else network
         self.name = self.embedder.name
@@ -121,13 +121,13 @@ def skin_tone(image: np.ndarray, landmarks: np.ndarray) -> float:
     points = np.asarray(landmarks, dtype=np.float64)[..., :2]
     if not np.isfinite(points).all():
         return float("nan")
-    colours, cheeks = (255 * unit(image)[0]).astype(np.uint8), np.zeros(image.shape[:2], np.uint8)
+    colors, cheeks = (255 * unit(image)[0]).astype(np.uint8), np.zeros(image.shape[:2], np.uint8)
     radius = 0.06 * np.ptp(points, axis=0).max()
     for lid, jaw, lips in ((41, 2, 48), (46, 14, 54)):
         cv2.circle(cheeks, np.rint(points[[lid, jaw, lips]].mean(0)).astype(int).tolist(), max(int(radius), 1), 1, -1)
     if not cheeks.any():
         return float("nan")
-    lab = cv2.cvtColor(colours.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[cheeks > 0]
+    lab = cv2.cvtColor(colors.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[cheeks > 0]
     lightness, _, yellow = np.median(lab, axis=0)
     return float(np.degrees(np.arctan2(lightness - 50, yellow)))
 
@@ -135,7 +135,7 @@ def skin_tone(image: np.ndarray, landmarks: np.ndarray) -> float:
 def _shape(stack: np.ndarray) -> np.ndarray:
     """Mean of the STEADY points in the head's frame over whole faces [T,70,3] -> [P,3]; NaN without one."""
     faces = [Landmarks.from_array(points) for points in stack[_whole(stack)]]
-    shapes = [fit_pose(face).undo(spatial(face))[STEADY] for face in faces]
+    shapes = [fit_pose(face).undo(landmarks_3d(face))[STEADY] for face in faces]
     return np.mean(shapes, axis=0) if shapes else np.full((len(STEADY), 3), np.nan)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
 from fewshot_heads.errors import BadInput
 from fewshot_heads.models.blocks import channels_last
-from fewshot_heads.models.discriminator import Discriminator
+from fewshot_heads.models.compositing import WarpInputs
+from fewshot_heads.models.discriminator import PatchDiscriminator
 from fewshot_heads.models.embedder import Embedder
-from fewshot_heads.models.generator import Generator, Texture
+from fewshot_heads.models.generator import Generator
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.models.paper import PaperDiscriminator, PaperEmbedder, PaperGenerator
 
@@ -29,11 +29,19 @@ class Networks(nn.Module):
         self.embedder, self.generator = embedder, generator
         channels_last(self)
 
-    def forward(self, episode: Mapping[str, Tensor], use_texture: bool = True) -> tuple[Tensor, Tensor]:
-        """The frame [B, 3, S, S] and e_hat [B, E] of a batch of `datasets.episodes.Episodes`."""
-        e_hat = self.embedder(episode["pictures"], episode["stickmen"]).mean(1)
-        texture = Texture.of(episode) if self.generator.textured and use_texture else None
-        return self.generator(episode["stickman"], self.generator.project(e_hat), texture), e_hat
+    def forward(
+        self, images: Tensor, stickmen: Tensor, stickman: Tensor, texture: WarpInputs | None
+    ) -> tuple[Tensor, Tensor]:
+        """The frame [B, 3, S, S] and e_hat [B, E].
+
+        Args:
+            images: [B, K, 3, S, S] in [-1, 1], the person.
+            stickmen: [B, K, 3, S, S], the landmarks of the images.
+            stickman: [B, 3, S, S], the landmarks of the frame.
+            texture: the images to be warped; None paints the frame from e_hat alone.
+        """
+        e_hat = self.embedder(images, stickmen).mean(1)
+        return self.generator(stickman, self.generator.project(e_hat), texture), e_hat
 
 
 def build(spec: dict[str, Any]) -> Networks | Inpainter:
@@ -67,7 +75,7 @@ def build_discriminator(spec: dict[str, Any]) -> nn.Module:
     if _architecture(spec) == "paper":
         return PaperDiscriminator(spec["embedding"], spec["size"], tuple(spec["channels"]))
     sizes = {key: tuple(value) for key, value in spec.get("discriminator", {}).items()}
-    return Discriminator(embedding=spec["embedding"], **sizes)
+    return PatchDiscriminator(embedding=spec["embedding"], **sizes)
 
 
 def _architecture(spec: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Building blocks shared by the networks: residual blocks, and adaptive instance normalisation.
+"""Building blocks shared by the networks: residual blocks, and adaptive instance normalization.
 
 AdaIN: Huang and Belongie, ICCV 2017, eq. 8; driven by the embedding as in Zakharov et al., ICCV 2019, sec. 3.1.
 """
@@ -43,9 +43,9 @@ class Down(nn.Module):
 
 
 class AdaResBlock(nn.Module):
-    """Residual block whose two normalisations are set by a style.
+    """Residual block whose two normalizations are set by a style.
 
-    [B, inputs, H, W] and style [B, style_size] to [B, outputs, H, W]. The shortcut is not normalised: colours
+    [B, inputs, H, W] and style [B, style_size] to [B, outputs, H, W]. The shortcut is not normalized: colors
     and contrast pass through it, the style acts on the residual branch.
     """
 

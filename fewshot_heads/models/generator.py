@@ -7,114 +7,16 @@ needs to judge, and answers with a correction of the flow, the paint, and how mu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewshot_heads.models import texture as warp
+from fewshot_heads.imaging import warping as warp
 from fewshot_heads.models.blocks import AdaResBlock, Down, conv
+from fewshot_heads.models.compositing import Layers, WarpInputs
 
 _DISTRUST = 30.0  # logits taken from still and carried pixels where something opened: more than the net can give back
-_RIGID = 5.0  # e-foldings that a picture counts less for, where it is stretched or pressed to twice or half its area
-_LEAST = 1e-9  # the share of a picture that counts nothing
 _MAX_CORRECTION = 0.3  # of the flow, in units of half the picture
-
-
-class Texture(NamedTuple):
-    """The source pixels a frame is made from.
-
-    images [B, T, 3, W, W] in [-1, 1]: the source pictures in use for this frame, W = span * S;
-    mattes [B, T, 1, W, W], 0 to 1: which of them is person (`matte.person`);
-    flows [B, T, s, s, 2]: where each comes from (`warp.carrying_flow`);
-    weights [B, T], rows sum to 1: how much each counts;
-    still [B, 3, S, S]: the background (`backdrop`), with heads only where the next two bar it;
-    opened [B, 1, S, S], 0 to 1: mouths and eyes that are shut in the picture (`landmarks.stickman.draw_opened`);
-    covered [B, 1, S, S], 0 to 1: where the driver's head hides the still layer, if a person is carried there
-        (`backdrop.covered`);
-    unseen [B, 1, S, S], 0 to 1: where the still layer shows only heads (`Backdrop.behind`);
-    span: side of what the images show, in crops. Beyond it they are mirrored.
-    """
-
-    images: Tensor
-    mattes: Tensor
-    flows: Tensor
-    weights: Tensor
-    still: Tensor
-    opened: Tensor
-    covered: Tensor
-    unseen: Tensor
-    span: float = 1.0
-
-    @classmethod
-    def of(cls, episode: Mapping[str, Tensor]) -> Texture:
-        """Of the shown pictures of `datasets.episodes.Episodes`, carried to the drivers."""
-        pictures = episode["pictures"]
-        rows = torch.arange(len(pictures), device=pictures.device)
-        # In full precision even under autocast: the spline solves a stiff system.
-        with torch.autocast(pictures.device.type, enabled=False):
-            flow = warp.carrying_flow(episode["source_points"], episode["driver_points"], pictures.shape[-1])
-        shown = pictures[rows, episode["shown"]]
-        weights = torch.ones_like(flow[:, :1, 0, 0])
-        return cls(
-            shown[:, None], episode["matte"][:, None], flow[:, None], weights,
-            episode["still"], episode["opened"], episode["covered"], episode["unseen"],
-        )  # fmt: skip
-
-    def carried(self, flows: Tensor) -> Tensor:
-        """The weighted pictures along flows [B, T, h, w, 2]: [B, 3, h, w]."""
-        return self._along(flows, self.images)
-
-    def person(self, flows: Tensor) -> Tensor:
-        """How much of what is `carried` is person: [B, 1, h, w], 0 to 1."""
-        return self._along(flows, self.mattes)
-
-    def _along(self, flows: Tensor, pictures: Tensor) -> Tensor:
-        batch, count = flows.shape[:2]
-        carried = warp.sample(pictures.flatten(0, 1), flows.flatten(0, 1) / self.span)
-        return (carried.unflatten(0, (batch, count)) * self._shares(flows.shape[2])).sum(1)
-
-    def _shares(self, size: int) -> Tensor:
-        """How much each picture counts at each place, [B, T, 1, size, size] or, of a lone one, 1: as a whole, and less
-        where it is pulled apart or pressed together."""
-        if self.weights.shape[1] == 1:
-            return self.weights[:, :, None, None, None]
-        bent = warp.stretch(self.flows.flatten(0, 1)).abs()
-        bent = F.avg_pool2d(bent, 5, 1, 2, count_include_pad=False).unflatten(0, self.weights.shape)
-        shares = (self.weights.clamp_min(_LEAST).log()[:, :, None, None, None] - _RIGID * bent).softmax(1)
-        return F.interpolate(shares.flatten(0, 1), (size, size), mode="bilinear").unflatten(0, self.weights.shape)
-
-    def resized_flows(self, size: int) -> Tensor:
-        batch, count = self.flows.shape[:2]
-        return warp.resize_flow(self.flows.flatten(0, 1), size).unflatten(0, (batch, count))
-
-
-class Layers(NamedTuple):
-    """A frame before it is put together: what the network decided, at any resolution.
-
-    paint [B, 3, S, S] in [-1, 1]; shares [B, 3, S, S], which sum to 1: of the still layer, the carried
-    source and the paint; flows [B, T, S, S, 2]: the corrected flow of each picture in use.
-    """
-
-    paint: Tensor
-    shares: Tensor
-    flows: Tensor
-
-    def compose(self, texture: Texture) -> Tensor:
-        """The frame [B, 3, R, R] for a texture whose still picture is R x R, S or any other size.
-
-        Kept and carried pixels come from the pictures as they are, so a large source stays sharp.
-        """
-        size = texture.still.shape[-1]
-        paint, shares, flows = self.paint, self.shares, self.flows
-        if size != paint.shape[-1]:
-            both = F.interpolate(torch.cat([paint, shares], 1), size=(size, size), mode="bilinear", align_corners=False)
-            paint, shares = both[:, :3], both[:, 3:]
-            flows = warp.resize_flow(flows.flatten(0, 1), size).unflatten(0, flows.shape[:2])
-        still, carried, painted = shares.split(1, 1)
-        return still * texture.still + carried * texture.carried(flows) + painted * paint
 
 
 def _smooth(maps: Tensor) -> Tensor:
@@ -131,7 +33,7 @@ class Generator(nn.Module):
     channels: at 1/2, 1/4, 1/8 and 1/16 of the picture; embedding: length of e_hat.
     """
 
-    textured = True  # takes a `Texture`
+    textured = True  # takes a `WarpInputs`
 
     def __init__(self, channels: tuple[int, ...] = (16, 48, 96, 160), embedding: int = 256, size: int = 256):
         super().__init__()
@@ -163,39 +65,39 @@ class Generator(nn.Module):
             shares = torch.tensor([0.0, 2.0, -1.0]).repeat_interleave(4)  # still, carried, paint
             self.head.bias = nn.Parameter(torch.cat([torch.zeros(12), shares, torch.zeros(2)]))
 
-    def forward(self, stickman: Tensor, style: Tensor, texture: Texture | None) -> Tensor:
+    def forward(self, stickman: Tensor, style: Tensor, texture: WarpInputs | None) -> Tensor:
         """stickman [B, 3, S, S], style [B, P] from `project(e_hat)`; returns the frame [B, 3, S, S] in [-1, 1].
 
         Without a texture the whole frame is painted from the style.
         """
         if texture is not None:
-            return self.layers(stickman, style, texture).compose(texture)
+            return self.layers(stickman, style, texture).composite(texture)
         nothing = stickman.new_zeros(stickman.shape[0], 6, self.size, self.size)
         hint = stickman.new_zeros(stickman.shape[0], 3, self.size // 2, self.size // 2)
         return _smooth(torch.tanh(self._decide(torch.cat([nothing, stickman], 1), hint, style)[0][:, :3]))
 
-    def layers(self, stickman: Tensor, style: Tensor, texture: Texture) -> Layers:
-        """What the frame is made of; `compose` puts it together."""
+    def layers(self, stickman: Tensor, style: Tensor, texture: WarpInputs) -> Layers:
+        """What the frame is made of; `compose_config` puts it together."""
         flows = texture.resized_flows(self.size)
-        pictures = torch.cat([texture.still, texture.carried(flows), stickman], 1)
+        pictures = torch.cat([texture.background, texture.warped(flows), stickman], 1)
         detail, correction = self._decide(pictures, self._hint(texture), style)
         # What has just opened is in no source pixel: leave it to the paint.
-        trust = F.pad(-_DISTRUST * texture.opened.expand(-1, 2, -1, -1), (0, 0, 0, 0, 0, 1))
+        trust = F.pad(-_DISTRUST * texture.disocclusion.expand(-1, 2, -1, -1), (0, 0, 0, 0, 0, 1))
         still, carried, painted = (_smooth(detail[:, 3:]) + trust).softmax(1).split(1, 1)
         # No background shows through a head, and none goes along with it where another is seen.
         person = texture.person(flows)
-        to_carried = still * (1 - (1 - texture.covered * person) * (1 - texture.unseen))
-        to_still = carried * (1 - person) * (1 - texture.unseen)
+        to_carried = still * (1 - (1 - texture.head_mask * person) * (1 - texture.background_unknown))
+        to_still = carried * (1 - person) * (1 - texture.background_unknown)
         moved = to_carried - to_still
         shares = torch.cat([still - moved, carried + moved, painted], 1)
         return Layers(_smooth(torch.tanh(detail[:, :3])), shares, flows + correction[:, None])
 
-    def _hint(self, texture: Texture) -> Tensor:
+    def _hint(self, texture: WarpInputs) -> Tensor:
         """[B, 3, S/2, S/2]: displacement and stretch of the heaviest picture's flow."""
         first = texture.weights.argmax(1)
         flow = texture.flows[torch.arange(len(first), device=first.device), first]
         displacement = (flow - warp.identity_grid(flow.shape[1], flow)).permute(0, 3, 1, 2)
-        hint = torch.cat([10 * displacement, warp.stretch(flow)], 1)
+        hint = torch.cat([10 * displacement, warp.log_area_change(flow)], 1)
         return F.interpolate(hint, size=(self.size // 2, self.size // 2), mode="bilinear", align_corners=False)
 
     def _decide(self, pictures: Tensor, hint: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,8 +6,6 @@ the generator. It needs no pairs: anything open, cut out, is a truth.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,7 +13,7 @@ from torch import Tensor, nn
 from fewshot_heads.errors import BadInput
 from fewshot_heads.models.blocks import Down, channels_last, conv
 
-SEEN = 0.1  # of the hole's soft edge: up to there the picture is seen, which is lips or lids
+HOLE_THRESHOLD = 0.1  # of the hole's soft edge: up to there the picture is seen, which is lips or lids
 
 
 class Inpainter(nn.Module):
@@ -34,15 +32,12 @@ class Inpainter(nn.Module):
         Painted everywhere, [B, 3, S, S] in [-1, 1], to be laid over the picture by the hole; of the picture nothing is
         seen there. stickman [B, 3, S, S]: the face's.
         """
-        hidden = (hole > SEEN).to(picture.dtype)
+        hidden = (hole > HOLE_THRESHOLD).to(picture.dtype)
         return self.unet(torch.cat([picture * (1 - hidden), hidden, stickman], 1))
 
-    def forward(self, episode: Mapping[str, Tensor], use_texture: bool = True) -> tuple[Tensor, Tensor]:
-        """The squares [B, 3, S, S] of a batch of `datasets.insides.Insides`, painted where they were cut out, and an
-        e_hat of length 0: what is around a hole says whose it is."""
-        truth, hole = episode["driver"], episode["hole"]
-        painted = self.paint(episode["pictures"][:, 0], hole, episode["stickman"])
-        return truth + hole * (painted - truth), truth.new_zeros(len(truth), 0)
+    def forward(self, image: Tensor, hole: Tensor, stickman: Tensor) -> Tensor:
+        """The image [B, 3, S, S] with its hole inpainted; see `paint`."""
+        return image + hole * (self.paint(image, hole, stickman) - image)
 
 
 class _UNet(nn.Module):

@@ -62,14 +62,14 @@ class ResBlock(nn.Module):
     """BigGAN's residual block: norm, ReLU, convolution, twice, beside a shortcut.
 
     x [B, inputs, H, W] and style [B, style_size] to [B, outputs, H', W'].
-    resize: "down" halves H and W, "up" doubles them, "" keeps them. styled: normalised, as the style says; otherwise
+    resize: "down" halves H and W, "up" doubles them, "" keeps them. styled: normalized, as the style says; otherwise
     there is no norm. first: x is a picture, whose negative half the leading ReLU would lose, so norm and ReLU go.
     """
 
     def __init__(self, inputs: int, outputs: int, resize: str = "", styled: bool = False, first: bool = False):
         super().__init__()
         self.resize, self.first = resize, first
-        self.normalised = [outputs] if first else [inputs, outputs]
+        self.normalized = [outputs] if first else [inputs, outputs]
         bias = not styled  # the next norm would take it out again
         self.conv1, self.conv2 = (_normed(conv(a, outputs, bias=bias)) for a in (inputs, outputs))
         changed = bool(resize) or inputs != outputs
@@ -77,14 +77,14 @@ class ResBlock(nn.Module):
 
     @property
     def style_size(self) -> int:
-        return 2 * sum(self.normalised)
+        return 2 * sum(self.normalized)
 
     def plain_style(self) -> Tensor:
         """[style_size]: the style that makes the block's AdaINs instance norms."""
-        return torch.cat([_plain_style(width) for width in self.normalised])
+        return torch.cat([_plain_style(width) for width in self.normalized])
 
     def forward(self, x: Tensor, style: Tensor | None = None) -> Tensor:
-        styles = [None, None] if style is None else list(style.split([2 * width for width in self.normalised], 1))
+        styles = [None, None] if style is None else list(style.split([2 * width for width in self.normalized], 1))
         h = x if self.first else F.relu(_adain(x, styles[0]))
         if self.resize == "up":
             h = F.interpolate(h, scale_factor=2)
@@ -97,7 +97,7 @@ class ResBlock(nn.Module):
 
 
 def _adain(x: Tensor, style: Tensor | None) -> Tensor:
-    """x [B, C, H, W] normalised to style [B, 2 C], scales then shifts; as it is where there is none."""
+    """x [B, C, H, W] normalized to style [B, 2 C], scales then shifts; as it is where there is none."""
     return x if style is None else adain(x, *style.chunk(2, 1))
 
 

@@ -1,0 +1,1 @@
+"""Command lines and configuration: the only room that knows hydra."""

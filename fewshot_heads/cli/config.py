@@ -1,0 +1,155 @@
+"""Finds conf/ and composes one task's configuration: the only place that talks to hydra.
+
+The YAML is what a user reads and the help text; `rules.RULES` says which values a key takes. A key without a rule takes
+values of its default's kind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from fewshot_heads.cli.renamed import current_key, current_value
+from fewshot_heads.cli.schema import RULES, Rule
+from fewshot_heads.errors import UsageError, did_you_mean
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+# Inside the package when installed from a wheel, beside it in a checkout.
+CONF_DIR = next((path for path in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if path.is_dir()), _PACKAGE / "conf")
+
+
+def compose_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """The configuration of task `name` (conf/<name>.yaml) after `group=option` and `key=value` overrides.
+
+    Works inside another hydra application and leaves it as it was. Raises UsageError, in one line that
+    names the nearest key or the values allowed, for an override that does not fit.
+    """
+    groups = _groups(name)
+    pairs = [(key, current_value(key, value)) for key, value in map(_pair, overrides)]
+    for group, option in pairs:
+        if group in groups:
+            _check_option(group, option)
+    config = _compose(name, [f"{key}={value}" for key, value in pairs if key in groups])
+    # What picks a group's code is the group's option, never a key of its own.
+    defaults = {key: default for key, default in _leaves(config) if not key.endswith((".backend", ".architecture"))}
+    for key, text in pairs:
+        if key in groups:
+            continue
+        key = current_key(key, defaults)
+        if key not in defaults:
+            raise UsageError(_unknown(f"option '{key}={text}'", key, [*defaults, *groups], name))
+        OmegaConf.update(config, key, _checked(key, text, defaults[key]))
+    return config
+
+
+def load_config(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """What `compose_config` gives, as plain dictionaries and lists."""
+    return cast(dict[str, Any], OmegaConf.to_container(compose_config(name, overrides)))
+
+
+def describe(name: str) -> list[tuple[str, str, str]]:
+    """(key, default, help) of each line of conf/<name>.yaml that ends in a comment, in the file's order."""
+    lines = (CONF_DIR / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    found = (re.fullmatch(r"(?:  - )?(\w+): *([^#]*?) +# *(.+)", line) for line in lines)
+    return [(match[1], match[2], match[3]) for match in found if match]
+
+
+def module_of(task: str) -> str:
+    """What `python -m` runs a task by."""
+    elsewhere = {"benchmark": "benchmarks.quality"}
+    elsewhere |= {name: f"fewshot_heads.creative.{name}" for name in ("morph", "audio", "sample", "portrait")}
+    return elsewhere.get(task, f"fewshot_heads.{task}")
+
+
+def _pair(override: str) -> tuple[str, str]:
+    key, equals, value = override.partition("=")
+    if not (key and equals):
+        raise UsageError(f"'{override}' is not an option; options read key=value")
+    return key, value
+
+
+def _value(text: str) -> Any:
+    """What YAML makes of the text; text that is not YAML stays text."""
+    try:
+        return OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))["value"]  # type: ignore[call-overload, index]
+    except (YAMLError, OmegaConfBaseException):
+        return text
+
+
+def _checked(key: str, text: str, default: Any) -> Any:
+    """The value of `key=text`, or UsageError."""
+    rule = RULES.get(key) or RULES.get(key.rpartition(".")[2])
+    if rule is None and (default is None or isinstance(default, str)):
+        # A name stays the text it is: weights may be called `3` or `a: b.safetensors`.
+        nothing = default is None and text == "null"
+        value, fits, expected = None if nothing else text.replace("${", "\\${"), text != "", "a name"
+    elif rule is None and isinstance(default, ListConfig):
+        value = _value(text)
+        fits, expected = isinstance(value, list), "a list like [1,2]"
+    else:
+        rule = rule or (Rule((True, False)) if isinstance(default, bool) else Rule(number=type(default)))
+        value = _value(text)
+        fits, expected = rule.allows(value), str(rule)
+    if not fits:
+        raise UsageError(f"{key}={text}: expected {expected}")
+    return value
+
+
+def _groups(name: str) -> set[str]:
+    """The groups whose options a task lets choose: those of its defaults list."""
+    path = CONF_DIR / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(path.stem for path in CONF_DIR.glob("*.yaml"))
+        raise UsageError(f"no configuration '{name}' in {CONF_DIR}; there is {', '.join(known) or 'none'}")
+    entries = OmegaConf.to_container(OmegaConf.load(path)).get("defaults", [])  # type: ignore[union-attr]
+    return {group for entry in entries if isinstance(entry, dict) for group in entry}
+
+
+def _check_option(group: str, option: str) -> None:
+    options = sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
+    if option not in options:
+        raise UsageError(f"{group}={option}: expected {' or '.join(options)}{did_you_mean(option, options)}")
+
+
+def _unknown(what: str, key: str, known: Iterable[str], name: str) -> str:
+    return f"unknown {what}{did_you_mean(key, known)} (python -m {module_of(name)} --help and conf/ list all)"
+
+
+def _leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key in map(str, config):
+        value = config[key]
+        if isinstance(value, DictConfig):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _compose(name: str, groups: list[str]) -> DictConfig:
+    import hydra
+    from hydra.errors import HydraException
+
+    try:
+        with _own_hydra(), hydra.initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            return hydra.compose(name, groups)
+    except HydraException as error:
+        raise UsageError(str(error).splitlines()[0]) from error
+
+
+@contextmanager
+def _own_hydra() -> Iterator[None]:
+    """Sets a surrounding application's hydra aside and puts it back."""
+    from hydra.core.global_hydra import GlobalHydra
+
+    surrounding = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        yield
+    finally:
+        GlobalHydra.instance().hydra = surrounding

@@ -1,0 +1,94 @@
+"""What the command lines share: key=value (or --key value) overrides among the paths, one-line errors, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from fewshot_heads.cli.config import describe, load_config, module_of
+from fewshot_heads.cli.renamed import KEYS
+from fewshot_heads.errors import FewshotHeadsError, UsageError
+
+_OVERRIDE = re.compile(r"[+~]?[a-z_][\w.]*=")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reads `--key value` and `--key=value` as `key=value`, for each of `keys` and what lies in a group of them."""
+
+    keys: frozenset[str] = frozenset()
+
+    def parse_intermixed_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        tokens, spelled = iter(sys.argv[1:] if args is None else args), []
+        for token in tokens:
+            flag, equals, value = token.partition("=")
+            key = flag.removeprefix("--")
+            if key == flag or flag in self._option_string_actions or key.partition(".")[0] not in self.keys:
+                spelled.append(token)
+                continue
+            if not equals and (value := next(tokens, "")) == "":
+                self.error(f"argument {flag}: expected a value")
+            spelled.append(f"{key}={value}")
+        return super().parse_intermixed_args(spelled, namespace)
+
+
+def make_parser(task: str, usage: str, description: str, output: str | None = None) -> argparse.ArgumentParser:
+    """The parser of a task's command line, with the keys of conf/<task>.yaml in its help and as flags."""
+    described = describe(task)
+    keys = "\n".join(f"  {key + '=' + default:<26} {text}" for key, default, text in described)
+    parser = _Parser(
+        prog=f"python -m {module_of(task)}",
+        usage=f"%(prog)s {usage}",
+        description=description,
+        epilog=f"keys and their defaults (key=value, or --key value; a group's own keys: conf/):\n{keys}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    known = frozenset(key for key, _, _ in described) | frozenset(load_config(task))
+    parser.keys = known | {old for old, new in KEYS.items() if new in known}
+    if output is not None:
+        parser.add_argument("-o", "--output", type=Path, help=output)
+        parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def split_overrides(tokens: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Paths (or URLs) and key=value overrides; a token that exists as a file is a path whatever it looks like."""
+    paths: list[str] = []
+    overrides: list[str] = []
+    for token in tokens:
+        is_override = _OVERRIDE.match(token) and not Path(token).exists()
+        (overrides if is_override else paths).append(token)
+    return paths, overrides
+
+
+def run(command: Callable[[], Path], debug: bool) -> int:
+    """Runs a command, prints the path it returns, and turns its errors into one line and an exit code.
+
+    0; 1 for bad input; 2 for usage; 130 when interrupted.
+    """
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    warnings.showwarning = lambda message, *_: logging.getLogger(__name__).warning("%s", message)
+    try:
+        print(command())
+        return 0
+    except FewshotHeadsError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if debug:
+            raise
+        reason = (str(error).splitlines() or [""])[0]
+        print(f"error: {type(error).__name__}: {reason}; --debug shows where", file=sys.stderr)
+        return 1

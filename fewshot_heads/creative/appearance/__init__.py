@@ -1,0 +1,1 @@
+"""A statistical model of appearance."""

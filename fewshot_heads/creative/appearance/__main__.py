@@ -1,0 +1,44 @@
+"""Fits the appearance model: `python -m fewshot_heads.creative.appearance`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fewshot_heads.cli.parser import run
+from fewshot_heads.media.files import check_target
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code, as `cli.run` does."""
+    parser = argparse.ArgumentParser(description="Learns a model of appearance from the people of prepared data.")
+    parser.add_argument("prepared", nargs="+", help="what python -m fewshot_heads.prepare made; its split train")
+    parser.add_argument("-o", "--output", type=Path, default=Path("appearance.safetensors"))
+    parser.add_argument(
+        "--matte", type=Path, help="MediaPipe's selfie_segmentation.tflite; without it backgrounds stay"
+    )
+    parser.add_argument(
+        "--hair", type=Path, help="MediaPipe's hair_segmentation.tflite; without it hair is part of skin"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    arguments = parser.parse_args(argv)
+
+    def make() -> Path:
+        check_target(arguments.output, (".safetensors",), arguments.overwrite)
+        from fewshot_heads.creative.appearance.fitting import learn
+        from fewshot_heads.creative.appearance.portraits import select_portraits
+
+        people = select_portraits(arguments.prepared, arguments.matte, arguments.hair)
+        learned, kept, _ = learn(people)
+        print(f"{len(people)} people sat well, {len(kept)} of them ordinary enough; {learned.directions} directions")
+        learned.save(arguments.output, arguments.overwrite)
+        return arguments.output
+
+    return run(make, arguments.debug)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Blended, morphed and sampled identities."""

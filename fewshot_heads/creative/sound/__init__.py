@@ -1,0 +1,1 @@
+"""Sound that animates a head."""

@@ -1,0 +1,1 @@
+"""From a driving video to the landmarks that animate a head."""

@@ -1,0 +1,1 @@
+"""Image operations that know nothing of heads: conversion, warping, masks, color, segmentation."""

@@ -1,0 +1,1 @@
+"""From footage to a prepared data set."""

@@ -1,0 +1,1 @@
+"""From a head and landmarks to frames."""

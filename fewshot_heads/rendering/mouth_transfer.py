@@ -1,0 +1,56 @@
+"""Transfers the inside of the driver's mouth between the source's lips (Averbuch-Elor et al., SIGGRAPH Asia 2017)."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+
+from fewshot_heads.driving.mouth_crop import BOX_RATIO, MouthCrop
+from fewshot_heads.imaging.convert import to_tensor, to_uint8
+from fewshot_heads.imaging.warping import normalize_points, resize_flow, sample, tps_flow
+from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks.regions import MOUTH
+from fewshot_heads.rendering.region_compositing import composite
+
+_FLOW_CELLS = 24  # side of the flow's grid; the spline is smooth
+_STIFFNESS = 1e-2  # regularization of the spline: lip landmarks are accurate to about a pixel
+_LIGHT_EXPONENT = 0.7  # of the ratio of face brightnesses: a part of it is light, a part is skin
+_LOWEST_LIGHT = 0.5  # factor below which teeth are not darkened
+
+
+def transfer_mouth(
+    mouth: MouthCrop,
+    frame: np.ndarray,
+    face: Landmarks,
+    disocclusion: float,
+    color_matrix: np.ndarray,
+    brightness: float,
+) -> np.ndarray:
+    """Returns the frame with the driver's mouth inside the inner lips of the face.
+
+    Args:
+        mouth: the driver's mouth in the same moment.
+        frame: uint8 [H, W, 3].
+        face: landmarks in pixels of the frame.
+        disocclusion: how far the mouth opens beyond the source, 0 to 1.
+        color_matrix: [3, 3], from neutral colors to those of the source image.
+        brightness: mean level of the source's face, 0 to 255.
+    """
+    disocclusion *= mouth.visibility_weight
+    if disocclusion <= 0:
+        return frame
+    box = MOUTH.crop_box(face, BOX_RATIO)
+    light = np.clip((brightness / max(mouth.color.brightness, 1.0)) ** _LIGHT_EXPONENT, _LOWEST_LIGHT, 1.0)
+    gains = color_matrix * (light / color_matrix.sum(1).max()) @ np.diag(1 / mouth.color.channel_gains)
+    warped = _warp_to_lips(mouth, box.to_crop(face).points[MOUTH.surround], box.size)
+    return composite(MOUTH, frame, face, box, np.clip(warped @ gains.T, 0, 255), disocclusion)
+
+
+def _warp_to_lips(mouth: MouthCrop, lips: np.ndarray, size: int) -> np.ndarray:
+    """Returns the mouth's image, uint8 [size, size, 3], with its lips at `lips` [20, 2]."""
+    image = np.asarray(cv2.imdecode(np.frombuffer(mouth.jpeg, np.uint8), cv2.IMREAD_COLOR))
+    source = normalize_points(torch.from_numpy(mouth.lips)[None], len(image))
+    target = normalize_points(torch.from_numpy(lips)[None], size)
+    flow = tps_flow(source, target, _FLOW_CELLS, stiffness=torch.full((1, len(lips)), _STIFFNESS))
+    return to_uint8(sample(to_tensor(image)[None], resize_flow(flow, size)))[0]

@@ -1,0 +1,78 @@
+"""Composites the inside of an opening mouth or eye into a frame.
+
+No image of a closed region shows its inside. The inside comes from the driver (`transfer_mouth`) or from a network that
+fills a hole from its surroundings (`models.inpainter`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from fewshot_heads.imaging.convert import resized, to_tensor, to_uint8
+from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks.crop import Crop
+from fewshot_heads.landmarks.regions import FaceRegion
+from fewshot_heads.landmarks.stickman import draw_stickman
+from fewshot_heads.models.inpainter import Inpainter
+
+_FULLY_OPEN = 0.5  # disocclusion from which nothing of the source remains in the region
+
+
+def composite(
+    region: FaceRegion, frame: np.ndarray, face: Landmarks, box: Crop, inside: np.ndarray, disocclusion: float
+) -> np.ndarray:
+    """Returns the frame with `inside` in the region's mask.
+
+    Args:
+        region: the mouth or an eye.
+        frame: uint8 [H, W, 3].
+        face: landmarks in pixels of the frame.
+        box: where `inside` lies in the frame, on whole pixels.
+        inside: [S, S, 3], 0 to 255, S = box.size.
+        disocclusion: how far the region opens beyond the source, 0 to 1.
+    """
+    before = box.cut(frame)
+    alpha = region.mask(box.to_crop(face), box.size) * min(disocclusion / _FULLY_OPEN, 1.0)
+    blended = (before + alpha[..., None] * (inside - before.astype(np.float32)) + 0.5).astype(np.uint8)
+    corner = np.array([box.left, box.top], int)
+    (left, top), (right, bottom) = np.clip([corner, corner + box.size], 0, frame.shape[1::-1])
+    result = frame.copy()
+    x, y = corner
+    result[top:bottom, left:right] = blended[top - y : bottom - y, left - x : right - x]
+    return result
+
+
+@torch.inference_mode()
+def inpaint(
+    region: FaceRegion,
+    frame: np.ndarray,
+    face: Landmarks,
+    disocclusion: float,
+    color_matrix: np.ndarray,
+    inpainter: Inpainter,
+) -> np.ndarray:
+    """Returns the frame with an inside that the inpainter predicts from the region's surroundings.
+
+    Args:
+        region: the mouth or an eye.
+        frame: uint8 [H, W, 3].
+        face: landmarks in pixels of the frame.
+        disocclusion: how far the region opens beyond the source, 0 to 1.
+        color_matrix: [3, 3], from neutral colors to those of the source image. The inpainter was trained on photographs
+            and sees the frame without the source's color cast.
+        inpainter: the network of this region.
+    """
+    if disocclusion <= 0:
+        return frame
+    box, size = region.crop_box(face), inpainter.size
+    cropped_face = replace(box, size=size).to_crop(face)
+    device = next(inpainter.parameters()).device
+    hole = torch.from_numpy(region.mask(cropped_face, size))[None]
+    neutral = np.clip(resized(box.cut(frame), size) @ np.linalg.pinv(color_matrix).T, 0, 255).astype(np.uint8)
+    inputs = (to_tensor(neutral), hole, to_tensor(draw_stickman(cropped_face.points, size)))
+    inside = to_uint8(inpainter.paint(*(tensor[None].to(device) for tensor in inputs)))[0]
+    colored = np.clip(resized(inside, box.size) @ color_matrix.T, 0, 255)
+    return composite(region, frame, face, box, colored, disocclusion)

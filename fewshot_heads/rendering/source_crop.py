@@ -1,0 +1,81 @@
+"""Where in its picture a head is cut out: the crops of a person's pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from fewshot_heads.imaging.segmentation import person_matte
+from fewshot_heads.landmarks import OUTER_LIPS, Landmarks
+from fewshot_heads.landmarks.control_points import control_points
+from fewshot_heads.landmarks.crop import Crop
+from fewshot_heads.rendering.occlusion import frames_of_same_scene, head_mask
+
+_WIDER = 1.4  # times the first picture's crop: one for all may be so large
+_RAISE, _ROOM = 0.12, 0.05  # of the crop: how far it is raised at most, and the room above hair it is raised for
+_WIDEST, _SWAY = 1.4, 0.15  # times the crop that one with hair or a hat may be; and the room beside these, in crops
+
+
+def shared_crop(images: Sequence[np.ndarray], faces: Sequence[Landmarks], crops: Sequence[Crop]) -> list[Crop]:
+    """The crops of K pictures uint8 [H, W, 3], with one for all that show the first one's scene, so that their
+    backgrounds lie upon each other. Unless the head moves about so much that it would be too small in it, or leave
+    it."""
+    first, (height, width, _) = crops[0], images[0].shape
+    alike = [i for i, image in enumerate(images) if image.shape == images[0].shape]
+    small = [cv2.resize(images[i], (first.size, first.size), interpolation=cv2.INTER_AREA) for i in alike]
+    scale = np.array([first.size / width, first.size / height])
+    heads = [head_mask(control_points(faces[i]) * scale, first.size) for i in alike]
+    scene = [alike[i] for i in frames_of_same_scene(np.stack(small), np.stack(heads))]
+    shared = Crop.around([faces[i] for i in scene], first.size)
+    sides = [crops[i].side for i in scene]
+    boxes = np.array([shared.to_crop(faces[i]).box for i in scene])
+    if not max(sides) / _WIDER <= shared.side <= first.side * _WIDER or boxes.min() < 0 or boxes.max() > first.size:
+        return list(crops)
+    return [shared if i in scene else crop for i, crop in enumerate(crops)]
+
+
+def expand_crop_for_hair(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
+    """The crop of a lone picture uint8 [H, W, 3], wider and higher by what its hair or hat needs, as far as the picture
+    goes: what lies outside of a crop does not move."""
+    return _raised(image, face, _widened(image, face, crop))
+
+
+def _widened(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
+    middle = np.array([crop.left, crop.top]) + crop.side / 2
+    widest = crop.grown(_WIDEST)
+    hair = _above_mouth(person_matte(widest.cut(image)), widest.to_crop(face))
+    if not hair.any():
+        return crop
+    # As far as the picture goes, or the usual crop where that goes beyond it.
+    low = np.minimum([crop.left, crop.top], 0.0)
+    high = np.maximum([crop.left + crop.side, crop.top + crop.side], image.shape[1::-1])
+    columns, rows = (np.flatnonzero(hair.any(axis)) / widest.scale for axis in (0, 1))
+    left = max(widest.left + columns[0] - _SWAY * crop.side, low[0])
+    right = min(widest.left + columns[-1] + _SWAY * crop.side, high[0])
+    top = max(widest.top + rows[0] - _ROOM * crop.side, low[1])
+    needed = max(2 * (middle[0] - left), 2 * (right - middle[0]), (middle[1] - top) / (0.5 + _RAISE), crop.side)
+    side = float(round(min(needed, widest.side, *(high - low))))
+    corner = np.clip(np.round(middle - side / 2), low, high - side)
+    return replace(crop, left=float(corner[0]), top=float(corner[1]), side=side)
+
+
+def _above_mouth(matte: np.ndarray, face: Landmarks) -> np.ndarray:
+    """bool [S, S]: a face's person in a matte [S, S], above the mouth. What is below are shoulders, which stay."""
+    mouth, nose = face.points[OUTER_LIPS].mean(0), face.points[27]
+    y, x = np.indices(matte.shape)
+    seen = (matte > 0.5) & ((x - mouth[0]) * (nose - mouth)[0] + (y - mouth[1]) * (nose - mouth)[1] > 0)
+    _, people = cv2.connectedComponents(seen.astype(np.uint8))
+    column, row = nose.astype(int).clip(0, len(matte) - 1)
+    return seen & (people == people[row, column])
+
+
+def _raised(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
+    most = min(_RAISE * crop.side, max(crop.top, 0.0))
+    highest = replace(crop, top=crop.top - most)
+    left, top, right, _ = np.clip(highest.to_crop(face).box, 0, crop.size - 1).astype(int)
+    bare = (person_matte(highest.cut(image))[:top, left:right] < 0.5).all(1)
+    room = (int(np.flatnonzero(bare).max(initial=-1)) + 1) / crop.size * crop.side
+    return replace(crop, top=crop.top - round(np.clip(most + _ROOM * crop.side - room, 0, most)))

@@ -1,0 +1,71 @@
+"""Stage two: a generator of one person's own, from a few images (Zakharov et al., ICCV 2019, sec. 3.3)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import cv2
+import numpy as np
+
+from fewshot_heads.datasets.clips import Footage
+from fewshot_heads.head import Head
+from fewshot_heads.models.checkpoint import Checkpoint, load_discriminator
+from fewshot_heads.training.head_tuner import FineTuningConfig, tune
+from fewshot_heads.training.losses import LossConfig, WeightedLosses
+
+# Needs no download: pixels and, where the checkpoint has its discriminator, its terms. A test holds it equal to
+# conf/criterion/fine_tune.yaml, so that the library needs no configuration files.
+DEFAULT_LOSSES: LossConfig = {
+    "l1": {"weight": 10.0, "eyes": 5.0, "mouth": 1.0, "disoccluded": 0.0},
+    "vgg19": {"weight": 0.0, "weights": "torchvision"},
+    "vggface": {"weight": 0.0, "weights": None},
+    "identity": {"weight": 0.0},
+    "adversarial": {"weight": 0.05, "relativistic": False},
+    "feature_matching": {"weight": 0.5},
+    "match": {"weight": 0.0},
+}
+
+
+def from_config(config: Mapping[str, Any]) -> tuple[FineTuningConfig, LossConfig]:
+    """The settings and the losses of a composed conf/fine_tune.yaml."""
+    settings = FineTuningConfig(**{field.name: config[field.name] for field in fields(FineTuningConfig)})
+    return settings, config["criterion"]
+
+
+def fine_tune_head(
+    checkpoint: Checkpoint,
+    head: Head,
+    training_head: Head,
+    steps: int | None = None,
+    settings: FineTuningConfig | None = None,
+    criterion: LossConfig | None = None,
+    on_step: Callable[[int, int], object] | None = None,
+) -> Head:
+    """Returns `head` with a generator tuned on the images of `training_head`.
+
+    Args:
+        checkpoint: the networks that made both heads.
+        head: the head to be returned; its own tuned generator, if any, is where tuning starts.
+        training_head: its images are learnt from.
+        steps: takes the place of `settings.steps`.
+        settings: None takes the defaults.
+        criterion: None takes `DEFAULT_LOSSES`.
+        on_step: called with (steps done, steps in all).
+    """
+    settings = replace(settings or FineTuningConfig(), **({"steps": steps} if steps else {}))
+    networks = checkpoint.networks
+    device = next(networks.parameters()).device
+    size = checkpoint.about["spec"]["size"]
+    frames = [cv2.resize(texture, (size, size), interpolation=cv2.INTER_AREA) for texture in training_head.textures]
+    landmarks = np.stack([face.to_array() for face in training_head.landmarks])
+    clip = Footage("head", frames, landmarks, "stills" if len(frames) == 1 else "video")
+    generator = copy.deepcopy(networks.generator)
+    if head.tuned is not None:
+        generator.load_state_dict(head.tuned)
+    weighted = WeightedLosses(criterion or DEFAULT_LOSSES, settings.patch_size).to(device)
+    discriminator = load_discriminator(checkpoint)
+    tuned = tune(generator, head.style.to(device), clip, weighted, settings, discriminator, head.e_hat, on_step)
+    return replace(head, style=tuned.style, tuned=tuned.generator)

@@ -1,0 +1,44 @@
+"""From a training batch to the networks' frame: what the networks, which know tensors only, are given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fewshot_heads.datasets.batches import EpisodeBatch, RegionBatch, TrainingBatch
+from fewshot_heads.imaging.warping import tps_flow_from_landmarks
+from fewshot_heads.models.compositing import WarpInputs
+
+
+def warp_inputs(batch: EpisodeBatch) -> WarpInputs:
+    """The source images of a batch, to be warped to its targets."""
+    # In full precision even under autocast: the spline solves a stiff system.
+    with torch.autocast(batch.images.device.type, enabled=False):
+        flow = tps_flow_from_landmarks(batch.source_points, batch.target_points, batch.images.shape[-1])
+    return WarpInputs(
+        images=batch.source[:, None],
+        alpha_mattes=batch.alpha_matte[:, None],
+        flows=flow[:, None],
+        weights=torch.ones_like(flow[:, :1, 0, 0]),
+        background=batch.background,
+        disocclusion=batch.disocclusion,
+        head_mask=batch.head_mask,
+        background_unknown=batch.background_unknown,
+    )
+
+
+def predict(networks: nn.Module, batch: TrainingBatch, use_texture: bool = True) -> tuple[Tensor, Tensor | None]:
+    """The frame [B, 3, S, S] of a batch, and e_hat [B, E]; an inpainter has none.
+
+    Args:
+        networks: `Networks` or `Inpainter`, possibly inside the wrapper of a distributed run.
+        batch: the matching batch, on the networks' device.
+        use_texture: False paints from e_hat alone.
+    """
+    if isinstance(batch, RegionBatch):
+        return networks(batch.target, batch.hole, batch.stickman), None
+    generator: Any = getattr(networks, "module", networks).generator
+    texture = warp_inputs(batch) if use_texture and generator.textured else None
+    return networks(batch.images, batch.stickmen, batch.stickman, texture)

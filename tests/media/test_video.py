@@ -1,0 +1,611 @@
+"""Videos keep their exact rate, their colors and their sound; nothing half-written stays behind."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import subprocess
+import tracemalloc
+import warnings
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from fewshot_heads.errors import BadInput, OutputError
+from fewshot_heads.media.provenance import Provenance
+from fewshot_heads.media.video_writer import VideoWriter, read_video
+
+NTSC = Fraction(30000, 1001)
+CODECS = {
+    "mp4": ("libx264", "aac"),
+    "mov": ("libx264", "aac"),
+    "webm": ("libvpx-vp9", "libopus"),
+    "mkv": ("libx264", "libmp3lame"),
+    "avi": ("mpeg4", "pcm_s16le"),
+    "mpg": ("mpeg2video", "mp2"),
+}
+
+
+def flat(level, size=(64, 48)):
+    return np.full((size[1], size[0], 3), level, np.uint8)
+
+
+def numbered(count, size=(64, 48)):
+    """Frames told apart by their gray, which rises by 7 from 10 and starts over after 32."""
+    return [flat(10 + 7 * (index % 32), size) for index in range(count)]
+
+
+def order(frames):
+    return [round((frame.mean() - 10) / 7) for frame in frames]
+
+
+def make_clip(path, frames, rate=25, times=None, sound=None, sound_rate=48000, options=None):
+    """A clip made by FFmpeg alone: `times` in milliseconds, `sound` mono float samples from the file's zero."""
+    video_codec, sound_codec = CODECS[path.suffix[1:]]
+    height, width, _ = frames[0].shape
+    with av.open(str(path), "w", options=options or {}) as container:
+        stream = container.add_stream(video_codec, rate=rate)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        if video_codec == "libx264":
+            stream.options = {"preset": "ultrafast"}
+        elif video_codec == "mpeg4":
+            stream.bit_rate = 4_000_000
+        if times is not None:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        track = container.add_stream(sound_codec, rate=sound_rate, layout="mono") if sound is not None else None
+        packets = []
+        for index, image in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts = index if times is None else times[index]
+            frame.time_base = 1 / Fraction(rate) if times is None else Fraction(1, 1000)
+            packets += stream.encode(frame)
+        packets += stream.encode(None)
+        if track is not None:
+            for at in range(0, len(sound), 1024):
+                part = av.AudioFrame.from_ndarray(sound[None, at : at + 1024].astype(np.float32), "fltp", "mono")
+                part.sample_rate, part.pts, part.time_base = sound_rate, at, Fraction(1, sound_rate)
+                packets += track.encode(part)
+            packets += track.encode(None)
+        packets.sort(key=lambda packet: packet.dts * packet.time_base)
+        for packet in packets:
+            container.mux(packet)
+    return path
+
+
+def sine(seconds, rate=48000):
+    return 0.4 * np.sin(2 * np.pi * 440 * np.arange(int(seconds * rate)) / rate)
+
+
+def beep(at, seconds, rate=48000):
+    """Silence but for a tone of a tenth of a second."""
+    return sine(seconds, rate) * ((np.arange(int(seconds * rate)) / rate - at).clip(0, 0.1) % 0.1 > 0)
+
+
+def decoded_sound(path):
+    """The sound as a player hears it: samples [n], their rate, and when the first one sounds (seconds)."""
+    with av.open(str(path)) as container:
+        frames = list(container.decode(audio=0))
+    samples = np.concatenate([frame.to_ndarray().reshape(-1, frame.samples)[0] for frame in frames])
+    return samples / (32768 if samples.dtype == np.int16 else 1), frames[0].sample_rate, frames[0].time
+
+
+def loud_from(path):
+    samples, rate, start = decoded_sound(path)
+    return start + np.flatnonzero(np.abs(samples) > 0.15)[0] / rate
+
+
+def write(path, frames, like, **options):
+    with VideoWriter(path, like=like, **options) as out:
+        for frame in frames:
+            out.add(frame)
+    return path
+
+
+def names(folder):
+    return sorted(file.name for file in folder.iterdir())
+
+
+def one_line(error):
+    assert "\n" not in str(error.value)
+
+
+# Reading
+
+
+@pytest.mark.parametrize("kind", CODECS)
+@pytest.mark.parametrize("rate", [25, NTSC])
+def test_every_container_gives_each_frame_once_at_the_exact_rate(tmp_path, kind, rate):
+    video = read_video(make_clip(tmp_path / f"clip.{kind}", numbered(20), rate, sound=sine(0.8)))
+    assert video.rate == rate
+    assert (video.width, video.height, video.has_audio) == (64, 48, True)
+    assert order(video) == list(range(20))
+    assert abs(video.frame_count_estimate - 20) <= 5
+
+
+def test_a_video_can_be_read_again(tmp_path):
+    video = read_video(make_clip(tmp_path / "clip.mp4", numbered(5)))
+    assert order(video) == order(video) == [0, 1, 2, 3, 4]
+    assert not video.has_audio
+
+
+def test_reading_is_lazy_and_stopping_early_is_fine(tmp_path):
+    video = read_video(make_clip(tmp_path / "clip.mp4", numbered(30)))
+    assert order(itertools.islice(video, 2)) == [0, 1]
+
+
+def test_a_slow_moment_repeats_frames_and_a_fast_one_drops_them(tmp_path):
+    even = [40 * index for index in range(10)]
+    slow = [*even, 360 + 400, *(760 + 40 * index for index in range(1, 10))]
+    video = read_video(make_clip(tmp_path / "slow.mkv", numbered(20), times=slow), rate=25)
+    shown = order(video)
+    assert shown.count(9) == 10 and shown[19] == 10 and shown[-1] == 19
+    fast = [*even, *(360 + 10 * index for index in range(1, 21))]
+    shown = order(read_video(make_clip(tmp_path / "fast.mkv", numbered(30), times=fast), rate=25))
+    assert shown[:10] == list(range(10)) and len(shown) in (14, 15, 16)
+
+
+def test_a_little_jitter_neither_repeats_nor_drops(tmp_path):
+    jittered = [40 * index + (index % 3) * 12 for index in range(30)]
+    assert order(read_video(make_clip(tmp_path / "clip.mkv", numbered(30), times=jittered), rate=25)) == list(range(30))
+
+
+def test_variable_timing_takes_the_average_rate_and_the_right_length(tmp_path):
+    times = np.cumsum([0] + [33, 33, 67] * 10).tolist()
+    video = read_video(make_clip(tmp_path / "clip.mp4", numbered(31), rate=30, times=times))
+    frames = list(video)
+    assert 21 < video.rate < 24
+    assert abs(len(frames) / video.rate - 1.36) < 0.1
+
+
+def test_a_browsers_clock_is_no_frame_rate(tmp_path):
+    times = [33 * index for index in range(40)]
+    make_clip(tmp_path / "browser.webm", numbered(40), rate=1000, times=times)
+    with av.open(str(tmp_path / "browser.webm")) as container:
+        assert container.streams.video[0].average_rate == 1000
+    video = read_video(tmp_path / "browser.webm")
+    assert float(video.rate) == pytest.approx(1000 / 33)
+    assert len(list(video)) == 40
+
+
+def test_files_that_were_joined_as_they_are_are_read_to_the_end(tmp_path):
+    make_clip(tmp_path / "part.mpg", numbered(60))
+    (tmp_path / "whole.mpg").write_bytes((tmp_path / "part.mpg").read_bytes() * 2)
+    with pytest.warns(UserWarning, match="its clock jumps"):
+        count = len(list(read_video(tmp_path / "whole.mpg")))
+    assert 116 <= count <= 122
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_rotation_metadata_is_applied(tmp_path, turn):
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[:24, :32] = 250
+    path = make_clip(tmp_path / "clip.mp4", [image] * 3)
+    matrix = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}[turn]  # clockwise, as a telephone writes it
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"tkhd") + 4 + 40
+    for place, value in zip((0, 4, 12, 16), matrix, strict=True):
+        data[at + place : at + place + 4] = (value * 65536).to_bytes(4, "big", signed=True)
+    path.write_bytes(data)
+    video = read_video(path)
+    expected = np.rot90(image, -turn // 90)
+    frame = next(iter(video))
+    assert (video.height, video.width) == expected.shape[:2] == frame.shape[:2]
+    assert np.abs(frame.astype(int) - expected).mean() < 4
+
+
+def test_squeezed_pixels_become_square(tmp_path):
+    with av.open(str(tmp_path / "dv.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 72, 64, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(flat(90, (72, 64)), format="rgb24")))
+        container.mux(stream.encode(None))
+    video = read_video(tmp_path / "dv.mp4")
+    assert (video.width, video.height) == (96, 64)
+    assert next(iter(video)).shape == (64, 96, 3)
+
+
+def test_an_untagged_small_video_is_taken_for_bt601(tmp_path):
+    with av.open(str(tmp_path / "plain.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        planes = np.concatenate([np.full(64 * 48, 82), np.full(32 * 24, 90), np.full(32 * 24, 240)])  # red in BT.601
+        frame = av.VideoFrame.from_ndarray(planes.reshape(72, 64).astype(np.uint8), format="yuv420p")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert np.abs(next(iter(read_video(tmp_path / "plain.mp4")))[20, 20].astype(int) - [255, 0, 0]).max() <= 3
+
+
+def test_a_gif_lies_on_white_and_keeps_its_timing(tmp_path):
+    clear = Image.new("RGBA", (64, 48), (0, 0, 0, 0))
+    clear.paste((200, 0, 0, 255), (0, 0, 32, 48))
+    solid = Image.new("RGBA", (64, 48), (0, 0, 200, 255))
+    clear.save(tmp_path / "clip.gif", save_all=True, append_images=[solid, clear], duration=[40, 80, 40], disposal=2)
+    video = read_video(tmp_path / "clip.gif", rate=25)
+    frames = list(video)
+    assert frames[0][5, 5].tolist() == [200, 0, 0] and frames[0][5, 60].tolist() == [255, 255, 255]
+    assert [frame[5, 5].tolist() for frame in frames[1:]] == [[0, 0, 200], [0, 0, 200], [200, 0, 0]]
+    assert read_video(tmp_path / "clip.gif").rate == Fraction(3000, 160)
+
+
+def test_a_folder_is_read_in_natural_order_at_25(tmp_path):
+    for index, level in enumerate(numbered(12)):
+        Image.fromarray(level).save(tmp_path / f"frame{index}.png")
+    (tmp_path / "notes.txt").write_text("not a frame")
+    video = read_video(tmp_path)
+    assert video.rate == 25 and (video.width, video.height) == (64, 48) and video.frame_count_estimate == 12
+    assert order(video) == list(range(12))
+    assert read_video(tmp_path, rate=29.97).rate == Fraction(2997, 100)
+
+
+def test_a_folder_of_unlike_sizes_names_the_file(tmp_path):
+    Image.new("RGB", (64, 48)).save(tmp_path / "1.png")
+    Image.new("RGB", (48, 64)).save(tmp_path / "2.png")
+    with pytest.raises(BadInput, match="2.png: 48x64 pixels, where 1.png has 64x48"):
+        list(read_video(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["mp4", "webm", "avi", "gif"])
+def test_an_empty_file_is_named_in_one_line(tmp_path, kind):
+    (tmp_path / f"clip.{kind}").touch()
+    with pytest.raises(BadInput, match=rf"clip.{kind}: the file is empty \(0 bytes\)") as error:
+        read_video(tmp_path / f"clip.{kind}")
+    one_line(error)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mpg", "gif"])
+def test_a_text_file_is_named_in_one_line(tmp_path, kind):
+    (tmp_path / f"letter.{kind}").write_text("Dear Lisa,\n" * 100)
+    with pytest.raises(BadInput, match=f"letter.{kind}: not a .*that can be read") as error:
+        read_video(tmp_path / f"letter.{kind}")
+    one_line(error)
+
+
+def test_an_mp4_cut_before_its_index_is_named_in_one_line(tmp_path):
+    path = make_clip(tmp_path / "clip.mp4", numbered(20))
+    path.write_bytes(path.read_bytes()[:-900])
+    with pytest.raises(BadInput, match="clip.mp4: .*whole copy") as error:
+        read_video(path)
+    one_line(error)
+
+
+def test_a_video_of_which_no_frame_decodes_is_named_in_one_line(tmp_path):
+    path = make_clip(tmp_path / "clip.mp4", numbered(20), options={"movflags": "+faststart"})
+    data = path.read_bytes()
+    start = data.index(b"mdat") + 4
+    path.write_bytes(data[:start] + bytes(len(data) - start))
+    with pytest.raises(BadInput, match="clip.mp4: no frame of this video can be decoded") as error:
+        read_video(path)
+    one_line(error)
+
+
+def test_a_video_of_no_frames_is_named_in_one_line(tmp_path):
+    path = make_clip(tmp_path / "clip.avi", numbered(3))
+    data = path.read_bytes()
+    start = data.index(b"movi")
+    path.write_bytes(data[: start + 4])
+    with pytest.raises(BadInput, match="clip.avi: ") as error:
+        read_video(path)
+    one_line(error)
+
+
+def test_sound_without_pictures_is_named_in_one_line(tmp_path):
+    with av.open(str(tmp_path / "song.mp4"), "w") as container:
+        track = container.add_stream("aac", rate=48000, layout="mono")
+        part = av.AudioFrame.from_ndarray(sine(0.5)[None].astype(np.float32), "fltp", "mono")
+        part.sample_rate = 48000
+        container.mux(track.encode(part))
+        container.mux(track.encode(None))
+    with pytest.raises(BadInput, match="song.mp4: there is no video in this file"):
+        read_video(tmp_path / "song.mp4")
+
+
+def test_a_single_picture_and_a_missing_file_are_named(tmp_path):
+    Image.new("RGB", (64, 64)).save(tmp_path / "mona.jpg")
+    with pytest.raises(BadInput, match="mona.jpg: a single picture"):
+        read_video(tmp_path / "mona.jpg")
+    with pytest.raises(BadInput, match="gone = 1.mp4: no such file"):
+        read_video(tmp_path / "gone = 1.mp4")
+    (tmp_path / "frames").mkdir()
+    with pytest.raises(BadInput, match="frames: no pictures in this folder"):
+        read_video(tmp_path / "frames")
+
+
+@pytest.mark.parametrize("kind", ["mp4", "webm", "mpg", "avi"])
+def test_a_video_cut_in_the_middle_gives_what_decodes_and_one_warning(tmp_path, kind):
+    noise = np.random.default_rng(0).integers(0, 256, (60, 48, 64, 3), dtype=np.uint8)
+    options = {"movflags": "+faststart"} if kind == "mp4" else None
+    path = make_clip(tmp_path / f"clip.{kind}", list(noise), options=options)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.6)])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        count = len(list(read_video(path)))
+    assert 10 < count < 50
+    assert len(caught) == 1
+    assert f"clip.{kind}: damaged or cut off" in str(caught[0].message)
+    assert f"{count} frames could be read" in str(caught[0].message)
+
+
+@pytest.mark.parametrize("kind", CODECS)
+def test_a_whole_video_gives_no_warning(tmp_path, kind):
+    path = make_clip(tmp_path / f"clip.{kind}", numbered(20), sound=sine(0.8))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(list(read_video(path))) == 20
+
+
+# Writing
+
+
+@pytest.mark.parametrize("kind", ["mp4", "webm"])
+@pytest.mark.parametrize("rate", [25, "30000/1001", 22.13, Fraction(1350, 61), Fraction(24000, 1001), 50])
+def test_the_exact_rate_is_written(tmp_path, kind, rate):
+    path = write(tmp_path / f"out.{kind}", numbered(30), like=rate)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].average_rate == Fraction(str(rate))
+    assert order(read_video(path)) == list(range(30))
+
+
+@pytest.mark.skipif(not shutil.which("ffprobe"), reason="ffprobe is not installed")
+@pytest.mark.parametrize("kind", ["mp4", "webm"])
+def test_ffprobe_agrees_on_rate_and_colors(tmp_path, kind):
+    path = write(tmp_path / f"out.{kind}", numbered(30), like=NTSC)
+    command = ["ffprobe", "-v", "error", "-show_streams", "-of", "json", path]
+    stream = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["streams"][0]
+    assert stream["avg_frame_rate"] == stream["r_frame_rate"] == "30000/1001"
+    assert (stream["color_space"], stream["color_range"]) == ("smpte170m", "tv")
+
+
+@pytest.mark.parametrize("kind", ["mp4", "webm", "gif"])
+@pytest.mark.parametrize("size", [(64, 48), (1280, 64)])
+def test_flat_colors_survive(tmp_path, kind, size):
+    colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 150, 120), (30, 60, 90), (0, 0, 0), (255, 255, 255)]
+    frames = [np.tile(np.array(color, np.uint8), (size[1], size[0], 1)) for color in colors]
+    path = write(tmp_path / f"out.{kind}", np.repeat(frames, 2, axis=0), like=25)
+    for frame, color in zip(list(read_video(path))[::2], colors, strict=True):
+        assert np.abs(frame.astype(int) - color).max() <= 3
+
+
+@pytest.mark.parametrize("size, tag", [((64, 48), 6), ((1280, 64), 1)])
+def test_the_color_tags_say_how_it_was_encoded(tmp_path, size, tag):
+    path = write(tmp_path / "out.mp4", [flat(90, size)], like=25)
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+    assert (int(frame.colorspace), int(frame.color_range)) == (tag, 1)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "webm"])
+def test_odd_sizes_get_their_last_row_and_column_twice(tmp_path, kind):
+    image = flat(60, (65, 49))
+    image[-1], image[:, -1] = 200, 200
+    frame = next(iter(read_video(write(tmp_path / f"out.{kind}", [image] * 3, like=25))))
+    assert frame.shape == (50, 66, 3)
+    assert frame[-2:].min() > 180 and frame[:, -2:].min() > 180 and frame[:45, :60].max() < 80
+
+
+def test_a_gif_keeps_odd_sizes_and_many_colors(tmp_path):
+    rows, columns = np.mgrid[0:49, 0:65]
+    image = np.stack([rows * 5, columns * 3, (rows + columns) * 2], -1).astype(np.uint8)
+    frame = next(iter(read_video(write(tmp_path / "out.gif", [image] * 3, like=25))))
+    assert frame.shape == (49, 65, 3)
+    assert np.abs(frame.astype(int) - image).mean() < 5
+
+
+def test_a_gif_keeps_its_length_at_any_rate(tmp_path):
+    for rate, count in ((NTSC, 60), (100, 200), (12.5, 25)):
+        video = read_video(write(tmp_path / "out.gif", [flat(9)] * (count - 1) + [flat(200)], rate, overwrite=True))
+        assert abs(video.duration - 2) <= 0.03
+
+
+def test_frames_of_another_size_or_type_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"\[48, 64, 3\] was expected, \[50, 64, 3\] came"):
+        write(tmp_path / "out.mp4", [flat(9), flat(9, (64, 50))], like=25)
+    with pytest.raises(ValueError, match="uint8"):
+        write(tmp_path / "out.mp4", [np.zeros((48, 64, 3))], like=25)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("rate", [0, -1, "fast", float("nan"), float("inf"), 1e6])
+def test_an_impossible_rate_is_refused(tmp_path, rate):
+    with pytest.raises(BadInput, match="frames per second were expected"):
+        VideoWriter(tmp_path / "out.mp4", like=rate)
+
+
+# Sound
+
+
+@pytest.mark.parametrize(
+    "source, target, codec",
+    [
+        ("mp4", "mp4", "aac"),
+        ("mkv", "mp4", "mp3"),
+        ("avi", "mp4", "aac"),
+        ("webm", "mp4", "opus"),
+        ("webm", "webm", "opus"),
+        ("mpg", "mp4", "aac"),
+        ("mp4", "webm", "opus"),
+        ("mpg", "webm", "opus"),
+    ],
+)
+def test_sound_comes_along_in_a_codec_the_format_takes(tmp_path, source, target, codec):
+    driver = read_video(make_clip(tmp_path / f"driver.{source}", numbered(50), sound=sine(2)))
+    path = write(tmp_path / f"out.{target}", driver, like=driver)
+    with av.open(str(path)) as container:
+        assert container.streams.audio[0].codec_context.codec.canonical_name == codec
+    samples, rate, start = decoded_sound(path)
+    assert abs(start) < 0.06 and abs(len(samples) / rate - 2) < 0.08
+    spectrum = np.abs(np.fft.rfft(samples[rate // 2 : rate // 2 + rate]))
+    assert abs(int(spectrum.argmax()) - 440) <= 1
+
+
+def test_sound_is_copied_byte_for_byte_where_it_can_be(tmp_path):
+    driver = read_video(make_clip(tmp_path / "driver.mp4", numbered(50), sound=sine(2)))
+    path = write(tmp_path / "out.mp4", driver, like=driver)
+
+    def packets(file):
+        with av.open(str(file)) as container:
+            return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+    before, after = packets(driver.path), packets(path)
+    assert after == before[: len(after)] and len(after) >= len(before) - 2
+
+
+@pytest.mark.parametrize("kind", ["mp4", "webm"])
+def test_sound_is_trimmed_to_the_frames_written(tmp_path, kind):
+    driver = read_video(make_clip(tmp_path / "driver.mp4", numbered(50), sound=sine(2)))
+    path = write(tmp_path / f"out.{kind}", itertools.islice(driver, 20), like=driver)
+    samples, rate, _ = decoded_sound(path)
+    assert 0.75 < len(samples) / rate < 0.87
+
+
+@pytest.mark.parametrize("target", ["mp4", "webm"])
+@pytest.mark.parametrize("offset", [0, 500])
+def test_the_beep_stays_with_the_flash(tmp_path, target, offset):
+    """The driver's pictures begin `offset` ms into its sound; a flash and a beep come together at its 1.5 seconds."""
+    times = [offset + 40 * index for index in range(60)]
+    frames = [flat(250 if time >= 1500 else 10) for time in times]
+    driver = read_video(make_clip(tmp_path / "driver.mp4", frames, times=times, sound=beep(1.5, 3)))
+    path = write(tmp_path / f"out.{target}", driver, like=driver)
+    flash = next(index for index, frame in enumerate(read_video(path)) if frame.mean() > 128) / driver.rate
+    assert abs(loud_from(driver.path) - 1.5) < 0.03
+    assert abs(float(flash) - (1.5 - offset / 1000)) <= 0.041
+    assert abs(loud_from(path) - float(flash)) < 0.05
+
+
+def test_sound_can_be_left_out_and_a_silent_driver_is_fine(tmp_path):
+    driver = read_video(make_clip(tmp_path / "driver.mp4", numbered(5), sound=sine(0.2)))
+    silent = read_video(make_clip(tmp_path / "silent.mp4", numbered(5)))
+    assert not read_video(write(tmp_path / "a.mp4", driver, like=driver, audio=False)).has_audio
+    assert not read_video(write(tmp_path / "b.mp4", silent, like=silent)).has_audio
+    assert not read_video(write(tmp_path / "c.gif", driver, like=driver)).has_audio
+
+
+def test_a_silent_moment_after_the_sound_ends_is_no_error(tmp_path):
+    driver = read_video(make_clip(tmp_path / "driver.mp4", numbered(50), sound=sine(0.5)))
+    for kind in ("mp4", "webm"):
+        assert order(read_video(write(tmp_path / f"out.{kind}", driver, like=driver))) == [
+            index % 32 for index in range(50)
+        ]
+
+
+def test_a_driver_cut_in_the_middle_keeps_the_sound_it_has(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (50, 48, 64, 3), dtype=np.uint8)
+    path = make_clip(tmp_path / "driver.mp4", list(noise), sound=sine(2), options={"movflags": "+faststart"})
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.6)])
+    for kind in ("mp4", "webm"):
+        driver = read_video(path)
+        with pytest.warns(UserWarning, match="driver.mp4: damaged or cut off"):
+            write(tmp_path / f"out.{kind}", driver, like=driver)
+        samples, rate, _ = decoded_sound(tmp_path / f"out.{kind}")
+        assert 0.5 < len(samples) / rate < 1.7
+
+
+# Whole or not at all
+
+
+@pytest.mark.parametrize("kind", ["mp4", "webm", "gif"])
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
+def test_an_interruption_leaves_nothing_and_keeps_what_was_there(tmp_path, kind, stop):
+    target = tmp_path / f"out.{kind}"
+    target.write_bytes(b"precious")
+    with pytest.raises(stop), VideoWriter(target, like=25, overwrite=True) as out:
+        out.add(flat(9))
+        out.add(flat(9))
+        raise stop
+    assert names(tmp_path) == [target.name] and target.read_bytes() == b"precious"
+
+
+def test_an_interruption_before_the_first_frame_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt), VideoWriter(tmp_path / "out.mp4", like=25):
+        raise KeyboardInterrupt
+    assert names(tmp_path) == []
+
+
+def test_the_target_appears_only_when_it_is_whole(tmp_path):
+    with VideoWriter(tmp_path / "out.mp4", like=25) as out:
+        out.add(flat(9))
+        assert not (tmp_path / "out.mp4").exists()
+    assert names(tmp_path) == ["out.mp4"]
+
+
+def test_no_frames_is_an_error_and_leaves_nothing(tmp_path):
+    with pytest.raises(OutputError, match="out.mp4: no frame was added"), VideoWriter(tmp_path / "out.mp4", like=25):
+        pass
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["mp4", "webm", "gif"])
+def test_a_disk_that_refuses_more_leaves_nothing_and_says_so(tmp_path, kind):
+    resource = pytest.importorskip("resource")
+    target = tmp_path / f"out.{kind}"
+    target.write_bytes(b"precious")
+    noise = np.random.default_rng(0).integers(0, 256, (12, 240, 320, 3), dtype=np.uint8)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    try:
+        with pytest.raises(OutputError, match=f"out.{kind}: cannot be written.*choose another folder") as error:
+            write(target, noise, like=25, crf=1, overwrite=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    one_line(error)
+    assert names(tmp_path) == [target.name] and target.read_bytes() == b"precious"
+
+
+def test_a_full_disk_is_called_that(tmp_path, monkeypatch):
+    def full(path, provenance):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fewshot_heads.media.video_writer.mark", full)
+    with (
+        pytest.raises(OutputError, match="out.mp4: the disk is full"),
+        VideoWriter(tmp_path / "out.mp4", like=25, mark=Provenance("m", "0", True)) as out,
+    ):
+        out.add(flat(9))
+    assert names(tmp_path) == []
+
+
+def test_targets_that_cannot_be_are_refused_before_any_work(tmp_path):
+    (tmp_path / "there.mp4").write_bytes(b"precious")
+    (tmp_path / "folder.mp4").mkdir()
+    for name, reason in [
+        ("there.mp4", "exists already.*--overwrite"),
+        ("out.xyz", "name it .mp4, .webm, .gif"),
+        ("out", "name it .mp4, .webm, .gif"),
+        ("no/such/out.mp4", "there is no folder .*make it first"),
+        ("there.mp4/out.mp4", "there is no folder"),
+        ("folder.mp4", "this is a folder"),
+    ]:
+        with pytest.raises(OutputError, match=reason) as error:
+            VideoWriter(tmp_path / name, like=25)
+        one_line(error)
+    assert names(tmp_path) == ["folder.mp4", "there.mp4"]
+
+
+def test_a_folder_that_may_not_be_written_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda folder, way: False)
+    with pytest.raises(OutputError, match="may not be written; choose another"):
+        VideoWriter(tmp_path / "out.mp4", like=25)
+
+
+def test_the_driver_itself_can_be_overwritten(tmp_path):
+    driver = read_video(make_clip(tmp_path / "clip.mp4", numbered(20), sound=sine(0.8)))
+    write(driver.path, driver, like=driver, overwrite=True)
+    assert order(read_video(driver.path)) == list(range(20))
+
+
+def test_memory_does_not_grow_with_length(tmp_path):
+    def peak(count):
+        tracemalloc.start()
+        driver = read_video(make_clip(tmp_path / "clip.mp4", [flat(50, (320, 240))] * count, sound=sine(count / 25)))
+        tracemalloc.reset_peak()
+        write(tmp_path / "out.mp4", driver, like=driver, overwrite=True)
+        top = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return top
+
+    peak(10)
+    assert peak(300) < peak(60) + 2_000_000  # nine frames' worth; 240 more were read and written

@@ -1,0 +1,33 @@
+"""The environment is one in which the package works: what pip can install side by side and still break."""
+
+from importlib import metadata
+
+import cv2
+
+OPENCV = ("opencv-python", "opencv-contrib-python", "opencv-python-headless", "opencv-contrib-python-headless")
+
+
+def _installed() -> dict[str, str]:
+    """The OpenCV distributions of this environment and their versions."""
+    versions = {}
+    for name in OPENCV:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def test_opencv__all_distributions_have_the_version_of_cv2():
+    """The distributions write into one folder. Of two versions, cv2 would be a mixture."""
+    installed = _installed()
+    assert installed
+    assert set(installed.values()) == {cv2.version.opencv_version}, installed
+    assert cv2.version.opencv_version.startswith(f"{cv2.__version__}.")
+
+
+def test_opencv__both_requirements_have_the_same_pin():
+    required = [line.replace(" ", "") for line in metadata.requires("fewshot_heads") or [] if "extra" not in line]
+    pins = dict(line.split("==") for line in required if line.startswith("opencv"))
+    assert set(pins) == {"opencv-python", "opencv-contrib-python"}
+    assert len(set(pins.values())) == 1
