@@ -13,8 +13,19 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, LEFT_IRIS, OUTER_LIPS, RIGHT_EYE, RIGHT_IRIS, Landmarks
-from fewshot_heads.landmarks.canonical_face import LOWER_INNER_LIP, UPPER_INNER_LIP, CanonicalFace, lip_gap
+from fewshot_heads.landmarks import (
+    INNER_LIPS,
+    LEFT_EYE,
+    LEFT_IRIS,
+    LOWER_INNER_LIP,
+    OUTER_LIPS,
+    RIGHT_EYE,
+    RIGHT_IRIS,
+    UPPER_INNER_LIP,
+    Landmarks,
+)
+from fewshot_heads.landmarks.aspect_ratio import lip_gap
+from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.pose import MEAN_HEAD, MEAN_SURFACE, Pose
 
 _EYES = ((RIGHT_EYE, RIGHT_IRIS), (LEFT_EYE, LEFT_IRIS))
