@@ -1,1 +1,1 @@
-"""From a driving video to the landmarks that animate a head."""
+"""Motion of a driving video: tracked, smoothed and retargeted landmarks, and mouth crops."""

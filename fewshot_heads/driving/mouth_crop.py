@@ -1,7 +1,7 @@
-"""The inside of a mouth that opens is the driver's: laid between the source's lips, in the colors of its picture.
+"""Crops of the driver's mouth, which fill a mouth that is closed in the source and opens.
 
-As in Averbuch-Elor et al., Bringing Portraits to Life, SIGGRAPH Asia 2017. Where no driver shows one it is painted
-(`inside`).
+Averbuch-Elor et al., "Bringing Portraits to Life", SIGGRAPH Asia 2017. `rendering.mouth_transfer` composites the crop
+between the source's lips, in the colors of the source image.
 """
 
 from __future__ import annotations
@@ -18,16 +18,22 @@ from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.regions import MOUTH
 
 BOX_RATIO = 1.6  # side of the square around a mouth, over the larger side of its lips
-_KEPT = 128  # pixels of that square, at most
-_CUT = 0.9  # share of a mouth in the picture under which nothing of it is used: the rest would be a mirror image
+_MAX_CROP_PIXELS = 128  # larger squares are shrunk to this side
+_JPEG_QUALITY = 95
+# Visible fraction at which a mouth gets no weight. The rest of such a crop is a mirror image.
+_MIN_VISIBLE_FRACTION = 0.9
 
 
 @dataclass(frozen=True)
 class MouthCrop:
-    """A driver's mouth in one frame, small enough to be kept for each of a video's (about 5 kB).
+    """A driver's mouth in one frame, about 5 kB, small enough to keep one for each frame of a video.
 
-    jpeg: the square around it, at most 128 x 128; crop: where that is in the driver's picture; lips: float32 [20, 2],
-    outer and inner, in its pixels; shown: how much of the lips' box is in the picture, 0 to 1; colors: of the face.
+    Attributes:
+        jpeg: the square around the mouth as JPEG, at most 128 x 128 pixels.
+        crop: position of the square in the driver's frame.
+        lips: float32 [20, 2], outer and inner lip points, pixels of the square.
+        visible_fraction: fraction of the lips' bounding box inside the frame, 0 to 1.
+        color: colors of the driver's face.
     """
 
     jpeg: bytes
@@ -37,32 +43,48 @@ class MouthCrop:
     color: FaceColor
 
     @classmethod
-    def of(cls, picture: np.ndarray, face: Landmarks) -> MouthCrop:
-        """The mouth of a face in a picture uint8 [H, W, 3]."""
+    def of(cls, image: np.ndarray, face: Landmarks) -> MouthCrop:
+        """Returns the mouth of a face.
+
+        Args:
+            image: uint8 RGB [H, W, 3].
+            face: landmarks, image pixels.
+        """
         lips = face.points[MOUTH.surround]
-        place = MOUTH.crop_box(face, BOX_RATIO)
-        crop = replace(place, size=min(place.size, _KEPT))
-        # Cut out first: shrinking all of a large picture for a mouth takes longer than finding the face.
-        square = cv2.resize(place.cut(picture), (crop.size, crop.size), interpolation=cv2.INTER_AREA)
-        _, jpeg = cv2.imencode(".jpg", square, [cv2.IMWRITE_JPEG_QUALITY, 95])
+        square = MOUTH.crop_box(face, BOX_RATIO)
+        crop = replace(square, size=min(square.size, _MAX_CROP_PIXELS))
+        # Cut first: to shrink all of a large image for one mouth takes longer than to detect the face.
+        pixels = cv2.resize(square.cut(image), (crop.size, crop.size), interpolation=cv2.INTER_AREA)
+        _, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
         box = np.stack([lips.min(0), lips.max(0)])
-        sides, within = np.ptp(box, axis=0), np.ptp(np.clip(box, 0, picture.shape[1::-1]), axis=0)
-        shown = round(float(within.prod() / max(sides.prod(), 1e-9)), 3)  # 1 where nothing is cut off
-        colors = FaceColor.of(picture, face.points)
-        return cls(jpeg.tobytes(), crop, crop.to_crop(face).points[MOUTH.surround], shown, colors)
+        sides, visible_sides = np.ptp(box, axis=0), np.ptp(np.clip(box, 0, image.shape[1::-1]), axis=0)
+        # Rounded to exactly 1 for lips inside the frame.
+        visible_fraction = round(float(visible_sides.prod() / max(sides.prod(), 1e-9)), 3)
+        color = FaceColor.of(image, face.points)
+        return cls(jpeg.tobytes(), crop, crop.to_crop(face).points[MOUTH.surround], visible_fraction, color)
 
     def with_landmarks(self, face: Landmarks) -> MouthCrop:
-        """The same pixels, with lips where another reading of that face has them."""
+        """Returns the same pixels with the lips of other landmarks.
+
+        Args:
+            face: landmarks of the same frame, such as smoothed ones, frame pixels.
+        """
         return replace(self, lips=self.crop.to_crop(face).points[MOUTH.surround])
 
     @property
     def visibility_weight(self) -> float:
-        """How much of it may be shown, 0 to 1: nothing of a mouth that its picture cuts off."""
-        return float(np.clip((self.visible_fraction - _CUT) / (1 - _CUT), 0, 1))
+        """Opacity of the crop, 0 to 1; 0 if the frame's border cuts off a tenth of the lips or more."""
+        return float(np.clip((self.visible_fraction - _MIN_VISIBLE_FRACTION) / (1 - _MIN_VISIBLE_FRACTION), 0, 1))
 
 
 def share_white_reference(mouths: Sequence[MouthCrop]) -> list[MouthCrop]:
-    """The mouths of a shot, with the median white of its eyes: by each frame's own, teeth would flicker in blinks."""
+    """Returns the mouths of a shot with one white reference: the median white of the eyes.
+
+    With a white reference for each frame, teeth would flicker when the eyes blink.
+
+    Args:
+        mouths: the mouths of one shot.
+    """
     whites = [mouth.color.white for mouth in mouths if mouth.color.white is not None]
     white = np.median(whites, axis=0) if whites else None
     return [replace(mouth, color=replace(mouth.color, white=white)) for mouth in mouths]

@@ -1,8 +1,8 @@
-"""Landmarks over a whole video: follow one face, bridge its losses, split at cuts, smooth without lag."""
+"""Tracking of one face through a video: detection, gaps, cuts, smoothing and mouth crops."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from fewshot_heads.driving.face_follower import MAX_JUMP_RATIO, FaceFollower, nearest  # noqa: F401
 from fewshot_heads.driving.mouth_crop import MouthCrop, share_white_reference
 from fewshot_heads.driving.smoothing import smoothed
 from fewshot_heads.errors import NoFaceFound
@@ -17,18 +18,20 @@ from fewshot_heads.landmarks import Detector, Landmarks
 from fewshot_heads.landmarks.crop import Crop
 
 T = TypeVar("T")
-_WINDOW = 1.9  # side of the window a face is looked for in, over the face's size
-_JUMP = 0.5  # of the face's size between two frames: a cut, or another face
-_PATIENCE = 10  # frames without a face after which only every tenth is searched: a search costs a second
+_MAX_LOG_GROWTH = 0.5  # natural logarithm of the change in size, from one frame to the next; more is a cut
 
 
 @dataclass(frozen=True)
 class Motion:
-    """What a driving video contributes: one set of landmarks a frame, in pixels of its pictures.
+    """Landmarks of a driving video, one face for each frame.
 
-    lost: frames in which no face was found; they hold the nearest earlier face (later, at the start).
-    shots: (first, end) frame ranges between cuts. frame_size: (height, width), pixels.
-    mouths: one a frame, if they were kept; None of drivers that are landmarks only.
+    Attributes:
+        landmarks: one face for each frame, frame pixels.
+        lost: indices of the frames without a detected face. They hold the nearest earlier face, or the first one.
+        shots: frame ranges (first, end) between cuts.
+        frame_size: height and width of a frame, pixels.
+        name: name of the driver, for messages.
+        mouths: one mouth for each frame. None if they were not kept, or if the driver has no images.
     """
 
     landmarks: list[Landmarks]
@@ -39,12 +42,16 @@ class Motion:
     mouths: list[MouthCrop] | None = None
 
     def __len__(self) -> int:
+        """Returns the number of frames."""
         return len(self.landmarks)
 
     def cropped(self, size: int, full: bool = False, within: Crop | None = None) -> list[Landmarks]:
-        """Landmarks in pixels of a size x size crop: one box for each shot, or the full picture.
+        """Returns the landmarks in pixels of a size x size crop, one crop for each shot.
 
-        within: where in a larger crop such a box lies (`Head.usual`); landmarks are in pixels of that then.
+        Args:
+            size: side of the crop, pixels.
+            full: whether the crop is the frame's largest centered square, instead of a square around the shot's faces.
+            within: where this crop lies in a larger one (`Head.usual`). The result is then in pixels of the larger one.
         """
         result: list[Landmarks] = []
         for first, end in self.shots:
@@ -54,115 +61,101 @@ class Motion:
         return [within.from_crop(face) for face in result] if within else result
 
     def describe_lost(self) -> str:
-        """'12-40, 57': the lost frames, for a message."""
-        runs: list[list[int]] = []
+        """Returns the lost frames as ranges for a message: "12-40, 57"."""
+        ranges: list[list[int]] = []
         for frame in self.lost:
-            if runs and frame == runs[-1][-1] + 1:
-                runs[-1][1:] = [frame]
+            if ranges and frame == ranges[-1][-1] + 1:
+                ranges[-1][1:] = [frame]
             else:
-                runs.append([frame])
-        return ", ".join("-".join(map(str, run)) for run in runs)
+                ranges.append([frame])
+        return ", ".join("-".join(map(str, bounds)) for bounds in ranges)
 
 
 def track(
     frames: Iterable[np.ndarray], detectors: list[Detector], face: int = 0, smooth: float = 1.0, rate: float = 25.0,
     name: str = "the driver", mouths: bool = False,
 ) -> Motion:  # fmt: skip
-    """Follows one face through frames (uint8 [H, W, 3]), which are read once and not kept.
+    """Returns the motion of one face through a video.
 
-    detectors: as many frames are looked at in parallel as there are detectors.
-    face: which face of the first frame that shows one; 0 is the largest.
-    smooth: strength of the One-Euro filter, 0 switches it off. rate: frames per second.
-    mouths: keep each frame's `MouthCrop`, for `Motion.mouths`.
-    Raises NoFaceFound if no frame shows a face.
+    Frames are read once and not kept. A frame without a face takes the face of the frame before.
+
+    Args:
+        frames: uint8 RGB [H, W, 3], all of one size.
+        detectors: one detector for each frame that is processed in parallel.
+        face: index of the face in the first frame that has so many faces. 0 is the largest.
+        smooth: strength of the One-Euro filter. 0 switches the filter off.
+        rate: frames per second.
+        name: name of the driver, for messages.
+        mouths: whether to keep each frame's `MouthCrop` as `Motion.mouths`.
+
+    Raises:
+        NoFaceFound: if no frame shows the face.
     """
     found: list[Landmarks | None] = []
-    kept: list[MouthCrop | None] = []
-    size = (0, 0)
-    last: Landmarks | None = None
-    misses = 0
+    mouth_crops: list[MouthCrop | None] = []
+    frame_size = (0, 0)
     with ThreadPoolExecutor(len(detectors)) as pool:
+        follower = FaceFollower(detectors, pool, face)
         for group in _groups(frames, len(detectors)):
-            size = group[0].shape[:2]
-            if last is None:
-                for frame in group:  # a search; from its result on the face is followed
-                    search = misses < _PATIENCE or misses % _PATIENCE == 0
-                    one = _follow(detectors[0], frame, last) if last else _find(detectors[0], frame, face, search)
-                    misses, last = (0, one) if one else (misses + 1, last)
-                    found.append(one)
-                    if mouths:
-                        kept.append(MouthCrop.of(frame, one) if one else None)
-                continue
-            search = misses < _PATIENCE or misses % _PATIENCE < len(group)
-            seen = list(pool.map(_follow, detectors, group, [last] * len(group), [search] * len(group)))
-            found += seen
+            frame_size = group[0].shape[:2]
+            faces = follower.locate(group)
+            found += faces
             if mouths:
-                kept += [MouthCrop.of(frame, each) if each else None for frame, each in zip(group, seen, strict=True)]
-            misses = 0 if any(seen) else misses + len(group)
-            last = next((landmarks for landmarks in reversed(seen) if landmarks), last)
+                mouth_crops += _mouths_of(group, faces)
     lost = [i for i, landmarks in enumerate(found) if landmarks is None]
-    if not found or len(lost) == len(found):
-        what, remedy = "no face in any", "use a clip that shows a face, or landmarks=face_alignment"
-        if face > 0:
-            what, remedy = f"driver_face={face} asked for, but never {face + 1} faces in one", "use driver_face=0"
-        raise NoFaceFound(f"{name}: {what} of {len(found)} frames; {remedy}")
+    if len(lost) == len(found):
+        raise _no_face_found(name, face, len(found))
     held = _hold(found)
     shots = _shots(held)
-    landmarks = [each for first, end in shots for each in smoothed(held[first:end], smooth, rate)]
-    if not mouths:
-        return Motion(landmarks, lost, shots, size, name)
-    inside = [mouth.with_landmarks(face) for mouth, face in zip(_hold(kept), landmarks, strict=True)]
-    lit = [mouth for first, end in shots for mouth in share_white_reference(inside[first:end])]
-    return Motion(landmarks, lost, shots, size, name, lit)
+    landmarks = [face for first, end in shots for face in smoothed(held[first:end], smooth, rate)]
+    final_mouths = _finish_mouths(mouth_crops, landmarks, shots) if mouths else None
+    return Motion(landmarks, lost, shots, frame_size, name, final_mouths)
 
 
 def _groups(frames: Iterable[np.ndarray], count: int) -> Iterator[list[np.ndarray]]:
+    """Yields `count` frames at a time, fewer at the end."""
     iterator = iter(frames)
     while group := list(islice(iterator, count)):
         yield group
 
 
-def _find(detector: Detector, frame: np.ndarray, face: int, search: bool) -> Landmarks | None:
-    faces = detector.detect(frame) if search else []
-    return faces[face] if face < len(faces) else None
-
-
-def _follow(detector: Detector, frame: np.ndarray, last: Landmarks, search: bool = True) -> Landmarks | None:
-    """The face nearest to where it last was; a full search when there is none near that place."""
-    center = (last.box[:2] + last.box[2:]) / 2
-    half = _WINDOW * last.size / 2
-    height, width = frame.shape[:2]
-    left, top = np.clip(center - half, 0, [width, height]).astype(int)
-    right, bottom = np.clip(center + half, 0, [width, height]).astype(int)
-    window = frame[top:bottom, left:right]
-    seen = detector.track(window) if min(window.shape[:2]) >= 32 else None
-    if seen is not None:
-        seen = seen.moved(np.array([-left, -top], np.float32))
-        if np.linalg.norm(seen.points.mean(0) - last.points.mean(0)) <= _JUMP * last.size:
-            return seen
-    faces = detector.detect(frame) if search else []
-    return faces[nearest(faces, last)] if faces else seen
-
-
-def nearest(faces: Sequence[Landmarks], one: Landmarks) -> int:
-    """Which of several faces lies where one does; 0 if there are none."""
-    return min(range(len(faces)), key=lambda i: float(np.linalg.norm(faces[i].box - one.box)), default=0)
+def _no_face_found(name: str, face: int, count: int) -> NoFaceFound:
+    """Returns the error for a driver whose `count` frames do not show the face with index `face`."""
+    problem, remedy = "no face in any", "use a clip that shows a face, or landmarks=face_alignment"
+    if face > 0:
+        problem, remedy = f"driver_face={face} asked for, but never {face + 1} faces in one", "use driver_face=0"
+    return NoFaceFound(f"{name}: {problem} of {count} frames; {remedy}")
 
 
 def _hold(found: list[T | None]) -> list[T]:
-    last = next(each for each in found if each)
+    """Returns the items with each gap filled by the item before, or by the first item at the start."""
+    last = next(item for item in found if item)
     held = []
-    for each in found:
-        last = each or last
+    for item in found:
+        last = item or last
         held.append(last)
     return held
 
 
 def _shots(faces: list[Landmarks]) -> list[tuple[int, int]]:
+    """Returns frame ranges (first, end) between cuts, where the face jumps or changes its size."""
     cuts = [0]
     for i, (before, after) in enumerate(zip(faces, faces[1:], strict=False), start=1):
         jump = np.linalg.norm(before.points.mean(0) - after.points.mean(0))
-        growth = abs(np.log(after.size / before.size))
-        if jump > _JUMP * before.size or growth > _JUMP:
+        log_growth = abs(np.log(after.size / before.size))
+        if jump > MAX_JUMP_RATIO * before.size or log_growth > _MAX_LOG_GROWTH:
             cuts.append(i)
     return list(zip(cuts, [*cuts[1:], len(faces)], strict=True))
+
+
+def _mouths_of(frames: list[np.ndarray], faces: list[Landmarks | None]) -> list[MouthCrop | None]:
+    """Returns the mouth of each frame, None where the face is lost."""
+    return [MouthCrop.of(frame, face) if face else None for frame, face in zip(frames, faces, strict=True)]
+
+
+def _finish_mouths(
+    mouths: list[MouthCrop | None], landmarks: list[Landmarks], shots: list[tuple[int, int]]
+) -> list[MouthCrop]:
+    """Returns mouths without gaps, with the smoothed lips, and with one white reference for each shot."""
+    smooth = [mouth.with_landmarks(face) for mouth, face in zip(_hold(mouths), landmarks, strict=True)]
+    return [mouth for first, end in shots for mouth in share_white_reference(smooth[first:end])]

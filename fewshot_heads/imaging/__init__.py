@@ -1,1 +1,1 @@
-"""Image operations that know nothing of heads: conversion, warping, masks, color, segmentation."""
+"""Image operations: conversion, warping, masks, face color and person segmentation."""

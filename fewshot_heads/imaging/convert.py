@@ -1,4 +1,4 @@
-"""Image conversions: uint8 RGB [H, W, 3] at the boundary, float [-1, 1] tensors inside."""
+"""Image conversions: uint8 RGB [H, W, 3] outside the library, float tensors in [-1, 1] inside."""
 
 from __future__ import annotations
 
@@ -11,25 +11,45 @@ from fewshot_heads.errors import BadInput
 
 
 def resized(image: np.ndarray, side: int) -> np.ndarray:
-    """A square picture [S, S] or [S, S, C] at side x side: averaged when it shrinks, cubic when it grows."""
+    """Returns a square image at another size: area averaging shrinks it, cubic interpolation enlarges it.
+
+    Args:
+        image: [S, S] or [S, S, C].
+        side: new side, pixels.
+    """
     if len(image) == side:
         return image
     return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA if side < len(image) else cv2.INTER_CUBIC)
 
 
 def to_tensor(image: np.ndarray) -> torch.Tensor:
-    """uint8 [H,W,3] or [N,H,W,3] -> float32 [3,H,W] or [N,3,H,W] in [-1,1]."""
+    """Returns images as the networks read them, float32 [3, H, W] or [N, 3, H, W], -1 to 1.
+
+    Args:
+        image: uint8 [H, W, 3] or [N, H, W, 3].
+    """
     return torch.from_numpy(np.ascontiguousarray(image)).movedim(-1, -3).float().div_(127.5).sub_(1)
 
 
 def to_uint8(tensor: torch.Tensor) -> np.ndarray:
-    """float [3,H,W] or [N,3,H,W] in [-1,1] -> uint8 [H,W,3] or [N,H,W,3], rounded; values outside are clipped."""
+    """Returns the networks' images as uint8 [H, W, 3] or [N, H, W, 3], rounded and clipped.
+
+    Args:
+        tensor: float [3, H, W] or [N, 3, H, W], -1 to 1.
+    """
     scaled = tensor.detach().float().add(1).mul(127.5).round_().clamp_(0, 255).to(torch.uint8)
     return scaled.movedim(-3, -1).contiguous().cpu().numpy()
 
 
 def unit(images: np.ndarray) -> np.ndarray:
-    """uint8 or [0,1] images [N,H,W,3] or [H,W,3] -> float64 [N,H,W,3] in [0,1]."""
+    """Returns a stack of images, float64 [N, H, W, 3], 0 to 1.
+
+    Args:
+        images: uint8, or float from 0 to 1, [N, H, W, 3] or [H, W, 3].
+
+    Raises:
+        BadInput: if the shape, the type or the range is another.
+    """
     images = np.asarray(images)
     if images.ndim not in (3, 4) or images.shape[-1] != 3 or 0 in images.shape:
         raise BadInput(f"images of shape {images.shape}, expected [N,H,W,3] or [H,W,3]")
@@ -40,11 +60,20 @@ def unit(images: np.ndarray) -> np.ndarray:
 
 
 def _in_range(scaled: np.ndarray) -> bool:
+    """Returns whether all values are from 0 to 1, up to rounding."""
     return bool(scaled.min() >= -1e-6 and scaled.max() <= 1 + 1e-6)  # False for NaN too
 
 
 def pair(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two stacks of one shape, as `unit` has them."""
+    """Returns two stacks of images as `unit` does, and checks that their shapes are equal.
+
+    Args:
+        a: images as in `unit`.
+        b: images as in `unit`.
+
+    Raises:
+        BadInput: if the shapes differ, or `unit` refuses one of the stacks.
+    """
     a, b = unit(a), unit(b)
     if a.shape != b.shape:
         raise BadInput(f"images of shapes {a.shape} and {b.shape}, expected the same")
@@ -52,7 +81,11 @@ def pair(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def signed(scaled: np.ndarray) -> Tensor:
-    """[0,1] [N,H,W,3] -> the networks' float32 [-1,1] [N,3,H,W]."""
+    """Returns images as the networks read them, float32 [N, 3, H, W], -1 to 1.
+
+    Args:
+        scaled: float [N, H, W, 3], 0 to 1.
+    """
     return torch.from_numpy(scaled * 2 - 1).permute(0, 3, 1, 2).float()
 
 

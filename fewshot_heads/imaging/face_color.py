@@ -1,4 +1,4 @@
-"""The colors of a face, and what they say of the picture it is in."""
+"""Colors of a face, and the color cast of the image that they reveal."""
 
 from __future__ import annotations
 
@@ -10,45 +10,54 @@ import numpy as np
 from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 from fewshot_heads.landmarks.aspect_ratio import eye_is_open
 
-# The colors of the training faces: logarithms of red, green and blue over their mean. On average, how they go with the
-# logarithm of a face's brightness (about 117 levels), and what turns what is left into standard deviations.
-_SKIN, _DARKER, _LEVEL = np.array([0.248, -0.049, -0.200]), np.array([-0.169, 0.027, 0.142]), np.log(117)
-_DEVIATIONS = np.array([[-4.2, -0.8, 5.1], [-9.7, 15.2, -5.5]])
-_USUAL, _UNUSUAL = 1.5, 3.5  # deviations up to which a color is a person's own, and from which it is the picture's
-_GREY = 0.04  # spread of a face's mean color over its brightness, below which the picture has no colors
-_WHITE = np.array([0.05, 0.0, -0.05])  # the same logarithms of the white of an eye, in white light
-_PALE = 0.2  # share of an eye's bright pixels that are taken for its white: those with the least red for their blue
-_LIGHT = 0.5  # of a face's brightness: darker pixels of an eye are lashes, pupil, iris
-_FEWEST = 12  # such pixels, of both eyes, or nothing is said of their white
+# Statistics of the training faces. Log chroma: logarithms of red, green and blue minus their mean, [3].
+_SKIN_LOG_CHROMA = np.array([0.248, -0.049, -0.200])  # mean over the faces
+_LOG_CHROMA_PER_LOG_BRIGHTNESS = np.array([-0.169, 0.027, 0.142])  # darker skin is redder
+_MEAN_LOG_BRIGHTNESS = np.log(117)  # 117 of 255 levels
+_WHITENING = np.array([[-4.2, -0.8, 5.1], [-9.7, 15.2, -5.5]])  # from log chroma to standard deviations
+# Standard deviations from the mean skin: up to 1.5 the color is the person's, from 3.5 on it is the image's cast.
+_USUAL_DEVIATIONS, _UNUSUAL_DEVIATIONS = 1.5, 3.5
+_EYE_WHITE_LOG_CHROMA = np.array([0.05, 0.0, -0.05])  # white of an eye in white light
+_GRAYSCALE_CHANNEL_RANGE = 0.04  # range of the channels over the brightness; below it the image has no colors
+_EYE_WHITE_FRACTION = 0.2  # of an eye's bright pixels, those with the least red for their blue
+_EYE_WHITE_MIN_BRIGHTNESS = 0.5  # over the face's brightness; darker pixels are lashes, pupil or iris
+_EYE_WHITE_MIN_PIXELS = 12  # bright pixels of both eyes; with fewer the white is unknown
+_GAIN_LIMITS = (0.5, 2.0)
 
 
 @dataclass(frozen=True)
 class FaceColor:
-    """Mean colors of a face in a picture, 0 to 255 in red, green and blue.
+    """Mean colors of a face in an image, RGB, 0 to 255.
 
-    skin [3]: within the hull of jaw, brows, nose and eyes, black if none of it is in the picture; white [3]: of the
-    eyes, None where they are shut or too small to tell.
+    Attributes:
+        skin: [3], mean inside the hull of jaw, brows, nose and eyes. Black if the hull is outside the image.
+        white: [3], white of the eyes. None if both eyes are closed or too small to measure.
     """
 
     skin: np.ndarray
     white: np.ndarray | None = None
 
     @classmethod
-    def of(cls, picture: np.ndarray, points: np.ndarray) -> FaceColor:
-        """Of the face with landmarks [70, 2] in a picture uint8 [H, W, 3], in its pixels."""
+    def of(cls, image: np.ndarray, points: np.ndarray) -> FaceColor:
+        """Returns the colors of a face.
+
+        Args:
+            image: uint8 RGB [H, W, 3].
+            points: landmarks [70, 2], image pixels.
+        """
         hull = cv2.convexHull(points[: OUTER_LIPS.start].astype(np.float32))[:, 0]
-        part, inside = _around(picture, hull)
-        if not inside.any():
+        face, face_mask = _cut_around(image, hull)
+        if not face_mask.any():
             return cls(np.zeros(3))
-        skin = np.array(cv2.mean(part, inside)[:3])
-        around = [_around(picture, points[eye]) for eye in (RIGHT_EYE, LEFT_EYE) if eye_is_open(points[eye])]
-        eyes = np.concatenate([part[:0, 0], *(eye[shown > 0] for eye, shown in around)])
-        eyes = eyes[eyes.mean(1) > _LIGHT * skin.mean()]
-        if len(eyes) < _FEWEST:
+        skin = np.array(cv2.mean(face, face_mask)[:3])
+        eyes = [_cut_around(image, points[eye]) for eye in (RIGHT_EYE, LEFT_EYE) if eye_is_open(points[eye])]
+        pixels = np.concatenate([face[:0, 0], *(eye[eye_mask > 0] for eye, eye_mask in eyes)])
+        pixels = pixels[pixels.mean(1) > _EYE_WHITE_MIN_BRIGHTNESS * skin.mean()]
+        if len(pixels) < _EYE_WHITE_MIN_PIXELS:
             return cls(skin)
-        logs = _logs(eyes)
-        red = logs[:, 0] - logs[:, 2]
-        return cls(skin, eyes[red <= np.quantile(red, _PALE)].mean(0))
+        log_chroma = _log_chroma(pixels)
+        redness = log_chroma[:, 0] - log_chroma[:, 2]
+        return cls(skin, pixels[redness <= np.quantile(redness, _EYE_WHITE_FRACTION)].mean(0))
 
     @property
     def brightness(self) -> float:
@@ -57,46 +66,51 @@ class FaceColor:
 
     @property
     def channel_gains(self) -> np.ndarray:
-        """Gains [3] of the channels, 1 in the mean (von Kries), that give what is seen in white light the cast of the
-        picture; ones where it has no colors.
+        """Channel gains [3], mean 1, that map colors in white light to the image's color cast (von Kries).
 
-        Of what sets the skin apart from that of other people, it is as much as no skin would have, or, if that is
-        golden, as the white of the eyes has too: teeth are white in a dark face, and golden under a golden varnish.
+        The gains remove only a part of the difference between this skin and the mean skin. The part grows from 0 for a
+        usual skin color to 1 for a color that no skin has. For a golden skin, the white of the eyes counts too: teeth
+        are white in a dark face, but golden under a golden varnish. An image without colors has gains of 1.
         """
         if not self._in_color:
             return np.ones(3)
-        logs = _logs(self.skin)
-        away = logs - _SKIN
-        level = np.log(self.skin + 1).mean() - _LEVEL
-        unusual = np.linalg.norm(_DEVIATIONS @ (away - _DARKER * level))
-        share = (unusual - _USUAL) / (_UNUSUAL - _USUAL)
-        if self.white is not None and away[0] > away[2]:  # blue is the iris's as often as the light's
-            share = max(share, (_logs(self.white) - _WHITE) @ away / max(away @ away, 1e-9))
-        gains = np.exp(np.clip(share, 0, 1) * away)
-        return np.clip(gains / gains.mean(), 0.5, 2.0)
+        log_chroma = _log_chroma(self.skin)
+        cast = log_chroma - _SKIN_LOG_CHROMA
+        log_brightness = np.log(self.skin + 1).mean() - _MEAN_LOG_BRIGHTNESS
+        deviations = np.linalg.norm(_WHITENING @ (cast - _LOG_CHROMA_PER_LOG_BRIGHTNESS * log_brightness))
+        fraction = (deviations - _USUAL_DEVIATIONS) / (_UNUSUAL_DEVIATIONS - _USUAL_DEVIATIONS)
+        if self.white is not None and cast[0] > cast[2]:  # blue in an eye comes from the iris as often as from light
+            white_cast = _log_chroma(self.white) - _EYE_WHITE_LOG_CHROMA
+            fraction = max(fraction, white_cast @ cast / max(cast @ cast, 1e-9))
+        gains = np.exp(np.clip(fraction, 0, 1) * cast)
+        return np.clip(gains / gains.mean(), *_GAIN_LIMITS)
 
     @property
     def color_matrix(self) -> np.ndarray:
-        """[3, 3] that brings paint, made for photographs in color, to the colors of the picture: its `cast`; the mean
-        of the channels for a picture without colors."""
+        """Matrix [3, 3] that maps colors of color photographs to the image's colors.
+
+        The matrix has the `channel_gains` on its diagonal. For an image without colors, the matrix averages the
+        channels.
+        """
         return np.diag(self.channel_gains) if self._in_color or not self.skin.any() else np.full((3, 3), 1 / 3)
 
     @property
     def _in_color(self) -> bool:
-        return bool(np.ptp(self.skin) >= _GREY * (self.skin.mean() + 1))
+        """Whether the image has colors."""
+        return bool(np.ptp(self.skin) >= _GRAYSCALE_CHANNEL_RANGE * (self.skin.mean() + 1))
 
 
-def _logs(colors: np.ndarray) -> np.ndarray:
-    """Logarithms of colors [..., 3] over their mean."""
+def _log_chroma(colors: np.ndarray) -> np.ndarray:
+    """Returns logarithms of colors [..., 3] minus their mean over the channels."""
     logs = np.log(colors + 1.0)
     return logs - logs.mean(-1, keepdims=True)
 
 
-def _around(picture: np.ndarray, outline: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The part [h, w, 3] of a picture about an outline [P, 2], and uint8 [h, w], 1 within it."""
-    (left, top), (right, bottom) = np.clip([outline.min(0), outline.max(0) + 1], 0, picture.shape[1::-1]).astype(int)
-    part = picture[top:bottom, left:right]
-    inside = np.zeros(part.shape[:2], np.uint8)
-    if inside.size:
-        cv2.fillPoly(inside, [(outline - [left, top]).round().astype(np.int32)], 1)
-    return part, inside
+def _cut_around(image: np.ndarray, outline: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the bounding box of an outline [P, 2], [h, w, 3], and its mask, uint8 [h, w], 1 inside."""
+    (left, top), (right, bottom) = np.clip([outline.min(0), outline.max(0) + 1], 0, image.shape[1::-1]).astype(int)
+    box = image[top:bottom, left:right]
+    mask = np.zeros(box.shape[:2], np.uint8)
+    if mask.size:
+        cv2.fillPoly(mask, [(outline - [left, top]).round().astype(np.int32)], 1)
+    return box, mask

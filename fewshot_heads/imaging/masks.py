@@ -1,4 +1,4 @@
-"""Soft masks of faces and their parts."""
+"""Soft masks of eyes and mouths."""
 
 from __future__ import annotations
 
@@ -9,28 +9,46 @@ from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE, Landmarks
 from fewshot_heads.landmarks.aspect_ratio import OPENING_REGIONS, disocclusion_amount
 from fewshot_heads.landmarks.stickman import SUBPIXEL_BITS, fixed_point
 
+_REGION_DILATION_FRACTION = 9 / 256  # side of the square that dilates a region, over the mask's side
+_REGION_SIGMAS_PER_SIZE = 64  # the soft edge has a standard deviation of 1/64 of the mask's side
+
 
 def region_masks(points: np.ndarray, size: int) -> list[np.ndarray]:
-    """Soft-edged masks of the eyes and of the mouth, float32 [size, size]."""
-    regions = []
-    for parts in ((RIGHT_EYE, LEFT_EYE), (OUTER_LIPS,)):
-        region: np.ndarray = np.zeros((size, size), np.float32)
-        for part in parts:
-            cv2.fillConvexPoly(region, cv2.convexHull(points[part].round().astype(np.int32)), 1.0)
-        wide = max(round(size * 9 / 256), 1)
-        regions.append(cv2.GaussianBlur(cv2.dilate(region, np.ones((wide, wide))), (0, 0), size / 64))
-    return regions
+    """Returns dilated masks of the eyes and of the mouth with soft edges.
+
+    Args:
+        points: landmarks [70, 2], pixels of the mask.
+        size: side of the mask, pixels.
+
+    Returns:
+        Two masks, float32 [size, size], 0 to 1: both eyes, mouth.
+    """
+    masks = []
+    for outlines in ((RIGHT_EYE, LEFT_EYE), (OUTER_LIPS,)):
+        mask: np.ndarray = np.zeros((size, size), np.float32)
+        for outline in outlines:
+            cv2.fillConvexPoly(mask, cv2.convexHull(points[outline].round().astype(np.int32)), 1.0)
+        side = max(round(size * _REGION_DILATION_FRACTION), 1)
+        masks.append(cv2.GaussianBlur(cv2.dilate(mask, np.ones((side, side))), (0, 0), size / _REGION_SIGMAS_PER_SIZE))
+    return masks
 
 
 def disocclusion_mask(source: Landmarks, driver: Landmarks, size: int) -> np.ndarray:
-    """Where the driver opens a mouth or an eye that is shut in the source: float32 [size, size], 0 to 1.
+    """Returns where the driver opens a mouth or an eye that is closed in the source.
 
-    source, driver: faces in pixels of their crops. What lies inside there is not in the source's pixels, however they
-    are carried, so the generator has to paint it.
+    The source image has no pixels for the inside of such a mouth or eye, so the generator synthesizes it.
+
+    Args:
+        source: face of the source, crop pixels.
+        driver: face of the driver, crop pixels.
+        size: side of the crop and of the mask, pixels.
+
+    Returns:
+        float32 [size, size], 0 to 1.
     """
     canvas = np.zeros((size, size), np.uint8)
-    for part, share in zip(OPENING_REGIONS, disocclusion_amount(source, driver), strict=True):
-        if share > 0:
-            outline = fixed_point(driver.points[part]).round().astype(np.int32)
-            cv2.fillPoly(canvas, [outline], int(round(255 * share)), cv2.LINE_AA, SUBPIXEL_BITS)
+    for region, amount in zip(OPENING_REGIONS, disocclusion_amount(source, driver), strict=True):
+        if amount > 0:
+            outline = fixed_point(driver.points[region]).round().astype(np.int32)
+            cv2.fillPoly(canvas, [outline], int(round(255 * amount)), cv2.LINE_AA, SUBPIXEL_BITS)
     return canvas.astype(np.float32) / 255

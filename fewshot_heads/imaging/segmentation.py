@@ -1,4 +1,4 @@
-"""Which of a picture is person and which is background: MediaPipe's selfie segmenter, for photographs and paintings.
+"""Person segmentation of photographs and paintings with MediaPipe's selfie segmenter.
 
 The network ships in the package (Google, Apache-2.0; see NOTICE), so nothing is downloaded.
 """
@@ -18,22 +18,34 @@ _lock = threading.Lock()
 MODEL = Path(__file__).parent.parent / "weights" / "selfie_segmentation.tflite"
 
 
-def person_matte(picture: np.ndarray) -> np.ndarray:
-    """How much of each place of a picture uint8 [H, W, 3] is a person, with hair and clothes: float32 [H, W], 0 to 1.
+def person_matte(image: np.ndarray) -> np.ndarray:
+    """Returns the opacity of persons, including hair and clothes.
 
-    The network sees 256 x 256: 12 ms on one core for a picture of that size. Where it cannot tell, as in Van Gogh's,
-    all is person.
+    The network reads 256 x 256 pixels, 12 ms on one core for an image of this size. Where the network finds no
+    boundary, as in paintings by Van Gogh, the whole image is person.
+
+    Args:
+        image: uint8 RGB [H, W, 3].
+
+    Returns:
+        float32 [H, W], 0 to 1.
     """
-    with _lock:  # or threads that come first together would each make one
+    with _lock:  # or the first threads would each load a segmenter
         segmenter = _segmenter(os.getpid())
-    seen = segmenter.segment(to_mediapipe(picture))  # named, for `numpy_view` does not keep its memory
-    mask = seen.confidence_masks[0].numpy_view().reshape(picture.shape[:2])
-    return np.nan_to_num(mask).clip(0, 1)
+    result = segmenter.segment(to_mediapipe(image))  # has a name, because `numpy_view` does not keep its memory alive
+    matte = result.confidence_masks[0].numpy_view().reshape(image.shape[:2])
+    return np.nan_to_num(matte).clip(0, 1)
 
 
-@cache  # never given up: closing the parent's would hang too
+@cache  # never evicted: closing the parent's segmenter in a forked process would hang
 def _segmenter(process: int):
-    """One for each process: a forked one, such as a data loader's worker, has not the threads of its parent's."""
+    """Returns the segmenter of a process.
+
+    A forked process, such as a data loader's worker, lacks the threads of its parent's segmenter.
+
+    Args:
+        process: process id.
+    """
     with quiet_stderr():
         from mediapipe.tasks.python import BaseOptions, vision
 

@@ -1,7 +1,7 @@
-"""The texture branch's geometry: thin-plate-spline flow from landmarks, and sampling along it.
+"""Thin-plate-spline flows from landmarks, and image sampling along a flow.
 
-Bookstein, "Principal Warps", PAMI 1989. Coordinates here are [-1, 1] over the crop, x then y,
-as `torch.nn.functional.grid_sample(align_corners=False)` has them.
+Bookstein, "Principal Warps", PAMI 1989. Coordinates are x and y from -1 to 1 over the crop, as in
+`torch.nn.functional.grid_sample(align_corners=False)`. A flow holds absolute positions in the source image.
 """
 
 from __future__ import annotations
@@ -10,21 +10,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BORDER = 12  # fixed points on the crop's border, which hold the background still
-_STIFFNESS = 1e-3  # regularisation: landmarks that nearly coincide (closed lips) must not fold the plane
-REACH = 2.0  # how far out, in halves of the crop, the points lie that hold what `tps_flow_from_landmarks` carries
-_UNSEEN = 1e-8  # the weight of a point below which it has no say anyway
-_PIECE = 512  # places of the grid at once
-FLOW_SIZE = 64  # the spline is smooth: it is evaluated on this grid and interpolated
+BORDER = 12  # fixed points on the crop's border, which keep the background in place
+_STIFFNESS = 1e-3  # ridge on the bending part: landmarks that nearly coincide (closed lips) must not fold the plane
+REACH = 2.0  # distance of the border points in `tps_flow_from_landmarks` from the crop's center, in half crops
+_MIN_POINT_WEIGHT = 1e-8  # a point of this weight has no influence on the spline
+_CHUNK_POSITIONS = 512  # grid positions evaluated at once, so that the arrays stay in the CPU cache
+FLOW_SIZE = 64  # side of the grid that the spline is evaluated on; a smooth flow can be interpolated
 
 
 def normalize_points(points: Tensor, size: int) -> Tensor:
-    """Pixels of a size x size crop to [-1, 1]."""
+    """Returns points in coordinates from -1 to 1.
+
+    Args:
+        points: [..., 2], pixels of the crop.
+        size: side of the crop, pixels.
+    """
     return points * (2.0 / size) - 1.0
 
 
 def border_points(like: Tensor) -> Tensor:
-    """[BORDER, 2] points around the square [-1, 1]."""
+    """Returns points along the border of the crop, [BORDER, 2], -1 to 1.
+
+    Args:
+        like: a tensor of the wanted type and device.
+    """
     t = torch.linspace(-1, 1, BORDER // 4 + 1, dtype=like.dtype, device=like.device)[:-1]
     one = torch.ones_like(t)
     sides = [(t, -one), (one, t), (-t, one), (-one, -t)]
@@ -32,8 +41,13 @@ def border_points(like: Tensor) -> Tensor:
 
 
 def _kernel(a: Tensor, b: Tensor) -> Tensor:
-    """U(r) = r^2 log r^2 between [B, N, 2] and [B, M, 2]: [B, N, M]."""
-    squared = (a[:, :, None, 0] - b[:, None, :, 0]).square_()  # in place: these are the largest arrays there are
+    """Returns U(r) = r^2 log r^2 for all pairs of points, [B, N, M].
+
+    Args:
+        a: [B, N, 2].
+        b: [B, M, 2].
+    """
+    squared = (a[:, :, None, 0] - b[:, None, :, 0]).square_()  # in place: no arrays are larger than these
     squared.add_((a[:, :, None, 1] - b[:, None, :, 1]).square_()).clamp_min_(1e-9)
     return squared.log().mul_(squared)
 
@@ -41,12 +55,21 @@ def _kernel(a: Tensor, b: Tensor) -> Tensor:
 def tps_flow(
     source: Tensor, driver: Tensor, size: int = FLOW_SIZE, reach: float = 1.0, stiffness: Tensor | None = None
 ) -> Tensor:
-    """Where in the source each place of the result comes from.
+    """Returns the flow from the driver's points to the source's points.
 
-    source, driver: control points [B, N, 2] in [-1, 1]; border points are added here, `reach` from the center.
-    stiffness: the ridge on the bending part, [B, N]: how little each point is met; None is `_STIFFNESS` for all.
-    Returns absolute sampling positions [B, size, size, 2] in [-1, 1], the spline f with
-    f(driver_i) ~ source_i (Bookstein, eq. 10-12).
+    The flow is the spline f with f(driver_i) ~ source_i (Bookstein, eq. 10-12). Border points are added to the control
+    points and do not move.
+
+    Args:
+        source: control points [B, N, 2], -1 to 1.
+        driver: control points [B, N, 2], -1 to 1.
+        size: side of the flow, grid positions.
+        reach: distance of the border points from the crop's center, in half crops.
+        stiffness: [B, N], ridge on the bending part. The larger it is, the less closely the spline meets the point.
+            None is 1e-3 for all points.
+
+    Returns:
+        [B, size, size, 2], positions in the source, -1 to 1.
     """
     batch = driver.shape[0]
     border = reach * border_points(driver).expand(batch, -1, -1)
@@ -62,21 +85,27 @@ def tps_flow(
     system[:, n:, :n] = affine.transpose(1, 2)
     # Solved for the displacement rather than the position: zero motion then gives exactly zero flow.
     target = torch.cat([values - centers, centers.new_zeros(batch, 3, 2)], 1)
-    weights = _solved(system, target)
+    weights = _solve(system, target)
     grid = identity_grid(size, driver).expand(batch, -1, -1, -1)
-    places = grid.reshape(batch, -1, 2)
-    # In pieces that stay in the cache: fetched from memory, these products take three times as long.
-    bending = torch.cat([_kernel(some, centers) @ weights[:, :n] for some in places.split(_PIECE, 1)], 1)
-    shift = bending + weights[:, n : n + 1] + places @ weights[:, n + 1 :]
-    return grid + shift.view(batch, size, size, 2)
+    positions = grid.reshape(batch, -1, 2)
+    # In chunks that stay in the cache: fetched from memory, these products take three times as long.
+    chunks = positions.split(_CHUNK_POSITIONS, 1)
+    bending = torch.cat([_kernel(chunk, centers) @ weights[:, :n] for chunk in chunks], 1)
+    displacement = bending + weights[:, n : n + 1] + positions @ weights[:, n + 1 :]
+    return grid + displacement.view(batch, size, size, 2)
 
 
-def _solved(system: Tensor, target: Tensor) -> Tensor:
-    """The solution [B, N, 2] of systems [B, N, N].
+def _solve(system: Tensor, target: Tensor) -> Tensor:
+    """Returns the solution [B, N, 2] of linear systems.
 
-    On the CPU on one thread. On two, torch's LAPACK (MKL, of 2.13) was seen to wait for itself for ever in a batch of
-    254 x 254; numpy's is no way out, its idle threads take torch's cores away for a third of the frame. (The number is
-    the process's: a thread that first meets torch during a solve keeps to one.) And mps cannot solve it with torch 2.6.
+    The CPU solves on one thread. On two threads, torch's LAPACK (MKL, torch 2.13) deadlocked in a batch of 254 x 254.
+    numpy's LAPACK is no remedy: its idle threads occupy torch's cores for a third of the frame. The number of threads
+    belongs to the process, so a thread that first uses torch during a solve keeps to one. Torch 2.6 cannot solve the
+    systems on mps, so they move to the CPU.
+
+    Args:
+        system: [B, N, N].
+        target: [B, N, 2].
     """
     device, threads = system.device, torch.get_num_threads()
     if device.type == "cuda":
@@ -91,48 +120,81 @@ def _solved(system: Tensor, target: Tensor) -> Tensor:
 
 
 def tps_flow_from_landmarks(source: Tensor, driver: Tensor, size: int) -> Tensor:
-    """`tps_flow` for the carried person, from `landmarks.geometry.warp_points` [B, N, 3] in a size x size crop.
+    """Returns the `tps_flow` that warps the person of a source image.
 
-    Its border lies far out: hair and shoulders go with the head instead of being stretched between it and the crop's
-    edge. The background that goes with them is the still layer's business.
+    The border points lie far outside the crop. Hair and shoulders then move with the head and are not stretched
+    between the head and the crop's border. The background moves along too, and `rendering.background` replaces it.
+
+    Args:
+        source: `landmarks.control_points.warp_points` of the source, [B, N, 3], crop pixels.
+        driver: `landmarks.control_points.warp_points` of the driver, [B, N, 3], crop pixels.
+        size: side of the crop, pixels.
+
+    Returns:
+        [B, 64, 64, 2], positions in the source, -1 to 1.
     """
-    weights = torch.minimum(source[..., 2], driver[..., 2]).clamp_min(_UNSEEN)
-    here, there = normalize_points(source[..., :2], size), normalize_points(driver[..., :2], size)
-    return tps_flow(here, there, reach=REACH, stiffness=_STIFFNESS / weights)
+    weights = torch.minimum(source[..., 2], driver[..., 2]).clamp_min(_MIN_POINT_WEIGHT)
+    source_points, driver_points = normalize_points(source[..., :2], size), normalize_points(driver[..., :2], size)
+    return tps_flow(source_points, driver_points, reach=REACH, stiffness=_STIFFNESS / weights)
 
 
 def identity_grid(size: int, like: Tensor) -> Tensor:
-    """[1, size, size, 2] positions of pixel centers in [-1, 1]."""
+    """Returns the flow without motion: the pixel centers, [1, size, size, 2], -1 to 1.
+
+    Args:
+        size: side of the flow, grid positions.
+        like: a tensor of the wanted type and device.
+    """
     line = (torch.arange(size, dtype=like.dtype, device=like.device) + 0.5) * (2.0 / size) - 1.0
     y, x = torch.meshgrid(line, line, indexing="ij")
     return torch.stack([x, y], -1)[None]
 
 
 def resize(maps: Tensor, size: int) -> Tensor:
-    """[B, C, s, s] to [B, C, size, size]."""
+    """Returns maps at another size, interpolated bilinearly, [B, C, size, size].
+
+    Args:
+        maps: [B, C, s, s].
+        size: new side, pixels.
+    """
     if maps.shape[-1] == size:
         return maps
     return F.interpolate(maps, (size, size), mode="bilinear", align_corners=False)
 
 
 def resize_flow(flow: Tensor, size: int) -> Tensor:
-    """[B, s, s, 2] positions to [B, size, size, 2]; the displacement is interpolated, not the position."""
+    """Returns a flow at another size, [B, size, size, 2].
+
+    The displacement is interpolated, not the position.
+
+    Args:
+        flow: [B, s, s, 2], positions, -1 to 1.
+        size: new side, grid positions.
+    """
     if flow.shape[1] == size:
         return flow
-    shift = (flow - identity_grid(flow.shape[1], flow)).permute(0, 3, 1, 2)
-    return identity_grid(size, flow) + resize(shift, size).permute(0, 2, 3, 1)
+    displacement = (flow - identity_grid(flow.shape[1], flow)).permute(0, 3, 1, 2)
+    return identity_grid(size, flow) + resize(displacement, size).permute(0, 2, 3, 1)
 
 
 def sample(image: Tensor, flow: Tensor) -> Tensor:
-    """image [B, C, H, W] at positions flow [B, h, w, 2]: [B, C, h, w]."""
+    """Returns images sampled along a flow, [B, C, h, w], reflected beyond their borders.
+
+    Args:
+        image: [B, C, H, W].
+        flow: [B, h, w, 2], positions, -1 to 1.
+    """
     return F.grid_sample(image, flow, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
 def log_area_change(flow: Tensor) -> Tensor:
-    """log2 of how much source area lies behind each place: [B, 1, h, w], 0 where nothing moves.
+    """Returns log2 of the source area over the result's area, [B, 1, h, w], -4 to 4.
 
-    Very negative where a small patch was pulled apart (a closed mouth that opens): there the carried
-    pixels cannot be trusted, and the generator must paint.
+    The value is 0 where nothing moves. The value is very negative where a small patch is stretched, such as a closed
+    mouth that opens. The warped pixels are unreliable there, and the generator has to synthesize.
+
+    Args:
+        flow: [B, h, w, 2], positions, -1 to 1.
     """
     dx = torch.gradient(flow, dim=2)[0] * (flow.shape[2] / 2)
     dy = torch.gradient(flow, dim=1)[0] * (flow.shape[1] / 2)
@@ -141,7 +203,13 @@ def log_area_change(flow: Tensor) -> Tensor:
 
 
 def tps_warp(image: Tensor, source_points: Tensor, driver_points: Tensor) -> Tensor:
-    """The bare warp: image [B, 3, S, S] carried from source to driver control points [B, N, 2] (pixels)."""
+    """Returns an image warped from the source's control points to the driver's, [B, 3, S, S].
+
+    Args:
+        image: [B, 3, S, S].
+        source_points: [B, N, 2], pixels.
+        driver_points: [B, N, 2], pixels.
+    """
     size = image.shape[-1]
     flow = tps_flow(normalize_points(source_points, size), normalize_points(driver_points, size))
     return sample(image, resize_flow(flow, size))

@@ -1,7 +1,7 @@
-"""Facial landmarks: one value, one protocol, two detectors.
+"""Facial landmarks: one data class, one detector protocol and two detectors.
 
-`Landmarks` is what every detector returns and everything else consumes: the 68 iBUG points
-and the two irises, in pixels, with depth and the skin between them where the detector knows it.
+Every detector returns `Landmarks`, and every other module reads them. They hold the 68 iBUG points and two irises in
+pixels. A detector that measures depth adds the depth of these points and 151 points of the skin between them.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ import numpy as np
 from fewshot_heads.errors import BadInput
 
 N_POINTS = 70
-N_SURFACE = 151  # points of the skin between them; see `geometry.MEAN_SURFACE`
+N_SURFACE = 151  # points of the skin between the landmarks; see `landmarks.pose.MEAN_SURFACE`
 JAW = slice(0, 17)
 RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
 OUTER_LIPS, INNER_LIPS = slice(48, 60), slice(60, 68)
+# Inner lip points without the corners, paired: each upper point and the lower point below it.
+UPPER_INNER_LIP, LOWER_INNER_LIP = np.array([61, 62, 63]), np.array([67, 66, 65])
+RIGHT_MOUTH_CORNER, LEFT_MOUTH_CORNER = 48, 54
 RIGHT_IRIS, LEFT_IRIS = 68, 69
-# Each point's partner on the face's other side, which a mirror shows in its place.
+# For each point, the point on the other side of the face, which takes its place in a mirrored image.
 MIRROR = np.r_[
     16:-1:-1, 26:16:-1, 27:31, 35:30:-1, 45:41:-1, 47, 46, 39:35:-1, 41, 40,
     54:47:-1, 59:54:-1, 64:59:-1, 67:64:-1, 69, 68,
@@ -28,13 +31,17 @@ MIRROR = np.r_[
 
 @dataclass(frozen=True)
 class Landmarks:
-    """One face in one picture.
+    """Landmarks of one face in one image.
 
-    points: float32 [70, 2], pixels, x to the right and y down; 68 iBUG points, then the right
-        and left iris as the viewer sees them (iBUG order: image left first).
-    depth: float32 [70] in the same pixels, larger is farther away; None if unknown.
-    confidence: 0 to 1, as the detector reports it.
-    surface: float32 [151, 3], more points of forehead, cheeks, nose and chin (pixels, depth last); None if unknown.
+    Attributes:
+        points: float32 [70, 2], pixels, x to the right and y down. The 68 iBUG points come first. The irises follow:
+            "right" and "left" as iBUG has them, so the right eye is on the left of the image.
+        depth: float32 [70], pixels, larger is farther from the viewer. None if the detector does not measure depth.
+        confidence: detector's confidence, 0 to 1.
+        surface: float32 [151, 3], pixels, depth last: points of forehead, cheeks, nose and chin. None if unknown.
+
+    Raises:
+        ValueError: if `points` or `surface` has another shape.
     """
 
     points: np.ndarray
@@ -50,31 +57,53 @@ class Landmarks:
 
     @property
     def box(self) -> np.ndarray:
-        """[4] left, top, right, bottom of the points, pixels."""
+        """Bounding box of the points, [4]: left, top, right, bottom, pixels."""
         return np.concatenate([self.points.min(0), self.points.max(0)])
 
     @property
     def size(self) -> float:
-        """Larger side of the box, pixels."""
+        """Larger side of the bounding box, pixels."""
         return float((self.box[2:] - self.box[:2]).max())
+
+    @property
+    def has_depth(self) -> bool:
+        """Whether the detector measured the depth of the points."""
+        return self.depth is not None
+
+    @property
+    def has_surface(self) -> bool:
+        """Whether the detector measured the points of the skin."""
+        return self.surface is not None
 
     @classmethod
     def from_array(cls, array: np.ndarray, confidence: float = 1.0) -> Landmarks:
-        """What `to_array` made; without depth where that is not a number."""
+        """Returns the landmarks that `to_array` stored.
+
+        Args:
+            array: [70, 3] or, with the surface, [221, 3]. A NaN among the depths of the first 70 means no depth.
+            confidence: detector's confidence, 0 to 1.
+        """
         array = array.astype(np.float32)
         points, surface = array[:N_POINTS], array[N_POINTS:] if len(array) > N_POINTS else None
         depth = None if np.isnan(points[:, 2]).any() else points[:, 2]
         return cls(points[:, :2], depth, confidence, surface)
 
     def to_array(self) -> np.ndarray:
-        """float32 [70, 3] to be stored, depth last (not a number where the detector knew none); or [221, 3] with the
-        surface."""
+        """Returns the array to store, float32 [70, 3] or, with the surface, [221, 3].
+
+        Depth is the last column. The depth of the 70 landmarks is NaN if the detector measured none.
+        """
         depth = np.full(N_POINTS, np.nan) if self.depth is None else self.depth
         points = np.column_stack([self.points, depth])
         return (points if self.surface is None else np.vstack([points, self.surface])).astype(np.float32)
 
     def moved(self, offset: np.ndarray, scale: float = 1.0) -> Landmarks:
-        """The same face after (points - offset) * scale, as a crop and resize would show it."""
+        """Returns the face at (points - offset) * scale, as after a crop and a resize.
+
+        Args:
+            offset: [2], pixels: x and y of the new origin.
+            scale: new pixels per old pixel. Depth is scaled too.
+        """
         depth = None if self.depth is None else self.depth * np.float32(scale)
         surface = self.surface
         if surface is not None:
@@ -83,19 +112,37 @@ class Landmarks:
 
 
 class Detector(Protocol):
-    """What a landmark backend offers."""
+    """Interface of a landmark backend."""
 
     def detect(self, image: np.ndarray) -> list[Landmarks]:
-        """Every face in an uint8 RGB [H, W, 3] picture, the largest first; empty if there is none."""
+        """Returns every face of an image, the largest first; an empty list if there is none.
+
+        Args:
+            image: uint8 RGB [H, W, 3].
+        """
         ...
 
     def track(self, image: np.ndarray) -> Landmarks | None:
-        """The face of a picture already cut to a head: no search, the quickest call."""
+        """Returns the face of an image that is already cut to a head, or None.
+
+        This is the fastest call: the detector does not search.
+
+        Args:
+            image: uint8 RGB [H, W, 3].
+        """
         ...
 
 
 def detector(backend: str = "mediapipe", **options) -> Detector:
-    """The named backend, `mediapipe` or `face_alignment`; `options` go to its constructor."""
+    """Returns a new detector of the named backend.
+
+    Args:
+        backend: "mediapipe" or "face_alignment".
+        **options: arguments of the backend's constructor.
+
+    Raises:
+        BadInput: if the backend is unknown or cannot be loaded.
+    """
     if backend == "mediapipe":
         from fewshot_heads.landmarks.mediapipe import MediaPipeDetector
 
@@ -108,5 +155,13 @@ def detector(backend: str = "mediapipe", **options) -> Detector:
 
 
 def detectors(backend: str = "mediapipe", **options) -> list[Detector]:
-    """As many detectors as the backend can use at once on two cores: two frames of a driver in parallel, or one."""
+    """Returns as many detectors as the backend can run in parallel on two cores.
+
+    Args:
+        backend: "mediapipe" gives two detectors, "face_alignment" gives one.
+        **options: arguments of the backend's constructor.
+
+    Raises:
+        BadInput: if the backend is unknown or cannot be loaded.
+    """
     return [detector(backend, **options) for _ in range(2 if backend == "mediapipe" else 1)]

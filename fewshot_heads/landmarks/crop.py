@@ -10,14 +10,20 @@ import numpy as np
 from fewshot_heads.landmarks import Landmarks
 
 CROP_FACTOR = 2.2  # side of the crop over the larger side of the face box
-CROP_RISE = 0.16  # the crop's center lies this share of the face box above the box's center
+CROP_RISE = 0.16  # height of the crop's center above the center of the face box, in larger sides of the face box
+_REACH_FACTOR = 2.1  # side of a shot's crop over the farthest reach of a face from the crop's center
+_MAX_GROWTH = 1.6  # a shot's crop is at most this many times the crop of the median face
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A square of the picture, seen at `size` x `size` pixels.
+    """A square of an image, resampled to `size` x `size` pixels.
 
-    left, top, side: pixels of the picture; the square may reach beyond its edges.
+    Attributes:
+        left: left edge, image pixels. The square may reach beyond the image.
+        top: top edge, image pixels.
+        side: side of the square, image pixels.
+        size: side of the crop, crop pixels.
     """
 
     left: float
@@ -27,44 +33,66 @@ class Crop:
 
     @classmethod
     def around(cls, faces: list[Landmarks], size: int) -> Crop:
-        """One square for a whole shot, around the median face box and wide enough that no face leaves it.
+        """Returns one square for a whole shot, wide enough for every face.
 
-        It lies on whole pixels, so what is cut out can be put back without being resampled.
+        The square is centered on the median face box. The square lies on whole pixels, so a crop can be pasted back
+        without resampling.
+
+        Args:
+            faces: the faces of the shot, image pixels.
+            size: side of the crop, crop pixels.
         """
         boxes = np.array([face.box for face in faces])
         box = np.median(boxes, axis=0)
-        face = float((box[2:] - box[:2]).max())
-        center = (box[:2] + box[2:]) / 2 - [0, CROP_RISE * face]
+        face_size = float((box[2:] - box[:2]).max())
+        center = (box[:2] + box[2:]) / 2 - [0, CROP_RISE * face_size]
         reach = np.abs(np.concatenate([boxes[:, :2] - center, boxes[:, 2:] - center])).max()
-        side = max(CROP_FACTOR * face, min(2.1 * reach, 1.6 * CROP_FACTOR * face))
+        side = max(CROP_FACTOR * face_size, min(_REACH_FACTOR * reach, _MAX_GROWTH * CROP_FACTOR * face_size))
         left, top = np.round(center - side / 2).tolist()
         return cls(left, top, float(round(side)), size)
 
     @classmethod
     def full(cls, height: int, width: int, size: int) -> Crop:
-        """The picture itself as the crop: its largest centered square."""
+        """Returns the largest centered square of an image.
+
+        Args:
+            height: height of the image, pixels.
+            width: width of the image, pixels.
+            size: side of the crop, crop pixels.
+        """
         side = min(height, width)
         return cls((width - side) // 2, (height - side) // 2, side, size)
 
     def grown(self, factor: float) -> Crop:
-        """About the same middle, factor times as large, seen at as many pixels."""
+        """Returns a larger square around the same center, resampled to the same size.
+
+        Args:
+            factor: new side over old side.
+        """
         margin = (factor - 1) / 2 * self.side
         return replace(self, left=self.left - margin, top=self.top - margin, side=factor * self.side)
 
     @property
     def scale(self) -> float:
-        """Crop pixels per picture pixel."""
+        """Crop pixels per image pixel."""
         return self.size / self.side
 
     @property
     def matrix(self) -> np.ndarray:
-        """[2, 3] affine map from picture to crop coordinates (pixel centers at integers, as OpenCV has them)."""
+        """Affine map [2, 3] from image to crop pixels, with pixel centers at integers as in OpenCV."""
         k = self.scale
         shift = 0.5 * k - 0.5
         return np.array([[k, 0, shift - k * self.left], [0, k, shift - k * self.top]])
 
     def cut(self, image: np.ndarray) -> np.ndarray:
-        """uint8 [H, W, 3] picture to uint8 [size, size, 3]; beyond the edges the picture is mirrored."""
+        """Returns the pixels of the crop, mirrored beyond the edges of the image.
+
+        Args:
+            image: uint8 [H, W, 3].
+
+        Returns:
+            uint8 [size, size, 3].
+        """
         interpolation = cv2.INTER_LINEAR if self.scale >= 0.5 else cv2.INTER_AREA
         if interpolation == cv2.INTER_AREA:
             # warpAffine cannot average: shrink first to about twice the final size, then place.
@@ -78,9 +106,17 @@ class Crop:
         )
 
     def to_crop(self, landmarks: Landmarks) -> Landmarks:
-        """Landmarks of the picture, in pixels of the crop (pixel edges at integers, as detectors have them)."""
+        """Returns landmarks in crop pixels.
+
+        Args:
+            landmarks: image pixels, with pixel edges at integers as detectors have them.
+        """
         return landmarks.moved(np.array([self.left, self.top], np.float32), self.scale)
 
     def from_crop(self, landmarks: Landmarks) -> Landmarks:
-        """Landmarks in pixels of the crop, in those of the picture."""
+        """Returns landmarks in image pixels.
+
+        Args:
+            landmarks: crop pixels.
+        """
         return landmarks.moved(np.array([-self.left, -self.top], np.float32) * self.scale, 1 / self.scale)

@@ -1,6 +1,6 @@
-"""FAN landmarks (Bulat and Tzimiropoulos, ICCV 2017), what the 2019 paper used, by the face-alignment package.
+"""FAN landmarks (Bulat and Tzimiropoulos, ICCV 2017) from the face-alignment package, as in the 2019 paper.
 
-That package fetches its weights on first use; where it cannot, the error names the other backend.
+The package downloads its weights on first use. If the download fails, the error names the other backend.
 """
 
 from __future__ import annotations
@@ -14,11 +14,19 @@ from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE, Landmarks
 
 
 class FaceAlignmentDetector:
-    """Landmarks by face_alignment with its SFD detector; slow on a CPU (seconds a picture).
+    """Landmarks from FAN with the SFD face detector.
 
-    dimensions: 2, or 3 for depth too. device: "cpu", "cuda", "mps". min_confidence: 0 to 1, of the detector.
-    network: a ready `face_alignment.FaceAlignment`, instead of making one.
-    FAN has no irises: they are put at the centers of the eyes, so gaze does not move with this backend.
+    The backend is slow on a CPU: one image takes seconds. FAN has no irises. Each iris is placed at the center of its
+    eye, so the gaze does not move with this backend.
+
+    Args:
+        dimensions: 2, or 3 for landmarks with depth.
+        device: "cpu", "cuda" or "mps".
+        min_confidence: least confidence of the face detector, 0 to 1.
+        network: a ready `face_alignment.FaceAlignment`. None loads the network.
+
+    Raises:
+        BadInput: if `dimensions` is neither 2 nor 3, or the package or its weights cannot be loaded.
     """
 
     def __init__(
@@ -30,7 +38,11 @@ class FaceAlignmentDetector:
         self._network = network or _load(dimensions, device)
 
     def detect(self, image: np.ndarray) -> list[Landmarks]:
-        """Every face of an uint8 RGB [H, W, 3] picture, the largest first."""
+        """Returns every face of an image, the largest first.
+
+        Args:
+            image: uint8 RGB [H, W, 3].
+        """
         found, _, boxes = self._network.get_landmarks_from_image(image, return_bboxes=True)
         faces = []
         for points, box in zip(found or [], boxes or [], strict=True):
@@ -43,16 +55,27 @@ class FaceAlignmentDetector:
         return sorted(faces, key=lambda face: -face.size)
 
     def track(self, image: np.ndarray) -> Landmarks | None:
-        """The largest face; FAN has no quicker way for a picture already cut to a head."""
+        """Returns the largest face of an image, or None.
+
+        FAN has no faster call for an image that is already cut to a head.
+
+        Args:
+            image: uint8 RGB [H, W, 3].
+        """
         return next(iter(self.detect(image)), None)
 
 
 def _away_from_viewer(depth: np.ndarray) -> np.ndarray:
-    """Depth with the sign `Landmarks` has: the nose tip is nearer than the temples."""
+    """Returns depth [68 or 70] that grows away from the viewer: the nose tip is nearer than the temples."""
     return -depth if depth[30] > depth[[0, 16]].mean() else depth
 
 
 def _load(dimensions: int, device: str) -> Any:
+    """Returns the `face_alignment.FaceAlignment` network.
+
+    Raises:
+        BadInput: if the package is not installed, or its weights cannot be loaded on the device.
+    """
     other = "use landmarks=mediapipe, which needs no download"
     try:
         import face_alignment

@@ -1,4 +1,4 @@
-"""MediaPipe FaceLandmarker: 478 mesh points with depth, reduced to the 70 of `Landmarks` and 151 between them.
+"""MediaPipe FaceLandmarker: 478 mesh points with depth, reduced to the 70 landmarks and 151 surface points.
 
 The model file ships in the package (Google, Apache-2.0; see NOTICE), so nothing is downloaded.
 """
@@ -27,7 +27,7 @@ IBUG = np.array(
     + [78, 82, 13, 312, 308, 317, 14, 87]  # inner lips
     + [468, 473]  # irises
 )
-# Points of the mesh spread between those, the same on both sides: `Landmarks.surface`.
+# Mesh points of `Landmarks.surface`: they spread between the landmarks, symmetric to the left and the right.
 SURFACE = np.array([
     3, 6, 8, 9, 10, 21, 31, 34, 35, 36, 47, 49, 50, 54, 55, 67, 68, 69, 71, 89, 92, 101,
     103, 104, 106, 108, 109, 116, 117, 120, 123, 125, 128, 134, 135, 137, 138, 139, 140, 142, 147, 148, 149, 151,
@@ -37,20 +37,24 @@ SURFACE = np.array([
     366, 367, 368, 369, 371, 376, 377, 378, 383, 389, 394, 395, 397, 399, 401, 411, 412, 416, 418, 420, 422, 423,
     425, 426, 427, 428, 430, 431, 432, 433, 434, 435, 436, 438, 441, 442, 443, 445, 447, 449, 450,
 ])  # fmt: skip
-_SEARCH_SCALES = (1.0, 0.5, 0.3)  # window side, as a share of the picture's shorter side
-_REFINE_SIDE = 512  # the window around a found face is shown to the network at this size
+_SEARCH_SCALES = (1.0, 0.5, 0.3)  # window side over the image's shorter side, tried in turn until a face is found
+_MIN_WINDOW_PIXELS = 64
+_REFINE_PIXELS = 512  # side of the window around a small face, as the network reads the window
+_SMALL_FACE_RATIO = 0.3  # face size over the image's shorter side, up to which a face is detected again close up
+_SAME_FACE_RATIO = 0.5  # distance of two faces over the larger face's size, up to which both are one face
 
 
 class MediaPipeDetector:
-    """Landmarks by MediaPipe; about 24 ms a picture on one core.
+    """Landmarks from MediaPipe, about 24 ms an image on one core.
 
-    The network's face finder sees faces that fill at least about a tenth of its window, so a picture
-    without a hit is searched again in overlapping windows, and small faces are looked at once more close up.
+    The network finds faces that fill at least about a tenth of its window. An image without a hit is searched again in
+    overlapping windows. Small faces are detected a second time close up.
 
-    min_confidence: 0 to 1, below which a face does not count.
-    flip_input: look at the mirrored picture too and take the mean, which takes twice as long. The network sees a
-        mirrored face elsewhere by about a pixel of a 256-pixel crop, another one in each frame.
-    max_faces: at most this many faces per window.
+    Args:
+        min_confidence: least confidence of a face, 0 to 1.
+        flip_input: whether to average with the landmarks of the mirrored image, which doubles the time. The landmarks
+            of a mirrored face differ by about a pixel of a 256-pixel crop, and the difference changes in each frame.
+        max_faces: maximum number of faces in a window.
     """
 
     def __init__(self, min_confidence: float = 0.4, flip_input: bool = True, max_faces: int = 6):
@@ -69,25 +73,29 @@ class MediaPipeDetector:
                 )
 
             self._confidence, self._flip_input = min_confidence, flip_input
-            self._one, self._many = landmarker(1), landmarker(max_faces)
-            self._make_expressive, self._expressive = partial(landmarker, max_faces, blendshapes=True), None
-            for each in (self._one, self._many):  # the first call logs too
-                self._run(each, np.zeros((64, 64, 3), np.uint8))
+            self._single_face, self._many_faces = landmarker(1), landmarker(max_faces)
+            self._make_blendshapes, self._blendshapes = partial(landmarker, max_faces, blendshapes=True), None
+            for network in (self._single_face, self._many_faces):  # the first call logs too
+                self._run(network, np.zeros((64, 64, 3), np.uint8))
             at_exit(self.close)
 
     def close(self) -> None:
-        """Gives the networks back; later calls fail."""
-        for each in filter(None, (self._one, self._many, self._expressive)):
-            each.close()
+        """Releases the networks. Later calls fail."""
+        for network in filter(None, (self._single_face, self._many_faces, self._blendshapes)):
+            network.close()
 
     def detect(self, image: np.ndarray) -> list[Landmarks]:
-        """Every face of the whole picture, the largest first; see `Detector`."""
+        """Returns every face of an image, the largest first.
+
+        Args:
+            image: uint8 RGB [H, W, 3].
+        """
         for scale in _SEARCH_SCALES:
             found: list[Landmarks] = []
             for left, top, right, bottom in _windows(image.shape, scale):
-                for face in self._run(self._many, image[top:bottom, left:right]):
+                for face in self._run(self._many_faces, image[top:bottom, left:right]):
                     face = face.moved(np.array([-left, -top], np.float32))
-                    if all(_apart(face, other) for other in found):
+                    if all(_are_apart(face, other) for other in found):
                         found.append(face)
             if found:
                 found = [self._close_up(image, face) for face in found]
@@ -95,27 +103,42 @@ class MediaPipeDetector:
         return []
 
     def track(self, image: np.ndarray) -> Landmarks | None:
-        """The one face of a picture already cropped to a head: no search, the quickest call."""
-        faces = self._run(self._one, image)
+        """Returns the face of an image that is already cut to a head, or None.
+
+        This is the fastest call: the detector does not search.
+
+        Args:
+            image: uint8 RGB [H, W, 3].
+        """
+        faces = self._run(self._single_face, image)
         return faces[0] if faces else None
 
     def expression(self, image: np.ndarray) -> np.ndarray | None:
-        """The 52 blendshape scores, float32 [52] from 0 to 1, of the largest face of a head crop; None without one.
+        """Returns the blendshape scores of the largest face, or None without a face.
 
-        In MediaPipe's order: `_neutral`, then ARKit's by name. Their network is made on the first call.
+        The scores are in MediaPipe's order: `_neutral`, then ARKit's blendshapes by name. The first call loads the
+        network.
+
+        Args:
+            image: uint8 RGB [H, W, 3], cut to a head.
+
+        Returns:
+            float32 [52], 0 to 1.
         """
-        if self._expressive is None:
+        if self._blendshapes is None:
             with quiet_stderr():
-                self._expressive = self._make_expressive()
-                self._seen(self._expressive, np.zeros((64, 64, 3), np.uint8))
-        seen = self._seen(self._expressive, image)
-        if not seen.face_blendshapes:
+                self._blendshapes = self._make_blendshapes()
+                self._detect_mesh(self._blendshapes, np.zeros((64, 64, 3), np.uint8))
+        result = self._detect_mesh(self._blendshapes, image)
+        if not result.face_blendshapes:
             return None
-        sizes = [face.size for face in self._landmarks(seen, image.shape)]
-        return np.array([shape.score for shape in seen.face_blendshapes[int(np.argmax(sizes))]], np.float32)
+        sizes = [face.size for face in self._landmarks(result, image.shape)]
+        scores = result.face_blendshapes[int(np.argmax(sizes))]
+        return np.array([blendshape.score for blendshape in scores], np.float32)
 
     def _close_up(self, image: np.ndarray, face: Landmarks) -> Landmarks:
-        if face.size > 0.3 * min(image.shape[:2]):
+        """Returns a small face as detected in an enlarged window; any other face unchanged."""
+        if face.size > _SMALL_FACE_RATIO * min(image.shape[:2]):
             return face
         import cv2
 
@@ -123,57 +146,66 @@ class MediaPipeDetector:
         left, top = np.maximum(center - half, 0).astype(int)
         right, bottom = (center + half).astype(int)
         window = image[top:bottom, left:right]
-        scale = _REFINE_SIDE / max(window.shape[:2])
+        scale = _REFINE_PIXELS / max(window.shape[:2])
         window = cv2.resize(window, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-        seen = self.track(window)
-        return seen.moved(np.array([-left, -top], np.float32) * scale, 1 / scale) if seen else face
+        refined = self.track(window)
+        return refined.moved(np.array([-left, -top], np.float32) * scale, 1 / scale) if refined else face
 
     def _run(self, landmarker, image: np.ndarray) -> list[Landmarks]:
-        faces = self._landmarks(self._seen(landmarker, image), image.shape)
+        """Returns the faces of an image, the largest first, averaged with those of the mirrored image if so set."""
+        faces = self._landmarks(self._detect_mesh(landmarker, image), image.shape)
         if faces and self._flip_input:
-            flipped = self._landmarks(self._seen(landmarker, image[:, ::-1]), image.shape)
-            again = [mirrored(face, image.shape[1]) for face in flipped]
-            faces = [_mean(face, again) for face in faces]
+            flipped = self._landmarks(self._detect_mesh(landmarker, image[:, ::-1]), image.shape)
+            flipped_back = [mirrored(face, image.shape[1]) for face in flipped]
+            faces = [_averaged(face, flipped_back) for face in faces]
         return sorted(faces, key=lambda face: -face.size)
 
     @staticmethod
-    def _seen(landmarker, image: np.ndarray):
+    def _detect_mesh(landmarker, image: np.ndarray):
+        """Returns MediaPipe's own result."""
         return landmarker.detect(to_mediapipe(image))
 
-    def _landmarks(self, seen, shape: tuple[int, ...]) -> list[Landmarks]:
-        """In MediaPipe's order."""
+    def _landmarks(self, result, shape: tuple[int, ...]) -> list[Landmarks]:
+        """Returns the faces of MediaPipe's result in its order, in pixels of an image of this shape."""
         height, width = shape[:2]
         faces = []
-        for mesh in seen.face_landmarks:
+        for mesh in result.face_landmarks:
             points = np.array([[p.x, p.y, p.z] for p in mesh], np.float32) * [width, height, width]
-            # MediaPipe gives no score, only its word that the face is above the threshold.
+            # MediaPipe reports no score, only that the face is above the threshold.
             faces.append(Landmarks.from_array(points[np.concatenate([IBUG, SURFACE])], self._confidence))
         return faces
 
 
 def _windows(shape: tuple[int, ...], scale: float) -> Iterator[tuple[int, int, int, int]]:
-    """Overlapping square windows (left, top, right, bottom) that cover the picture; scale 1 is the picture itself."""
+    """Yields overlapping square windows that cover an image: left, top, right, bottom, pixels.
+
+    Args:
+        shape: height and width of the image, pixels, and any further sizes.
+        scale: side of a window over the image's shorter side. 1 yields the image itself.
+    """
     height, width = shape[:2]
     if scale == 1.0:
         yield 0, 0, width, height
         return
-    side = max(int(min(height, width) * scale), 64)
-    for top in _starts(height, side):
-        for left in _starts(width, side):
+    side = max(int(min(height, width) * scale), _MIN_WINDOW_PIXELS)
+    for top in _window_starts(height, side):
+        for left in _window_starts(width, side):
             yield left, top, min(left + side, width), min(top + side, height)
 
 
-def _starts(length: int, side: int) -> list[int]:
+def _window_starts(length: int, side: int) -> list[int]:
+    """Returns where windows start that cover a length and overlap by at least half, pixels."""
     steps = max(int(np.ceil((length - side) / (side / 2))), 0)
     return [round(i * (length - side) / steps) for i in range(steps + 1)] if steps else [0]
 
 
-def _apart(a: Landmarks, b: Landmarks) -> bool:
-    centers = a.points.mean(0) - b.points.mean(0)
-    return bool(np.linalg.norm(centers) > 0.5 * max(a.size, b.size))
+def _are_apart(a: Landmarks, b: Landmarks) -> bool:
+    """Returns whether two faces are different ones of the image."""
+    displacement = a.points.mean(0) - b.points.mean(0)
+    return bool(np.linalg.norm(displacement) > _SAME_FACE_RATIO * max(a.size, b.size))
 
 
-def _mean(face: Landmarks, others: list[Landmarks]) -> Landmarks:
-    """Of a face and the one of the others that lies in its place; itself, where there is none."""
-    other = next((other for other in others if not _apart(face, other)), face)
+def _averaged(face: Landmarks, others: list[Landmarks]) -> Landmarks:
+    """Returns the mean of a face and the same face among others; the face itself if there is none."""
+    other = next((other for other in others if not _are_apart(face, other)), face)
     return Landmarks.from_array((face.to_array() + other.to_array()) / 2, face.confidence)

@@ -1,4 +1,4 @@
-"""What every MediaPipe task needs: images, quiet logging and closing at exit."""
+"""Image conversion, quiet logging and closing at exit, which every MediaPipe task needs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,25 @@ import numpy as np
 
 
 def to_mediapipe(image: np.ndarray):
-    """uint8 [H, W, 3] as MediaPipe's networks take it."""
+    """Returns a `mediapipe.Image` for MediaPipe's networks.
+
+    Args:
+        image: uint8 RGB [H, W, 3].
+    """
     import mediapipe as mp
 
     return mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(image))
 
 
 def at_exit(function: Callable[[], None]) -> None:
-    """MediaPipe closes through a thread pool, which is gone by the time of `atexit` (it would complain on stderr).
+    """Registers a function that closes a MediaPipe task before the interpreter exits.
 
-    A forked process, such as a data loader's worker, has the networks without their threads: there it would hang.
+    MediaPipe closes through a thread pool. At the time of `atexit` this pool is gone, and MediaPipe complains on
+    stderr. The function runs in the registering process only: a forked process, such as a data loader's worker, lacks
+    the threads of the networks, and closing would hang there.
+
+    Args:
+        function: closes the task.
     """
     owner = os.getpid()
     getattr(threading, "_register_atexit", atexit.register)(lambda: function() if os.getpid() == owner else None)
@@ -29,7 +38,7 @@ def at_exit(function: Callable[[], None]) -> None:
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """MediaPipe's C++ logs go straight to file descriptor 2; a user has no use for them."""
+    """Discards what is written to file descriptor 2, where MediaPipe's C++ code writes its logs."""
     os.environ.setdefault("GLOG_minloglevel", "2")
     saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:

@@ -1,4 +1,4 @@
-"""How differently faces look at the camera and move."""
+"""Distance between faces by head pose and expression, and the choice of different faces."""
 
 from __future__ import annotations
 
@@ -11,26 +11,39 @@ from fewshot_heads.landmarks.pose import RIGID
 
 
 def pose_distance(a: Landmarks, b: Landmarks) -> float:
-    """How differently two faces look at the camera and move: RMS over the normalized, centered points.
+    """Returns how much two faces differ in pose and expression: RMS distance of normalized points.
 
-    0 for the same pose and expression at any place and size; about 0.1 for 20 degrees of turn.
+    The distance is 0 for the same pose and expression at any place and size. It is about 0.1 for 20 degrees of yaw.
+
+    Args:
+        a: one face, pixels.
+        b: the other face, pixels.
     """
     return float(np.sqrt(((_normalized(a) - _normalized(b)) ** 2).sum(1).mean()))
 
 
 def farthest_point_sample(faces: Sequence[Landmarks], count: int) -> list[int]:
-    """Indices of `count` faces that differ: the most ordinary one first, then always the farthest from those chosen."""
+    """Returns the indices of faces that differ most in pose and expression.
+
+    The first face is the nearest to the median. Each further face is the farthest from those already chosen (Gonzalez,
+    "Clustering to Minimize the Maximum Intercluster Distance", TCS 1985).
+
+    Args:
+        faces: the faces to choose from, pixels.
+        count: number of faces to choose. All faces are chosen if there are fewer.
+    """
     points = np.array([_normalized(face) for face in faces])
-    ordinary = np.median(points, axis=0)
-    chosen = [int(((points - ordinary) ** 2).sum((1, 2)).argmin())]
-    nearest = ((points - points[chosen[0]]) ** 2).sum((1, 2))
+    median = np.median(points, axis=0)
+    chosen = [int(((points - median) ** 2).sum((1, 2)).argmin())]
+    distance2_to_chosen = ((points - points[chosen[0]]) ** 2).sum((1, 2))
     while len(chosen) < min(count, len(faces)):
-        chosen.append(int(nearest.argmax()))
-        nearest = np.minimum(nearest, ((points - points[chosen[-1]]) ** 2).sum((1, 2)))
+        chosen.append(int(distance2_to_chosen.argmax()))
+        distance2_to_chosen = np.minimum(distance2_to_chosen, ((points - points[chosen[-1]]) ** 2).sum((1, 2)))
     return chosen
 
 
 def _normalized(landmarks: Landmarks) -> np.ndarray:
+    """Returns points [70, 2], centered on the rigid points, in RMS radii of the jaw."""
     points = landmarks.points - landmarks.points[RIGID].mean(0)
     jaw = points[JAW]
     return points / np.sqrt(((jaw - jaw.mean(0)) ** 2).sum(1).mean())

@@ -11,17 +11,17 @@ import numpy as np
 from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE, Landmarks
 from fewshot_heads.landmarks.crop import Crop
 
-_EDGE_BOX_FRACTION = 0.02  # standard deviation of the mask's soft edge, in sides of the crop box
+_EDGE_SIGMA_MASK_FRACTION = 0.02  # standard deviation of the mask's soft edge, in sides of the mask
 
 
 class FaceRegion(NamedTuple):
     """A region of a face, given by its landmarks.
 
     Attributes:
-        outline: landmarks around what shows when the region is open.
+        outline: landmarks around the part that shows when the region is open.
         surround: landmarks that the crop box is centered on.
         box_ratio: side of the crop box over the larger side of the surround.
-        mask_scale: width and height of the mask over those of the outline; lashes lie on the outline itself.
+        mask_scale: width and height of the mask over those of the outline. Lashes lie on the outline itself.
     """
 
     outline: slice
@@ -34,7 +34,7 @@ class FaceRegion(NamedTuple):
 
         Args:
             face: landmarks, pixels.
-            box_ratio: takes the place of the region's own.
+            box_ratio: replaces the region's own ratio. None keeps the region's.
         """
         points = face.points[self.surround]
         low, high = points.min(0), points.max(0)
@@ -53,7 +53,7 @@ class FaceRegion(NamedTuple):
         center, mask = points.mean(0), np.zeros((size, size), np.uint8)
         outline = center + (points - center) * self.mask_scale
         cv2.fillPoly(mask, [((outline - 0.5) * 16).round().astype(np.int32)], 255, cv2.LINE_AA, 4)
-        return cv2.GaussianBlur(mask, (0, 0), _EDGE_BOX_FRACTION * size).astype(np.float32) / 255
+        return cv2.GaussianBlur(mask, (0, 0), _EDGE_SIGMA_MASK_FRACTION * size).astype(np.float32) / 255
 
 
 MOUTH = FaceRegion(INNER_LIPS, slice(OUTER_LIPS.start, INNER_LIPS.stop), 1.25)

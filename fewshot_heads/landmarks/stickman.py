@@ -1,6 +1,6 @@
-"""Landmarks drawn as a picture: the stickman the networks are conditioned on.
+"""The stickman: landmarks rasterized as the image that the networks are conditioned on.
 
-Drawn on the CPU whatever device the networks run on, so it is the same picture everywhere.
+OpenCV draws the stickman on the CPU, so every device gets the same pixels.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 
 from fewshot_heads.landmarks import INNER_LIPS, LEFT_IRIS, RIGHT_IRIS
 
-# (points, closed, color): inner lips have a color of their own, or mouths would never close.
+# (points, closed, color). The inner lips have a separate color, or mouths would never close.
 _LINES: list[tuple[list[int], bool, tuple[int, int, int]]] = [
     (list(range(0, 17)), False, (255, 0, 0)),
     (list(range(17, 22)), False, (0, 255, 0)),
@@ -24,19 +24,29 @@ _LINES: list[tuple[list[int], bool, tuple[int, int, int]]] = [
 ]
 _MOUTH_COLOR = (0, 0, 255)
 _IRIS_COLOR = (255, 255, 0)
-SUBPIXEL_BITS = 4
+_LINE_WIDTHS_PER_SIZE = 128
+_IRIS_RADII_PER_SIZE = 100
+SUBPIXEL_BITS = 4  # fractional bits of OpenCV's fixed-point coordinates
 
 
 def draw_stickman(points: np.ndarray, size: int, scale: float = 1.0) -> np.ndarray:
-    """points [70, 2] in pixels of a crop, drawn at `scale` into uint8 RGB [size, size, 3]; anti-aliased.
+    """Returns landmarks drawn as anti-aliased lines.
 
-    Line width is 1/128 of the size. A point that is not a number leaves its line out.
+    A line with a NaN point is left out.
+
+    Args:
+        points: [70, 2], crop pixels.
+        size: side of the result, pixels. The line width is 1/128 of the size.
+        scale: pixels of the result per crop pixel.
+
+    Returns:
+        uint8 RGB [size, size, 3].
     """
     canvas = np.zeros((size, size, 3), np.uint8)
-    width = max(round(size / 128), 1)
+    width = max(round(size / _LINE_WIDTHS_PER_SIZE), 1)
     fixed = fixed_point(points * scale)
     mouth = fixed[INNER_LIPS]
-    if np.isfinite(mouth).all():  # filled, or the outlines of barely parted lips would look like closed ones
+    if np.isfinite(mouth).all():  # filled, or barely parted lips would look closed
         cv2.fillPoly(canvas, [mouth.round().astype(np.int32)], _MOUTH_COLOR, cv2.LINE_AA, SUBPIXEL_BITS)
     for indices, closed, color in _LINES:
         line = fixed[indices]
@@ -45,11 +55,15 @@ def draw_stickman(points: np.ndarray, size: int, scale: float = 1.0) -> np.ndarr
     for iris in (RIGHT_IRIS, LEFT_IRIS):
         if np.isfinite(fixed[iris]).all():
             center = fixed[iris].round().astype(int)
-            radius = round(size / 100 * (1 << SUBPIXEL_BITS))
+            radius = round(size / _IRIS_RADII_PER_SIZE * (1 << SUBPIXEL_BITS))
             cv2.circle(canvas, tuple(center), radius, _IRIS_COLOR, -1, cv2.LINE_AA, SUBPIXEL_BITS)
     return canvas
 
 
 def fixed_point(points: np.ndarray) -> np.ndarray:
-    """Points have pixel edges at integers; OpenCV has pixel centers there, and a fixed-point fraction."""
+    """Returns points in OpenCV's fixed-point coordinates, whose pixel centers lie at integers.
+
+    Args:
+        points: [..., 2], pixels, with pixel edges at integers.
+    """
     return (points - 0.5) * (1 << SUBPIXEL_BITS)
