@@ -19,8 +19,9 @@ from fewshot_heads.errors import BadInput
 from fewshot_heads.media.images import read_image, write_image
 from fewshot_heads.preparation import work_units as parts
 from fewshot_heads.preparation.filters import Filters
+from fewshot_heads.preparation.frames import face_runs
 from fewshot_heads.preparation.identities import assign_splits, cluster
-from fewshot_heads.preparation.shots import ShotSegmenter, _stretches
+from fewshot_heads.preparation.shots import ShotSegmenter
 from fewshot_heads.preparation.sources import find_sources
 from fewshot_heads.preparation.workers import WorkerDied, map_in_processes
 from fewshot_heads.prepare import main
@@ -357,7 +358,7 @@ def test_a_shot_ends_where_the_face_is_gone(driver_frames, tmp_path):
 
 def test_runs_of_frames_with_a_face():
     seen = np.array([2, 3, 4, 6, 7, 20, 21, 22])
-    runs, gaps = _stretches(seen, [0, 4], longest_gap=5, count=30)
+    runs, gaps = face_runs(seen, [0, 4], max_gap=5, count=30)
     assert [run.tolist() for run in runs] == [[2, 3], [4, 6, 7], [20, 21, 22]]
     assert gaps == [(8, 20), (23, 30)]
 
