@@ -28,8 +28,8 @@ _OFFSET_GRAY_LEVELS = 15
 
 _PSEUDO_PAIR_STD_RADIANS = np.radians([4.0, 6.0, 3.0])  # pitch, yaw and roll of `rotate_in_depth`
 _PSEUDO_PAIR_MAX_STDS = 1.7  # beyond this rotation the stretched cheek teaches nothing
-_HAIR_DILATION_CROPS = 4  # the crop's side over the diameter of the dilation around the face
-_HAIR_BLUR_CROPS = 32  # the crop's side over the standard deviation of the mask's soft edge
+_CROP_OVER_HAIR_DILATION = 4  # the crop's side over the diameter of the dilation around the face
+_CROP_OVER_EDGE_STD = 32  # the crop's side over the standard deviation of the mask's soft edge
 
 
 @dataclass(frozen=True)
@@ -164,6 +164,6 @@ def _hull_mask(points: np.ndarray, size: int) -> np.ndarray:
 
 def _soft_head_mask(points: np.ndarray, size: int) -> np.ndarray:
     """Returns a soft-edged mask of the face and the hair and ears around it, float32 [size, size]."""
-    diameter = size // _HAIR_DILATION_CROPS
+    diameter = size // _CROP_OVER_HAIR_DILATION
     ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter))
-    return cv2.GaussianBlur(cv2.dilate(_hull_mask(points, size), ellipse), (0, 0), size / _HAIR_BLUR_CROPS)
+    return cv2.GaussianBlur(cv2.dilate(_hull_mask(points, size), ellipse), (0, 0), size / _CROP_OVER_EDGE_STD)

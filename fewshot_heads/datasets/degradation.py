@@ -19,7 +19,7 @@ _GRAIN_STD_GRAY_LEVELS = (2.0, 8.0)
 _JPEG_QUALITY = (25, 75)
 _PAINT_ISLANDS = (60, 400)  # number between the cracks of one image
 _GRAIN_SIZE_PX = (0.6, 1.2)  # standard deviation of the blur that makes grain out of white noise
-_CRACK_BLUR_PX = 0.5  # standard deviation; without a blur a crack is a staircase of pixels
+_CRACK_BLUR_STD_PX = 0.5
 
 
 @dataclass(frozen=True)
@@ -104,4 +104,4 @@ def _craquelure(size: int, random: np.random.Generator) -> np.ndarray:
     cracks[:, 1:] = nearest[:, 1:] != nearest[:, :-1]
     cracks[1:] = np.maximum(cracks[1:], nearest[1:] != nearest[:-1])
     depth = cv2.resize(random.random((4, 4), np.float32), (size, size))  # varies slowly over the image
-    return cv2.GaussianBlur(cracks, (0, 0), _CRACK_BLUR_PX) * depth
+    return cv2.GaussianBlur(cracks, (0, 0), _CRACK_BLUR_STD_PX) * depth
