@@ -31,7 +31,7 @@ from fewshot_heads.preparation.workers import map_in_processes
 
 _TITLES = {"still": "still source", "warp": "bare warp"}
 # What may change from one call to the next: which cases, not how each is measured. Folders are known by their hashes.
-_FREE = ("protocols", "k_shots", "clips_per_identity", "limit", "workers", "clips", "portraits", "drivers")
+_FREE = ("protocols", "k_shots", "max_clips_per_identity", "max_identities", "workers", "clips", "portraits", "drivers")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ csim       weights of MobileFaceNet for the identity similarity (required)
 model      realtime  a shipped preset, or a .safetensors file
 pictures   1,8       pictures to tune on, evenly spaced over the first half, with a comma between
 frames     12        compared frames, evenly spaced over the second half
-limit      10        only this many people; 0 is all
+max_identities 10    only this many people; 0 is all
 tuning               keys of conf/fine_tune.yaml with spaces between, such as tuning="steps=80 lr=1e-4"
 out        benchmarks/results/tuning.json, and the table beside it as .md
 """
@@ -37,7 +37,7 @@ DEFAULTS = {
     "model": "realtime",
     "pictures": "1,8",
     "frames": 12,
-    "limit": 10,
+    "max_identities": 10,
     "tuning": "",
     "out": "benchmarks/results/tuning.json",
 }

@@ -16,6 +16,7 @@ from benchmarks.judge import MEASURES
 from benchmarks.quality import main
 from benchmarks.summary import tables
 from fewshot_heads import VideoWriter, read_video
+from fewshot_heads.cli.config import load_config
 from fewshot_heads.errors import BadInput
 from fewshot_heads.features.mobilefacenet import MobileFaceNet
 from fewshot_heads.landmarks import detector
@@ -276,8 +277,8 @@ def test_compared_frames_are_never_sources_and_the_same_for_every_number_of_them
 
 def test_every_source_is_driven_by_others_and_the_seed_says_by_whom():
     people = [Footage(name, f"{name}/{i}", f"{name}{i}") for name in "abcd" for i in range(2)]
-    chosen = {"protocols": ["cross_reenactment"], "limit": 0, "max_clips_per_identity": 0, "drivers": 3, "seed": 0}
-    chosen |= {"k_shots": [1]}
+    chosen = {"protocols": ["cross_reenactment"], "k_shots": [1], "drivers": 3, "seed": 0}
+    chosen |= {"max_identities": 0, "max_clips_per_identity": 0}
     cases = make_cases(people, [], chosen)
     assert len(cases) == 4 * 3 and all(case.source.identity != case.driver.identity for case in cases)
     assert cases == make_cases(people, [], chosen) != make_cases(people, [], {**chosen, "seed": 1})
@@ -321,3 +322,7 @@ def test_an_identity_with_many_clips_counts_once_and_failures_not_at_all(tmp_pat
     assert [difference[key] for key in ("mean", "low", "high")] == [2.0, 2.0, 2.0], "compared case by case"
     assert (made["cases"], made["identities"], made["failed"]) == (3, 2, 1)
     assert tables(tmp_path, rows[-1:])[0]["columns"] == {}
+
+
+def test_settings_that_may_change_are_settings():
+    assert set(module._FREE) <= set(load_config("benchmark"))
