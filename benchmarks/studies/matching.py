@@ -1,6 +1,6 @@
 """What the match term is for: do W_i and e_hat_i agree, and is project(e_hat) the place to start fine-tuning from?
 
-python -m benchmarks.matching run=RUN data=PREPARED vgg=FILE.npz [key=value ...]
+python -m benchmarks.studies.matching run=RUN data=PREPARED vgg=FILE.npz [key=value ...]
 
 run       a folder of meta_learn whose criterion had the match term (required)
 data      what it was trained on, with a val split (required)
@@ -124,7 +124,7 @@ def main(argv: list[str]) -> None:
     unseen = {clip.identity: clip for clip in reversed(open_shards(chosen["data"], "val"))}
     clips = [unseen[name] for name in sorted(unseen)][: chosen["people"]]
     report = {
-        "command": common.command("benchmarks.matching", chosen),
+        "command": common.command("benchmarks.studies.matching", chosen),
         "weights": {"name": checkpoint.name, "sha256": checkpoint.sha256},
         "trained_on": len(people),
         "agreement": agreement(checkpoint, table, people, chosen["pictures"]),

@@ -1,6 +1,6 @@
 """People who do not exist: are they faces, are they different, and do they leave the training people alone?
 
-python -m benchmarks.sampling prepared=FOLDER,FOLDER clips=FOLDER csim=FILE.pt matte=FILE hair=FILE [key=value ...]
+python -m benchmarks.studies.sampling prepared=FOLDER,FOLDER clips=FOLDER csim=FILE.pt matte=FILE hair=FILE [key=value ...]
 
 prepared            what the shipped model of appearance was learned from, with commas between (required)
 clips               folder of <identity>/<name>.mp4, 256x256 head crops of people it was not learned from (required)
@@ -160,7 +160,7 @@ def main(argv: list[str]) -> None:
     found = measured(chosen)
     named = {**chosen, "prepared": ",".join(Path(each).name for each in chosen["prepared"].split(","))}
     short = {key: summed(v) if isinstance(v, np.ndarray) and len(v) > 1000 else v for key, v in found.items()}
-    report = {"command": common.command("benchmarks.sampling", named), "machine": common.machine(), **short}
+    report = {"command": common.command("benchmarks.studies.sampling", named), "machine": common.machine(), **short}
     report["appearance"] = {"name": SHIPPED.name, "sha256": common.sha256(SHIPPED)}
     common.write_report(chosen["out"], report, markdown(found))
 
