@@ -1,15 +1,15 @@
-"""People who do not exist: are they faces, are they different, and do they leave the training people alone?
+"""Studies synthetic identities: are they faces, do they differ, and how near are they to training people?
 
-python -m benchmarks.studies.sampling prepared=FOLDER,FOLDER clips=FOLDER csim=FILE.pt matte=FILE hair=FILE [key=value ...]
+python -m benchmarks.studies.sampling prepared=FOLDER,... clips=FOLDER csim=FILE.pt matte=FILE hair=FILE [key=value ...]
 
-prepared            what the shipped model of appearance was learned from, with commas between (required)
-clips               folder of <identity>/<name>.mp4, 256x256 head crops of people it was not learned from (required)
-csim                weights of MobileFaceNet for the identity similarity (required)
-matte, hair         MediaPipe's segmenters, as for creative.appearance (required: the same people are to be found)
-count      200      people drawn
-compared   100      of them, and of the training people, compared with each other
-truncation 0.8      of the draws
-out        benchmarks/results/sampling.json, and the table beside it as .md
+prepared         training data of the shipped appearance model, separated by commas (required)
+clips            folder of <identity>/<name>.mp4, 256x256 head crops of other people (required)
+csim             weights of MobileFaceNet for the identity similarity (required)
+matte, hair      MediaPipe's segmenters, as for creative.appearance; they select the training people (required)
+count       200  people to draw
+compared    100  number of drawn people, and of training people, whose pairs are compared
+truncation  0.8  of the draws
+out         benchmarks/results/sampling.json, and the table beside it as .md
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from fewshot_heads.creative.appearance.portraits import PortraitFrame, select_po
 from fewshot_heads.creative.blending.sampling import Sample, sample
 from fewshot_heads.errors import BadInput
 
+SAME_CODE_TOLERANCE = 0.02  # of a coefficient, standard deviations
 DEFAULTS = {
     "prepared": "",
     "clips": "",
@@ -44,36 +45,37 @@ DEFAULTS = {
 
 
 def pairwise(embeddings: np.ndarray) -> np.ndarray:
-    """Cosines [N (N - 1) / 2] of all pairs of [N, D]."""
+    """Returns the cosines of all pairs of embeddings [N, D], [N (N - 1) / 2]."""
     return metrics.csim(embeddings[:, None], embeddings[None])[np.triu_indices(len(embeddings), 1)]
 
 
 def nearest(embeddings: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """For each of [N, D] the highest cosine with one of [M, D]."""
+    """Returns for each embedding [N, D] the highest cosine with the others [M, D], [N]."""
     return metrics.csim(embeddings[:, None], others[None]).max(1)
 
 
 def drawn(judge: metrics.Identity, chosen: dict[str, Any]) -> dict[str, Any]:
-    """Embeddings [N, 128] of N people, their distances, how many draws showed no face, and seconds a person."""
+    """Draws people; returns embeddings [N, 128], distances [N], number of refused draws, seconds a person."""
     reenactor, model = Reenactor.from_pretrained(), Appearance.load()
     people = sample(reenactor, Sample(count=chosen["count"], truncation=chosen["truncation"]), model)
     next(sample(reenactor, Sample(count=1), model))  # the first call of a network is slow
     start = time.perf_counter()
-    found = list(tqdm(people, "drawn", chosen["count"], unit="person", disable=None))
-    seconds = (time.perf_counter() - start) / len(found)
-    embeddings = [judge(each.head.picture[None], each.head.landmarks[0].points[None])[0] for each in found]
+    identities = list(tqdm(people, "drawn", chosen["count"], unit="person", disable=None))
+    seconds = (time.perf_counter() - start) / len(identities)
+    heads = [identity.head for identity in identities]
+    embeddings = [judge(head.picture[None], head.landmarks[0].points[None])[0] for head in heads]
     return {
         "embeddings": np.stack(embeddings),
-        "distance": np.array([each.distance for each in found]),
-        "refused": sum(each.refused for each in found),
+        "distance": np.array([identity.distance for identity in identities]),
+        "refused": sum(identity.refused for identity in identities),
         "seconds": seconds,
     }
 
 
 def held_out(folder: Path, judge: metrics.Identity) -> np.ndarray:
-    """[N, 128]: the first frame of each person's first clip that shows a face."""
+    """Returns embeddings [N, 128] of the first frame with a face, one for each person of a folder."""
     reenactor, result = Reenactor.from_pretrained(), []
-    for person in sorted(each for each in folder.iterdir() if each.is_dir()):
+    for person in sorted(path for path in folder.iterdir() if path.is_dir()):
         for frame in islice(read_video(next(iter(sorted(person.glob("*.mp4"))))), 25):
             if faces := reenactor.detectors[0].detect(frame):
                 result.append(judge(frame[None], faces[0].points[None])[0])
@@ -82,55 +84,76 @@ def held_out(folder: Path, judge: metrics.Identity) -> np.ndarray:
 
 
 def embedded(people: list[PortraitFrame], judge: metrics.Identity) -> np.ndarray:
-    """[N, 128] of the pictures the people sat for."""
-    return np.stack([judge(each.picture[None], each.landmarks.points[None])[0] for each in people])
+    """Returns embeddings [N, 128] of the training portraits."""
+    return np.stack([judge(frame.picture[None], frame.landmarks.points[None])[0] for frame in people])
 
 
-def recognised(kept: list[PortraitFrame], judge: metrics.Identity) -> dict[str, np.ndarray]:
-    """Cosines of kept people with what their kept numbers show: [N], and with what those of the others do, [N (N - 1)];
-    rank [N]: how many others are nearer to it than they are."""
+def recognized(kept: list[PortraitFrame], judge: metrics.Identity) -> dict[str, np.ndarray]:
+    """Compares the training people with the images that the model's stored coefficients give.
+
+    Args:
+        kept: the training people whose coefficients the model stores.
+        judge: face-recognition network.
+
+    Returns:
+        "own": cosines with the person's own image, [N]. "others": cosines with the images of others, [N (N - 1)].
+            "rank": number of others who are nearer to the image, [N].
+    """
     model, truth = Appearance.load(), embedded(kept, judge)
-    shown = [model.render(numbers) for numbers in model.people[: len(kept)]]
-    seen = np.stack([judge(picture[None], face.points[None])[0] for picture, face in shown])
-    cosines = metrics.csim(seen[:, None], truth[None])
-    own = np.diag(cosines)
-    return {"own": own, "others": cosines[~np.eye(len(kept), dtype=bool)], "rank": (cosines > own[:, None]).sum(1)}
+    images = [model.render(coefficients) for coefficients in model.people[: len(kept)]]
+    rendered = np.stack([judge(image[None], face.points[None])[0] for image, face in images])
+    cosines = metrics.csim(rendered[:, None], truth[None])
+    same_person = np.diag(cosines)
+    others = cosines[~np.eye(len(kept), dtype=bool)]
+    return {"own": same_person, "others": others, "rank": (cosines > same_person[:, None]).sum(1)}
 
 
 def check_same_people(codes: np.ndarray, kept: np.ndarray) -> None:
-    """Raises BadInput unless codes [N, D] learned now are the numbers kept [2 N, <= D] of the shipped model's people,
-    whose second half are their mirror images."""
-    own = kept[: len(codes)]
-    # By size: which way a direction points is the linear algebra library's whim.
-    if 2 * len(codes) != len(kept) or not np.allclose(np.abs(codes[:, : own.shape[1]]), np.abs(own), atol=0.02):
+    """Checks that the data are those that the shipped model was learned from.
+
+    Args:
+        codes: coefficients learned now, [N, D].
+        kept: coefficients of the shipped model, [2 N, at most D]. The second half are mirror images.
+
+    Raises:
+        BadInput: the coefficients differ.
+    """
+    shipped = kept[: len(codes)]
+    # Absolute values: the sign of a principal direction depends on the linear algebra library.
+    if 2 * len(codes) != len(kept) or not np.allclose(
+        np.abs(codes[:, : shipped.shape[1]]), np.abs(shipped), atol=SAME_CODE_TOLERANCE
+    ):
         raise BadInput("these are not the people the shipped model was learned from; give the same prepared data")
 
 
 def measured(chosen: dict[str, Any]) -> dict[str, Any]:
+    """Returns measure -> value, or array of values; chosen: settings of this study."""
     judge = metrics.Identity(chosen["csim"])
     people = select_portraits(chosen["prepared"].split(","), Path(chosen["matte"]), Path(chosen["hair"]))
     _, kept, codes = learn(people)
     check_same_people(codes, Appearance.load().people)
-    found, training, others = drawn(judge, chosen), embedded(people, judge), held_out(Path(chosen["clips"]), judge)
-    few, again = chosen["compared"], recognised(kept, judge)
+    synthetic, training, others = drawn(judge, chosen), embedded(people, judge), held_out(Path(chosen["clips"]), judge)
+    compared = chosen["compared"]
     return {
-        "accepted": len(found["distance"]) / (len(found["distance"]) + found["refused"]),
-        "pairwise_drawn": pairwise(found["embeddings"][:few]),
-        "pairwise_training": pairwise(training[:: max(len(training) // few, 1)][:few]),
+        "accepted": len(synthetic["distance"]) / (len(synthetic["distance"]) + synthetic["refused"]),
+        "pairwise_drawn": pairwise(synthetic["embeddings"][:compared]),
+        "pairwise_training": pairwise(training[:: max(len(training) // compared, 1)][:compared]),
         "pairwise_held_out": pairwise(others),
-        "nearest_drawn": nearest(found["embeddings"], training),
+        "nearest_drawn": nearest(synthetic["embeddings"], training),
         "nearest_held_out": nearest(others, training),
-        "distance": found["distance"],
-        "seconds": found["seconds"],
-        **{f"recognised_{key}": value for key, value in again.items()},
+        "distance": synthetic["distance"],
+        "seconds": synthetic["seconds"],
+        **{f"recognised_{key}": value for key, value in recognized(kept, judge).items()},
     }
 
 
-def summed(values: np.ndarray) -> dict[str, float]:
+def summary(values: np.ndarray) -> dict[str, float]:
+    """Returns mean, 95th percentile and largest value."""
     return {"mean": float(values.mean()), "95 %": float(np.percentile(values, 95)), "largest": float(values.max())}
 
 
-def markdown(found: dict[str, Any]) -> str:
+def markdown(measures: dict[str, Any]) -> str:
+    """Returns the table of cosines and two sentences about the draws."""
     titles = {
         "pairwise_drawn": "invented people with each other",
         "pairwise_training": "training people with each other",
@@ -140,13 +163,13 @@ def markdown(found: dict[str, Any]) -> str:
         "recognised_own": "training person to what the kept numbers show of them",
         "recognised_others": "training person to what the kept numbers show of others",
     }
-    lines = [[title, *(f"{value:.3f}" for value in summed(found[key]).values())] for key, title in titles.items()]
-    away, ranks = found["distance"], found["recognised_rank"]
+    lines = [[title, *(f"{value:.3f}" for value in summary(measures[key]).values())] for key, title in titles.items()]
+    distances, ranks = measures["distance"], measures["recognised_rank"]
     return "\n\n".join(
         [
-            f"{len(away)} people; {found['accepted']:.1%} of the draws show a face where the model says it is; "
-            f"{found['seconds']:.2f} s a person. Distance to the nearest training person {away.min():.2f} to "
-            f"{away.max():.2f}, median {np.median(away):.2f} standard deviations.",
+            f"{len(distances)} people; {measures['accepted']:.1%} of the draws show a face where the model says it is; "
+            f"{measures['seconds']:.2f} s a person. Distance to the nearest training person {distances.min():.2f} to "
+            f"{distances.max():.2f}, median {np.median(distances):.2f} standard deviations.",
             common.table(["cosine of identity embeddings (MobileFaceNet)", "mean", "95 %", "largest"], lines),
             f"By the numbers that are kept of them {np.mean(ranks == 0):.1%} of {len(ranks)} training people are found "
             f"as the nearest of all (by chance {1 / len(ranks):.1%}); median place {np.median(ranks) + 1:.0f}.",
@@ -155,14 +178,15 @@ def markdown(found: dict[str, Any]) -> str:
 
 
 def main(argv: list[str]) -> None:
+    """Measures the synthetic identities and writes the report."""
     chosen = common.settings(DEFAULTS, argv)
     common.check_paths(chosen, "clips", "csim", "matte", "hair")
-    found = measured(chosen)
-    named = {**chosen, "prepared": ",".join(Path(each).name for each in chosen["prepared"].split(","))}
-    short = {key: summed(v) if isinstance(v, np.ndarray) and len(v) > 1000 else v for key, v in found.items()}
+    measures = measured(chosen)
+    named = {**chosen, "prepared": ",".join(Path(folder).name for folder in chosen["prepared"].split(","))}
+    short = {key: summary(v) if isinstance(v, np.ndarray) and len(v) > 1000 else v for key, v in measures.items()}
     report = {"command": common.command("benchmarks.studies.sampling", named), "machine": common.machine(), **short}
     report["appearance"] = {"name": SHIPPED.name, "sha256": common.sha256(SHIPPED)}
-    common.write_report(chosen["out"], report, markdown(found))
+    common.write_report(chosen["out"], report, markdown(measures))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks import quality as module
 from benchmarks.cases import Case, Footage, choose_frames, find_clips, make_cases
-from benchmarks.judge import MEASURES
+from benchmarks.measures import MEASURES
 from benchmarks.quality import main
 from benchmarks.summary import tables
 from fewshot_heads import VideoWriter, read_video
@@ -103,8 +103,8 @@ def test_every_protocol_has_a_table_with_every_column(report):
     ]  # fmt: skip
     names = ["still", "warp", "realtime", "realtime+absolute", "realtime+tuned"]
     for each in data["tables"]:  # where the driver is the truth, nobody is shown its mouth
-        others = each["protocol"] in ("cross_reenactment", "paintings")
-        assert list(each["columns"]) == names + ["realtime+mouth"] * others
+        with_mouth = each["protocol"] in ("cross_reenactment", "paintings")
+        assert list(each["columns"]) == names + ["realtime+mouth"] * with_mouth
 
 
 def test_what_is_measured_is_what_is_seen(report):
@@ -148,7 +148,7 @@ def test_the_same_command_gives_the_same_numbers_and_a_broken_run_goes_on(measur
     done = sorted((tmp_path / "run" / "cases").glob("*.json"))
     done[0].unlink()
     measured = []
-    monkeypatch.setattr(module, "_measured", recorded(module._measured, measured))
+    monkeypatch.setattr(module, "_measure", recorded(module._measure, measured))
     assert measure()[1] == first
     assert len(measured) == 1, "the others are taken from their files"
     assert measure(out="again")[1]["rows"] == first["rows"]
