@@ -1,1 +1,1 @@
-"""Quality and speed, measured the same way every time; see README.md for the method."""
+"""Measures quality, speed and fine-tuning. Not part of the wheel; README.md describes the protocols."""

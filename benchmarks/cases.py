@@ -1,4 +1,4 @@
-"""What is measured on: footage of people, and the cases that the protocols make of it."""
+"""Footage of people, and the cases that each protocol makes of it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.media.images import PICTURES
 
 PROTOCOLS = ("self_reenactment", "cross_reenactment", "identity_round_trip", "paintings")
-_POOL = 32  # frames of a clip that may be sources; the compared ones are the same for every k_shot
+_SOURCE_POOL = 32  # frames of a clip that may be sources; the compared frames are then equal for every k_shot
 
 
 @dataclass(frozen=True)
 class Footage:
-    """Head crops of one identity; nothing is read before it is asked for.
+    """Head crops of one identity, read on access.
 
-    origin: a clip in a shard, a video of head crops, or a picture, of which the head is cut out.
+    Attributes:
+        identity: name of the person.
+        name: unique name of the clip.
+        origin: a clip in a shard, a video of head crops, or an image from which the head is cropped.
     """
 
     identity: str
@@ -35,15 +38,24 @@ class Footage:
     origin: Path | ShardClip
 
     def frames(self, size: int, detector: Detector) -> np.ndarray:
-        """uint8 [T, size, size, 3]. Raises BadInput for pictures of another size, NoFaceFound for a faceless one."""
+        """Returns the frames, uint8 [T, size, size, 3].
+
+        Args:
+            size: expected side, pixels. An image is cropped to this size.
+            detector: finds the head in an image.
+
+        Raises:
+            BadInput: the footage has another size.
+            NoFaceFound: an image shows no face.
+        """
         if isinstance(self.origin, ShardClip):
             frames = np.stack(list(self.origin.frames))
         elif self.origin.suffix.lower() in PICTURES:
-            picture = read_image(self.origin)
-            faces = detector.detect(picture)
+            image = read_image(self.origin)
+            faces = detector.detect(image)
             if not faces:
                 raise NoFaceFound(f"{self.origin.name}: no face found")
-            frames = Crop.around(faces[:1], size).cut(picture)[None]
+            frames = Crop.around(faces[:1], size).cut(image)[None]
         else:
             frames = np.stack(list(read_video(self.origin)))
         if frames.shape[1:3] != (size, size):
@@ -52,12 +64,16 @@ class Footage:
 
     @property
     def file(self) -> Path | str:
+        """The file that holds the footage."""
         return self.origin.shard if isinstance(self.origin, ShardClip) else self.origin
 
 
 @dataclass(frozen=True)
 class Case:
-    """One measurement: a source of k_shot pictures, moved by a driver. Where both are one, the truth is known."""
+    """One measurement: a source of k_shot images, animated by a driver.
+
+    The true frames are known where source and driver are the same footage.
+    """
 
     protocol: str
     k_shot: int
@@ -66,18 +82,27 @@ class Case:
 
     @property
     def name(self) -> str:
+        """Name of the source, and of the driver if that is other footage."""
         return self.source.name if self.source == self.driver else f"{self.source.name} by {self.driver.name}"
 
     @property
     def slug(self) -> str:
-        """The name of its files: readable, and its own."""
+        """Name of the case's files: readable and unique."""
         plain = re.sub(r"[^A-Za-z0-9]+", "-", self.name).strip("-")[:80]
         digest = hashlib.sha256(self.name.encode()).hexdigest()[:6]
         return f"{self.protocol}-{self.k_shot}-{plain}-{digest}"
 
 
 def find_clips(root: str | Path, split: str = "val") -> list[Footage]:
-    """The clips of a folder that `prepare` wrote, or of <identity>/<name>.mp4. Raises BadInput if there is none."""
+    """Returns the clips of a folder, sorted by identity and name.
+
+    Args:
+        root: folder that `prepare` wrote, or of <identity>/<name>.mp4.
+        split: of prepared data.
+
+    Raises:
+        BadInput: the folder has no clips.
+    """
     root = Path(root)
     if (root / INDEX).is_file():
         clips = [Footage(clip.identity, clip.name, clip) for clip in open_shards(root, split)]
@@ -89,7 +114,7 @@ def find_clips(root: str | Path, split: str = "val") -> list[Footage]:
 
 
 def find_portraits(root: str | Path) -> list[Footage]:
-    """The pictures of a folder. Raises BadInput if there is none."""
+    """Returns the images of a folder. Raises BadInput if there are none."""
     paths = sorted(path for path in Path(root).glob("*") if path.suffix.lower() in PICTURES)
     if not paths:
         raise BadInput(f"{root}: no pictures in it")
@@ -97,13 +122,22 @@ def find_portraits(root: str | Path) -> list[Footage]:
 
 
 def fingerprint(footage: Sequence[Footage]) -> str:
-    """sha256 over the names and the files of all footage."""
-    files = {file: hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in {each.file for each in footage}}
-    return hashlib.sha256("".join(f"{each.name} {files[each.file]}\n" for each in footage).encode()).hexdigest()
+    """Returns the sha256 over the names and the files of all footage."""
+    files = {file: hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in {clip.file for clip in footage}}
+    return hashlib.sha256("".join(f"{clip.name} {files[clip.file]}\n" for clip in footage).encode()).hexdigest()
 
 
 def make_cases(clips: Sequence[Footage], portraits: Sequence[Footage], chosen: Mapping[str, Any]) -> list[Case]:
-    """The cases of conf/benchmark.yaml's protocols, in order; the seed chooses each source's drivers."""
+    """Returns the cases of the chosen protocols, in their order.
+
+    Args:
+        clips: footage of people.
+        portraits: images for the protocol "paintings".
+        chosen: settings of conf/benchmark.yaml. The seed chooses the drivers of each source.
+
+    Raises:
+        BadInput: an unknown protocol.
+    """
     if unknown := set(chosen["protocols"]) - set(PROTOCOLS):
         raise BadInput(f"protocols: there is no {unknown.pop()!r}; there is {', '.join(PROTOCOLS)}")
     by_identity: dict[str, list[Footage]] = {}
@@ -111,36 +145,45 @@ def make_cases(clips: Sequence[Footage], portraits: Sequence[Footage], chosen: M
         by_identity.setdefault(clip.identity, []).append(clip)
     people = list(by_identity)[: chosen["max_identities"] or None]
     kept = [clip for person in people for clip in by_identity[person][: chosen["max_clips_per_identity"] or None]]
-    first = [by_identity[person][0] for person in people]
+    firsts = [by_identity[person][0] for person in people]
 
-    def driven(source: Footage) -> list[Footage]:
+    def drivers(source: Footage) -> list[Footage]:
         others = [clip for clip in kept if clip.identity != source.identity]
         count = min(chosen["drivers"], len(others))
         return random.Random(f"{chosen['seed']} {source.name}").sample(others, count)
 
-    made = {
+    cases = {
         "self_reenactment": [Case("self_reenactment", k, clip, clip) for k in chosen["k_shots"] for clip in kept],
-        "cross_reenactment": [Case("cross_reenactment", 1, clip, other) for clip in first for other in driven(clip)],
-        "identity_round_trip": [Case("identity_round_trip", 1, clip, clip) for clip in first],
-        "paintings": [Case("paintings", 1, portrait, clip) for portrait in portraits for clip in driven(portrait)],
+        "cross_reenactment": [Case("cross_reenactment", 1, clip, other) for clip in firsts for other in drivers(clip)],
+        "identity_round_trip": [Case("identity_round_trip", 1, clip, clip) for clip in firsts],
+        "paintings": [Case("paintings", 1, portrait, clip) for portrait in portraits for clip in drivers(portrait)],
     }
-    return [case for protocol in chosen["protocols"] for case in made[protocol]]
+    return [case for protocol in chosen["protocols"] for case in cases[protocol]]
 
 
-def choose_frames(total: int, k_shot: int, count: int, run: int) -> tuple[list[int], list[int], list[int]]:
-    """Indices of the sources, of the compared frames, and of consecutive frames from the middle.
+def choose_frames(total: int, k_shot: int, count: int, sequence_length: int) -> tuple[list[int], list[int], list[int]]:
+    """Returns indices of the sources, of the compared frames, and of consecutive frames from the middle.
 
-    The compared frames are those of every k_shot: none that any number of sources could take. A short clip gives
-    fewer of each. Raises BadInput where nothing is left to compare.
+    The compared frames are the same for every k_shot, and never a source. A short clip gives fewer of each.
+
+    Args:
+        total: frames of the clip.
+        k_shot: number of sources.
+        count: number of compared frames.
+        sequence_length: number of consecutive frames.
+
+    Raises:
+        BadInput: no frame is left to compare.
     """
-    pool = _evenly(np.arange(total), min(_POOL, (total + 1) // 2))
+    pool = _evenly(np.arange(total), min(_SOURCE_POOL, (total + 1) // 2))
     free = np.setdiff1d(np.arange(total), pool)
     if len(free) == 0:
         raise BadInput(f"a clip of {total} frames leaves none to compare beside its sources")
-    start = max(0, (total - run) // 2)
+    start = max(0, (total - sequence_length) // 2)
     sources = pool[:1] if k_shot == 1 else _evenly(pool, k_shot)
-    return sources.tolist(), _evenly(free, count).tolist(), list(range(start, min(start + run, total)))
+    return sources.tolist(), _evenly(free, count).tolist(), list(range(start, min(start + sequence_length, total)))
 
 
 def _evenly(indices: np.ndarray, count: int) -> np.ndarray:
+    """Returns at most `count` of the indices, evenly spaced."""
     return indices[np.unique(np.linspace(0, len(indices) - 1, min(count, len(indices))).round().astype(int))]

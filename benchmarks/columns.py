@@ -1,4 +1,4 @@
-"""What is compared: ways to move a source by a driver, from the still picture to other methods."""
+"""The compared methods, one a column: the still source, a warp, our models, and other projects."""
 
 from __future__ import annotations
 
@@ -29,58 +29,68 @@ from fewshot_heads.training.head_tuner import FineTuningConfig
 
 
 class Scene:
-    """What a column gets to see: sources and the whole driver, uint8 [S, S, 3] each, and which frames are wanted."""
+    """The input of a column: sources, driver, and the frames to make."""
 
     def __init__(self, sources: Sequence[np.ndarray], driver: np.ndarray, wanted: Sequence[int], detector: Detector):
+        """Detects no faces yet.
+
+        Args:
+            sources: uint8 [S, S, 3] each.
+            driver: uint8 [T, S, S, 3], the whole clip.
+            wanted: numbers of the driver's frames to make.
+            detector: finds facial landmarks.
+        """
         self.sources, self.driver, self.wanted, self.detector = list(sources), driver, list(wanted), detector
 
     @cached_property
     def source_faces(self) -> list[Landmarks | None]:
+        """Landmarks of each source; None without a face."""
         return [self.face(source) for source in self.sources]
 
     @cached_property
     def driver_faces(self) -> dict[int, Landmarks | None]:
-        """Of the wanted frames, each looked at by itself."""
+        """Landmarks of each wanted frame, detected separately; None without a face."""
         return {i: self.face(self.driver[i]) for i in self.wanted}
 
     @cached_property
     def motion(self) -> Motion:
-        """The driver followed from its first frame to its last, as a user's would be."""
+        """The whole driver, tracked as `animate` tracks it."""
         return track(self.driver, [self.detector], mouths=True)
 
-    def face(self, picture: np.ndarray) -> Landmarks | None:
-        return next(iter(self.detector.detect(picture)), None)
+    def face(self, image: np.ndarray) -> Landmarks | None:
+        """Returns the landmarks of the first face, or None."""
+        return next(iter(self.detector.detect(image)), None)
 
 
-Column = Callable[[Scene], dict[int, np.ndarray]]  # a picture uint8 [S, S, 3] for each wanted frame
+Column = Callable[[Scene], dict[int, np.ndarray]]  # returns wanted frame -> image uint8 [S, S, 3]
 
 
 def still(scene: Scene) -> dict[int, np.ndarray]:
-    """The first source, held."""
+    """Returns the first source for every wanted frame."""
     return dict.fromkeys(scene.wanted, scene.sources[0])
 
 
 @torch.inference_mode()
 def warp(scene: Scene) -> dict[int, np.ndarray]:
-    """The source nearest in pose, carried by the thin-plate spline to the landmarks of each frame; no network.
+    """Returns the source nearest in pose, warped by a thin-plate spline to the landmarks of each frame.
 
-    Where the frame shows no face there is nothing to warp by: the still source is what is left.
+    There is no network. A frame without a face gets the still source.
     """
     result = still(scene)
-    own = [(face, source) for face, source in zip(scene.source_faces, scene.sources, strict=True) if face]
+    sources = [(face, source) for face, source in zip(scene.source_faces, scene.sources, strict=True) if face]
     for i, face in scene.driver_faces.items():
-        if face and own:
-            nearest, picture = min(own, key=lambda pair: pose_distance(pair[0], face))
-            here, there = (torch.from_numpy(control_points(each))[None] for each in (nearest, face))
-            result[i] = to_uint8(tps_warp(to_tensor(picture)[None], here, there)[0])
+        if face and sources:
+            source_face, source = min(sources, key=lambda pair: pose_distance(pair[0], face))
+            source_points = torch.from_numpy(control_points(source_face))[None]
+            target_points = torch.from_numpy(control_points(face))[None]
+            result[i] = to_uint8(tps_warp(to_tensor(source)[None], source_points, target_points)[0])
     return result
 
 
 class Animated:
-    """A model of this library. motion: "relative" or "absolute"; tuning: how it is fine-tuned on the sources first.
+    """A model of this library as a column.
 
-    It sees the driver's landmarks alone; with `mouth` also the inside of its mouth, as `animate` does unless told
-    otherwise. The frames of a model smaller than the scene's are enlarged.
+    The model gets the driver's landmarks only, unless `mouth` is set. Frames of a small model are enlarged.
     """
 
     def __init__(
@@ -90,37 +100,53 @@ class Animated:
         tuning: FineTuningConfig | None = None,
         mouth: bool = False,
     ):
+        """Keeps the model for many scenes.
+
+        Args:
+            reenactor: the model.
+            motion: "relative" or "absolute".
+            tuning: settings of fine-tuning on the sources; None does not fine-tune.
+            mouth: whether the inside of the driver's mouth is transferred, the default of `animate`.
+        """
         self.reenactor, self.motion, self.tuning, self.mouth = reenactor, motion, tuning, mouth
 
     def __call__(self, scene: Scene) -> dict[int, np.ndarray]:
+        """Returns wanted frame -> image uint8 [S, S, 3]."""
         head = self.reenactor.embed(scene.sources, crop="full")
         if self.tuning is not None:
             head = self.reenactor.fine_tune(head, tuning=self.tuning)
-        # Only the wanted frames are painted, but the reference is chosen among all, as it would be.
+        # Only the wanted frames are rendered. The reference is chosen among all frames, as `animate` does.
         faces = scene.motion.cropped(self.reenactor.size, full=True)
         reference = choose_reference(CanonicalFace.of(head.landmarks[0]), map(CanonicalFace.of, faces))
-        shown = sorted({*scene.wanted, reference})
-        mouths = [scene.motion.mouths[i] for i in shown] if self.mouth and scene.motion.mouths else None
+        rendered = sorted({*scene.wanted, reference})
+        mouths = [scene.motion.mouths[i] for i in rendered] if self.mouth and scene.motion.mouths else None
         size = (self.reenactor.size,) * 2
-        motion = Motion([faces[i] for i in shown], [], [(0, len(shown))], size, mouths=mouths)
+        motion = Motion([faces[i] for i in rendered], [], [(0, len(rendered))], size, mouths=mouths)
         frames = self.reenactor.animate(
-            head, motion, self.motion, reference=shown.index(reference), paste_back=False, crop="full"
+            head, motion, self.motion, reference=rendered.index(reference), paste_back=False, crop="full"
         )
-        made = dict(zip(shown, frames, strict=True))
-        return {i: resized(made[i], scene.driver.shape[1]) for i in scene.wanted}
+        images = dict(zip(rendered, frames, strict=True))
+        return {i: resized(images[i], scene.driver.shape[1]) for i in scene.wanted}
 
 
 def checkpoints(chosen: Mapping[str, Any]) -> dict[str, Checkpoint]:
-    """The models that a column is made with, by name."""
+    """Returns the models that the chosen columns use, by name."""
     used = {column.split("+")[0] for column in chosen["columns"]}
     return {name: load_checkpoint(path) for name, path in chosen["models"].items() if path and name in used}
 
 
 def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Column]:
-    """The columns that conf/benchmark.yaml names, in its order.
+    """Returns the chosen columns by name, in their order.
 
-    still; warp; NAME and NAME+absolute, NAME+tuned, NAME+mouth or several of these for a NAME of `models`; a NAME of
-    `peers`; module:function, a Python callable that is a `peers.Peer`. Raises BadInput for anything else.
+    A column is "still", "warp", a model, a peer or module:function, a Python callable that is a `peers.Peer`. The name
+    of a model may be followed by +absolute, +tuned and +mouth.
+
+    Args:
+        chosen: settings of conf/benchmark.yaml.
+        detector: finds facial landmarks.
+
+    Raises:
+        BadInput: an unknown column, or a model without weights.
     """
     tuning = replace(from_config(load_config("fine_tune"))[0], steps=chosen["tuning_steps"], seed=chosen["seed"])
     reenactors: dict[str, Reenactor] = {}
@@ -156,6 +182,7 @@ def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Col
 
 
 def _imported(name: str) -> peers.Peer:
+    """Returns the callable module:function. Raises BadInput."""
     module, _, function = name.partition(":")
     try:
         return getattr(importlib.import_module(module), function)

@@ -1,4 +1,4 @@
-"""What the benchmarks share: settings, statistics, tables, and the account of a run."""
+"""Settings, statistics, tables and reports that all benchmarks share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ from fewshot_heads.errors import BadInput, FewshotHeadsError, did_you_mean
 
 
 def settings(defaults: dict[str, Any], argv: Sequence[str]) -> dict[str, Any]:
-    """`key=value` arguments over the defaults, each of its default's type; a value may hold anything, `=` too."""
+    """Returns the defaults, overridden by `key=value` arguments of the same type.
+
+    Args:
+        defaults: key -> default.
+        argv: the arguments. A value may contain `=`.
+
+    Raises:
+        BadInput: an unknown key, a value of another type, or a folder as `out`.
+    """
     chosen = dict(defaults)
     for argument in argv:
         key, equals, value = argument.partition("=")
@@ -35,14 +43,19 @@ def settings(defaults: dict[str, Any], argv: Sequence[str]) -> dict[str, Any]:
 
 
 def check_paths(chosen: dict[str, Any], *keys: str) -> None:
-    """Raises BadInput for a setting that names nothing that exists."""
+    """Raises BadInput for a setting that names no existing path."""
     for key in keys:
         if not chosen[key] or not Path(chosen[key]).exists():
             raise BadInput(f"{key}={chosen[key]}: give a path that exists; see --help")
 
 
 def run(main: Callable[[list[str]], None], documentation: str | None) -> None:
-    """A benchmark's command line: --help shows its module's docstring; a user's error is one line and exit code 1."""
+    """Runs a benchmark's command line. A user's error is one line and exit code 1.
+
+    Args:
+        main: gets the arguments.
+        documentation: text for --help.
+    """
     if any(argument in ("-h", "--help") for argument in sys.argv[1:]):
         print(documentation)
         return
@@ -53,25 +66,28 @@ def run(main: Callable[[list[str]], None], documentation: str | None) -> None:
 
 
 def mean(values: Sequence[float] | np.ndarray) -> float:
-    """Mean of the finite values; NaN if there are none."""
-    known = np.asarray(values, dtype=np.float64)
-    known = known[np.isfinite(known)]
-    return float(known.mean()) if len(known) else float("nan")
+    """Returns the mean of the finite values; NaN if there are none."""
+    numbers = np.asarray(values, dtype=np.float64)
+    finite = numbers[np.isfinite(numbers)]
+    return float(finite.mean()) if len(finite) else float("nan")
 
 
 def bootstrap(values: Iterable[float], resamples: int = 10_000, seed: int = 0) -> tuple[float, float]:
-    """95 % percentile interval of the mean; NaN values are left out, and no values give NaN bounds."""
-    known = np.array([value for value in values if np.isfinite(value)], dtype=np.float64)
-    if len(known) == 0:
+    """Returns the 95 % percentile bootstrap interval of the mean of the finite values.
+
+    The bounds are NaN without finite values.
+    """
+    finite = np.array([value for value in values if np.isfinite(value)], dtype=np.float64)
+    if len(finite) == 0:
         return float("nan"), float("nan")
     random = np.random.default_rng(seed)
-    means = known[random.integers(0, len(known), (resamples, len(known)))].mean(1)
+    means = finite[random.integers(0, len(finite), (resamples, len(finite)))].mean(1)
     low, high = np.percentile(means, (2.5, 97.5))
     return float(low), float(high)
 
 
 def machine() -> dict[str, Any]:
-    """The processor, the cores this process may use, and the versions that matter."""
+    """Returns the processor, the cores of this process, and the versions of Python and torch."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         cpu = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -83,17 +99,23 @@ def machine() -> dict[str, Any]:
 
 
 def sha256(path: str | Path) -> str:
+    """Returns the hash of a file."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def command(module: str, chosen: dict[str, Any]) -> str:
-    """The command that repeats this run, its files by name alone: where they lie is nobody's business."""
+    """Returns the command that repeats a run. Files appear without their folders, which are private.
+
+    Args:
+        module: of the benchmark.
+        chosen: its settings.
+    """
     words = [f"{key}={Path(value).name if isinstance(value, str) else value}" for key, value in chosen.items()]
     return " ".join(["python -m", module, *(word for word in words if not word.endswith("="))])
 
 
 def strict_json(value: Any) -> Any:
-    """The same value with plain numbers, and null for what JSON cannot say (NaN, infinity)."""
+    """Returns the value with plain numbers, and None for NaN and infinity, which JSON lacks."""
     if isinstance(value, dict):
         return {str(key): strict_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
@@ -104,7 +126,13 @@ def strict_json(value: Any) -> Any:
 
 
 def write_report(out: str | Path, report: dict[str, Any], markdown: str) -> None:
-    """The report as strict JSON at `out`, its table beside it as .md, and the table on stdout."""
+    """Writes the report as JSON and its table as Markdown, and prints the table.
+
+    Args:
+        out: path of the JSON. The Markdown has the same name with the suffix .md.
+        report: anything that `strict_json` accepts.
+        markdown: the table.
+    """
     path = Path(out)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(strict_json(report), indent=1, allow_nan=False) + "\n")
@@ -113,15 +141,18 @@ def write_report(out: str | Path, report: dict[str, Any], markdown: str) -> None
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table, numbers to the right."""
+    """Returns a Markdown table; all columns but the first are aligned to the right."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def cell(value: Mapping[str, float | None] | None, digits: int, sign: str = "") -> str:
-    """A mean or median, with its low and high bounds if there are, as 1.23 [1.11, 1.35]; a dash where it is no number.
+    """Returns a number with its bounds, as 1.23 [1.11, 1.35]; a dash for a missing number.
 
-    sign: "+" for differences.
+    Args:
+        value: mean or median, then optionally low and high bound.
+        digits: after the point.
+        sign: "+" for differences.
     """
     numbers = [number for number in (value or {}).values() if number is not None and np.isfinite(number)]
     middle, *bounds = (f"{number:{sign}.{digits}f}" for number in numbers) if numbers else ("–",)

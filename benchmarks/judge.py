@@ -1,4 +1,4 @@
-"""One case measured: every column's frames against the truth, or against source and driver where there is no truth."""
+"""Measures one case: every column against the true frames, or against source and driver without them."""
 
 from __future__ import annotations
 
@@ -12,47 +12,28 @@ import numpy as np
 from benchmarks import common
 from benchmarks.cases import Case, choose_frames
 from benchmarks.columns import Scene, checkpoints, make_columns
+from benchmarks.measures import MEASURES
 from fewshot_heads import metrics
 from fewshot_heads.errors import BadInput, NoFaceFound
 from fewshot_heads.features.inception_lpips import LPIPS, InceptionFeatures
+from fewshot_heads.imaging.grid import image_grid
 from fewshot_heads.landmarks import N_POINTS, Landmarks, detector
 from fewshot_heads.landmarks.mediapipe import MediaPipeDetector
 
-_SHEET_FRAMES, _TILE = 5, 160  # of the contact sheet; pixels
-_SIZE = 256  # of a crop, where no model says another
-
-
-class Measure(NamedTuple):
-    """How a table shows a measure. better: "low", "high" or "truth" (nearest to the truth's own)."""
-
-    title: str
-    digits: int
-    better: str
-
-
-MEASURES = {
-    "l1": Measure("L1 ↓", 4, "low"),
-    "psnr": Measure("PSNR, dB ↑", 2, "high"),
-    "ssim": Measure("SSIM ↑", 4, "high"),
-    "vgg": Measure("VGG-19 distance ↓", 3, "low"),
-    "lpips": Measure("LPIPS ↓", 3, "low"),
-    "csim": Measure("CSIM ↑", 3, "high"),
-    "akd": Measure("AKD, px ↓", 2, "low"),
-    "no_face": Measure("share of frames with no face ↓", 3, "low"),
-    "pose": Measure("pose error, degrees ↓", 2, "low"),
-    "expression": Measure("expression error ↓", 3, "low"),
-    "shape_leak": Measure("shape leak (0 source, 1 driver) ↓", 3, "low"),
-    "jitter": Measure("jitter, times the driver's", 2, "truth"),
-    "flicker": Measure("flicker of the background, levels of 255 ↓", 2, "low"),
-}
+_SHEET_FRAMES = 5  # columns of the contact sheet, without the source
+_TILE_PX = 160
+_DEFAULT_SIZE_PX = 256  # of a crop, if no column has a model
 
 
 class Outcome(NamedTuple):
-    """What one case gave.
+    """The result of one case.
 
-    columns: column -> measure -> value. features: "column/judge" and "truth/judge" -> [N, D], for distances between
-    whole sets. tone: the source's skin, see `metrics.skin_tone`. sheet: uint8 [rows T, columns T, 3] or None.
-    video: uint8 pictures side by side.
+    Attributes:
+        columns: column -> measure -> value.
+        features: "column/judge" and "truth/judge" -> [N, D], for distances between sets of all cases.
+        tone: skin tone of the source, see `metrics.skin_tone`.
+        sheet: contact sheet uint8 [H, W, 3] with tiles of 160 pixels, or None.
+        video: frames uint8 [160, W, 3] with images side by side.
     """
 
     columns: dict[str, dict[str, float]]
@@ -63,108 +44,138 @@ class Outcome(NamedTuple):
 
 
 class Judge:
-    """Measures cases as conf/benchmark.yaml says; the networks are loaded once."""
+    """Measures cases; the networks are loaded once."""
 
     def __init__(self, chosen: Mapping[str, Any]) -> None:
+        """Loads all networks. Raises BadInput for settings that fit nothing.
+
+        Args:
+            chosen: settings of conf/benchmark.yaml.
+        """
         self.chosen = chosen
         self.detector = detector(**chosen["landmarks"])
         self.mediapipe = self.detector if isinstance(self.detector, MediaPipeDetector) else MediaPipeDetector()
         self.columns = make_columns(chosen, self.detector)
         # Frames of a smaller model are enlarged.
-        self.size = max((each.about["spec"]["size"] for each in checkpoints(chosen).values()), default=_SIZE)
+        sizes = [checkpoint.about["spec"]["size"] for checkpoint in checkpoints(chosen).values()]
+        self.size = max(sizes, default=_DEFAULT_SIZE_PX)
         self.identity = metrics.Identity(chosen["csim"])
         self.vgg = metrics.VGGDistance(chosen["vgg"]) if chosen["vgg"] else None
         self.lpips = LPIPS(chosen["lpips"]) if chosen["lpips"] else None
         self.inception = InceptionFeatures(chosen["fid"]) if chosen["fid"] else None
 
     def __call__(self, case: Case) -> Outcome:
-        """Raises what a column raises, its name in front: a table is of cases that every column could do."""
-        scene, judged, run = self._scene(case)
+        """Measures one case with every column.
+
+        Raises:
+            BadInput: a column failed. A table holds only cases that every column could do.
+            NoFaceFound: the first source shows no face.
+        """
+        scene, compared, sequence = self._scene(case)
         made = {}
         for name, column in self.columns.items():
             if case.source == case.driver and getattr(column, "mouth", False):
-                continue  # there the driver's mouth is what is asked for
+                continue  # the driver's mouth is the answer
             try:
                 made[name] = column(scene)
             except Exception as error:
                 raise BadInput(f"{name}: {type(error).__name__}: {error}") from error
-        truth = scene.driver[judged] if case.source == case.driver else None
-        aim = self._seen(scene.driver, scene.driver_faces, judged, run)
-        person = self._embedded(scene.sources[:1], scene.source_faces[:1]) if truth is None else aim["embedding"]
+        truth = scene.driver[compared] if case.source == case.driver else None
+        target = self._features(scene.driver, scene.driver_faces, compared, sequence)
+        person = self._embedded(scene.sources[:1], scene.source_faces[:1]) if truth is None else target["embedding"]
         results, columns, features = {}, {}, {}
         for name, frames in made.items():
-            own = self._seen(frames, {i: scene.face(frames[i]) for i in scene.wanted}, judged, run)
-            results[name], features[f"{name}/csim"] = own["pictures"], own["embedding"]
-            columns[name] = self._motion(own, aim, scene, truth is not None)
-            columns[name]["csim"] = common.mean(metrics.csim(own["embedding"], person))
+            faces = {i: scene.face(frames[i]) for i in scene.wanted}
+            result = self._features(frames, faces, compared, sequence)
+            results[name], features[f"{name}/csim"] = result["images"], result["embedding"]
+            columns[name] = self._motion(result, target, scene, truth is not None)
+            columns[name]["csim"] = common.mean(metrics.csim(result["embedding"], person))
         if truth is not None:
-            features["truth/csim"], results["truth"] = aim["embedding"], truth
-            for name, values in self._likeness(results, truth).items():
+            features["truth/csim"], results["truth"] = target["embedding"], truth
+            for name, values in self._image_errors(results, truth).items():
                 columns[name] |= values
         if self.inception is not None:
-            features |= {f"{name}/fid": self.inception(pictures) for name, pictures in results.items()}
+            features |= {f"{name}/fid": self.inception(images) for name, images in results.items()}
         columns = {name: {key: values[key] for key in MEASURES if key in values} for name, values in columns.items()}
         tone = metrics.skin_tone(scene.sources[0], _stack(scene.source_faces[:1])[0])
         if not self.chosen["videos"]:
             return Outcome(columns, features, tone, None, [])
-        return Outcome(columns, features, tone, self._sheet(scene, made, judged), self._video(scene, made, run))
+        sheet, video = self._sheet(scene, made, compared), self._video(scene, made, sequence)
+        return Outcome(columns, features, tone, sheet, video)
 
     def _scene(self, case: Case) -> tuple[Scene, list[int], list[int]]:
+        """Returns the scene, and the numbers of the compared and of the consecutive frames."""
         driver = case.driver.frames(self.size, self.detector)
         if case.protocol == "identity_round_trip":
-            driver, sources, judged, run = driver[:1], driver[:1], [0], [0]
+            driver, sources, compared, sequence = driver[:1], driver[:1], [0], [0]
         else:
-            shots, judged, run = choose_frames(
+            source_numbers, compared, sequence = choose_frames(
                 len(driver), case.k_shot, self.chosen["frames"], self.chosen["sequence_length"]
             )
             same = case.source == case.driver
-            sources = driver[shots] if same else case.source.frames(self.size, self.detector)[:1]
-        scene = Scene(list(sources), driver, sorted({*judged, *run}), self.detector)
+            sources = driver[source_numbers] if same else case.source.frames(self.size, self.detector)[:1]
+        scene = Scene(list(sources), driver, sorted({*compared, *sequence}), self.detector)
         if scene.source_faces[0] is None:
             raise NoFaceFound(f"{case.source.name}: no face in the source")
-        return scene, judged, run
+        return scene, compared, sequence
 
-    def _seen(
-        self, frames: Any, faces: Mapping[int, Landmarks | None], judged: list[int], run: list[int]
+    def _features(
+        self, frames: Any, faces: Mapping[int, Landmarks | None], compared: list[int], sequence: list[int]
     ) -> dict[str, np.ndarray]:
-        """The compared frames and what the judges see in them, and the run with its landmarks."""
-        pictures = np.stack([frames[i] for i in judged])
-        expressions = [self.mediapipe.expression(picture) for picture in pictures]
+        """Returns the compared frames with their features, and the consecutive frames with their landmarks.
+
+        Args:
+            frames: number -> image uint8 [S, S, 3].
+            faces: number -> landmarks, or None without a face.
+            compared: numbers of the compared frames.
+            sequence: numbers of the consecutive frames.
+        """
+        images = np.stack([frames[i] for i in compared])
+        blendshapes = [self.mediapipe.expression(image) for image in images]
         return {
-            "pictures": pictures,
-            "landmarks": _stack([faces[i] for i in judged]),
-            "embedding": self._embedded(pictures, [faces[i] for i in judged]),
-            "expression": np.stack([np.full(52, np.nan) if each is None else each for each in expressions]),
-            "moving": np.stack([frames[i] for i in run]),
-            "run": _stack([faces[i] for i in run]),
+            "images": images,
+            "landmarks": _stack([faces[i] for i in compared]),
+            "embedding": self._embedded(images, [faces[i] for i in compared]),
+            "expression": np.stack([np.full(52, np.nan) if shapes is None else shapes for shapes in blendshapes]),
+            "sequence_images": np.stack([frames[i] for i in sequence]),
+            "sequence_landmarks": _stack([faces[i] for i in sequence]),
         }
 
-    def _embedded(self, pictures: Sequence[np.ndarray] | np.ndarray, faces: list[Landmarks | None]) -> np.ndarray:
-        return self.identity(np.asarray(pictures), _stack(faces)[..., :2])
+    def _embedded(self, images: Sequence[np.ndarray] | np.ndarray, faces: list[Landmarks | None]) -> np.ndarray:
+        """Returns identity embeddings, [N, D]."""
+        return self.identity(np.asarray(images), _stack(faces)[..., :2])
 
     def _motion(
-        self, own: dict[str, np.ndarray], aim: dict[str, np.ndarray], scene: Scene, same: bool
+        self, result: dict[str, np.ndarray], target: dict[str, np.ndarray], scene: Scene, same: bool
     ) -> dict[str, float]:
-        """How well the result moves as the driver does; same: source and driver are one person's clip."""
+        """Returns measure -> value of pose, expression, landmarks and temporal behavior.
+
+        Args:
+            result: `_features` of a column.
+            target: `_features` of the driver.
+            scene: the case.
+            same: whether source and driver are the same footage.
+        """
         values = {
-            "no_face": float(np.isnan(own["landmarks"][..., :2]).any((1, 2)).mean()),
-            "pose": common.mean(metrics.pose_error(own["landmarks"], aim["landmarks"])),
-            "expression": common.mean(metrics.expression_error(own["expression"], aim["expression"])),
+            "no_face": float(np.isnan(result["landmarks"][..., :2]).any((1, 2)).mean()),
+            "pose": common.mean(metrics.pose_error(result["landmarks"], target["landmarks"])),
+            "expression": common.mean(metrics.expression_error(result["expression"], target["expression"])),
         }
         if same:
-            values["akd"] = common.mean(metrics.akd(own["landmarks"][..., :2], aim["landmarks"][..., :2]))
+            values["akd"] = common.mean(metrics.akd(result["landmarks"][..., :2], target["landmarks"][..., :2]))
         else:
             values["shape_leak"] = metrics.shape_leak(
-                _stack(scene.source_faces[:1])[0], own["landmarks"], aim["landmarks"]
+                _stack(scene.source_faces[:1])[0], result["landmarks"], target["landmarks"]
             )
-        if len(own["run"]) > 1:
-            pace = metrics.jitter(aim["run"][..., :2])
-            values["jitter"] = metrics.jitter(own["run"][..., :2]) / pace if pace > 0 else float("nan")
-            values["flicker"] = 255 * metrics.flicker(own["moving"], own["run"][..., :2])
+        points, driver_points = result["sequence_landmarks"][..., :2], target["sequence_landmarks"][..., :2]
+        if len(points) > 1:
+            driver_jitter = metrics.jitter(driver_points)
+            values["jitter"] = metrics.jitter(points) / driver_jitter if driver_jitter > 0 else float("nan")
+            values["flicker"] = 255 * metrics.flicker(result["sequence_images"], points)
         return values
 
-    def _likeness(self, results: Mapping[str, np.ndarray], truth: np.ndarray) -> dict[str, dict[str, float]]:
-        """How near each result's pictures are to the true ones."""
+    def _image_errors(self, results: Mapping[str, np.ndarray], truth: np.ndarray) -> dict[str, dict[str, float]]:
+        """Returns column -> measure -> value of images [N, S, S, 3] against the true frames [N, S, S, 3]."""
         names = [name for name in results if name != "truth"]
         values: dict[str, dict[str, float]] = {}
         for name in names:
@@ -175,36 +186,37 @@ class Judge:
             }
             if self.lpips is not None:
                 values[name]["lpips"] = common.mean(self.lpips(results[name], truth))
-        if self.vgg is not None and names:  # all at once: the truth's features are dear
+        if self.vgg is not None and names:  # all at once: features of the true frames are computed once
             distances = self.vgg.to_each(truth, [results[name] for name in names])
             for name, distance in zip(names, distances, strict=True):
                 values[name]["vgg"] = common.mean(distance)
         return values
 
-    def _sheet(self, scene: Scene, made: Mapping[str, Any], judged: list[int]) -> np.ndarray:
-        """A row for the driver and each column, the source first in every row."""
-        shown = np.array(judged)[np.linspace(0, len(judged) - 1, min(_SHEET_FRAMES, len(judged))).round().astype(int)]
+    def _sheet(self, scene: Scene, made: Mapping[str, Any], compared: list[int]) -> np.ndarray:
+        """Returns a row for the driver and each column; every row begins with the source."""
+        spaced = np.linspace(0, len(compared) - 1, min(_SHEET_FRAMES, len(compared))).round().astype(int)
         columns: list[Any] = [scene.driver, *made.values()]
-        rows = [[scene.sources[0], *(frames[i] for i in shown)] for frames in columns]
-        return np.concatenate([np.concatenate([_tile(picture) for picture in row], 1) for row in rows])
+        rows = [[scene.sources[0], *(frames[i] for i in np.array(compared)[spaced])] for frames in columns]
+        return image_grid([[_tile(image) for image in row] for row in rows])
 
-    def _video(self, scene: Scene, made: Mapping[str, Any], run: list[int]) -> list[np.ndarray]:
-        """Source, driver and columns side by side."""
+    def _video(self, scene: Scene, made: Mapping[str, Any], sequence: list[int]) -> list[np.ndarray]:
+        """Returns frames with source, driver and columns side by side."""
         columns: list[Any] = [scene.driver, *made.values()]
-        return [np.concatenate([_tile(p) for p in (scene.sources[0], *(c[i] for c in columns))], 1) for i in run]
+        rows = [[scene.sources[0], *(frames[i] for frames in columns)] for i in sequence]
+        return [image_grid([[_tile(image) for image in row]]) for row in rows]
 
 
-def _tile(picture: np.ndarray) -> np.ndarray:
-    return cv2.resize(picture, (_TILE, _TILE), interpolation=cv2.INTER_AREA)
+def _tile(image: np.ndarray) -> np.ndarray:
+    return cv2.resize(image, (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA)
 
 
 def _stack(faces: list[Landmarks | None]) -> np.ndarray:
-    """[N, 70, 3] landmarks, NaN where there is no face."""
+    """Returns landmarks [N, 70, 3]; NaN without a face."""
     return np.stack([np.full((N_POINTS, 3), np.nan) if face is None else face.to_array()[:N_POINTS] for face in faces])
 
 
 def hashes(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """What judged: name and sha256 of each network's weights, None where it was left out."""
+    """Returns name and sha256 of each judging network, None for one that is not used."""
     names = {"vgg": "VGG-19", "csim": metrics.Identity(chosen["csim"]).name, "lpips": "LPIPS", "fid": "FID Inception"}
     found: dict[str, Any] = {}
     for key, name in names.items():

@@ -1,4 +1,4 @@
-"""One self-contained HTML page: the benchmarks' Markdown, pictures and videos within it, and the frame around them."""
+"""Makes a self-contained HTML page from the Markdown, images and videos of the benchmarks."""
 
 from __future__ import annotations
 
@@ -13,25 +13,38 @@ from typing import NamedTuple
 
 
 class Chapter(NamedTuple):
-    """One part of a report."""
+    """One part of a report.
+
+    Attributes:
+        title: heading.
+        facts: name -> Markdown.
+        markdown: text and tables.
+        figures: HTML, on the page only.
+    """
 
     title: str
-    facts: dict[str, str]  # what it is about, in Markdown
+    facts: dict[str, str]
     markdown: str = ""
-    figures: str = ""  # HTML, on the page only
+    figures: str = ""
 
 
 def markdown(chapters: Sequence[Chapter]) -> str:
-    """The whole report as Markdown; the first chapter is its head."""
-    parts = []
+    """Returns the whole report as Markdown; the first chapter is its head."""
+    blocks = []
     for i, chapter in enumerate(chapters):
         facts = "\n".join(f"- {name}: {text}" for name, text in chapter.facts.items())
-        parts += ["#" * (1 + (i > 0)) + f" {chapter.title}", facts, chapter.markdown]
-    return "\n\n".join(filter(None, parts)) + "\n"
+        blocks += ["#" * (1 + (i > 0)) + f" {chapter.title}", facts, chapter.markdown]
+    return "\n\n".join(filter(None, blocks)) + "\n"
 
 
 def html(chapters: Sequence[Chapter], clips: int, readme: str) -> str:
-    """The whole report as a page; the first chapter is its head."""
+    """Returns the whole report as a page.
+
+    Args:
+        chapters: the first one is the head of the report.
+        clips: number of clips that were measured.
+        readme: link to the README of the benchmarks.
+    """
     template = Template(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
     head, *others = chapters
     contents = [f'<a href="#{i}">{escape(chapter.title)}</a>' for i, chapter in enumerate(others, 1)]
@@ -51,25 +64,42 @@ def html(chapters: Sequence[Chapter], clips: int, readme: str) -> str:
 
 
 def to_html(markdown: str) -> str:
-    """The Markdown that the benchmarks write: paragraphs, lists of one level, pipe tables, **bold** and `code`."""
+    """Converts the Markdown that the benchmarks write.
+
+    Paragraphs, lists of one level, pipe tables, **bold** and `code` are supported.
+    """
     return "\n".join(_block(block) for block in re.split(r"\n\n+", markdown.strip()) if block)
 
 
 def sheet(folder: Path, name: str, rows: Sequence[str], what: str) -> str:
-    """A contact sheet; rows: what each shows, the source first in every one."""
+    """Returns the HTML of a contact sheet.
+
+    Args:
+        folder: of the run.
+        name: path of the image below the folder.
+        rows: label of each row.
+        what: name of the case, for the alternative text.
+    """
     alt = escape(f"{what}: the source, then a few frames, in rows from top to bottom: {', '.join(rows)}")
     return _embedded(folder, name, "sheet", rows, f'<img alt="{alt}" src="{{}}">')
 
 
 def video(folder: Path, name: str, columns: Sequence[str], what: str) -> str:
-    """A video of pictures side by side; columns: what each shows."""
+    """Returns the HTML of a video with images side by side.
+
+    Args:
+        folder: of the run.
+        name: path of the video below the folder.
+        columns: label of each image.
+        what: name of the case, for the label.
+    """
     label = escape(f"{what}: video, from left to right: {', '.join(columns)}")
     element = f'<video controls muted loop playsinline aria-label="{label}" src="{{}}"></video>'
     return _embedded(folder, name, "video", columns, element)
 
 
 def _embedded(folder: Path, name: str, kind: str, labels: Sequence[str], element: str) -> str:
-    """The element with the file as its data: URI, beside its labels; where it is missing, a line that says so."""
+    """Returns the element with the file as a data: URI, and its labels; or a line that the file is missing."""
     if not (folder / name).is_file():
         return f'<p class="missing">The {kind} {escape(name)} is missing.</p>'
     content = base64.b64encode((folder / name).read_bytes()).decode("ascii")
@@ -95,13 +125,13 @@ def _block(text: str) -> str:
 
 
 def _inline(text: str) -> str:
-    found = re.sub(r" (?=[↑↓])", "\u00a0", escape(text))  # no arrow alone on a line
-    found = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", found)
-    return re.sub(r"`(.+?)`", r"<code>\1</code>", found)
+    html = re.sub(r" (?=[↑↓])", "\u00a0", escape(text))  # no arrow alone on a line
+    html = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", html)
+    return re.sub(r"`(.+?)`", r"<code>\1</code>", html)
 
 
 def _table(cells: list[list[str]]) -> str:
-    """Header, alignment, rows; a [low, high] behind a number goes below it."""
+    """Returns a table of header, alignment and rows; [low, high] goes below its number."""
     header, alignment, *rows = cells
     sides = [' class="right"' if side.endswith(":") else "" for side in alignment]
     first, *others = header
@@ -110,8 +140,8 @@ def _table(cells: list[list[str]]) -> str:
     columns = [f'<th scope="col"{side}>{name}</th>' for name, side in zip(names, sides[1:], strict=False)]
     lines = []
     for name, *values in rows:
-        shown = [re.sub(r" (\[.*\])", r" <small>\1</small>", _inline(value)) for value in values]
-        data = [f"<td{side}>{text}</td>" for text, side in zip(shown, sides[1:], strict=False)]
+        formatted = [re.sub(r" (\[.*\])", r" <small>\1</small>", _inline(value)) for value in values]
+        data = [f"<td{side}>{text}</td>" for text, side in zip(formatted, sides[1:], strict=False)]
         lines.append(f'<tr><th scope="row">{_inline(name)}</th>{"".join(data)}</tr>')
     table = f"<table><thead><tr>{corner}{''.join(columns)}</tr></thead>\n<tbody>{chr(10).join(lines)}</tbody></table>"
     return f'<div class="wide" role="region" aria-label="table" tabindex="0">{table}</div>'

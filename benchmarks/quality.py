@@ -1,4 +1,4 @@
-"""Command line: how good the results are, column by column, protocol by protocol.
+"""Command line that measures the quality of columns, protocol by protocol.
 
 python -m benchmarks.quality -o RUN clips=FOLDER [key=value ...]
 """
@@ -30,16 +30,17 @@ from fewshot_heads.models.checkpoint import load_checkpoint
 from fewshot_heads.preparation.workers import map_in_processes
 
 _TITLES = {"still": "still source", "warp": "bare warp"}
-# What may change from one call to the next: which cases, not how each is measured. Folders are known by their hashes.
-_FREE = ("protocols", "k_shots", "clips_per_identity", "limit", "workers", "clips", "portraits", "drivers")
+# Settings that may change when a run is resumed: they select cases and do not change measurements. Hashes identify
+# the footage.
+_FREE = ("protocols", "k_shots", "max_clips_per_identity", "max_identities", "workers", "clips", "portraits", "drivers")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit code, as `cli.run` does."""
+    """Runs the command line; returns the exit code, see `cli.parser.run`."""
     parser = make_parser(
         "benchmark",
         "-o RUN clips=FOLDER [key=value ...]",
-        "Measures columns on cases, a file each; a RUN that exists is gone on with. To see it: benchmarks.report RUN",
+        "Measures columns on cases, a file each. A RUN that exists is resumed. To view it: benchmarks.report RUN",
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the results")
@@ -48,7 +49,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def quality(out: Path, overrides: Sequence[str]) -> Path:
-    """Measures what is not measured yet and writes OUT/quality.json and .md; returns the latter."""
+    """Measures the missing cases and writes quality.json and quality.md; returns the latter.
+
+    Args:
+        out: folder of the run.
+        overrides: `key=value` for conf/benchmark.yaml.
+
+    Raises:
+        BadInput: no clips, no case, or a run that was measured with other settings.
+    """
     chosen = load_config("benchmark", overrides)
     if not chosen["clips"]:
         raise BadInput("clips=FOLDER is missing: <identity>/<name>.mp4 head crops, or what prepare wrote")
@@ -57,21 +66,21 @@ def quality(out: Path, overrides: Sequence[str]) -> Path:
     cases = make_cases(clips, portraits, chosen)
     if not cases:
         raise BadInput("no case: for paintings name portraits=FOLDER; cross_reenactment needs two people or more")
-    _judge(json.dumps(chosen))  # settings that fit nothing are told before anything is written
+    _judge(json.dumps(chosen))  # reports bad settings before anything is written
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out}: is a file; choose another folder with -o")
     (out / "cases").mkdir(parents=True, exist_ok=True)
     account = _account(chosen, clips, portraits)
     _same_settings(out, account)
-    left = [case for case in cases if not (out / "cases" / f"{case.slug}.json").is_file()]
-    with tqdm(total=len(cases), initial=len(cases) - len(left), unit="case", disable=None) as bar:
-        for case, died in map_in_processes(partial(_measured, chosen, out / "cases"), left, chosen["workers"]):
+    missing = [case for case in cases if not (out / "cases" / f"{case.slug}.json").is_file()]
+    with tqdm(total=len(cases), initial=len(cases) - len(missing), unit="case", disable=None) as bar:
+        for case, died in map_in_processes(partial(_measure, chosen, out / "cases"), missing, chosen["workers"]):
             if died:
                 _write_row(out / "cases", case, {"failed": str(died)})
             bar.update()
     rows = [json.loads((out / "cases" / f"{case.slug}.json").read_text()) for case in cases]
     report = {
-        "command": common.command("benchmarks.quality", dict(each.split("=", 1) for each in overrides)),
+        "command": common.command("benchmarks.quality", dict(override.split("=", 1) for override in overrides)),
         "machine": common.machine(),
         **account,
         "measures": summary.measures(account["judges"]["csim"]["name"]),
@@ -84,15 +93,15 @@ def quality(out: Path, overrides: Sequence[str]) -> Path:
 
 
 def _account(chosen: Mapping[str, Any], clips: Sequence[Any], portraits: Sequence[Any]) -> dict[str, Any]:
-    """What a table rests on: weights, judges and footage by hash, and the settings."""
+    """Returns the hashes of weights, judging networks and footage, and the settings."""
     models = checkpoints(chosen)
     data = {"index": fingerprint([*clips, *portraits]), "count": len(clips), "portraits": len(portraits)}
     first = next(iter(models.values()), None)
-    painting = [load_checkpoint(name) for name in chosen["inpainters"]] if models else []
+    inpainters = [load_checkpoint(name) for name in chosen["inpainters"]] if models else []
     return {
         "model": {"name": first.name, "sha256": first.sha256} if first else None,
         "models": {name: model.sha256 for name, model in models.items()}
-        | {each.name: each.sha256 for each in painting},
+        | {inpainter.name: inpainter.sha256 for inpainter in inpainters},
         "judges": hashes(chosen),
         "data": {"clips": Path(chosen["clips"]).name, **data},
         "settings": {key: _without_folders(value) for key, value in chosen.items() if key not in _FREE},
@@ -100,40 +109,40 @@ def _account(chosen: Mapping[str, Any], clips: Sequence[Any], portraits: Sequenc
 
 
 def _without_folders(value: Any) -> Any:
-    """Files by name alone: where they lie is nobody's business, and what they are their hashes say."""
+    """Returns the setting with file names instead of paths, which are private."""
     if isinstance(value, dict):
-        return {key: _without_folders(each) for key, each in value.items()}
+        return {key: _without_folders(item) for key, item in value.items()}
     return Path(value).name if isinstance(value, str) and Path(value).exists() else value
 
 
 def _same_settings(out: Path, account: Mapping[str, Any]) -> None:
-    """Raises BadInput for a folder whose cases were measured otherwise."""
+    """Records the settings of a new run. Raises BadInput if a run was measured with others."""
     path = out / "settings.json"
-    mine = common.strict_json({key: account[key] for key in ("models", "judges", "data", "settings")})
+    current = common.strict_json({key: account[key] for key in ("models", "judges", "data", "settings")})
     if not path.is_file():
         with atomic_write_in(path, out) as file:
-            file.write(json.dumps(mine, indent=1).encode())
+            file.write(json.dumps(current, indent=1).encode())
         return
-    theirs = json.loads(path.read_text())
-    for part in mine:
-        if theirs.get(part) != mine[part]:
-            raise BadInput(f"{out}: holds cases measured with other {part}; choose another folder with -o")
+    recorded = json.loads(path.read_text())
+    for key in current:
+        if recorded.get(key) != current[key]:
+            raise BadInput(f"{out}: holds cases measured with other {key}; choose another folder with -o")
 
 
 @cache
-def _judge(key: str) -> Judge:
-    """One a process."""
-    return Judge(json.loads(key))
+def _judge(settings: str) -> Judge:
+    """Returns one judge for the whole process; settings: as JSON."""
+    return Judge(json.loads(settings))
 
 
-def _measured(chosen: Mapping[str, Any], folder: Path, case: Case) -> None:
-    """Measures one case and writes its files, the row last: a case without one is done anew."""
+def _measure(chosen: Mapping[str, Any], folder: Path, case: Case) -> None:
+    """Measures one case and writes its files. The row is last: a case without a row is measured again."""
     judge = _judge(json.dumps(chosen))
     try:
         outcome = judge(case)
-    except Exception as error:  # a clip that breaks the library is a finding, not the end of the run
-        said = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
-        _write_row(folder, case, {"failed": (said.splitlines() or [""])[0]})
+    except Exception as error:  # a clip that breaks the library is a result, not the end of the run
+        message = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
+        _write_row(folder, case, {"failed": (message.splitlines() or [""])[0]})
         return
     features: dict[str, Any] = {name: rows.astype(np.float32) for name, rows in outcome.features.items()}
     np.savez_compressed(folder / f"{case.slug}.npz", **features)
@@ -142,13 +151,14 @@ def _measured(chosen: Mapping[str, Any], folder: Path, case: Case) -> None:
         sheet, video = folder / f"{case.slug}.jpg", folder / f"{case.slug}.mp4"
         cv2.imwrite(str(sheet), outcome.sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
         with VideoWriter(video, 25, crf=23, overwrite=True) as writer:
-            for picture in outcome.video:
-                writer.add(picture)
+            for frame in outcome.video:
+                writer.add(frame)
         files = {"sheet": f"cases/{sheet.name}", "video": f"cases/{video.name}"}
     _write_row(folder, case, {"files": files, "tone": outcome.tone, "columns": outcome.columns})
 
 
 def _write_row(folder: Path, case: Case, facts: Mapping[str, Any]) -> None:
+    """Writes the result of one case as JSON."""
     row = {"protocol": case.protocol, "k_shot": case.k_shot, "case": case.name, "identity": case.source.identity}
     row |= {"source": case.source.name, "driver": case.driver.name, **facts}
     with atomic_write_in(folder / f"{case.slug}.json", folder) as file:

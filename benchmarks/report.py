@@ -1,4 +1,4 @@
-"""The page and the tables of a quality run: RUN/report.html, one file with all its pictures, and RUN/report.md.
+"""Makes the page and the tables of a quality run: RUN/report.html (self-contained) and RUN/report.md.
 
 python -m benchmarks.report RUN [key=value ...]
 
@@ -24,10 +24,10 @@ from benchmarks.shapes import RESULT, load, load_run, text
 from fewshot_heads.errors import BadInput
 
 DEFAULTS = {"rank": "realtime", "speed": "", "tuning": ""}
-RANKING = ("vgg", "csim")  # the first one that there is
+RANKING = ("vgg", "csim")  # the first measure that the run has
 BEST = {"low": min, "high": max}
 
-PROTOCOLS = {  # title, and what is done
+PROTOCOLS = {  # protocol -> title, description
     "self_reenactment": ("Self-reenactment", "A clip drives pictures of itself; its true frames are the reference."),
     "cross_reenactment": ("Cross-reenactment", "Another person's clip drives the picture; there is no true frame."),
     "identity_round_trip": ("Identity round trip", "A picture drives itself, and should come back as it was."),
@@ -39,7 +39,13 @@ OTHERS = {"speed": "Speed and memory", "tuning": "Fine-tuning"}
 
 @dataclass(frozen=True)
 class Section:
-    """One protocol with one number of sources: its table, plots and cases."""
+    """One protocol with one number of sources: its table, plots and cases.
+
+    Attributes:
+        report: content of quality.json.
+        table: one of its tables.
+        rank: column whose best, median and worst case are shown.
+    """
 
     report: dict[str, Any]
     table: dict[str, Any]
@@ -47,34 +53,37 @@ class Section:
 
     @property
     def title(self) -> str:
+        """Heading: protocol and number of sources."""
         name, count = self.table["protocol"], self.table["k_shot"]
         title = PROTOCOLS[name][0] if name in PROTOCOLS else name.replace("_", " ").capitalize()
         return f"{title}, {count} source picture{'s' if count > 1 else ''}"
 
     @cached_property
     def columns(self) -> dict[str, str]:
-        """Name -> title, of those measured here."""
+        """Name -> title of the columns in this table."""
         return {name: title for name, title in self.report["columns"].items() if name in self.table["columns"]}
 
     @cached_property
     def measures(self) -> dict[str, dict[str, Any]]:
+        """Name -> title, digits and direction of the measures in this table."""
         used = set().union(*self.table["columns"].values())
         return {name: measure for name, measure in self.report["measures"].items() if name in used}
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
-        here = (self.table["protocol"], self.table["k_shot"])
-        return [row for row in self.report["rows"] if (row["protocol"], row["k_shot"]) == here]
+        """The cases of this table."""
+        section = (self.table["protocol"], self.table["k_shot"])
+        return [row for row in self.report["rows"] if (row["protocol"], row["k_shot"]) == section]
 
     def values(self, column: str, measure: str) -> list[tuple[dict[str, Any], float]]:
-        """The cases with what they measured, where that is a number."""
+        """Returns (case, value) of the cases that have a number."""
         good = [row for row in self.rows if "failed" not in row]
         found = [(row, row["columns"].get(column, {}).get(measure)) for row in good]
         return [(row, value) for row, value in found if value is not None]
 
     @cached_property
     def ranking(self) -> tuple[str, list[dict[str, Any]]]:
-        """The first measure of RANKING that the ranking column has, and the cases from best to worst by it."""
+        """The measure that ranks the cases, and the cases from best to worst."""
         for name in RANKING:
             if name in self.measures and (known := self.values(self.rank, name)):
                 sign = -1 if self.measures[name]["better"] == "high" else 1
@@ -82,49 +91,51 @@ class Section:
         return "", []
 
     def markdown(self) -> str:
-        """What was done, the means, how they differ from the bare warp's, the worst and the failed cases."""
-        what = PROTOCOLS.get(self.table["protocol"], ("", ""))[1]
+        """Returns means, differences from the bare warp, skin tones, the worst and the failed cases."""
+        description = PROTOCOLS.get(self.table["protocol"], ("", ""))[1]
         counts = "{cases} cases of {identities} identities, {failed} failed".format(**self.table)
-        parts = [f"{what} {counts}; mean over identities [95 % interval].".strip()]
+        blocks = [f"{description} {counts}; mean over identities [95 % interval].".strip()]
         if self.columns:
-            parts.append(self._table(self.table["columns"]))
+            blocks.append(self._table(self.table["columns"]))
         if self.table.get("against_warp"):
-            parts += ["Difference from the bare warp on the same cases:", self._table(self.table["against_warp"], "+")]
+            blocks += ["Difference from the bare warp on the same cases:", self._table(self.table["against_warp"], "+")]
         for half, columns in (self.table.get("by_tone") or {}).items():
-            parts += [f"Skin of the source {half} (individual typology angle):", self._table(columns)]
+            blocks += [f"Skin of the source {half} (individual typology angle):", self._table(columns)]
         worst = {self.columns.get(name, name): cases for name, cases in self.table["worst"].items()}
         notes = [f"- Worst of {title}: {', '.join(cases)}" for title, cases in worst.items()]
         failed = [(row["case"], " ".join(row["failed"].split())) for row in self.rows if "failed" in row]
         notes += [f"- **Failed**, {case}: {reason}" for case, reason in failed]
-        return "\n\n".join([*parts, "\n".join(notes)]).strip()
+        return "\n\n".join([*blocks, "\n".join(notes)]).strip()
 
     def figures(self, folder: Path) -> str:
-        """A plot of each measure; the best, median and worst case, their pictures and videos from the folder."""
+        """Returns HTML: a plot of each measure, and sheet and video of the best, median and worst case."""
         plots, (name, rows) = [self._plot(name) for name in self.measures], self.ranking
-        parts = [f'<h3>Every case</h3><p>{LEGEND}</p><div class="plots">{"".join(plots)}</div>'] if any(plots) else []
+        blocks = [f'<h3>Every case</h3><p>{LEGEND}</p><div class="plots">{"".join(plots)}</div>'] if any(plots) else []
         if rows:
-            places = {len(rows) // 2: "Median", len(rows) - 1: "Worst", 0: "Best"}
+            positions = {len(rows) // 2: "Median", len(rows) - 1: "Worst", 0: "Best"}
             title = f"Cases, by {self.measures[name]['title']} of {self.report['columns'][self.rank]}"
-            parts.append(f"<h3>{escape(title)}</h3>")
-            parts += [self._case(place, rows[i], folder) for i, place in sorted(places.items())]
-        return "\n".join(parts)
+            blocks.append(f"<h3>{escape(title)}</h3>")
+            blocks += [self._case(position, rows[i], folder) for i, position in sorted(positions.items())]
+        return "\n".join(blocks)
 
     def _table(self, columns: dict[str, Any], sign: str = "") -> str:
-        """Measures x columns; the best of a row is bold where one is better, unless all are the same.
+        """Returns a table of measures x columns. The best value of a row is bold, unless all are equal.
 
-        sign: "+" for differences, of which none is the best.
+        Args:
+            columns: column -> measure -> mean and bounds.
+            sign: "+" for differences, which have no best value.
         """
-        shown = {name: title for name, title in self.columns.items() if name in columns}
+        titles = {name: title for name, title in self.columns.items() if name in columns}
         lines = []
         for name, measure in self.measures.items():
-            cells = [common.cell(columns[column].get(name, {}), measure["digits"], sign) for column in shown]
+            cells = [common.cell(columns[column].get(name, {}), measure["digits"], sign) for column in titles]
             known = {text.split()[0] for text in cells} - {"–"}
             if not sign and measure["better"] in BEST and len(known) > 1:
                 best = BEST[measure["better"]](known, key=float)
                 cells = [text.replace(best, f"**{best}**", 1) if text.split()[0] == best else text for text in cells]
             if known:
                 lines.append([measure["title"], *cells])
-        return common.table(["", *shown.values()], lines)
+        return common.table(["", *titles.values()], lines)
 
     def _plot(self, name: str) -> str:
         measure, strips = self.measures[name], []
@@ -136,47 +147,47 @@ class Section:
         plot = strip_plot(measure["title"], strips, measure["digits"])
         return f"<figure><figcaption>{escape(measure['title'])}</figcaption>{plot}</figure>" if plot else ""
 
-    def _case(self, place: str, row: dict[str, Any], folder: Path) -> str:
-        """Contact sheet, video and numbers of one case."""
+    def _case(self, position: str, row: dict[str, Any], folder: Path) -> str:
+        """Returns HTML with contact sheet, video and numbers of one case."""
         means = {name: {key: {"mean": value} for key, value in found.items()} for name, found in row["columns"].items()}
-        parts = [f"<h4><b>{place}</b>{escape(row['case'])}</h4>"]
-        moved = ["driver", *self.columns.values()]
+        blocks = [f"<h4><b>{position}</b>{escape(row['case'])}</h4>"]
+        labels = ["driver", *self.columns.values()]
         if sheet := row["files"].get("sheet"):
-            parts.append(page.sheet(folder, sheet, moved, f"{place} case, {row['case']}"))
+            blocks.append(page.sheet(folder, sheet, labels, f"{position} case, {row['case']}"))
         if video := row["files"].get("video"):
-            parts.append(page.video(folder, video, ["source", *moved], f"{place} case, {row['case']}"))
-        parts.append(f"<figcaption>{page.to_html(self._table(means))}</figcaption>")
-        return f'<figure class="case">{"".join(parts)}</figure>'
+            blocks.append(page.video(folder, video, ["source", *labels], f"{position} case, {row['case']}"))
+        blocks.append(f"<figcaption>{page.to_html(self._table(means))}</figcaption>")
+        return f'<figure class="case">{"".join(blocks)}</figure>'
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """Every table of a quality run, for where no page is wanted."""
+    """Returns every table of a quality run as Markdown."""
     sections = [Section(report, table, "") for table in report["tables"]]
     return "\n\n".join(f"### {section.title}\n\n{section.markdown()}" for section in sections)
 
 
 def facts(report: dict[str, Any]) -> dict[str, str]:
-    """Where a result comes from: name -> Markdown."""
+    """Returns command and machine of a result: name -> Markdown."""
     machine = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in report["machine"].items() if value)
     return {"Command": f"`{report['command']}`", "Machine": machine}
 
 
 def head(report: dict[str, Any]) -> page.Chapter:
-    """What was measured, on what, and by whom."""
+    """Returns the first chapter: models, judging networks and clips."""
     data, model = report["data"], report.get("model") or {"name": "no model", "sha256": ""}
     models = report.get("models") or {model["name"]: model["sha256"]}
-    judges = [f"{one['name']} `{one['sha256']}`" for one in report["judges"].values() if one]
-    without = [name for name, one in report["judges"].items() if not one]
+    judges = [f"{judge['name']} `{judge['sha256']}`" for judge in report["judges"].values() if judge]
+    unused = [name for name, judge in report["judges"].items() if not judge]
     about = {
         "Models": ", ".join(f"{name} `{digest}`" for name, digest in models.items()),
-        "Judges": ", ".join(judges) + (f"; not used: {', '.join(without)}" if without else ""),
+        "Judges": ", ".join(judges) + (f"; not used: {', '.join(unused)}" if unused else ""),
         "Clips": f"{data['count']} from {data['clips']}, list `{data['index']}`",
     }
     return page.Chapter(f"Quality of {model['name']}", about | facts(report))
 
 
 def chapters(folder: Path, report: dict[str, Any], chosen: dict[str, Any]) -> Iterator[page.Chapter]:
-    """The run's own facts, each of its tables, and the other benchmarks' results."""
+    """Yields the head, each table of the run, and the results of other benchmarks."""
     yield head(report)
     for table in report["tables"]:
         section = Section(report, table, chosen["rank"])
@@ -188,17 +199,18 @@ def chapters(folder: Path, report: dict[str, Any], chosen: dict[str, Any]) -> It
 
 
 def main(argv: list[str]) -> None:
+    """Writes report.html and report.md into the folder of a run."""
     if not argv:
         raise BadInput("no folder given: name the one that benchmarks.quality wrote; see --help")
     folder, chosen = Path(argv[0]), common.settings(DEFAULTS, argv[1:])
     report = load_run(folder)
     if chosen["rank"] not in report["columns"]:
         raise BadInput(f"rank={chosen['rank']}: no such column; there are {', '.join(report['columns'])}")
-    readme, found = Path(__file__).with_name("README.md"), [*chapters(folder, report, chosen)]
+    readme, contents = Path(__file__).with_name("README.md"), [*chapters(folder, report, chosen)]
     inside = folder.resolve().is_relative_to(readme.parent.parent)
     link = os.path.relpath(readme, folder) if inside else "benchmarks/README.md"  # no path of this machine on the page
-    (folder / "report.md").write_text(page.markdown(found), encoding="utf-8")
-    (folder / "report.html").write_text(page.html(found, report["data"]["count"], link), encoding="utf-8")
+    (folder / "report.md").write_text(page.markdown(contents), encoding="utf-8")
+    (folder / "report.html").write_text(page.html(contents, report["data"]["count"], link), encoding="utf-8")
     print(folder / "report.html", folder / "report.md", sep="\n")
 
 

@@ -1,4 +1,4 @@
-"""Results of the benchmarks as they are on disk, read and checked against their shape."""
+"""Reads results of the benchmarks and checks the shape of the JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RESULT = {"command": str, "machine": {...: (str, int, NULL)}}
 NAMED = {"name": str, "sha256": str}
 ROW = {"protocol": str, "k_shot": int, "case": str}
 MEANS = {...: {...: {"mean": NUMBER, "low": NUMBER, "high": NUMBER}}}  # column -> measure
-RUN = RESULT | {  # quality.json; see misfit
+RUN = RESULT | {  # quality.json, see `misfit`
     "model": (NULL, NAMED),
     "models": (NULL, {...: str}),
     "judges": {...: (NULL, NAMED)},
@@ -32,29 +32,32 @@ RUN = RESULT | {  # quality.json; see misfit
 
 
 def misfit(value: Any, shape: Any, where: str = "it") -> str:
-    """Where a value has another shape, in words; empty if it fits.
+    """Returns in words where a value does not fit a shape; empty if it fits.
 
-    A shape is a type, a tuple of shapes (any of them), a list of one (each item's), or a dict of shapes by key, where
-    `...` is for the keys not named. What may be null may be absent.
+    Args:
+        value: parsed JSON.
+        shape: a type, a tuple of alternative shapes, a list with the shape of all items, or a dict of shapes by key.
+            The key `...` stands for all other keys. A value that may be null may be absent.
+        where: name of the value.
     """
     if isinstance(shape, tuple):
-        faults = [misfit(value, one, where) for one in shape]
+        faults = [misfit(value, alternative, where) for alternative in shape]
         return "" if "" in faults else faults[-1]
     if isinstance(shape, type):
         return "" if isinstance(value, shape) else f"{where} is no {shape.__name__}"
     if not isinstance(value, type(shape)):
         return f"{where} is no {type(shape).__name__}"
     if isinstance(shape, list):
-        parts = [(item, shape[0], f"{where}[{i}]") for i, item in enumerate(value)]
-    elif absent := [key for key, one in shape.items() if key is not ... and key not in value and misfit(None, one)]:
+        checks = [(item, shape[0], f"{where}[{i}]") for i, item in enumerate(value)]
+    elif absent := [key for key, kind in shape.items() if key is not ... and key not in value and misfit(None, kind)]:
         return f"{where} has no {absent[0]!r}"
     else:
-        parts = [(item, shape.get(key, shape.get(..., object)), f"{where}.{key}") for key, item in value.items()]
-    return next((fault for part in parts if (fault := misfit(*part))), "")
+        checks = [(item, shape.get(key, shape.get(..., object)), f"{where}.{key}") for key, item in value.items()]
+    return next((fault for check in checks if (fault := misfit(*check))), "")
 
 
 def text(path: Path, writer: str) -> str:
-    """The file at `path`; writer: the benchmark that writes it."""
+    """Returns the text of a file. Raises BadInput; writer: the benchmark that makes the file."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
@@ -64,7 +67,7 @@ def text(path: Path, writer: str) -> str:
 
 
 def load(path: Path, shape: Any, writer: str) -> dict[str, Any]:
-    """The JSON at `path`, of this shape."""
+    """Returns the JSON of a file. Raises BadInput if the file has another shape."""
     try:
         report = json.loads(text(path, writer), parse_constant=lambda constant: None)
     except json.JSONDecodeError as error:
@@ -75,7 +78,7 @@ def load(path: Path, shape: Any, writer: str) -> dict[str, Any]:
 
 
 def load_run(folder: Path) -> dict[str, Any]:
-    """The quality.json of a run; all that its tables measure is in its lists of columns and of measures."""
+    """Returns quality.json of a run. Raises BadInput if a table has an unlisted column or measure."""
     path, writer = folder / "quality.json", "benchmarks.quality"
     report = load(path, RUN, writer)
     columns = [column for table in report["tables"] for column in table["columns"].items()]

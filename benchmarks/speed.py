@@ -1,4 +1,4 @@
-"""Speed and memory of the main job, end to end and stage by stage, on this machine's processor and accelerator.
+"""Measures speed and memory of the main job, end to end and stage by stage, on processor and accelerator.
 
 python -m benchmarks.speed [driver=FILE] [source=FILE] [key=value ...]
 
@@ -34,7 +34,8 @@ import torch
 from tqdm import tqdm
 
 from benchmarks import common
-from benchmarks.stages import COMPARED, batch_title, spread
+from benchmarks.stages import COMPARED, batch_title
+from benchmarks.timing import spread
 from fewshot_heads.errors import BadInput
 from fewshot_heads.models.checkpoint import pick_device
 
@@ -51,8 +52,8 @@ DEFAULTS = {
     "stage_seconds": 5.0,
     "out": "benchmarks/results/speed.json",
 }
-CLOCK = "from time import time; start = time(); import fewshot_heads; print(time() - start)"
-MEASURES = {  # of a journey -> what the table calls it, digits
+IMPORT_CLOCK = "from time import time; start = time(); import fewshot_heads; print(time() - start)"
+MEASURES = {  # of a run end to end -> title in the table, digits
     "fps": ("end to end, frames/s", 2),
     "start": ("start: interpreter, imports, weights, s", 2),
     "first_frame": ("then to the first frame: portrait, landmarks of the clip, a batch, s", 2),
@@ -61,23 +62,47 @@ MEASURES = {  # of a journey -> what the table calls it, digits
 }
 
 
-def apart(*arguments: str) -> str:
-    """The last line that a Python of its own prints. Raises BadInput with the last line of what it complained."""
+def in_new_process(*arguments: str) -> str:
+    """Returns the last line that a new Python process prints.
+
+    Args:
+        arguments: of the interpreter.
+
+    Raises:
+        BadInput: the process failed. The text is the last line of its complaint.
+    """
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
     if done.returncode:
-        said = done.stderr.split("Exception ignored")[0].strip()  # what an interpreter adds as it ends is no reason
-        last = (said or f"a run of its own ended with code {done.returncode}").splitlines()[-1]
+        complaint = done.stderr.split("Exception ignored")[
+            0
+        ].strip()  # notes of an interpreter that exits are no reason
+        last = (complaint or f"a run of its own ended with code {done.returncode}").splitlines()[-1]
         raise BadInput(last.removeprefix("BadInput: "))
     return done.stdout.strip().splitlines()[-1]
 
 
 def job(name: str, cores: int, **arguments: Any) -> dict[str, Any]:
-    """What a job of `benchmarks.stages` returns in a process of its own: its memory and its cores are its own too."""
-    return json.loads(apart("-m", "benchmarks.stages", name, str(cores), json.dumps(arguments)))
+    """Runs a job of `benchmarks.stages` in a new process, so that memory and cores are measured separately.
+
+    Args:
+        name: of the job.
+        cores: number of cores; 0 for all.
+        arguments: of the job.
+    """
+    return json.loads(in_new_process("-m", "benchmarks.stages", name, str(cores), json.dumps(arguments)))
 
 
 def repeated(source: str, seconds: float, out: Path) -> Path:
-    """The clip over and over until it is that long, sound and all; its packets are copied, not encoded anew."""
+    """Repeats a clip with its sound until it has a length; packets are copied without encoding.
+
+    Args:
+        source: the clip.
+        seconds: length of the result.
+        out: path of the result.
+
+    Raises:
+        BadInput: the packets of the clip have no times.
+    """
     end, tracks = Fraction(0), dict[int, Any]()
     with av.open(str(out), "w") as output:
         while end < seconds:
@@ -87,7 +112,7 @@ def repeated(source: str, seconds: float, out: Path) -> Path:
                 packets: list[Any] = [packet for packet in clip.demux(kept) if None not in (packet.dts, packet.pts)]
                 if not any(packet.duration for packet in packets):
                     raise BadInput(f"{source}: cannot be repeated, its packets have no times")
-                # packets are stored before they are shown: each repetition begins after the last one's end
+                # packets are stored before their display time: a repetition begins after the end of the previous one
                 shift = end and end - min(packet.dts * packet.time_base for packet in packets)
                 for packet in packets:
                     packet.pts += round(shift / packet.time_base)
@@ -101,7 +126,7 @@ def repeated(source: str, seconds: float, out: Path) -> Path:
 
 
 def numbers(chosen: dict[str, Any], key: str) -> list[int]:
-    """The whole numbers of a setting that lists them."""
+    """Returns the whole numbers of a setting. Raises BadInput."""
     words = chosen[key].split(",")
     if not all(word.isdecimal() and int(word) for word in words):
         raise BadInput(f"{key}={chosen[key]}: expected whole numbers from 1 up, as {key}={DEFAULTS[key]}")
@@ -109,7 +134,15 @@ def numbers(chosen: dict[str, Any], key: str) -> list[int]:
 
 
 def columns(threads: list[int], device: str) -> dict[str, dict[str, Any]]:
-    """Title -> cores and device: the processor with each number of cores, and the accelerator."""
+    """Returns title -> cores and device of the processor with each number of cores, and of the accelerator.
+
+    Args:
+        threads: numbers of cores.
+        device: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        BadInput: this process may not use so many cores.
+    """
     accelerator, cores = pick_device(device).type, common.machine()["cores"]
     result: dict[str, dict[str, Any]] = {}
     if device in ("auto", "cpu"):
@@ -120,38 +153,38 @@ def columns(threads: list[int], device: str) -> dict[str, dict[str, Any]]:
 
 
 def rows_of(report: dict[str, Any]) -> Iterable[list[str]]:
-    """Of the big table: the journey's measures, then the first model's stages."""
-    ends = report["end_to_end"].values()
+    """Yields the rows of the first table: end to end, then the stages of the first model."""
+    runs_of_columns = report["end_to_end"].values()
     for measure, (title, digits) in MEASURES.items():
-        if any(measure in run for end in ends for run in end["short"]):
-            spreads = [spread([run.get(measure, np.nan) for run in end["short"]]) for end in ends]
-            yield [title, *(common.cell(each, digits) for each in spreads)]
+        if any(measure in run for runs in runs_of_columns for run in runs["short"]):
+            spreads = [spread([run.get(measure, np.nan) for run in runs["short"]]) for runs in runs_of_columns]
+            yield [title, *(common.cell(values, digits) for values in spreads)]
     if report["long_seconds"]:
         title = f"peak memory over {report['long_seconds']:g} s, MiB"
-        yield [title, *(f"{end['long']['peak_mib']:.0f}" for end in ends)]
+        yield [title, *(f"{runs['long']['peak_mib']:.0f}" for runs in runs_of_columns)]
     model = next(iter(report["models"].values()))
     for stage in next(iter(model["ms"].values())):
         yield [stage, *(common.cell(ms[stage], 1) for ms in model["ms"].values())]
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """The big table with a column for each number of cores and accelerator; the small one of the models."""
-    machine, places = report["machine"], list(report["end_to_end"])
-    where = ", ".join([machine["cpu"], *filter(None, [machine["accelerator"]]), f"torch {machine['torch']}"])
-    compared = [(batch, place) for batch in COMPARED if batch in report["batches"] for place in places]
+    """Returns the table of stages, with a column for each device, and the table of models."""
+    machine, devices = report["machine"], list(report["end_to_end"])
+    hardware = ", ".join([machine["cpu"], *filter(None, [machine["accelerator"]]), f"torch {machine['torch']}"])
+    compared = [(batch, device) for batch in COMPARED if batch in report["batches"] for device in devices]
     models = []
     for name, model in report["models"].items():
         cost = model["cost"]
         title = name if cost["weights"]["sha256"] else f"{name} (random weights)"
         counts = [f"{cost['gflop']:.2f}", *(f"{cost['parameters'][n] / 1e6:.2f}" for n in ("generator", "embedder"))]
-        cells = [common.cell(model["ms"][place][batch_title(batch)], 1) for batch, place in compared]
+        cells = [common.cell(model["ms"][device][batch_title(batch)], 1) for batch, device in compared]
         models.append([title, *counts, *cells])
     header = ["", "GFLOP/frame", "generator, M parameters", "embedder, M parameters"]
-    header += [f"batch {batch}, {place}, ms/frame" for batch, place in compared]
-    return f"""{where}; median [smallest, largest]; model: {next(iter(report["models"]))}.
+    header += [f"batch {batch}, {device}, ms/frame" for batch, device in compared]
+    return f"""{hardware}; median [smallest, largest]; model: {next(iter(report["models"]))}.
 Import in a fresh interpreter: {common.cell(report["import_seconds"], 2)} s.
 
-{common.table(["", *places], rows_of(report))}
+{common.table(["", *devices], rows_of(report))}
 
 A multiply-add is 2 FLOP; convolutions and matrix products only.
 
@@ -159,15 +192,18 @@ A multiply-add is 2 FLOP; convolutions and matrix products only.
 
 
 def main(argv: list[str]) -> None:
+    """Measures everything and writes the report."""
     chosen = common.settings(DEFAULTS, argv)
     common.check_paths(chosen, "driver", "source")
     threads, batches, models = numbers(chosen, "threads"), numbers(chosen, "batches"), chosen["models"].split(",")
     for key in ("repeats", "seconds"):
         if chosen[key] <= 0:
             raise BadInput(f"{key}={chosen[key]}: expected more than 0")
-    places = columns(threads, chosen["device"])
-    accelerator = torch.cuda.get_device_name() if "cuda" in places else None
-    imports = [float(apart("-c", CLOCK)) for _ in range(chosen["repeats"] + 1)][1:]  # the first warms the disk's cache
+    devices = columns(threads, chosen["device"])
+    accelerator = torch.cuda.get_device_name() if "cuda" in devices else None
+    imports = [float(in_new_process("-c", IMPORT_CLOCK)) for _ in range(chosen["repeats"] + 1)][
+        1:
+    ]  # the first one fills the disk's cache
     report: dict[str, Any] = {
         "command": common.command("benchmarks.speed", chosen),
         "machine": common.machine() | {"accelerator": accelerator},
@@ -183,18 +219,18 @@ def main(argv: list[str]) -> None:
         short = repeated(chosen["driver"], chosen["seconds"], folder / "short.mp4")
         long = repeated(chosen["driver"], chosen["long"], folder / "long.mp4") if chosen["long"] else None
 
-        def travel(driver: Path, place: dict[str, Any]) -> dict[str, Any]:
-            told = {"model": models[0], "out": out, "launched": time.time()}
-            return job("journey", **inputs | {"driver": str(driver)}, **told, **place)
+        def end_to_end(driver: Path, device: dict[str, Any]) -> dict[str, Any]:
+            arguments = {"model": models[0], "out": out, "launched": time.time()}
+            return job("end_to_end", **inputs | {"driver": str(driver)}, **arguments, **device)
 
-        for title, place in places.items():
-            runs = [travel(short, place) for _ in tqdm(range(chosen["repeats"]), title, disable=None)]
-            report["end_to_end"][title] = {"short": runs} | ({"long": travel(long, place)} if long else {})
-    for title, place in tqdm(places.items(), "stages", disable=None):
-        told = {"models": models, "batches": batches, "seconds": chosen["stage_seconds"]}
-        for model, found in job("parts", **inputs, **told, **place).items():
-            about = report["models"].setdefault(model, {"cost": found["cost"], "ms": {}})
-            about["ms"][title] = found["ms"]
+        for title, device in devices.items():
+            runs = [end_to_end(short, device) for _ in tqdm(range(chosen["repeats"]), title, disable=None)]
+            report["end_to_end"][title] = {"short": runs} | ({"long": end_to_end(long, device)} if long else {})
+    for title, device in tqdm(devices.items(), "stages", disable=None):
+        arguments = {"models": models, "batches": batches, "seconds": chosen["stage_seconds"]}
+        for model, times in job("stage_times", **inputs, **arguments, **device).items():
+            about = report["models"].setdefault(model, {"cost": times["cost"], "ms": {}})
+            about["ms"][title] = times["ms"]
     common.write_report(chosen["out"], report, markdown(report))
 
 

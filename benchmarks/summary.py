@@ -1,4 +1,4 @@
-"""Tables of the rows that `benchmarks.quality` measured: means, intervals, differences, the worst cases."""
+"""Makes tables of measured cases: means, intervals, differences, the worst cases."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ from typing import Any
 import numpy as np
 
 from benchmarks import common
-from benchmarks.judge import MEASURES
+from benchmarks.measures import MEASURES
 from fewshot_heads import metrics
 
-_WORST = 3  # cases named
+_WORST_CASES = 3  # named in a table
 
 Rows = Sequence[dict[str, Any]]
 
 
 def tables(folder: Path, rows: Rows) -> list[dict[str, Any]]:
-    """A table for each protocol and k_shot of the rows, in their order; folder: where their features lie."""
+    """Returns a table for each protocol and k_shot, in the order of the rows.
+
+    Args:
+        folder: of the features.
+        rows: results of cases.
+    """
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["protocol"], row["k_shot"]), []).append(row)
@@ -26,7 +31,7 @@ def tables(folder: Path, rows: Rows) -> list[dict[str, Any]]:
 
 
 def _table(folder: Path, rows: Rows) -> dict[str, Any]:
-    """Means of one protocol and k_shot, with bootstrap intervals over identities, and the worst cases by name."""
+    """Returns the table of one protocol and k_shot: means with intervals, and the worst cases."""
     good = [row for row in rows if "failed" not in row]
     names = list(good[0]["columns"]) if good else []
     columns = {name: _means([(row["identity"], row["columns"][name]) for row in good]) for name in names}
@@ -42,7 +47,7 @@ def _table(folder: Path, rows: Rows) -> dict[str, Any]:
     for name in names:
         known = [row for row in good if row["columns"][name].get(ranked) is not None]
         known.sort(key=lambda row: row["columns"][name][ranked], reverse=ranked == "vgg")
-        worst[name] = [row["case"] for row in known[:_WORST]]
+        worst[name] = [row["case"] for row in known[:_WORST_CASES]]
     return {
         "protocol": rows[0]["protocol"],
         "k_shot": rows[0]["k_shot"],
@@ -57,7 +62,7 @@ def _table(folder: Path, rows: Rows) -> dict[str, Any]:
 
 
 def _by_tone(good: Rows, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The means of the people with darker and with lighter skin, halved at the median of their sources' tones."""
+    """Returns the means of people with darker and with lighter skin, divided at the median tone."""
     tones: dict[str, list[float]] = {}
     for row in good:
         if row.get("tone") is not None:
@@ -72,19 +77,26 @@ def _by_tone(good: Rows, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     }
     return {
         half: {
-            n: _means([(row["identity"], row["columns"][n]) for row in good if row["identity"] in who]) for n in names
+            name: _means([(row["identity"], row["columns"][name]) for row in good if row["identity"] in members])
+            for name in names
         }
-        for half, who in halves.items()
+        for half, members in halves.items()
     }
 
 
 def _difference(values: Mapping[str, float | None], others: Mapping[str, float | None]) -> dict[str, float | None]:
-    both = {key: (value, others.get(key)) for key, value in values.items()}
-    return {key: a - b for key, (a, b) in both.items() if a is not None and b is not None}
+    pairs = {key: (value, others.get(key)) for key, value in values.items()}
+    return {key: a - b for key, (a, b) in pairs.items() if a is not None and b is not None}
 
 
 def _means(values: Sequence[tuple[str, Mapping[str, float | None]]]) -> dict[str, dict[str, float]]:
-    """measure -> mean over the cases of an identity, then over identities, with the bootstrap's 95 % interval."""
+    """Returns measure -> mean over identities with its 95 % bootstrap interval.
+
+    The value of an identity is the mean over its cases.
+
+    Args:
+        values: of each case the identity, and measure -> value.
+    """
     result = {}
     for measure in MEASURES:
         by_identity: dict[str, list[float]] = {}
@@ -93,31 +105,31 @@ def _means(values: Sequence[tuple[str, Mapping[str, float | None]]]) -> dict[str
                 value = row[measure]
                 by_identity.setdefault(identity, []).append(float("nan") if value is None else value)
         if by_identity:
-            means = [common.mean(each) for each in by_identity.values()]
+            means = [common.mean(cases) for cases in by_identity.values()]
             low, high = common.bootstrap(means)
             result[measure] = {"mean": common.mean(means), "low": low, "high": high}
     return result
 
 
 def _distances(folder: Path, good: Rows) -> dict[str, dict[str, dict[str, float]]]:
-    """column -> Fréchet distances of all its frames to all true ones, where there are any."""
+    """Returns column -> Fréchet distances of all frames to all true frames, of rows with true frames."""
     pooled: dict[str, list[np.ndarray]] = {}
     for row in good:
         with np.load(folder / f"{row['features']}.npz") as file:
             for key in file.files:
                 pooled.setdefault(key, []).append(file[key])
     result: dict[str, dict[str, dict[str, float]]] = {}
-    for key, parts in pooled.items():
+    for key, features in pooled.items():
         column, _, judge = key.rpartition("/")
         if column != "truth" and f"truth/{judge}" in pooled:
-            value = metrics.frechet_distance(np.concatenate(parts), np.concatenate(pooled[f"truth/{judge}"]))
+            value = metrics.frechet_distance(np.concatenate(features), np.concatenate(pooled[f"truth/{judge}"]))
             name = {"csim": "face_frechet", "fid": "fid"}[judge]
             result.setdefault(column, {})[name] = {"mean": value, "low": float("nan"), "high": float("nan")}
     return result
 
 
 def measures(identity: str) -> dict[str, Any]:
-    """How every measure is shown, those of all frames together included; identity: the name of its judge."""
+    """Returns how each measure is shown; identity: name of the face-recognition network."""
     face = {"title": f"Fréchet distance of {identity} embeddings ↓", "digits": 4, "better": "low"}
-    each = {key: measure._asdict() for key, measure in MEASURES.items()}
-    return {**each, "face_frechet": face, "fid": {"title": "FID ↓", "digits": 1, "better": "low"}}
+    of_cases = {key: measure._asdict() for key, measure in MEASURES.items()}
+    return {**of_cases, "face_frechet": face, "fid": {"title": "FID ↓", "digits": 1, "better": "low"}}

@@ -1,16 +1,16 @@
-"""What fine-tuning gains: pictures from a clip's first half, other frames of its second half, before and after.
+"""Measures the gain of fine-tuning: images from the first half of a clip, compared frames from the second half.
 
 python -m benchmarks.tuning clips=FOLDER vgg=FILE.npz csim=FILE.pt [key=value ...]
 
-clips      folder of <identity>/<name>.mp4, each a 256x256 head crop; the first clip of an identity counts (required)
-vgg        weights of VGG-19 for the feature distance (required; see benchmarks/README.md)
-csim       weights of MobileFaceNet for the identity similarity (required)
-model      realtime  a shipped preset, or a .safetensors file
-pictures   1,8       pictures to tune on, evenly spaced over the first half, with a comma between
-frames     12        compared frames, evenly spaced over the second half
-limit      10        only this many people; 0 is all
-tuning               keys of conf/fine_tune.yaml with spaces between, such as tuning="steps=80 lr=1e-4"
-out        benchmarks/results/tuning.json, and the table beside it as .md
+clips                    folder of <identity>/<name>.mp4, 256x256 head crops; the first clip of each person (required)
+vgg                      weights of VGG-19 for the feature distance (required; see benchmarks/README.md)
+csim                     weights of MobileFaceNet for the identity similarity (required)
+model          realtime  a shipped preset, or a .safetensors file
+pictures       1,8       numbers of images to tune on, evenly spaced over the first half
+frames         12        compared frames, evenly spaced over the second half
+max_identities 10        number of people; 0 is all
+tuning                   keys of conf/fine_tune.yaml, separated by spaces, such as tuning="steps=80 lr=1e-4"
+out            benchmarks/results/tuning.json, and the table beside it as .md
 """
 
 from __future__ import annotations
@@ -37,21 +37,35 @@ DEFAULTS = {
     "model": "realtime",
     "pictures": "1,8",
     "frames": 12,
-    "limit": 10,
+    "max_identities": 10,
     "tuning": "",
     "out": "benchmarks/results/tuning.json",
 }
+GUARD_FRAMES = 3  # at the start of the second half: they resemble the last image to tune on
 MEASURES = {"csim": ("CSIM ↑", 3), "vgg": ("VGG-19 distance ↓", 3), "l1": ("L1 ↓", 4)}
 
 
 class Judge:
-    """Measures a head on frames it has not seen: self-reenactment, motion=absolute, the crop as it is."""
+    """Measures a head on frames that it was not tuned on: self-reenactment, absolute motion, full crop."""
 
     def __init__(self, chosen: dict[str, Any], reenactor: Reenactor) -> None:
+        """Loads the judging networks.
+
+        Args:
+            chosen: settings of this benchmark.
+            reenactor: the model.
+        """
         self.reenactor = reenactor
         self.vgg, self.identity = metrics.VGGDistance(chosen["vgg"]), metrics.Identity(chosen["csim"])
 
     def __call__(self, head: Head, truth: np.ndarray, faces: list[Landmarks]) -> dict[str, float]:
+        """Returns measure -> value.
+
+        Args:
+            head: of the person.
+            truth: true frames, uint8 [N, S, S, 3].
+            faces: landmarks of the true frames.
+        """
         motion = Motion(faces, [], [(0, len(faces))], truth.shape[1:3])
         frames = self.reenactor.animate(head, motion, "absolute", crop="full", paste_back=False)
         result, points = np.stack(list(frames)), np.stack([face.points for face in faces])
@@ -63,13 +77,20 @@ class Judge:
 
 
 def one_person(clip: Path, judge: Judge, count: int, chosen: dict[str, Any]) -> dict[str, Any]:
-    """Before and after, for the first clip of one person."""
+    """Returns the measures before and after fine-tuning on images of one clip.
+
+    Args:
+        clip: path of the video.
+        judge: measures the heads.
+        count: number of images to tune on.
+        chosen: settings of this benchmark.
+    """
     settings, criterion = from_config(load_config("fine_tune", chosen["tuning"].split()))
     video, reenactor = np.stack(list(read_video(clip))), judge.reenactor
     half = len(video) // 2
     sources = np.unique(np.linspace(0, half - 1, count).round().astype(int))
-    judged = np.unique(np.linspace(half + 3, len(video) - 1, chosen["frames"]).round().astype(int))
-    truth = video[judged]
+    compared = np.unique(np.linspace(half + GUARD_FRAMES, len(video) - 1, chosen["frames"]).round().astype(int))
+    truth = video[compared]
     faces = reenactor.track(truth, smooth=0, name=clip.name).landmarks
     head = reenactor.embed([video[i] for i in sources], crop="full")
     before, start = judge(head, truth, faces), time.perf_counter()
@@ -80,7 +101,7 @@ def one_person(clip: Path, judge: Judge, count: int, chosen: dict[str, Any]) -> 
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
-    """A row for each measure and number of pictures: before, after, the change, and its worst person."""
+    """Returns a table of before, after, gain and worst person, for each measure and number of images."""
     lines = []
     for count in sorted({row["pictures"] for row in rows}):
         group = [row for row in rows if row["pictures"] == count]
@@ -89,8 +110,8 @@ def markdown(rows: list[dict[str, Any]]) -> str:
             gain = 100 * (after / before - 1) * (1 if measure == "csim" else -1)
             low, high = common.bootstrap(gain)
             change = f"{gain.mean():+.1f} % [{low:+.1f}, {high:+.1f}]"
-            shown = [f"{before.mean():.{digits}f}", f"{after.mean():.{digits}f}", change, f"{gain.min():+.1f} %"]
-            lines.append([f"{count} pictures, {title}", *shown])
+            cells = [f"{before.mean():.{digits}f}", f"{after.mean():.{digits}f}", change, f"{gain.min():+.1f} %"]
+            lines.append([f"{count} pictures, {title}", *cells])
         seconds = np.array([row["seconds"] for row in group])
         lines.append([f"{count} pictures, seconds", "", f"{np.median(seconds):.0f}", "", f"{seconds.max():.0f}"])
     header = ["", "before", "after", "gain, mean [95 %]", "worst person"]
@@ -98,6 +119,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 
 def main(argv: list[str]) -> None:
+    """Measures all people and writes the report."""
     chosen = common.settings(DEFAULTS, argv)
     common.check_paths(chosen, "clips", "vgg", "csim")
     people = sorted(folder for folder in Path(chosen["clips"]).iterdir() if folder.is_dir())

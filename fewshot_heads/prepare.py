@@ -1,4 +1,4 @@
-"""Command line: a folder of footage in, training data out.
+"""Command line that turns a folder of footage into training data.
 
 python -m fewshot_heads.prepare videos prepared
 """
@@ -17,12 +17,18 @@ from fewshot_heads.preparation.pipeline import prepare_footage
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit code: 0, 1 for bad input, 2 for usage, 130 when interrupted."""
+    """Runs the command line; returns the exit code.
+
+    The code is 0 for success, 1 for bad input, 2 for a usage error and 130 for an interruption.
+
+    Args:
+        argv: the arguments; None takes those of the process.
+    """
     parser = make_parser(
         "prepare",
         "IN OUT [key=value ...]",
-        "Turns a folder of videos, or of one folder of pictures a person, into training data. A run that was "
-        "interrupted goes on where it stopped.",
+        "Turns a folder of videos, or of one folder of pictures a person, into training data. An "
+        "interrupted run is resumed by the same command.",
     )
     parser.add_argument("inputs", nargs="+", metavar="IN OUT", help="the folder of footage; the folder to write to")
     arguments = parser.parse_intermixed_args(argv)
@@ -30,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _prepare(arguments: argparse.Namespace) -> Path:
+    """Checks the settings and prepares the footage; returns the folder that was written."""
     paths, overrides = split_overrides(arguments.inputs)
     if len(paths) != 2:
         raise UsageError("give the folder of footage and the folder to write to; --help shows how")

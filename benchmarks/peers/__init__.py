@@ -1,8 +1,8 @@
-"""Other methods in the same table: an adapter takes a source picture and a driving video and writes a video.
+"""Adapters for other methods: each takes a source image and a driving video and writes a video.
 
-An adapter is any callable `Peer`; columns=[...,module:function] names one of yours. Those here are written from the
-documented command lines of their projects and run in that project's checkout, with the Python on PATH, or the one the
-variable PEER_PYTHON names. None of them, and none of their weights, is part of this project.
+An adapter is any callable `Peer`. columns=[...,module:function] names one of your own. The adapters of this module
+follow the documented command lines of their projects. They run in a checkout of the project, with the Python on PATH or
+the one that the variable PEER_PYTHON names. The methods and their weights are not part of this project.
 """
 
 from __future__ import annotations
@@ -26,46 +26,60 @@ class Peer(Protocol):
     """A method that can be compared."""
 
     def __call__(self, source: Path, driver: Path, out: Path) -> None:
-        """Writes `out` (.mp4): the source (a square .png) moved by the driver (.mp4), frame by frame."""
+        """Animates the source by the driver, frame by frame.
+
+        Args:
+            source: square .png.
+            driver: .mp4.
+            out: .mp4 to write.
+        """
         ...
 
 
 def liveportrait(root: Path) -> Peer:
-    """LivePortrait (Guo et al., 2024): python inference.py -s SOURCE -d DRIVER -o FOLDER, which names its result."""
+    """Returns the adapter for LivePortrait (Guo et al., 2024)."""
 
     def peer(source: Path, driver: Path, out: Path) -> None:
-        _called([_python(), "inference.py", "-s", source, "-d", driver, "-o", out.parent], root)
+        _run([_python(), "inference.py", "-s", source, "-d", driver, "-o", out.parent], root)
         (out.parent / f"{source.stem}--{driver.stem}.mp4").replace(out)
 
     return peer
 
 
 def first_order_motion_model(root: Path) -> Peer:
-    """First Order Motion Model (Siarohin et al., NeurIPS 2019), vox-256 with relative motion, on the CPU."""
+    """Returns the adapter for First Order Motion Model (Siarohin et al., NeurIPS 2019), relative motion, CPU."""
 
     def peer(source: Path, driver: Path, out: Path) -> None:
         weights = ["--config", "config/vox-256.yaml", "--checkpoint", "vox-cpk.pth.tar"]
         files = ["--source_image", source, "--driving_video", driver, "--result_video", out]
-        _called([_python(), "demo.py", *weights, *files, "--relative", "--adapt_scale", "--cpu"], root)
+        _run([_python(), "demo.py", *weights, *files, "--relative", "--adapt_scale", "--cpu"], root)
 
     return peer
 
 
 def command(template: str) -> Peer:
-    """Any command line with {source}, {driver} and {out} in it."""
+    """Returns an adapter for a command line with {source}, {driver} and {out}. Raises BadInput without them."""
     missing = [word for word in ("{source}", "{driver}", "{out}") if word not in template]
     if missing:
         raise BadInput(f"peers.command={template}: {', '.join(missing)} is not in it")
 
     def peer(source: Path, driver: Path, out: Path) -> None:
         files = {"source": source, "driver": driver, "out": out}
-        _called([word.format(**files) for word in shlex.split(template)], Path.cwd())
+        _run([word.format(**files) for word in shlex.split(template)], Path.cwd())
 
     return peer
 
 
 def adapter(name: str, where: str | None) -> Peer:
-    """The adapter of that name for a checkout (or, of `command`, a template). Raises BadInput where it is not there."""
+    """Returns the adapter of a name.
+
+    Args:
+        name: "liveportrait", "first_order_motion_model" or "command".
+        where: folder of the checkout; a template for "command".
+
+    Raises:
+        BadInput: the checkout does not exist.
+    """
     if name == "command" and where:
         return command(where)
     if not where or not Path(where).is_dir():
@@ -75,12 +89,13 @@ def adapter(name: str, where: str | None) -> Peer:
 
 
 class Column:
-    """A peer as a column: see `benchmarks.columns`. It is given the first source alone."""
+    """A peer as a column, see `benchmarks.columns`. The peer gets the first source only."""
 
     def __init__(self, peer: Peer):
         self.peer = peer
 
     def __call__(self, scene) -> dict[int, np.ndarray]:
+        """Returns wanted frame -> image uint8 [S, S, 3]. Raises BadInput for a wrong number of frames."""
         with tempfile.TemporaryDirectory() as folder:
             source, driver, out = (Path(folder) / name for name in ("source.png", "driver.mp4", "out.mp4"))
             write_image(source, scene.sources[0], None)
@@ -101,11 +116,12 @@ def _python() -> str:
     return os.environ.get("PEER_PYTHON", "python")
 
 
-def _called(words: list, folder: Path) -> None:
+def _run(words: list, folder: Path) -> None:
+    """Runs a command in a folder. Raises BadInput with the last line of its complaint."""
     try:
         done = subprocess.run([str(word) for word in words], cwd=folder, capture_output=True, text=True)
     except OSError as error:
         raise BadInput(f"{words[0]}: cannot be run ({error.strerror})") from error
     if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip() or "no word why").splitlines()[-1]
-        raise BadInput(f"{words[0]} {words[1]} ended with code {done.returncode}: {said}")
+        complaint = (done.stderr.strip() or done.stdout.strip() or "no word why").splitlines()[-1]
+        raise BadInput(f"{words[0]} {words[1]} ended with code {done.returncode}: {complaint}")

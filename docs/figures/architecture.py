@@ -191,7 +191,7 @@ def figure(images: dict[str, str]) -> str:
     ]  # fmt: skip
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1240 600" width="1240" height="600" '
-        "font-family=\"Inter, 'Helvetica Neue', Helvetica, Arial, sans-serif\" role=\"img\" "
+        'font-family="Inter, \'Helvetica Neue\', Helvetica, Arial, sans-serif" role="img" '
         'aria-label="Source images give a style, the driving video a stickman, and the generator composites a frame">'
         f'<defs><marker id="tip" viewBox="0 0 10 10" refX="8" refY="5" markerWidth="7" markerHeight="7" '
         f'orient="auto-start-reverse"><path d="M0 0L10 5L0 10z" fill="context-stroke"/></marker></defs>'

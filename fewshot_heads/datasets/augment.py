@@ -1,4 +1,4 @@
-"""Changes that make many pictures of one: framing, mirror, colors, and a turn of the head in depth."""
+"""Augmentation of training images: framing, mirror, colors, and a rotation of the head in depth."""
 
 from __future__ import annotations
 
@@ -15,16 +15,35 @@ from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.pose import landmarks_3d, mirrored, rotate_3d
 
-_TURN = np.radians([4.0, 6.0, 3.0])  # standard deviation of a pseudo-pair's pitch, yaw and roll
-_MOST = 1.7  # standard deviations: farther than this the stretched cheek teaches nothing
+# Ranges of `Augmentation` at strength 1. Half-widths of uniform distributions, where nothing else is said.
+_MAX_SHRINK, _MAX_ENLARGEMENT = 0.12, 0.2
+_ROTATION_STD_DEGREES = 6
+_SHIFT_CROP_FRACTION = 0.06
+_MIRROR_PROBABILITY = 0.5
+_GRAY_PROBABILITY = 0.06
+_SATURATION_CHANGE = (-0.4, 0.3)
+_BRIGHTNESS_CHANGE = 0.25  # of all channels together
+_CHANNEL_CHANGE = 0.08  # of each channel separately
+_OFFSET_GRAY_LEVELS = 15
+
+_PSEUDO_PAIR_STD_RADIANS = np.radians([4.0, 6.0, 3.0])  # pitch, yaw and roll of `rotate_in_depth`
+_PSEUDO_PAIR_MAX_STDS = 1.7  # beyond this rotation the stretched cheek teaches nothing
+_CROP_OVER_HAIR_DILATION = 4  # the crop's side over the diameter of the dilation around the face
+_CROP_OVER_EDGE_STD = 32  # the crop's side over the standard deviation of the mask's soft edge
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One augmentation, the same for all pictures of an episode: framing, mirror, colors.
+    """One augmentation, applied equally to all images of an episode.
 
-    matrix: [2, 3] affine map of the size x size crop onto itself; zoom: its scale, for depths;
-    gain, offset: [3] of the colors; saturation: 0 is gray, 1 leaves them.
+    Attributes:
+        size: side S of the crop, pixels.
+        matrix: [2, 3], affine map of the crop onto itself, pixels.
+        zoom: scale of the map. It also scales depths.
+        mirror: whether the image is mirrored.
+        gain: [3], factor of the colors.
+        offset: [3], added to the colors, gray levels of 255.
+        saturation: 0 is gray, 1 keeps the colors.
     """
 
     size: int
@@ -37,44 +56,71 @@ class Augmentation:
 
     @classmethod
     def draw(cls, random: np.random.Generator, size: int, strength: float = 1.0) -> Augmentation:
-        """A random one; strength 0 changes nothing, 1 is right for many people's clips."""
-        low, high = 1 - 0.12 * strength, 1 + 0.2 * strength
-        zoom, angle = random.uniform(low, high), random.normal(0, 6) * strength
+        """Draws a random augmentation.
+
+        Args:
+            random: source of all random numbers.
+            size: side of the crop, pixels.
+            strength: 0 changes nothing; 1 suits clips of many people.
+        """
+        low, high = 1 - _MAX_SHRINK * strength, 1 + _MAX_ENLARGEMENT * strength
+        zoom, angle = random.uniform(low, high), random.normal(0, _ROTATION_STD_DEGREES) * strength
         matrix = np.array(cv2.getRotationMatrix2D((size / 2, size / 2), angle, zoom), np.float64)
-        matrix[:, 2] += random.uniform(-0.06, 0.06, 2) * size * strength
-        gray = random.random() < 0.06 * strength
-        saturation = 0.0 if gray else 1 + random.uniform(-0.4, 0.3) * strength
-        gain = (1 + random.uniform(-0.25, 0.25) * strength) * (1 + random.uniform(-0.08, 0.08, 3) * strength)
-        offset = random.uniform(-15, 15, 3) * strength
-        return cls(size, matrix, zoom, random.random() < 0.5 * min(strength, 1), gain, offset, saturation)
+        matrix[:, 2] += random.uniform(-_SHIFT_CROP_FRACTION, _SHIFT_CROP_FRACTION, 2) * size * strength
+        gray = random.random() < _GRAY_PROBABILITY * strength
+        saturation = 0.0 if gray else 1 + random.uniform(*_SATURATION_CHANGE) * strength
+        brightness = 1 + random.uniform(-_BRIGHTNESS_CHANGE, _BRIGHTNESS_CHANGE) * strength
+        gain = brightness * (1 + random.uniform(-_CHANNEL_CHANGE, _CHANNEL_CHANGE, 3) * strength)
+        offset = random.uniform(-_OFFSET_GRAY_LEVELS, _OFFSET_GRAY_LEVELS, 3) * strength
+        mirror = random.random() < _MIRROR_PROBABILITY * min(strength, 1)
+        return cls(size, matrix, zoom, mirror, gain, offset, saturation)
 
     def warp(self, image: np.ndarray) -> np.ndarray:
-        """A picture or mask [S, S, ...] in the new framing, its values kept; beyond the edges it is mirrored."""
+        """Returns the image in the new framing, with unchanged values; borders are reflected.
+
+        Args:
+            image: [S, S, ...], an image or mask.
+        """
         size, image = (self.size, self.size), np.asarray(image)
         image = cv2.warpAffine(image, self.matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         return image[:, ::-1] if self.mirror else image
 
     def picture(self, frame: np.ndarray) -> np.ndarray:
-        """uint8 [S, S, 3] to the same: framing, mirror and colors."""
+        """Returns the augmented image, uint8 [S, S, 3]: framing, mirror and colors.
+
+        Args:
+            frame: uint8 [S, S, 3].
+        """
         return self._colored(self.warp(frame))
 
-    def warp_crop(self, frame: np.ndarray, place: Crop) -> np.ndarray:
-        """What `place` cuts out of the `picture`, uint8 [size, size, 3], resampled once and so sharper."""
-        whole = np.vstack([self.matrix, [0, 0, 1]])
+    def warp_crop(self, frame: np.ndarray, crop: Crop) -> np.ndarray:
+        """Returns a crop of the augmented image, uint8 [crop.size, crop.size, 3].
+
+        The image is resampled once. The crop is therefore sharper than a crop of `picture`.
+
+        Args:
+            frame: uint8 [S, S, 3].
+            crop: in pixels of the augmented image.
+        """
+        framing = np.vstack([self.matrix, [0, 0, 1]])
         if self.mirror:
-            whole = np.array([[-1, 0, self.size - 1], [0, 1, 0], [0, 0, 1]]) @ whole
-        matrix = place.matrix @ whole
-        how = cv2.INTER_CUBIC if np.linalg.det(matrix[:, :2]) ** 2 > 1 else cv2.INTER_LINEAR
-        size = (place.size, place.size)
-        return self._colored(cv2.warpAffine(frame, matrix, size, flags=how, borderMode=cv2.BORDER_REFLECT_101))
+            framing = np.array([[-1, 0, self.size - 1], [0, 1, 0], [0, 0, 1]]) @ framing
+        matrix = crop.matrix @ framing
+        flags = cv2.INTER_CUBIC if np.linalg.det(matrix[:, :2]) ** 2 > 1 else cv2.INTER_LINEAR
+        size = (crop.size, crop.size)
+        return self._colored(cv2.warpAffine(frame, matrix, size, flags=flags, borderMode=cv2.BORDER_REFLECT_101))
 
     def _colored(self, frame: np.ndarray) -> np.ndarray:
         gray = frame.mean(2, keepdims=True)
-        mixed = (gray + (frame - gray) * self.saturation) * self.gain + self.offset
-        return np.clip(mixed, 0, 255).astype(np.uint8)
+        colored = (gray + (frame - gray) * self.saturation) * self.gain + self.offset
+        return np.clip(colored, 0, 255).astype(np.uint8)
 
     def face(self, landmarks: np.ndarray) -> Landmarks:
-        """Landmarks as `to_array` made them, pixels of the crop, to where `picture` shows them."""
+        """Returns the landmarks as `picture` shows them.
+
+        Args:
+            landmarks: [70 or 221, 3], pixels of the crop, as `Landmarks.to_array` returns them.
+        """
         points = landmarks[:, :2] @ self.matrix[:, :2].T + self.matrix[:, 2]
         depth = landmarks[:, 2] * self.zoom
         face = Landmarks.from_array(np.column_stack([points, depth]))
@@ -84,31 +130,40 @@ class Augmentation:
 def rotate_in_depth(
     picture: np.ndarray, landmarks: np.ndarray, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A picture as if the head had been turned a little: what lets a person's only picture be a pair.
+    """Rotates the head slightly, so that a single image gives a pair of poses.
 
-    picture uint8 [S, S, 3], landmarks as `to_array` made them. The landmarks turn in space, the picture follows
-    by a thin-plate spline, the background stays. It is fit for an input only: what it shows, no camera has seen.
-    Returns picture, landmarks and float32 [S, S]: 1 on the face, 0 around it. There background was dragged along, or
-    stands still where in life hair and shoulders would have followed: nothing good can be learnt from it.
+    The landmarks rotate in space. The image follows by a thin-plate spline, and the background stays. The result may
+    only be an input of a network, never a target: no camera took the image.
+
+    Args:
+        picture: uint8 [S, S, 3].
+        landmarks: [70 or 221, 3], pixels, as `Landmarks.to_array` returns them.
+        random: source of all random numbers.
+
+    Returns:
+        The image uint8 [S, S, 3], its landmarks, and a mask float32 [S, S]: 1 on the face, 0 outside. Outside the
+            face, background was dragged along, or hair and shoulders did not follow. A loss must not count these
+            pixels.
     """
-    turn = np.clip(random.normal(0, 1, 3), -_MOST, _MOST) * _TURN
+    turns = np.clip(random.normal(0, 1, 3), -_PSEUDO_PAIR_MAX_STDS, _PSEUDO_PAIR_MAX_STDS)
     face = Landmarks.from_array(np.asarray(landmarks))
-    moved = rotate_3d(face, turn)
-    here, there = control_points(Landmarks.from_array(landmarks_3d(face))), control_points(moved)
+    rotated = rotate_3d(face, turns * _PSEUDO_PAIR_STD_RADIANS)
+    source_points, target_points = control_points(Landmarks.from_array(landmarks_3d(face))), control_points(rotated)
     image, size = to_tensor(np.asarray(picture))[None], picture.shape[0]
-    carried = tps_warp(image, torch.from_numpy(here)[None], torch.from_numpy(there)[None])
-    dragged = _around(np.vstack([here, there]), size)
-    result = to_uint8((image + torch.from_numpy(dragged) * (carried - image))[0])
-    return result, moved.to_array(), _hull(here, size)
+    warped = tps_warp(image, torch.from_numpy(source_points)[None], torch.from_numpy(target_points)[None])
+    head_mask = _soft_head_mask(np.vstack([source_points, target_points]), size)
+    result = to_uint8((image + torch.from_numpy(head_mask) * (warped - image))[0])
+    return result, rotated.to_array(), _hull_mask(source_points, size)
 
 
-def _hull(points: np.ndarray, size: int) -> np.ndarray:
-    """Mask of the points' convex hull, float32 [size, size]."""
+def _hull_mask(points: np.ndarray, size: int) -> np.ndarray:
+    """Returns the convex hull of points [N, 2] (pixels) as a mask, float32 [size, size]."""
     mask: np.ndarray = np.zeros((size, size), np.float32)
     return cv2.fillConvexPoly(mask, cv2.convexHull(points.round().astype(np.int32)), 1.0)
 
 
-def _around(points: np.ndarray, size: int) -> np.ndarray:
-    """Soft-edged mask of the points' hull and of the hair and ears around it, float32 [size, size]."""
-    wide = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size // 4, size // 4))
-    return cv2.GaussianBlur(cv2.dilate(_hull(points, size), wide), (0, 0), size / 32)
+def _soft_head_mask(points: np.ndarray, size: int) -> np.ndarray:
+    """Returns a soft-edged mask of the face and the hair and ears around it, float32 [size, size]."""
+    diameter = size // _CROP_OVER_HAIR_DILATION
+    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter))
+    return cv2.GaussianBlur(cv2.dilate(_hull_mask(points, size), ellipse), (0, 0), size / _CROP_OVER_EDGE_STD)

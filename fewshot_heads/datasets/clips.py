@@ -1,4 +1,4 @@
-"""What episodes are drawn from: clips of people, in shards or in memory, whole or in part."""
+"""Clips of people, from which episodes are drawn: in shards or in memory, complete or in part."""
 
 from __future__ import annotations
 
@@ -10,29 +10,44 @@ import numpy as np
 
 
 class Clip(Protocol):
-    """Footage of one person: T frames uint8 [S, S, 3], S the size, and landmarks [T, ...] as `to_array` made them."""
+    """Footage of one person."""
 
     @property
-    def size(self) -> int: ...
-
-    @property
-    def identity(self) -> str: ...
-
-    @property
-    def kind(self) -> str:
-        """ "video", or "stills": pictures that are not of one moment."""
+    def size(self) -> int:
+        """Side S of the frames, pixels."""
         ...
 
     @property
-    def frames(self) -> Sequence[np.ndarray]: ...
+    def identity(self) -> str:
+        """Name of the person."""
+        ...
 
     @property
-    def landmarks(self) -> np.ndarray: ...
+    def kind(self) -> str:
+        """Either "video", or "stills": images that are not of one moment."""
+        ...
+
+    @property
+    def frames(self) -> Sequence[np.ndarray]:
+        """T frames uint8 [S, S, 3], RGB."""
+        ...
+
+    @property
+    def landmarks(self) -> np.ndarray:
+        """[T, 70 or 221, 3], pixels of the frame, as `Landmarks.to_array` returns them."""
+        ...
 
 
 @dataclass(frozen=True)
 class Footage:
-    """A `Clip` in memory."""
+    """A `Clip` in memory.
+
+    Attributes:
+        identity: name of the person.
+        frames: T frames uint8 [S, S, 3], RGB.
+        landmarks: [T, 70 or 221, 3], pixels of the frame.
+        kind: "video" or "stills".
+    """
 
     identity: str
     frames: Sequence[np.ndarray]
@@ -41,38 +56,49 @@ class Footage:
 
     @property
     def size(self) -> int:
+        """Side of the frames, pixels."""
         return self.frames[0].shape[0]
 
 
 @dataclass(frozen=True)
 class Excerpt:
-    """Some frames of a clip, as a `Clip`: indices [T'] of its frames."""
+    """Some frames of a clip, as a `Clip`.
+
+    Attributes:
+        clip: the complete clip.
+        indices: [N], numbers of the selected frames.
+    """
 
     clip: Clip
     indices: Sequence[int]
 
     @property
     def size(self) -> int:
+        """Side of the frames, pixels."""
         return self.clip.size
 
     @property
     def identity(self) -> str:
+        """Name of the person."""
         return self.clip.identity
 
     @property
     def kind(self) -> str:
+        """Either "video" or "stills"."""
         return self.clip.kind
 
     @property
     def frames(self) -> Sequence[np.ndarray]:
-        return _Chosen(self.clip.frames, self.indices)
+        """N frames uint8 [S, S, 3]. A frame is read when it is indexed."""
+        return _SelectedFrames(self.clip.frames, self.indices)
 
     @property
     def landmarks(self) -> np.ndarray:
+        """[N, 70 or 221, 3], pixels of the frame."""
         return np.asarray(self.clip.landmarks)[list(self.indices)]
 
 
-class _Chosen(Sequence[np.ndarray]):
+class _SelectedFrames(Sequence[np.ndarray]):
     def __init__(self, frames: Sequence[np.ndarray], indices: Sequence[int]):
         self.frames, self.indices = frames, indices
 
@@ -84,14 +110,21 @@ class _Chosen(Sequence[np.ndarray]):
 
 
 def hold_out(clips: Sequence[Clip], share: float) -> tuple[list[Clip], list[Clip]]:
-    """Each clip without its last share of frames, and these frames. Stills stay whole."""
-    seen: list[Clip] = []
-    unseen: list[Clip] = []
+    """Divides every video in time; returns (first parts, last parts).
+
+    Stills stay complete, as does a video too short to divide. Such clips have no last part.
+
+    Args:
+        clips: clips of any kind.
+        share: fraction of the frames in the last part, 0 to 1.
+    """
+    training: list[Clip] = []
+    held_out: list[Clip] = []
     for clip in clips:
         cut = round(len(clip.frames) * (1 - share))
         if clip.kind == "stills" or cut in (0, len(clip.frames)):
-            seen.append(clip)
+            training.append(clip)
             continue
-        seen.append(Excerpt(clip, range(cut)))
-        unseen.append(Excerpt(clip, range(cut, len(clip.frames))))
-    return seen, unseen
+        training.append(Excerpt(clip, range(cut)))
+        held_out.append(Excerpt(clip, range(cut, len(clip.frames))))
+    return training, held_out

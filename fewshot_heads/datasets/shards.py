@@ -1,13 +1,13 @@
-"""Prepared clips in WebDataset shards, read at random from a disk or an object store.
+"""Prepared clips in WebDataset shards, with random access on a disk or in an object store.
 
-A shard is a plain tar. One sample is one clip of one identity, its members one after another:
+A shard is a plain tar. One sample is one clip of one identity. Its members are stored one after another:
 
-    <key>.json           what is known of the clip, and the bytes of each frame
-    <key>.landmarks.npy  float32 [T, 70 or 221, 3], pixels of the crop, as `Landmarks.to_array` made them
+    <key>.json           metadata of the clip, and the size of each frame in bytes
+    <key>.landmarks.npy  float32 [T, 70 or 221, 3], pixels of the crop, as `Landmarks.to_array` returns them
     <key>.0000.jpg ...   the frames, size x size
 
-so the first two are one range to read and every frame another. `index.jsonl` says where each clip lies; it is
-written last, so a folder that has it is complete. `shard_writer` writes them.
+Metadata and landmarks are one byte range, each frame is another. `index.jsonl` holds the position of each clip. The
+index is written last: a folder with an index is complete. `preparation.shard_writer` writes the shards.
 """
 
 from __future__ import annotations
@@ -27,17 +27,24 @@ import cv2
 import fsspec
 import numpy as np
 
-from fewshot_heads.errors import BadInput
+from fewshot_heads.errors import BadInput, first_line
 from fewshot_heads.landmarks import N_POINTS, N_SURFACE
 
 INDEX = "index.jsonl"
-BLOCK = 512  # what a tar is made of: a header of one, data padded to whole ones
-_FACES = ((N_POINTS, 3), (N_POINTS + N_SURFACE, 3))  # what `Landmarks.to_array` makes
-_AGAIN = "fetch it again, or prepare the data anew into another folder"
+BLOCK = 512  # bytes of a tar's block: a header has one, data are padded to whole blocks
+_LANDMARK_SHAPES = ((N_POINTS, 3), (N_POINTS + N_SURFACE, 3))  # of `Landmarks.to_array`
+_HEADS_IN_MEMORY = 128  # 25 MB at 250 frames a clip
+_REMEDY = "fetch it again, or prepare the data anew into another folder"
 
 
 class Sample(NamedTuple):
-    """A clip in memory: facts, landmarks float32 [T, 70 or 221, 3] and T encoded frames."""
+    """A clip in memory.
+
+    Attributes:
+        meta: metadata of the clip.
+        landmarks: float32 [T, 70 or 221, 3], pixels of the crop.
+        jpegs: T encoded frames.
+    """
 
     meta: dict[str, Any]
     landmarks: np.ndarray
@@ -46,10 +53,21 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class ShardClip:
-    """One clip in a shard. Nothing is read before it is asked for, and no file stays open: a clip may be pickled
-    to any process.
+    """One clip in a shard, a `Clip` that reads data on access.
 
-    kind: "video" or "stills" (pictures of one person, each with a crop of its own). source: path of the original.
+    No file stays open. The clip may be pickled to any process.
+
+    Attributes:
+        identity: name of the person.
+        name: key of the sample.
+        kind: "video", or "stills" (images of one person, each with its own crop).
+        seconds: length of a video; 0 for stills.
+        source: path of the original footage.
+        shard: path or URL of the tar.
+        offset: first byte of the sample in the shard.
+        head: bytes of the sample before the first frame.
+        frame_count: number of frames.
+        size: side of the frames, pixels.
     """
 
     identity: str
@@ -57,30 +75,30 @@ class ShardClip:
     kind: str
     seconds: float
     source: str
-    shard: str  # path or URL
+    shard: str
     offset: int
-    head: int  # bytes before the first frame
+    head: int
     frame_count: int
-    size: int  # pixels
+    size: int
 
     @property
     def frames(self) -> Frames:
-        """The pictures, a sequence of uint8 RGB [S, S, 3] that are decoded when they are asked for."""
+        """The frames, a sequence of uint8 [S, S, 3], RGB. A frame is decoded when it is indexed."""
         return Frames(self)
 
     @property
     def landmarks(self) -> np.ndarray:
-        """float32 [T, 70 or 221, 3], pixels of the crop, as `Landmarks.to_array` made them; not to be written to."""
+        """float32 [T, 70 or 221, 3], pixels of the crop, as `Landmarks.to_array` returns them; read-only."""
         return _head(self.shard, self.offset, self.head).landmarks
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What is known of the clip: box in the source, rate, lost frames, sharpness ..."""
+        """Metadata of the clip: box in the source, rate, lost frames, sharpness ..."""
         return _head(self.shard, self.offset, self.head).meta
 
 
 class Frames(Sequence[np.ndarray]):
-    """The frames of a clip; looks like an array [T, S, S, 3] that is read one picture at a time."""
+    """The frames of a clip, like an array of `shape` (T, S, S, 3) that is read one frame at a time."""
 
     def __init__(self, clip: ShardClip):
         self._clip = clip
@@ -90,33 +108,40 @@ class Frames(Sequence[np.ndarray]):
         return self.shape[0]
 
     def __getitem__(self, index: int | slice) -> np.ndarray:  # type: ignore[override]
-        """uint8 RGB [S, S, 3], or [N, S, S, 3] of a slice."""
+        """Returns uint8 [S, S, 3], RGB, or [N, S, S, 3] for a slice. Raises BadInput for a damaged frame."""
         if isinstance(index, slice):
-            chosen = [self[i] for i in range(*index.indices(len(self)))]
-            return np.array(chosen, np.uint8).reshape(-1, *self.shape[1:])
+            selected = [self[i] for i in range(*index.indices(len(self)))]
+            return np.array(selected, np.uint8).reshape(-1, *self.shape[1:])
         number = range(len(self))[operator.index(index)]
         clip = self._clip
         start, end = _head(clip.shard, clip.offset, clip.head).extents[number]
         data = np.frombuffer(_fetch(clip.shard, start, end), np.uint8)
-        picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-        if picture is None or picture.shape != self.shape[1:]:
-            raise BadInput(f"{clip.shard}: frame {number} of {clip.name} is damaged; {_AGAIN}")
-        return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+        frame = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+        if frame is None or frame.shape != self.shape[1:]:
+            raise BadInput(f"{clip.shard}: frame {number} of {clip.name} is damaged; {_REMEDY}")
+        return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
 def open_shards(root: str | Path, split: str = "train") -> list[ShardClip]:
-    """The clips of one split of prepared data, by identity; root is a folder or any fsspec URL.
+    """Returns the clips of one split of prepared data, in the order of the index.
 
-    Looks whether every shard is there and as long as the index says. Raises BadInput.
+    Every shard of the split is checked for presence and length.
+
+    Args:
+        root: folder or fsspec URL.
+        split: "train" or "val".
+
+    Raises:
+        BadInput: no prepared data, no clip of the split, or a shard that is missing or cut short.
     """
     base = str(root).rstrip("/")
     rows = read_index(root)
-    chosen = [row for row in rows if row["split"] == split]
-    if not chosen:
-        there = " and ".join(sorted({row["split"] for row in rows})) or "nothing"
-        raise BadInput(f"{root}: no clips of split '{split}', only of {there}; choose that, or prepare more people")
-    needed: dict[str, int] = {}
-    for row in chosen:
+    split_rows = [row for row in rows if row["split"] == split]
+    if not split_rows:
+        known = " and ".join(sorted({row["split"] for row in rows})) or "nothing"
+        raise BadInput(f"{root}: no clips of split '{split}', only of {known}; choose that, or prepare more people")
+    needed: dict[str, int] = {}  # bytes of each shard
+    for row in split_rows:
         shard = f"{base}/{row['shard']}"
         needed[shard] = max(needed.get(shard, 0), row["offset"] + row["length"])
     for shard, length in needed.items():
@@ -125,12 +150,19 @@ def open_shards(root: str | Path, split: str = "train") -> list[ShardClip]:
         ShardClip(
             row["identity"], row["key"], row["kind"], row["seconds"], row["source"], f"{base}/{row['shard']}",
             row["offset"], row["head"], row["frames"], row["size"],
-        ) for row in chosen
+        ) for row in split_rows
     ]  # fmt: skip
 
 
 def read_index(root: str | Path) -> list[dict[str, Any]]:
-    """The rows of index.jsonl. Raises BadInput."""
+    """Returns the rows of index.jsonl.
+
+    Args:
+        root: folder or fsspec URL.
+
+    Raises:
+        BadInput: the index is missing, unreadable or damaged.
+    """
     path = f"{str(root).rstrip('/')}/{INDEX}"
     try:
         system, inner = fsspec.core.url_to_fs(path)
@@ -140,15 +172,24 @@ def read_index(root: str | Path) -> list[dict[str, Any]]:
             f"{root}: no {INDEX} in it, so no prepared data; make it with python -m fewshot_heads.prepare IN {root}"
         ) from error
     except (OSError, ImportError, ValueError) as error:
-        raise BadInput(f"{path}: cannot be read ({_line(error)}); check the address") from error
+        raise BadInput(f"{path}: cannot be read ({first_line(error)}); check the address") from error
     try:
         return [json.loads(line) for line in text.splitlines()]
     except ValueError as error:
-        raise BadInput(f"{path}: cut short or damaged; {_AGAIN}") from error
+        raise BadInput(f"{path}: cut short or damaged; {_REMEDY}") from error
 
 
 def read_sample(shard: str, offset: int, length: int) -> Sample:
-    """A whole clip, frames still encoded."""
+    """Returns a complete clip with encoded frames.
+
+    Args:
+        shard: path or URL of a tar.
+        offset: first byte of the sample.
+        length: bytes of the sample.
+
+    Raises:
+        BadInput: the shard cannot be read, or the bytes are no sample.
+    """
     with _members(_fetch(shard, offset, offset + length), shard) as (meta, landmarks, rest):
         return Sample(meta, landmarks, [data for _, data in rest])
 
@@ -156,11 +197,12 @@ def read_sample(shard: str, offset: int, length: int) -> Sample:
 class _Head(NamedTuple):
     meta: dict[str, Any]
     landmarks: np.ndarray
-    extents: list[tuple[int, int]]  # of each frame's bytes in the shard
+    extents: list[tuple[int, int]]  # first byte and end of each frame in the shard
 
 
-@lru_cache(maxsize=128)  # at 250 frames a clip 25 MB
+@lru_cache(maxsize=_HEADS_IN_MEMORY)
 def _head(shard: str, offset: int, length: int) -> _Head:
+    """Returns everything of a sample but its frames; length: bytes before the first frame."""
     with _members(_fetch(shard, offset, offset + length), shard) as (meta, landmarks, _):
         landmarks.setflags(write=False)
     extents, position = [], offset + length
@@ -172,39 +214,36 @@ def _head(shard: str, offset: int, length: int) -> _Head:
 
 @contextmanager
 def _members(data: bytes, shard: str) -> Iterator[tuple[dict[str, Any], np.ndarray, Iterator[tuple[str, bytes]]]]:
-    """(meta, landmarks, the other members) of a sample's bytes."""
+    """Yields (meta, landmarks, iterator over the other members) of a sample's bytes."""
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
             members = ((info.name, tar.extractfile(info).read()) for info in tar)  # type: ignore[union-attr]
             meta = json.loads(next(members)[1])
             landmarks = np.load(io.BytesIO(next(members)[1]), allow_pickle=False)
-            if landmarks.shape[0] != len(meta["frame_bytes"]) or landmarks.shape[1:] not in _FACES:
+            if landmarks.shape[0] != len(meta["frame_bytes"]) or landmarks.shape[1:] not in _LANDMARK_SHAPES:
                 raise ValueError(f"landmarks of shape {landmarks.shape}")
             yield meta, landmarks, members
     except (tarfile.TarError, ValueError, KeyError, StopIteration, EOFError) as error:
-        raise BadInput(f"{shard}: does not hold what the index says ({_line(error)}); {_AGAIN}") from error
+        raise BadInput(f"{shard}: does not hold what the index says ({first_line(error)}); {_REMEDY}") from error
 
 
 def _check_length(shard: str, needed: int) -> None:
+    """Raises BadInput if the shard is missing or has fewer bytes than needed."""
     try:
         system, inner = fsspec.core.url_to_fs(shard)
         length = system.size(inner)
     except FileNotFoundError as error:
-        raise BadInput(f"{shard}: the index names it, but it is not there; {_AGAIN}") from error
+        raise BadInput(f"{shard}: the index names it, but it is not there; {_REMEDY}") from error
     except OSError as error:
-        raise BadInput(f"{shard}: cannot be read ({_line(error)}); check the address") from error
+        raise BadInput(f"{shard}: cannot be read ({first_line(error)}); check the address") from error
     if length is not None and length < needed:
-        raise BadInput(f"{shard}: cut short, {length} bytes of at least {needed}; {_AGAIN}")
+        raise BadInput(f"{shard}: cut short, {length} bytes of at least {needed}; {_REMEDY}")
 
 
 def _fetch(shard: str, start: int, end: int) -> bytes:
-    """Bytes [start, end) of a file: stateless, so any process and any thread may ask."""
+    """Returns bytes [start, end) of a file. No state is kept: any process and thread may call this function."""
     try:
         system, inner = fsspec.core.url_to_fs(shard)
         return system.cat_file(inner, start=start, end=end)
     except OSError as error:
-        raise BadInput(f"{shard}: cannot be read ({_line(error)}); {_AGAIN}") from error
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(f"{shard}: cannot be read ({first_line(error)}); {_REMEDY}") from error

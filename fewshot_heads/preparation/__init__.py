@@ -1,1 +1,1 @@
-"""From footage to a prepared data set."""
+"""Turns raw footage into a prepared data set: sources, shots, work units, shards."""

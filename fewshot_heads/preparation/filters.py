@@ -1,4 +1,4 @@
-"""What a shot has to be to become a clip, and what is said of one that is not."""
+"""The conditions that a shot must meet to become a clip, and the record of a shot that does not."""
 
 from __future__ import annotations
 
@@ -6,14 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-Facts = Mapping[str, Any]  # a clip's metadata: source, kind, start and end in seconds, and its measures
+# Metadata of a shot. "source": path below the root. "kind": "video" or "stills". "start", "end": seconds, of a video.
+# "lost": fraction of frames without a face. "face": median face size, pixels of the source.
+# "outside": how far the face reaches out of the frame, in face sizes. "sharpness": see `frames.sharpness`.
+Facts = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Reject:
-    """What was left out: a stretch of a video (seconds) or a whole file, and why.
+    """A stretch of a video, or a whole file, that was left out, with the reason.
 
-    reason: one word. value and limit: the measure that failed, if there is one; detail: else, in words.
+    Attributes:
+        source: path of the file below the root.
+        reason: one word, such as "short" or "unreadable".
+        start: first second of the stretch; None for a whole file.
+        end: end of the stretch in seconds; None for a whole file.
+        value: the measure that failed; None if the reason is no measure.
+        limit: the bound that the value does not keep.
+        detail: the reason in words, where there is no measure.
     """
 
     source: str
@@ -26,14 +36,33 @@ class Reject:
 
     @classmethod
     def of(cls, facts: Facts, reason: str, value: float | None = None, limit: float | None = None) -> Reject:
-        """The stretch or file that the facts are of."""
+        """Makes the record for the stretch or file that the facts describe.
+
+        Args:
+            facts: metadata of the shot.
+            reason: one word.
+            value: the measure that failed. It is rounded to four digits.
+            limit: the bound that the value does not keep.
+        """
         rounded = None if value is None else round(value, 4)
         return cls(facts["source"], reason, facts.get("start"), facts.get("end"), rounded, limit)
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What a shot is cut to and has to be; the keys of conf/prepare.yaml, with their units."""
+    """The form of a clip and the conditions that a shot must meet; keys of conf/prepare.yaml.
+
+    Attributes:
+        size: side of the stored frames, pixels.
+        crop: "head" (a square around the head) or "full" (the whole frame).
+        rate: frames a second to which a video is thinned; None keeps its own rate.
+        min_seconds: a shorter shot is rejected.
+        max_seconds: a longer shot is cut into equal pieces.
+        min_face: larger side of the face in the source, pixels.
+        min_sharpness: variance of the Laplacian of the stored face, squared gray levels.
+        max_missing_fraction: fraction of a shot's frames that may lack a face, 0 to 1.
+        max_out_of_frame: how far the face may reach out of the frame, in face sizes.
+    """
 
     size: int
     crop: str
@@ -45,8 +74,12 @@ class Filters:
     max_missing_fraction: float
     max_out_of_frame: float
 
-    def fails(self, facts: Facts) -> Reject | None:
-        """The first limit a shot does not keep, of those that need no pixels."""
+    def geometry_reject(self, facts: Facts) -> Reject | None:
+        """Returns the first failure of length, lost frames, face size or framing; None if all pass.
+
+        Args:
+            facts: metadata of the shot, without "sharpness".
+        """
         video = facts["kind"] == "video"
         seconds = facts["end"] - facts["start"] if video else 0.0
         if video and seconds < self.min_seconds:
@@ -59,7 +92,11 @@ class Filters:
             return Reject.of(facts, "outside", facts["outside"], self.max_out_of_frame)
         return None
 
-    def blurred(self, facts: Facts) -> Reject | None:
-        """That facts["sharpness"] is below the limit."""
+    def sharpness_reject(self, facts: Facts) -> Reject | None:
+        """Returns a failure if the stored face is blurred; None if the face is sharp enough.
+
+        Args:
+            facts: metadata of the shot, with "sharpness".
+        """
         failed = facts["sharpness"] < self.min_sharpness
         return Reject.of(facts, "blurred", facts["sharpness"], self.min_sharpness) if failed else None

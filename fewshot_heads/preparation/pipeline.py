@@ -1,4 +1,4 @@
-"""Footage to shards: the steps of `prepare`, each resumable."""
+"""The steps of `prepare`, from footage to shards. An interrupted run is resumed after its last finished work unit."""
 
 from __future__ import annotations
 
@@ -27,20 +27,30 @@ from fewshot_heads.preparation.workers import map_in_processes
 
 _log = logging.getLogger(__name__)
 _REJECTED, _SUMMARY, _SHEET = "rejected.jsonl", "prepare.json", "contact_sheet.png"
+_SCRATCH = ".parts"  # holds the work units until all are packed
 
 
 def prepare_footage(root: Path, out: Path, settings: Mapping[str, Any], workers: Mapping[str, Any]) -> Path:
-    """Prepares the footage below root into out, or goes on with it; returns out.
+    """Prepares the footage below root, or resumes an interrupted run; returns `out`.
 
-    The bytes written are the same whoever works on them and however often they were stopped.
-    settings: the keys of conf/prepare.yaml. workers: see `map_in_processes`.
+    The bytes written depend neither on the number of workers nor on interruptions.
+
+    Args:
+        root: folder of footage.
+        out: folder to write. It must be new, empty, or begun by the same command.
+        settings: the keys of conf/prepare.yaml, without `workers`.
+        workers: see `map_in_processes`.
+
+    Raises:
+        BadInput: no footage, no usable clip, or other settings or files than those that `out` was begun with.
+        OutputError: `out` cannot be written.
     """
-    began = time.monotonic()
-    how = settings["identity"]
-    sources = find_sources(root, how in ("auto", "folder"), skip=out)
+    start = time.monotonic()
+    rule = settings["identity"]
+    sources = find_sources(root, rule in ("auto", "folder"), skip=out)
     state = {"version": __version__, "settings": dict(settings)}
     footage = digest([(source.name, source.bytes) for source in sources])
-    scratch = out / ".parts"
+    scratch = out / _SCRATCH
     if (out / INDEX).exists():
         _check_finished(root, out, state, footage)
         shutil.rmtree(scratch, ignore_errors=True)
@@ -48,23 +58,23 @@ def prepare_footage(root: Path, out: Path, settings: Mapping[str, Any], workers:
         return out
     _begin(out, scratch, state)
 
-    lost = []
-    if how == "folder":
-        lost = [{"source": source.name, "reason": "no_folder"} for source in sources if source.identity is None]
+    no_folder = []
+    if rule == "folder":
+        no_folder = [{"source": source.name, "reason": "no_folder"} for source in sources if source.identity is None]
         sources = [source for source in sources if source.identity is not None]
-    looked_at = _make_parts(root, sources, scratch, settings, workers)
+    seconds_of_this_run = _make_work_units(root, sources, scratch, settings, workers)
     clips, rejects, seconds = collect(sources, scratch)
-    rejects = lost + rejects
+    rejects = no_folder + rejects
     _write_lines(out / _REJECTED, scratch, rejects)
     if not clips:
         shutil.rmtree(scratch)
         raise BadInput(
             f"{root}: no clip is left ({_tally(_by_reason(rejects))}); {out / _REJECTED} says why, file by file"
         )
-    for stale in out.glob("*.tar"):  # of a run that was stopped while it packed, perhaps before more footage came
+    for stale in out.glob("*.tar"):  # an earlier run may have been stopped while it packed fewer clips
         stale.unlink()
     clips = assign_splits_to_clips(
-        assign_identities(clips, how, settings["identity_threshold"]), settings["val_fraction"], settings["seed"]
+        assign_identities(clips, rule, settings["identity_threshold"]), settings["val_fraction"], settings["seed"]
     )
     rows, sheet = write_shards(clips, out, scratch, settings["shard_size_mib"] << 20)
     with atomic_write_in(out / _SHEET, scratch) as file:
@@ -75,15 +85,15 @@ def prepare_footage(root: Path, out: Path, settings: Mapping[str, Any], workers:
     _write_lines(out / INDEX, scratch, rows)  # last: a folder that has it is complete
     shutil.rmtree(scratch)
 
-    _report(out, totals, looked_at, time.monotonic() - began)
+    _report(out, totals, seconds_of_this_run, time.monotonic() - start)
     return out
 
 
 def _begin(out: Path, scratch: Path, state: Mapping[str, Any]) -> None:
-    """Makes the folder, or finds the one that was begun with the same settings."""
-    begun = scratch / "state.json"
-    if begun.exists():
-        _check_settings(out, json.loads(begun.read_bytes()), state)
+    """Creates the folder, or accepts a folder that was begun with the same settings."""
+    state_file = scratch / "state.json"
+    if state_file.exists():
+        _check_settings(out, json.loads(state_file.read_bytes()), state)
         return
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out}: is a file; choose a new folder")
@@ -93,42 +103,43 @@ def _begin(out: Path, scratch: Path, state: Mapping[str, Any]) -> None:
         scratch.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(out, error) from error
-    with atomic_write_in(begun, scratch) as file:
+    with atomic_write_in(state_file, scratch) as file:
         file.write(json.dumps(state).encode())
 
 
 def _check_finished(root: Path, out: Path, state: Mapping[str, Any], footage: str) -> None:
-    """Raises BadInput unless out is complete and what this run would have made."""
-    before = json.loads((out / _SUMMARY).read_bytes())
-    _check_settings(out, before, state)
-    if before["footage"] != footage:
+    """Raises BadInput unless `out` is complete and equals the result of this run."""
+    summary = json.loads((out / _SUMMARY).read_bytes())
+    _check_settings(out, summary, state)
+    if summary["footage"] != footage:
         raise BadInput(f"{out}: was prepared from other files than {root} has now; choose another folder")
     for split in sorted({row["split"] for row in read_index(out)}):
         open_shards(out, split)
 
 
-def _check_settings(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    if before["version"] != now["version"]:
-        raise BadInput(f"{out}: was begun by version {before['version']}; choose another folder")
-    old, new = before["settings"], json.loads(json.dumps(now["settings"]))
+def _check_settings(out: Path, begun: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Raises BadInput if the version or a setting differs from those that the folder was begun with."""
+    if begun["version"] != state["version"]:
+        raise BadInput(f"{out}: was begun by version {begun['version']}; choose another folder")
+    old, new = begun["settings"], json.loads(json.dumps(state["settings"]))
     changed = [key for key in new if old.get(key) != new[key]]
     if changed:
         what = ", ".join(f"{key}={old.get(key)} (now {new[key]})" for key in changed)
         raise BadInput(f"{out}: was begun with {what}; go on with that, or choose another folder")
 
 
-def _make_parts(
+def _make_work_units(
     root: Path, sources: list[Source], scratch: Path, settings: Mapping[str, Any], workers: Mapping[str, Any]
 ) -> float:
-    """Every part that is not there yet; returns the seconds of video looked at."""
-    limits = Filters(**{field.name: settings[field.name] for field in fields(Filters)})
+    """Makes the missing work units; returns the seconds of video that were read for them."""
+    filters = Filters(**{field.name: settings[field.name] for field in fields(Filters)})
     nameless = any(source.identity is None for source in sources)
     network = settings["face_network"] if nameless and settings["identity"] in ("auto", "cluster") else None
-    make = WorkUnitMaker(root, scratch, limits, tuple(settings["landmarks"].items()), network)
+    make = WorkUnitMaker(root, scratch, filters, tuple(settings["landmarks"].items()), network)
     missing = [source for source in sources if not make.done(source)]
     bar = tqdm(total=len(sources), initial=len(sources) - len(missing), desc="prepare", unit="file", disable=None)
-    with bar, closing(map_in_processes(make, missing, workers)) as done:
-        for source, died in done:
+    with bar, closing(map_in_processes(make, missing, workers)) as outcomes:
+        for source, died in outcomes:
             if died:
                 write_work_unit(scratch, source, [Reject(source.name, "crashed", detail=str(died))])
             bar.update()
@@ -136,6 +147,14 @@ def _make_parts(
 
 
 def _totals(sources: int, rows: list[dict[str, Any]], rejects: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
+    """Returns the counts for prepare.json.
+
+    Args:
+        sources: number of sources.
+        rows: of the index.
+        rejects: rows of rejected.jsonl.
+        seconds: length of all videos.
+    """
     return {
         "sources": sources,
         "source_seconds": round(seconds, 3),
@@ -147,12 +166,12 @@ def _totals(sources: int, rows: list[dict[str, Any]], rejects: list[dict[str, An
     }
 
 
-def _report(out: Path, totals: Mapping[str, Any], looked_at: float, work: float) -> None:
-    """What was made, to read. The time it took stands in no file: it is no part of the result."""
+def _report(out: Path, totals: Mapping[str, Any], seconds: float, work_seconds: float) -> None:
+    """Prints a summary. The duration is printed only: files must not depend on it."""
     people, clips = totals["identities"], sum(totals["clips"].values())
     print(f"{people['train']} people to train on, {people['val']} held out: {clips} clips, {totals['seconds']:.0f} s")
     print(f"left out: {_tally(totals['rejects'])}; {out / _REJECTED} lists them, {out / _SHEET} shows the rest")
-    print(f"{looked_at:.0f} s of video in {work:.0f} s of work, {looked_at / work:.2f} a second")
+    print(f"{seconds:.0f} s of video in {work_seconds:.0f} s of work, {seconds / work_seconds:.2f} a second")
 
 
 def _tally(counts: Mapping[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""What a folder of raw footage holds: videos and folders of pictures, and whom their paths say they show."""
+"""Finds videos and images in a folder of raw footage, and the people that their paths name."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from fewshot_heads.errors import BadInput
 from fewshot_heads.media.images import PICTURES
 from fewshot_heads.media.video_reader import VIDEOS
 
-# Folders that sort files, not people; only in front of a path, so a person may still be called "Data".
+# Folders that sort files, not people. They count at the start of a path only: a person may be called "Data".
 _SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
-_SPLITS["test"] = "val"  # whoever was set aside for tests must never be trained on
+_SPLITS["test"] = "val"  # people set aside for tests must never be trained on
 _LAYOUT = {*_SPLITS, "dev", "mp4", "video", "videos", "clips", "data", "images", "frames", "faces"}
 _LAYOUT |= {"vox1", "vox2", "voxceleb1", "voxceleb2", "unzippedfaces", "unzippedintervalfaces"}
 _VOXCELEB = re.compile(r"id\d{5}")
@@ -26,14 +26,19 @@ _VOXCELEB = re.compile(r"id\d{5}")
 
 @dataclass(frozen=True)
 class Source:
-    """One video, or the pictures of one folder.
+    """One video, or the images of one folder.
 
-    name: its path below the root. files: what to read, paths below the root, and their sizes in bytes.
-    identity: the person its folders name, or None. split: "train" or "val" if its folders say so.
+    Attributes:
+        name: path of the file or folder below the root.
+        kind: "video" or "stills".
+        files: files to read, paths below the root.
+        bytes: size of each file.
+        identity: the person that the folders name; None if they name no one.
+        split: "train" or "val" if the folders say so, else None.
     """
 
     name: str
-    kind: str  # "video" or "stills"
+    kind: str
     files: tuple[str, ...]
     bytes: tuple[int, ...]
     identity: str | None
@@ -41,20 +46,33 @@ class Source:
 
     @cached_property
     def digest(self) -> str:
-        """Changes with the files, so work done on half a download is not taken for work on the whole."""
+        """Fingerprint of names and sizes.
+
+        A file that was still being downloaded has another fingerprint than the complete file.
+        """
         return digest([self.name, self.files, self.bytes])
 
 
 def digest(value: object, length: int = 16) -> str:
-    """Hexadecimal fingerprint of anything JSON can write, the same on every machine."""
+    """Returns a hexadecimal fingerprint that is the same on every machine.
+
+    Args:
+        value: anything that JSON can write.
+        length: number of digits, 1 to 64.
+    """
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:length]
 
 
 def find_sources(root: Path, people_in_folders: bool = True, skip: Path | None = None) -> list[Source]:
-    """Every source below root, in the order of names; hidden files and the folder `skip` are left out.
+    """Returns every source below root, in the order of names. Hidden files are ignored.
 
-    people_in_folders: the pictures of a person's folder are one source; otherwise, and where no folder names a
-    person, each picture is a source of its own. Raises BadInput if there is nothing.
+    Args:
+        root: folder of footage.
+        people_in_folders: the images of a person's folder are one source. Otherwise each image is its own source.
+        skip: folder to leave out.
+
+    Raises:
+        BadInput: the folder does not exist, or has no videos or images.
     """
     if not root.is_dir():
         raise BadInput(f"{root}: no such folder; give a folder of videos, or of one folder of pictures a person")
@@ -62,15 +80,15 @@ def find_sources(root: Path, people_in_folders: bool = True, skip: Path | None =
     files = sorted(_files(root, skip))
     for folder, group in groupby(files, key=lambda file: file.parent):
         names = list(group)
-        identity, split = _from_path(folder)
+        identity, split = _identity_and_split(folder)
         identity = identity if people_in_folders else None
-        pictures = [name for name in names if name.suffix.lower() in PICTURES]
-        alone = [(str(name), "video", [name]) for name in names if name.suffix.lower() in VIDEOS]
+        images = [name for name in names if name.suffix.lower() in PICTURES]
+        found = [(str(name), "video", [name]) for name in names if name.suffix.lower() in VIDEOS]
         if identity is None:
-            alone += [(str(name), "stills", [name]) for name in pictures]
-        elif pictures:
-            alone.append((str(folder), "stills", pictures))
-        for name, kind, members in alone:
+            found += [(str(name), "stills", [name]) for name in images]
+        elif images:
+            found.append((str(folder), "stills", images))
+        for name, kind, members in found:
             sizes = tuple((root / member).stat().st_size for member in members)
             sources.append(Source(name, kind, tuple(map(str, members)), sizes, identity, split))
     if not sources:
@@ -79,24 +97,28 @@ def find_sources(root: Path, people_in_folders: bool = True, skip: Path | None =
 
 
 def _files(root: Path, skip: Path | None) -> Iterator[PurePosixPath]:
-    """Videos and pictures below root, relative to it. Linked folders are followed, each place once."""
-    seen = {os.path.realpath(root), *([os.path.realpath(skip)] if skip else [])}
-    for folder, below, names in os.walk(root, followlinks=True):
-        here = Path(folder)
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        places = {name: os.path.realpath(here / name) for name in below}
-        below[:] = [name for name in below if places[name] not in seen]
-        seen |= set(places.values())
+    """Yields videos and images below root, as relative paths. Linked folders are followed, each target once."""
+    visited = {os.path.realpath(root), *([os.path.realpath(skip)] if skip else [])}
+    for current, subfolders, names in os.walk(root, followlinks=True):
+        folder = Path(current)
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        targets = {name: os.path.realpath(folder / name) for name in subfolders}
+        subfolders[:] = [name for name in subfolders if targets[name] not in visited]
+        visited |= set(targets.values())
         for name in names:
-            if not name.startswith(".") and Path(name).suffix.lower() in VIDEOS | PICTURES and (here / name).is_file():
-                yield PurePosixPath((here / name).relative_to(root).as_posix())
+            is_footage = not name.startswith(".") and Path(name).suffix.lower() in VIDEOS | PICTURES
+            if is_footage and (folder / name).is_file():
+                yield PurePosixPath((folder / name).relative_to(root).as_posix())
 
 
-def _from_path(folder: PurePosixPath) -> tuple[str | None, str | None]:
-    """(identity, split) as the folders name them: VoxCeleb's id00012 anywhere, else the first that is no layout."""
-    parts = list(folder.parts)
+def _identity_and_split(folder: PurePosixPath) -> tuple[str | None, str | None]:
+    """Returns the (identity, split) that the folders name; None where they name none.
+
+    The identity is VoxCeleb's, such as id00012, wherever it is. Otherwise it is the first folder that sorts no files.
+    """
+    names = list(folder.parts)
     split = None
-    while parts and parts[0].lower() in _LAYOUT:
-        split = _SPLITS.get(parts.pop(0).lower(), split)
-    voxceleb = next((part for part in parts if _VOXCELEB.fullmatch(part)), None)
-    return voxceleb or (parts[0] if parts else None), split
+    while names and names[0].lower() in _LAYOUT:
+        split = _SPLITS.get(names.pop(0).lower(), split)
+    voxceleb = next((name for name in names if _VOXCELEB.fullmatch(name)), None)
+    return voxceleb or (names[0] if names else None), split

@@ -1,4 +1,7 @@
-"""Parts: what one source gave, kept until all is packed. A part is whole or not there, so a killed run goes on."""
+"""Work units: the clips of one source, stored until all sources are packed.
+
+A work unit is complete or absent. An interrupted run is resumed with the missing units.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,13 @@ from fewshot_heads.preparation.sources import Source
 
 @dataclass(frozen=True)
 class WorkUnit:
-    """What one source gave.
+    """The result of one source.
 
-    clips: for each the offset and length of its sample in the part's tar, its facts and its embedding [E] or None.
-    rejects: what was left out. seconds: of video looked at.
+    Attributes:
+        clips: of each clip "offset" and "length" (bytes of its sample in the tar), "frames" (their number) and
+            "embedding" ([E] or None).
+        rejects: the fields of each `Reject` that are not None.
+        seconds: length of the video that was read.
     """
 
     clips: list[dict[str, Any]]
@@ -33,62 +39,78 @@ class WorkUnit:
 
 @dataclass(frozen=True)
 class WorkUnitMaker:
-    """Call it with a source to make its part; goes to any process.
+    """Callable that makes the work unit of a source; may be pickled to any process.
 
-    landmarks: the options of `landmarks.detector`. face_network: weights that embed faces, or None.
+    Attributes:
+        root: folder of footage.
+        folder: for the work units.
+        filters: form of the clips and conditions that they must meet.
+        landmarks: options of `landmarks.detector`, as (name, value).
+        face_network: file of weights that embed faces, or None.
     """
 
     root: Path
     folder: Path
-    limits: Filters
+    filters: Filters
     landmarks: tuple[tuple[str, Any], ...]
     face_network: str | None
 
     def __call__(self, source: Source) -> None:
-        # Outside of what a bad file may do: a missing network is everybody's error.
-        cutter = _cutter(self.limits, self.landmarks, self.face_network)
-        write_work_unit(self.folder, source, cutter.shots(self.root, source), cutter)
+        """Makes and writes the work unit of one source."""
+        # Outside of `shots`, which turns errors into rejects: missing weights must end the run.
+        segmenter = _segmenter(self.filters, self.landmarks, self.face_network)
+        write_work_unit(self.folder, source, segmenter.shots(self.root, source), segmenter)
 
     def done(self, source: Source) -> bool:
+        """Returns whether the work unit of the source is complete."""
         return _facts_path(self.folder, source).exists()
 
 
 @lru_cache(maxsize=1)
-def _cutter(limits: Filters, landmarks: tuple[tuple[str, Any], ...], face_network: str | None) -> ShotSegmenter:
-    """One a process: a detector takes a second to make."""
-    return ShotSegmenter(limits, detector(**dict(landmarks)), MobileFaceNet(face_network) if face_network else None)
+def _segmenter(filters: Filters, landmarks: tuple[tuple[str, Any], ...], face_network: str | None) -> ShotSegmenter:
+    """Returns one segmenter for the whole process: loading a detector takes a second."""
+    return ShotSegmenter(filters, detector(**dict(landmarks)), MobileFaceNet(face_network) if face_network else None)
 
 
 def write_work_unit(
-    folder: Path, source: Source, found: Iterable[Shot | Reject], cutter: ShotSegmenter | None = None
+    folder: Path, source: Source, shots: Iterable[Shot | Reject], segmenter: ShotSegmenter | None = None
 ) -> None:
-    """Writes the tar with the clips, then the facts, which say that the part is whole."""
+    """Writes the tar with the clips, then the facts, whose presence marks the unit as complete.
+
+    Args:
+        folder: for the work units.
+        source: the source of the shots.
+        shots: shots and rejects, consumed one after another.
+        segmenter: knows the seconds of video that were read; None means 0 seconds.
+    """
     clips, rejects = [], []
     with atomic_write_in(tar_path(folder, source), folder) as file:
-        for each in found:
-            if isinstance(each, Reject):
-                rejects.append({key: value for key, value in asdict(each).items() if value is not None})
+        for shot in shots:
+            if isinstance(shot, Reject):
+                rejects.append({key: value for key, value in asdict(shot).items() if value is not None})
                 continue
-            data, _ = encode("clip", each.sample)
+            data, _ = encode("clip", shot.sample)
             clips.append(
                 {
                     "offset": file.tell(),
                     "length": len(data),
-                    "frames": len(each.sample.jpegs),
-                    "embedding": each.embedding,
+                    "frames": len(shot.sample.jpegs),
+                    "embedding": shot.embedding,
                 }
             )
             file.write(data)
-    seconds = cutter.seconds if cutter else 0.0
+    seconds = segmenter.seconds if segmenter else 0.0
     with atomic_write_in(_facts_path(folder, source), folder) as file:
         file.write(json.dumps({"clips": clips, "rejects": rejects, "seconds": seconds}).encode())
 
 
 def read_work_unit(folder: Path, source: Source) -> WorkUnit:
+    """Returns the finished work unit of a source."""
     return WorkUnit(**json.loads(_facts_path(folder, source).read_bytes()))
 
 
 def tar_path(folder: Path, source: Source) -> Path:
+    """Returns the path of the tar with the clips of a source."""
     return folder / f"{source.digest}.tar"
 
 

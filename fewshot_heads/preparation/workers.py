@@ -1,4 +1,7 @@
-"""One function over many items, on this machine's processes or a Ray cluster; a worker that dies costs one item."""
+"""Maps a function over items in local processes or on a Ray cluster.
+
+A worker that dies costs one item. The run continues.
+"""
 
 from __future__ import annotations
 
@@ -23,46 +26,56 @@ Work = Callable[[Any], None]
 
 
 class WorkerDied(FewshotHeadsError):
-    """A process that crashed or was killed each time it worked on an item."""
+    """The process that worked on an item crashed or was killed, each time."""
 
 
 Outcomes = Generator[tuple[Item, WorkerDied | None], None, None]
 
 
 def map_in_processes(work: Work, items: Iterable[Item], workers: Mapping[str, Any]) -> Outcomes[Item]:
-    """work(item) for every item, in any order; yields each item when it is done, or with what killed its worker.
+    """Calls work(item) for every item, in any order; yields (item, None) or (item, WorkerDied).
 
-    workers: {"backend": "local", "processes": N, null for one a core, 0 for none but this one}, or
-    {"backend": "ray", "address": A}. An error that `work` raises ends it all and is raised here.
+    Args:
+        work: the function. It must be picklable.
+        items: the arguments.
+        workers: {"backend": "local", "processes": N} or {"backend": "ray", "address": A}. N is None for one process a
+            core, 0 for this process only.
+
+    Raises:
+        FewshotHeadsError: the first error that `work` raises. It ends all other work.
+        BadInput: Ray is not installed, or no cluster answers at the address.
     """
     if workers["backend"] == "ray":
-        return _ray(work, items, workers["address"])
+        return _map_on_ray(work, items, workers["address"])
     processes = workers["processes"]
     if processes == 0:
-        return _inline(work, items)
-    return _local(work, items, processes or os.cpu_count() or 1)
+        return _map_in_this_process(work, items)
+    return _map_locally(work, items, processes or os.cpu_count() or 1)
 
 
-def _inline(work: Work, items: Iterable[Item]) -> Outcomes[Item]:
+def _map_in_this_process(work: Work, items: Iterable[Item]) -> Outcomes[Item]:
     for item in items:
         with _one_thread():
             work(item)
         yield item, None
 
 
-def _local(work: Work, items: Iterable[Item], processes: int) -> Outcomes[Item]:
+def _map_locally(work: Work, items: Iterable[Item], processes: int) -> Outcomes[Item]:
     queue = deque(items)
     while queue:
         for item in (yield from _pool(work, queue, processes)):
-            # A dead worker takes all that was under way with it. Whoever is to blame dies again, alone.
+            # A dead worker breaks the whole pool. Each running item is tried again alone: the guilty one dies again.
             if (yield from _pool(work, deque([item]), 1)):
                 yield item, WorkerDied("the process that worked on it crashed or was killed")
 
 
 def _pool(work: Work, queue: deque[Item], processes: int) -> Generator[tuple[Item, None], None, list[Item]]:
-    """Works the queue off; returns what was under way when a worker died, the rest is left in the queue."""
-    others = set(multiprocessing.active_children())
-    # Not forked: torch, OpenCV and MediaPipe have threads, which a fork would leave behind half-way.
+    """Works off the queue in processes; yields (item, None).
+
+    Returns the items that ran when a worker died. Items that had not started stay in the queue.
+    """
+    earlier_children = set(multiprocessing.active_children())
+    # Spawned: torch, OpenCV and MediaPipe have threads, which do not survive a fork.
     pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start_worker)
     running: dict[Future, Item] = {}
     try:
@@ -80,20 +93,20 @@ def _pool(work: Work, queue: deque[Item], processes: int) -> Generator[tuple[Ite
     except BrokenProcessPool:
         pool.shutdown()
         return list(running.values())
-    except BaseException:  # an error or Ctrl-C: what is under way can be minutes from its end
+    except BaseException:  # an error or Ctrl-C: the running items could take minutes more
         pool.shutdown(wait=False, cancel_futures=True)
-        for child in set(multiprocessing.active_children()) - others:
+        for child in set(multiprocessing.active_children()) - earlier_children:
             child.terminate()
         raise
 
 
-def _ray(work: Work, items: Iterable[Item], address: str) -> Outcomes[Item]:
+def _map_on_ray(work: Work, items: Iterable[Item], address: str) -> Outcomes[Item]:
     try:
         import ray
     except ImportError as error:
         raise BadInput("workers=ray: Ray is not installed; pip install 'fewshot_heads[ray]'") from error
-    ours = not ray.is_initialized()
-    if ours:
+    started_ray = not ray.is_initialized()
+    if started_ray:
         try:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, ValueError) as error:
@@ -102,34 +115,34 @@ def _ray(work: Work, items: Iterable[Item], address: str) -> Outcomes[Item]:
                 "workers.address=local"
             ) from error
     task = ray.remote(_call)
-    at_once = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    max_running = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
     queue = iter(items)
     running: dict[Any, Item] = {}
     try:
         while True:
-            while len(running) < at_once and (item := next(queue, None)) is not None:
+            while len(running) < max_running and (item := next(queue, None)) is not None:
                 running[task.remote(work, item)] = item
             if not running:
                 return
-            (done,), _ = ray.wait(list(running))
-            item = running.pop(done)
+            (reference,), _ = ray.wait(list(running))
+            item = running.pop(reference)
             try:
-                failed = ray.get(done)
+                failure = ray.get(reference)
             except ray.exceptions.RayError as died:
                 yield item, WorkerDied(f"the Ray worker that worked on it died ({type(died).__name__})")
                 continue
-            if failed:
-                raise failed
+            if failure:
+                raise failure
             yield item, None
     finally:
-        for reference in running:
-            ray.cancel(reference, force=True)
-        if ours:
+        for unfinished in running:
+            ray.cancel(unfinished, force=True)
+        if started_ray:
             ray.shutdown()
 
 
 def _call(work: Work, item: Any) -> FewshotHeadsError | None:
-    """Our own errors travel as values: Ray would wrap them in its own."""
+    """Calls work(item); returns an error of this library as a value, because Ray would wrap it."""
     with _one_thread():
         try:
             work(item)
@@ -140,22 +153,26 @@ def _call(work: Work, item: Any) -> FewshotHeadsError | None:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """One thread a worker: as many as cores each would only be in each other's way, and sums stay the same."""
-    before = torch.get_num_threads(), cv2.getNumThreads()
+    """Limits torch and OpenCV to one thread.
+
+    Workers with a thread a core would compete for the cores. Sums do not depend on the number of cores.
+    """
+    previous = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before[0])
-        cv2.setNumThreads(before[1])
+        torch.set_num_threads(previous[0])
+        cv2.setNumThreads(previous[1])
 
 
 def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the first one ends the others
+    """Prepares a new process: ignores Ctrl-C and ends with its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent ends its children
     parent = multiprocessing.parent_process()
 
-    def end_with_parent() -> None:  # a killed parent would leave its workers waiting for ever
+    def end_with_parent() -> None:  # otherwise the workers of a killed parent wait for ever
         if parent:
             parent.join()
             os._exit(1)

@@ -12,10 +12,11 @@ import torch
 
 from benchmarks import quality as module
 from benchmarks.cases import Case, Footage, choose_frames, find_clips, make_cases
-from benchmarks.judge import MEASURES
+from benchmarks.measures import MEASURES
 from benchmarks.quality import main
 from benchmarks.summary import tables
 from fewshot_heads import VideoWriter, read_video
+from fewshot_heads.cli.config import load_config
 from fewshot_heads.errors import BadInput
 from fewshot_heads.features.mobilefacenet import MobileFaceNet
 from fewshot_heads.landmarks import detector
@@ -102,8 +103,8 @@ def test_every_protocol_has_a_table_with_every_column(report):
     ]  # fmt: skip
     names = ["still", "warp", "realtime", "realtime+absolute", "realtime+tuned"]
     for each in data["tables"]:  # where the driver is the truth, nobody is shown its mouth
-        others = each["protocol"] in ("cross_reenactment", "paintings")
-        assert list(each["columns"]) == names + ["realtime+mouth"] * others
+        with_mouth = each["protocol"] in ("cross_reenactment", "paintings")
+        assert list(each["columns"]) == names + ["realtime+mouth"] * with_mouth
 
 
 def test_what_is_measured_is_what_is_seen(report):
@@ -147,7 +148,7 @@ def test_the_same_command_gives_the_same_numbers_and_a_broken_run_goes_on(measur
     done = sorted((tmp_path / "run" / "cases").glob("*.json"))
     done[0].unlink()
     measured = []
-    monkeypatch.setattr(module, "_measured", recorded(module._measured, measured))
+    monkeypatch.setattr(module, "_measure", recorded(module._measure, measured))
     assert measure()[1] == first
     assert len(measured) == 1, "the others are taken from their files"
     assert measure(out="again")[1]["rows"] == first["rows"]
@@ -276,8 +277,8 @@ def test_compared_frames_are_never_sources_and_the_same_for_every_number_of_them
 
 def test_every_source_is_driven_by_others_and_the_seed_says_by_whom():
     people = [Footage(name, f"{name}/{i}", f"{name}{i}") for name in "abcd" for i in range(2)]
-    chosen = {"protocols": ["cross_reenactment"], "limit": 0, "max_clips_per_identity": 0, "drivers": 3, "seed": 0}
-    chosen |= {"k_shots": [1]}
+    chosen = {"protocols": ["cross_reenactment"], "k_shots": [1], "drivers": 3, "seed": 0}
+    chosen |= {"max_identities": 0, "max_clips_per_identity": 0}
     cases = make_cases(people, [], chosen)
     assert len(cases) == 4 * 3 and all(case.source.identity != case.driver.identity for case in cases)
     assert cases == make_cases(people, [], chosen) != make_cases(people, [], {**chosen, "seed": 1})
@@ -321,3 +322,7 @@ def test_an_identity_with_many_clips_counts_once_and_failures_not_at_all(tmp_pat
     assert [difference[key] for key in ("mean", "low", "high")] == [2.0, 2.0, 2.0], "compared case by case"
     assert (made["cases"], made["identities"], made["failed"]) == (3, 2, 1)
     assert tables(tmp_path, rows[-1:])[0]["columns"] == {}
+
+
+def test_settings_that_may_change_are_settings():
+    assert set(module._FREE) <= set(load_config("benchmark"))

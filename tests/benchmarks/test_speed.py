@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import speed, stages
+from benchmarks import speed, timing
 from benchmarks.common import machine
-from benchmarks.stages import spread, timed
+from benchmarks.timing import spread, timed
 from fewshot_heads import read_video
 from fewshot_heads.errors import BadInput
 from tests.conftest import EXAMPLES, write_clip
@@ -76,7 +76,7 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now = 0.0
-        monkeypatch.setattr(stages.time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(timing.time, "perf_counter", lambda: self.now)
 
     def goes_on(self, *seconds):
         """A call that takes each of these in turn, then the last one for ever."""
@@ -134,7 +134,7 @@ def test_the_accelerator_has_a_column_beside_the_cores(monkeypatch):
 def test_an_error_of_a_run_of_its_own_is_told_as_it_is(monkeypatch):
     monkeypatch.chdir(EXAMPLES.parent)
     with pytest.raises(BadInput, match="^no weights named 'nobody'"):
-        speed.job("parts", 1, models=["nobody"], source="", driver="", batches=[1], device="cpu", seconds=0)
+        speed.job("stage_times", 1, models=["nobody"], source="", driver="", batches=[1], device="cpu", seconds=0)
 
 
 def test_a_repeated_clip_is_as_long_as_asked_at_the_same_rate(tmp_path):

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks import sampling
+from benchmarks.studies import sampling
 from fewshot_heads import BadInput, Head, NoFaceFound, read_image, read_video
 from fewshot_heads.cli.config import compose_config
 from fewshot_heads.creative.appearance.__main__ import main as learn_command

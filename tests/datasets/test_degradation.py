@@ -1,4 +1,4 @@
-"""Pictures that have seen better days."""
+"""`datasets.degradation`: blur, cracks, grain and JPEG."""
 
 import numpy as np
 import pytest
@@ -20,11 +20,11 @@ def detail(picture):
     return np.abs(np.diff(picture.astype(float), axis=1)).mean()
 
 
-def test_without_wear_a_picture_stays_as_it_is(picture):
+def test_without_degradation_a_picture_stays_as_it_is(picture):
     np.testing.assert_array_equal(Degradation(**NONE).apply(picture), picture)
 
 
-def test_each_kind_of_wear_does_its_own(picture):
+def test_each_effect_does_its_own(picture):
     assert detail(Degradation(**{**NONE, "blur": 1.5}).apply(picture)) < 0.8 * detail(picture)
     grain = Degradation(**{**NONE, "grain": 8.0}).apply(picture).astype(float) - picture
     assert grain.std() == pytest.approx(8.0, rel=0.1) and abs(grain.mean()) < 1
@@ -36,21 +36,21 @@ def test_each_kind_of_wear_does_its_own(picture):
 
 
 def test_pictures_of_an_episode_differ_in_grain_and_the_same_one_does_not(picture):
-    worn = Degradation(**{**NONE, "grain": 8.0})
-    np.testing.assert_array_equal(worn.apply(picture, 1), worn.apply(picture, 1))
-    assert not np.array_equal(worn.apply(picture, 1), worn.apply(picture, 2))
+    degraded = Degradation(**{**NONE, "grain": 8.0})
+    np.testing.assert_array_equal(degraded.apply(picture, 1), degraded.apply(picture, 1))
+    assert not np.array_equal(degraded.apply(picture, 1), degraded.apply(picture, 2))
 
 
 def test_draws_have_all_kinds_and_none(picture):
     drawn = [Degradation.draw(np.random.default_rng(seed)) for seed in range(60)]
     for name in ("blur", "cracks", "grain", "quality"):
-        there = np.mean([getattr(wear, name) > 0 for wear in drawn])
-        assert 0.3 < there < 0.7, name
+        frequency = np.mean([getattr(degradation, name) > 0 for degradation in drawn])
+        assert 0.3 < frequency < 0.7, name
     assert not any(Degradation.draw(np.random.default_rng(seed), cracks=False).cracks for seed in range(20))
 
 
-def test_a_worn_clip_is_the_clip_with_worn_frames(picture):
+def test_a_degraded_clip_is_the_clip_with_degraded_frames(picture):
     clip = Footage("mona", [picture, picture], np.zeros((2, 70, 3), np.float32), "stills")
-    worn = Degradation(0.0, 0.0, 8.0, 0, 1).apply_to_clip(clip)
-    assert (worn.identity, worn.kind, worn.size, len(worn.frames)) == ("mona", "stills", 256, 2)
-    np.testing.assert_array_equal(worn.frames[1], Degradation(0.0, 0.0, 8.0, 0, 1).apply(picture, 1))
+    degraded = Degradation(0.0, 0.0, 8.0, 0, 1).apply_to_clip(clip)
+    assert (degraded.identity, degraded.kind, degraded.size, len(degraded.frames)) == ("mona", "stills", 256, 2)
+    np.testing.assert_array_equal(degraded.frames[1], Degradation(0.0, 0.0, 8.0, 0, 1).apply(picture, 1))

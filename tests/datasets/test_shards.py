@@ -1,3 +1,5 @@
+"""`datasets.shards` and `preparation.shard_writer`: what is written is read, and damage is named."""
+
 import gc
 import json
 import pickle
@@ -33,15 +35,10 @@ def written(folder: Path, samples: dict[str, Sample], split="train", max_bytes=1
         for key, one in samples.items():
             data, head = encode(key, one)
             shard, offset = writer.add(data)
-            place = {"shard": shard, "offset": offset, "length": len(data), "head": head}
-            facts = {
-                "frames": len(one.jpegs),
-                "seconds": 0.1,
-                "size": SIZE,
-                "source": "a.mp4",
-                "kind": one.meta["kind"],
-            }
-            rows.append({"identity": key.split("__")[0], "split": split, "key": key, **place, **facts})
+            position = {"shard": shard, "offset": offset, "length": len(data), "head": head}
+            facts = {"seconds": 0.1, "size": SIZE, "source": "a.mp4", "kind": one.meta["kind"]}
+            row = {"identity": key.split("__")[0], "split": split, "key": key, "frames": len(one.jpegs)}
+            rows.append({**row, **position, **facts})
     (folder / "index.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
 

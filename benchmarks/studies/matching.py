@@ -1,16 +1,16 @@
-"""What the match term is for: do W_i and e_hat_i agree, and is project(e_hat) the place to start fine-tuning from?
+"""Studies the match term: do W_i and e_hat_i agree, and is project(e_hat) a good start for fine-tuning?
 
-python -m benchmarks.matching run=RUN data=PREPARED vgg=FILE.npz [key=value ...]
+python -m benchmarks.studies.matching run=RUN data=PREPARED vgg=FILE.npz [key=value ...]
 
-run       a folder of meta_learn whose criterion had the match term (required)
-data      what it was trained on, with a val split (required)
-vgg       weights of VGG-19 for the loss of fine-tuning (required)
-identities       names of the people that were trained on, with commas between; none is all of the train split
-pictures  8      of each person, spread over one clip; two of them are held out, and measured on
-people    10     of the val split
-steps     40     of fine-tuning
-lr        1e-4
-out       benchmarks/results/matching.json, and the table beside it as .md
+run              folder of meta_learn, trained with the match term (required)
+data             prepared data of that training, with a val split (required)
+vgg              weights of VGG-19 for the loss of fine-tuning (required)
+identities       names of the training people, separated by commas; empty is the whole train split
+pictures   8     images of each person, spread over one clip; two of them are held out for the loss
+people     10    of the val split
+steps      40    of fine-tuning
+lr         1e-4  of fine-tuning
+out        benchmarks/results/matching.json, and the table beside it as .md
 """
 
 from __future__ import annotations
@@ -47,46 +47,54 @@ DEFAULTS = {
     "lr": 1e-4,
     "out": "benchmarks/results/matching.json",
 }
-LOOK_EVERY = 5  # steps
+EVAL_EVERY_STEPS = 5
 
 
 def pictures_of(clip: Clip, count: int) -> Footage:
-    """So many frames, evenly spread over the clip."""
-    chosen = np.unique(np.linspace(0, len(clip.frames) - 1, count).round().astype(int))
-    return Footage(clip.identity, [clip.frames[i] for i in chosen], np.asarray(clip.landmarks)[chosen])
+    """Returns a number of frames, evenly spread over the clip."""
+    numbers = np.unique(np.linspace(0, len(clip.frames) - 1, count).round().astype(int))
+    return Footage(clip.identity, [clip.frames[i] for i in numbers], np.asarray(clip.landmarks)[numbers])
 
 
 @torch.inference_mode()
 def e_hat_of(checkpoint: Checkpoint, clip: Footage) -> Tensor:
-    """[E], the mean over the clip's pictures."""
+    """Returns the mean embedding of the clip's images, [E]."""
     size = checkpoint.about["spec"]["size"]
     stickmen = rasterize_landmarks([Landmarks.from_array(points) for points in clip.landmarks], size)
     return checkpoint.networks.embedder(to_tensor(np.stack(clip.frames))[None], stickmen[None]).mean(1)[0].clone()
 
 
 def agreement(checkpoint: Checkpoint, table: Tensor, clips: Mapping[str, Clip], count: int) -> dict[str, float]:
-    """Mean cosine of e_hat_i and W_i, and of e_hat_i and everybody else's W."""
+    """Returns mean cosines of e_hat_i with W_i and with the W of other people.
+
+    Args:
+        checkpoint: of the networks.
+        table: W, [N, E].
+        clips: identity -> clip, in the order of the table.
+        count: images a person.
+    """
     hats = torch.stack([e_hat_of(checkpoint, pictures_of(clip, count)) for clip in clips.values()])
     cosines = F.normalize(hats) @ F.normalize(table).T
-    own = cosines.diagonal()
-    others = (cosines.sum() - own.sum()) / max(cosines.numel() - len(own), 1)
-    nearest = (cosines.argmax(1) == torch.arange(len(own))).float().mean()
-    return {"own": float(own.mean()), "others": float(others), "nearest_is_own": float(nearest)}
+    same_person = cosines.diagonal()
+    others = (cosines.sum() - same_person.sum()) / max(cosines.numel() - len(same_person), 1)
+    nearest = (cosines.argmax(1) == torch.arange(len(same_person))).float().mean()
+    return {"own": float(same_person.mean()), "others": float(others), "nearest_is_own": float(nearest)}
 
 
 def curves(checkpoint: Checkpoint, clip: Clip, chosen: dict[str, Any]) -> dict[str, list[float]]:
-    """Held-out loss while fine-tuning from project(e_hat), and from a random style."""
+    """Returns start -> held-out loss while fine-tuning from project(e_hat), and from a random style."""
     footage = pictures_of(clip, chosen["pictures"])
-    spared = holdout_indices(len(footage.frames))
-    seen = [i for i in range(len(footage.frames)) if i not in spared]
-    e_hat = e_hat_of(checkpoint, Footage(clip.identity, [footage.frames[i] for i in seen], footage.landmarks[seen]))
+    held_out = holdout_indices(len(footage.frames))
+    training = [i for i in range(len(footage.frames)) if i not in held_out]
+    training_frames = [footage.frames[i] for i in training]
+    e_hat = e_hat_of(checkpoint, Footage(clip.identity, training_frames, footage.landmarks[training]))
     generator = checkpoint.networks.generator
-    # A random style is that of nobody: of a random vector as long as e_hat.
-    nobody = torch.randn(e_hat.shape, generator=torch.Generator().manual_seed(0))
-    styles = [generator.project(e[None])[0].detach() for e in (e_hat, F.normalize(nobody, dim=0) * e_hat.norm())]
+    # The random style belongs to a random vector of the same norm as e_hat.
+    random = torch.randn(e_hat.shape, generator=torch.Generator().manual_seed(0))
+    styles = [generator.project(e[None])[0].detach() for e in (e_hat, F.normalize(random, dim=0) * e_hat.norm())]
     criterion = WeightedLosses({"vgg19": {"weight": 1e-2, "weights": chosen["vgg"]}, "l1": {"weight": 1.0}})
     settings = FineTuningConfig(
-        steps=chosen["steps"], lr=chosen["lr"], augment=0.0, patch_size=None, eval_every=LOOK_EVERY
+        steps=chosen["steps"], lr=chosen["lr"], augment=0.0, patch_size=None, eval_every=EVAL_EVERY_STEPS
     )
     result = {}
     for name, style in zip(("project(e_hat)", "random style"), styles, strict=True):
@@ -96,11 +104,12 @@ def curves(checkpoint: Checkpoint, clip: Clip, chosen: dict[str, Any]) -> dict[s
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """The cosines, and the mean curves with a column for each look."""
+    """Returns the cosines, and the mean curves with a column for each evaluation."""
     match, runs = report["agreement"], report["curves"]
-    steps = [f"step {i * LOOK_EVERY}" for i in range(max(len(run) for person in runs for run in person.values()))]
+    steps = [f"step {i * EVAL_EVERY_STEPS}" for i in range(max(len(run) for person in runs for run in person.values()))]
     rows = []
     for name in runs[0]:
+        # A curve that stopped early keeps its last value.
         padded = [run[name] + [run[name][-1]] * (len(steps) - len(run[name])) for run in runs]
         rows.append([name, *(f"{loss:.3f}" for loss in np.mean(padded, axis=0))])
     caption = (
@@ -112,6 +121,7 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 def main(argv: list[str]) -> None:
+    """Measures agreement and curves, and writes the report."""
     chosen = common.settings(DEFAULTS, argv)
     common.check_paths(chosen, "run", "data", "vgg")
     checkpoint = load_checkpoint(Path(chosen["run"]))
@@ -121,10 +131,10 @@ def main(argv: list[str]) -> None:
     table = state["critic"]["W.weight"]
     if len(table) != len(people):
         raise BadInput(f"run={chosen['run']}: has a table of {len(table)} people, the data {len(people)}")
-    unseen = {clip.identity: clip for clip in reversed(open_shards(chosen["data"], "val"))}
-    clips = [unseen[name] for name in sorted(unseen)][: chosen["people"]]
+    val_clips = {clip.identity: clip for clip in reversed(open_shards(chosen["data"], "val"))}
+    clips = [val_clips[name] for name in sorted(val_clips)][: chosen["people"]]
     report = {
-        "command": common.command("benchmarks.matching", chosen),
+        "command": common.command("benchmarks.studies.matching", chosen),
         "weights": {"name": checkpoint.name, "sha256": checkpoint.sha256},
         "trained_on": len(people),
         "agreement": agreement(checkpoint, table, people, chosen["pictures"]),

@@ -1,0 +1,36 @@
+"""The measures of quality, and how a table shows them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Measure(NamedTuple):
+    """How a table shows a measure.
+
+    Attributes:
+        title: name and unit; the arrow points to better values.
+        digits: after the point.
+        better: "low", "high" or "truth" (nearest to the value of the true frames).
+    """
+
+    title: str
+    digits: int
+    better: str
+
+
+MEASURES = {
+    "l1": Measure("L1 ↓", 4, "low"),
+    "psnr": Measure("PSNR, dB ↑", 2, "high"),
+    "ssim": Measure("SSIM ↑", 4, "high"),
+    "vgg": Measure("VGG-19 distance ↓", 3, "low"),
+    "lpips": Measure("LPIPS ↓", 3, "low"),
+    "csim": Measure("CSIM ↑", 3, "high"),
+    "akd": Measure("AKD, px ↓", 2, "low"),
+    "no_face": Measure("share of frames with no face ↓", 3, "low"),
+    "pose": Measure("pose error, degrees ↓", 2, "low"),
+    "expression": Measure("expression error ↓", 3, "low"),
+    "shape_leak": Measure("shape leak (0 source, 1 driver) ↓", 3, "low"),
+    "jitter": Measure("jitter, times the driver's", 2, "truth"),
+    "flicker": Measure("flicker of the background, levels of 255 ↓", 2, "low"),
+}

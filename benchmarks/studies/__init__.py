@@ -1,0 +1,1 @@
+"""Studies that answer one question each; not part of the regular benchmarks."""
