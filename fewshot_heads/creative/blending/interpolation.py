@@ -23,7 +23,7 @@ def _smooth(t: np.ndarray) -> np.ndarray:
 
 EASINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # share of the way, 0 to 1, at a share of the time
     "linear": lambda t: t,
-    "smoothing": _smooth,
+    "smooth": _smooth,
     "hold": lambda t: _smooth(np.clip(2 * t - 0.5, 0, 1)),
 }
 

@@ -125,7 +125,7 @@ def _check(reenactor: Reenactor, heads: Sequence[Head], settings: Morph) -> None
         check_made_by(reenactor, head, f"head {i}")
     check_words(settings, path=interpolation.PATHS, easing=tuple(interpolation.EASINGS))
     settings.check()
-    for name in ("shape_of", "colours_of"):
+    for name in ("shape_of", "appearance_of"):
         person = getattr(settings, name)
         if person is not None and not 0 <= person < len(heads):
             raise BadInput(f"{name}={person}: there are people 0 to {len(heads) - 1}")
