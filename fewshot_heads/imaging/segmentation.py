@@ -1,6 +1,6 @@
-"""Which of a picture is person and which is background: MediaPipe's selfie segmenter, for photographs and paintings.
+"""Segments person and hair in photographs and paintings, with MediaPipe's networks.
 
-The network ships in the package (Google, Apache-2.0; see NOTICE), so nothing is downloaded.
+The selfie segmenter ships in the package (Google, Apache-2.0; see NOTICE), so nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -10,35 +10,62 @@ import threading
 from functools import cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 
+from fewshot_heads.imaging.tflite import read_segmenter
 from fewshot_heads.landmarks.mediapipe_runtime import at_exit, quiet_stderr, to_mediapipe
 
 _lock = threading.Lock()
+_HAIR_NETWORK_SIDE = 512  # pixels; a picture is enlarged by cubic interpolation, as the appearance model was fitted
 MODEL = Path(__file__).parent.parent / "weights" / "selfie_segmentation.tflite"
 
 
-def person_matte(picture: np.ndarray) -> np.ndarray:
-    """How much of each place of a picture uint8 [H, W, 3] is a person, with hair and clothes: float32 [H, W], 0 to 1.
+def person_matte(picture: np.ndarray, model: Path = MODEL) -> np.ndarray:
+    """Returns the share of each pixel that is a person, with hair and clothes, float32 [H, W], 0 to 1.
 
-    The network sees 256 x 256: 12 ms on one core for a picture of that size. Where it cannot tell, as in Van Gogh's,
-    all is person.
+    The network sees 256 x 256: 12 ms on one core for a picture of that size. Where the network is undecided, as in
+    Van Gogh's portraits, all is person.
+
+    Args:
+        picture: uint8 [H, W, 3], RGB.
+        model: a .tflite; the shipped selfie segmenter by default.
     """
+    return np.nan_to_num(_confidence_masks(picture, model)[0]).clip(0, 1)
+
+
+def hair_matte(picture: np.ndarray, model: Path) -> np.ndarray:
+    """Returns the share of each pixel that is hair, float32 [H, W], 0 to 1.
+
+    Args:
+        picture: uint8 [H, W, 3], RGB.
+        model: MediaPipe's hair_segmentation.tflite, which is not shipped.
+
+    Raises:
+        BadInput: the file is not a network of TensorFlow Lite.
+    """
+    large = cv2.resize(picture, (_HAIR_NETWORK_SIDE, _HAIR_NETWORK_SIDE), interpolation=cv2.INTER_CUBIC)
+    background, hair = _confidence_masks(large, model)  # logits
+    return cv2.resize(1 / (1 + np.exp(background - hair)), picture.shape[1::-1], interpolation=cv2.INTER_AREA)
+
+
+def _confidence_masks(picture: np.ndarray, model: Path) -> np.ndarray:
+    """Returns every mask that a network gives for a picture, float32 [N, H, W]."""
     with _lock:  # or threads that come first together would each make one
-        segmenter = _segmenter(os.getpid())
-    seen = segmenter.segment(to_mediapipe(picture))  # named, for `numpy_view` does not keep its memory
-    mask = seen.confidence_masks[0].numpy_view().reshape(picture.shape[:2])
-    return np.nan_to_num(mask).clip(0, 1)
+        segmenter = _segmenter(os.getpid(), model)
+    result = segmenter.segment(to_mediapipe(picture))  # named, for `numpy_view` does not keep its memory
+    return np.stack([mask.numpy_view().reshape(picture.shape[:2]) for mask in result.confidence_masks])
 
 
 @cache  # never given up: closing the parent's would hang too
-def _segmenter(process: int):
-    """One for each process: a forked one, such as a data loader's worker, has not the threads of its parent's."""
+def _segmenter(process: int, model: Path):
+    """Returns one segmenter for each process: a forked process lacks the threads of its parent's segmenter."""
+    data = read_segmenter(model)
     with quiet_stderr():
         from mediapipe.tasks.python import BaseOptions, vision
 
         options = vision.ImageSegmenterOptions(
-            base_options=BaseOptions(model_asset_buffer=MODEL.read_bytes()), output_confidence_masks=True
+            base_options=BaseOptions(model_asset_buffer=data), output_confidence_masks=True
         )
         segmenter = vision.ImageSegmenter.create_from_options(options)
         segmenter.segment(to_mediapipe(np.zeros((64, 64, 3), np.uint8)))  # the first call logs too

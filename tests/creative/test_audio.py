@@ -161,7 +161,9 @@ def test_a_basis_that_cannot_be_made_or_read_says_how(tmp_path, capsys):
     with pytest.raises(BadInput, match="people who face the camera"):
         learn([])
     (tmp_path / "not.json").write_text("{}")
-    with pytest.raises(BadInput, match=r"not\.json: not a motion basis; make one with python -m fewshot_heads.*fit_expression_basis"):
+    with pytest.raises(
+        BadInput, match=r"not\.json: not a motion basis; make one with python -m fewshot_heads.*fit_expression_basis"
+    ):
         MotionBasis.load(tmp_path / "not.json")
     assert basis_module.main([str(tmp_path), "-o", str(tmp_path / "b.json")]) == 1
     assert "no prepared data" in capsys.readouterr().err and not (tmp_path / "b.json").exists()
