@@ -39,3 +39,28 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def first_line(error: Exception) -> str:
     """What went wrong, for a message of one line."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
+    """Raises BadInput for a value that is none of the choices.
+
+    Args:
+        name: the option, as its user spells it.
+        value: what the user gave.
+        choices: every value allowed.
+    """
+    choices = tuple(choices)
+    if value not in choices:
+        raise BadInput(f"{name}={value!r}: expected {' or '.join(map(repr, choices))}")
+
+
+def check_at_least(name: str, value: float, least: float) -> None:
+    """Raises BadInput for a number below the least one allowed."""
+    if value < least:
+        raise BadInput(f"{name}={value}: expected {least:g} or more")
+
+
+def check_share(name: str, value: float) -> None:
+    """Raises BadInput for a number outside 0 to 1."""
+    if not 0 <= value <= 1:
+        raise BadInput(f"{name}={value}: expected a number from 0 to 1")

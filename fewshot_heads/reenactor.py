@@ -16,7 +16,7 @@ import torch
 from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.tracking import Motion, track
-from fewshot_heads.errors import BadInput, NoFaceFound, WeightsMismatch
+from fewshot_heads.errors import BadInput, NoFaceFound, WeightsMismatch, check_at_least, check_choice
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.landmarks import Detector, Landmarks, detectors
@@ -91,7 +91,7 @@ class Reenactor:
         face: which face of each picture, or one number for each of them; 0 is the largest. crop: "auto" frames the
         head; "full" takes each picture as already framed. Raises NoFaceFound, naming the picture.
         """
-        _check("crop", crop, ("auto", "full"))
+        check_choice("crop", crop, ("auto", "full"))
         if isinstance(pictures, (str, Path)) or (isinstance(pictures, np.ndarray) and pictures.ndim < 4):
             pictures = [pictures]
         which = [face] * len(pictures) if isinstance(face, int) else list(face)
@@ -130,7 +130,7 @@ class Reenactor:
         """
         from fewshot_heads.training.fine_tuning import fine_tune_head
 
-        self._check_made_here(head)
+        self.check_made_here(head)
         learner = head if pictures is None else self.embed(pictures)
         return fine_tune_head(self.checkpoint, head, learner, steps, tuning, criterion, on_step)
 
@@ -199,12 +199,11 @@ class Reenactor:
         pictures; "inpainted" makes one up from what is around it.
         batch: frames per call of the generator. Raises WeightsMismatch for a head of another generator.
         """
-        _check("motion", motion, ("relative", "absolute"))
-        _check("crop", crop, ("auto", "full"))
-        _check("mouth", mouth, ("driver", "inpainted"))
-        if batch < 1:
-            raise BadInput(f"batch={batch}: expected 1 or more")
-        self._check_made_here(head)
+        check_choice("motion", motion, ("relative", "absolute"))
+        check_choice("crop", crop, ("auto", "full"))
+        check_choice("mouth", mouth, ("driver", "inpainted"))
+        check_at_least("batch", batch, 1)
+        self.check_made_here(head)
         if not isinstance(driver, Motion):
             driver = self.track(driver)
         if reference is not None and not 0 <= reference < len(driver):
@@ -227,8 +226,11 @@ class Reenactor:
             for frame in painter.render(faces[now], paste_back, mouths and mouths[now]):
                 yield paster.paste(frame) if paster else frame
 
-    def _check_made_here(self, head: Head) -> None:
+    def check_made_here(self, head: Head, name: str | None = None) -> None:
+        """Raises WeightsMismatch for a head of another generator. name: of the head, for the message."""
         if head.generator != self.checkpoint.sha256:
+            if name:
+                raise WeightsMismatch(f"{name}: made by another generator; embed its pictures again with this one")
             raise WeightsMismatch("this head was made by another generator; embed the pictures again with this one")
 
     def _generator(self, head: Head) -> torch.nn.Module:
@@ -237,8 +239,3 @@ class Reenactor:
         generator = copy.deepcopy(self.networks.generator)
         generator.load_state_dict(head.tuned)
         return generator
-
-
-def _check(name: str, value: str, words: tuple[str, ...]) -> None:
-    if value not in words:
-        raise BadInput(f"{name}={value!r}: expected {' or '.join(map(repr, words))}")

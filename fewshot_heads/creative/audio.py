@@ -32,7 +32,7 @@ from fewshot_heads.reenactor import Reenactor
 logger = logging.getLogger(__name__)
 
 _ANALYSIS = ("bass", "vocal", "attack", "release", "gate", "onset_gap")
-_PERFORMANCE = ("seed", "liveliness", "blinks", "clamp")
+_PERFORMANCE = ("seed", "idle_motion_gain", "blinks", "clamp")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         ".mp4, .webm or .gif; default <portrait>_<sound>.mp4 here",
     )
     modes = {mode: load_config("audio", [f"mode={mode}"]) for mode in ("music", "speech")}
-    own = ["attack", "release", "gate", "liveliness", "blinks"]
+    own = ["attack", "release", "gate", "idle_motion_gain", "blinks"]
     rows = [("key", *modes), *((f"react.{s}=", *(m["react"][s] for m in modes.values())) for s in SIGNALS)]
     rows += [(f"{key}=", *(str(mode[key]) for mode in modes.values())) for key in own]
     table = ["  {:<26} {:<24} {}".format(*row) for row in rows]

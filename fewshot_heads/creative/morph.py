@@ -21,7 +21,7 @@ from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, run, split_overrides
 from fewshot_heads.cli.session import check_output, is_driver, open_reenactor, track_driver
 from fewshot_heads.creative.blending.identity_blend import load_person
-from fewshot_heads.creative.blending.morphing import STOPS, Morph, morph, preview
+from fewshot_heads.creative.blending.morphing import PREVIEW_FRAMES, Morph, morph, preview
 from fewshot_heads.errors import UsageError
 from fewshot_heads.media.images import WRITTEN as PICTURES
 from fewshot_heads.media.images import write_image
@@ -41,7 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "inputs", nargs="+", metavar="PERSON ... DRIVER",
         help="a picture of each person, or their saved head (.safetensors); last, if any, a video, gif or folder",
     )  # fmt: skip
-    parser.add_argument("--preview", action="store_true", help=f"only a picture of {STOPS} frames; default a .jpg")
+    parser.add_argument(
+        "--preview", action="store_true", help=f"only a picture of {PREVIEW_FRAMES} frames; default a .jpg"
+    )
     arguments = parser.parse_intermixed_args(argv)
     return run(lambda: _morph(arguments), arguments.debug)
 

@@ -24,7 +24,7 @@ from fewshot_heads.cli.parser import make_parser, run, split_overrides
 from fewshot_heads.cli.session import check_output, is_driver, open_reenactor, track_driver
 from fewshot_heads.creative.blending.identity_blend import load_person
 from fewshot_heads.creative.blending.portraits import Portrait, identity_similarity, portrait
-from fewshot_heads.creative.blending.retrieval import bank_files, load_gallery, nearest, synthetic_gallery
+from fewshot_heads.creative.blending.retrieval import gallery_files, load_gallery, nearest, synthetic_gallery
 from fewshot_heads.errors import UsageError
 from fewshot_heads.media.images import WRITTEN as PICTURES
 from fewshot_heads.media.images import write_image
@@ -62,7 +62,7 @@ def _portrait(arguments: argparse.Namespace) -> Path:
     output = arguments.output or Path(f"{photo.stem}_remembered{suffix}")
     check_output(output, kinds, arguments.overwrite, filter(None, (photo, driver_path)))
     if bank:
-        bank_files(Path(bank), photo)
+        gallery_files(Path(bank), photo)
     driver = read_video(driver_path) if driver_path and moving else None
     judge = Identity(config["face_recognizer"]) if config["face_recognizer"] else None
     reenactor = open_reenactor(config)

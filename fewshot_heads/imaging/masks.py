@@ -52,3 +52,20 @@ def disocclusion_mask(source: Landmarks, driver: Landmarks, size: int) -> np.nda
             outline = fixed_point(driver.points[region]).round().astype(np.int32)
             cv2.fillPoly(canvas, [outline], int(round(255 * amount)), cv2.LINE_AA, SUBPIXEL_BITS)
     return canvas.astype(np.float32) / 255
+
+
+def soft_hull(points: np.ndarray, size: int, margin: float = 0.0, blur: float = 1.0) -> np.ndarray:
+    """Returns a mask float32 [size, size]: 1 within the convex hull of points, falling to 0 around it.
+
+    Args:
+        points: [N, 2], pixels.
+        size: side of the mask, pixels.
+        margin: pixels by which the hull grows before it is blurred.
+        blur: standard deviation of the Gaussian blur, pixels.
+    """
+    mask: np.ndarray = np.zeros((size, size), np.float32)
+    cv2.fillConvexPoly(mask, cv2.convexHull(points.round().astype(np.int32)), 1.0)
+    if margin > 0:
+        side = 2 * round(margin) + 1
+        mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    return cv2.GaussianBlur(mask, (0, 0), blur)

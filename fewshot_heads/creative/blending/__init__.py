@@ -1,1 +1,1 @@
-"""Blended, morphed and sampled identities."""
+"""Blends, morphs, samples and retrieves identities."""

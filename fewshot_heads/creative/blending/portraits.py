@@ -1,4 +1,4 @@
-"""A portrait that resembles its nearest relatives in a gallery."""
+"""Blends a portrait with its nearest neighbours in a gallery of faces."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import torch
 
-from fewshot_heads.creative.blending.identity_blend import DrivingSettings, IdentityBlend, check_made_by
+from fewshot_heads.creative.blending.identity_blend import DrivingSettings, IdentityBlend
 from fewshot_heads.creative.blending.retrieval import Neighbour
 from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.driving.tracking import Motion
-from fewshot_heads.errors import BadInput
+from fewshot_heads.errors import BadInput, check_share
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.landmarks import Landmarks
@@ -24,76 +24,99 @@ from fewshot_heads.rendering.renderer import rasterize_landmarks
 
 @dataclass(frozen=True)
 class Portrait(DrivingSettings):
-    """How much of the memory there is and how it moves; the keys of conf/portrait.yaml, which says what they mean."""
+    """How a portrait is blended and moves; the keys of conf/portrait.yaml.
+
+    Attributes:
+        strength: share of the neighbours: 0 is the person alone, 1 the neighbours alone.
+        neighbours: number of faces of the gallery that count.
+    """
 
     strength: float = 0.5
     neighbours: int = 3
 
     def check(self) -> None:
+        """Raises BadInput for a setting that is not allowed."""
         super().check()
-        if not 0 <= self.strength <= 1:
-            raise BadInput(f"strength={self.strength}: expected a number from 0 to 1")
+        check_share("strength", self.strength)
 
 
 def portrait(
     reenactor: Reenactor,
-    sitter: Head,
+    head: Head,
     neighbours: Sequence[Neighbour],
     driver: Motion | Iterable[np.ndarray] | None = None,
     settings: Portrait | None = None,
 ) -> Iterator[np.ndarray]:
-    """Frames of the sitter remembered through the neighbours; lazily, uint8 [R, R, 3], R = `resolution`.
+    """Yields frames of a person blended with neighbours, uint8 [R, R, 3].
 
-    driver: frames uint8 [H, W, 3] or their `Motion`; None is one frame, the sitter as in the picture.
-    Raises BadInput for settings and a memory of nobody, WeightsMismatch for heads of another generator.
+    Args:
+        reenactor: the library that made the heads.
+        head: the person, whose landmarks move.
+        neighbours: one face or more, with shares that sum to 1.
+        driver: frames uint8 [H, W, 3] or their `Motion`. None gives one frame, in the pose of the picture.
+        settings: None takes the defaults. Its `resolution` is R.
+
+    Raises:
+        BadInput: a setting is not allowed, or there are no neighbours.
+        WeightsMismatch: another generator made a head.
     """
     settings = settings or Portrait()
     settings.check()
     if not neighbours:
-        raise BadInput("a portrait out of memory needs a neighbour or more, none came; give a bank with faces")
-    heads = [sitter, *(each.head for each in neighbours)]
-    for name, head in zip(("the sitter", *(each.name for each in neighbours)), heads, strict=True):
-        check_made_by(reenactor, head, name)
-    if driver is not None and not isinstance(driver, Motion):
-        driver = reenactor.track(driver)
-    faces = sitter.landmarks[:1] if driver is None else settings.follow(sitter, driver, reenactor.size)
-    cast = IdentityBlend(reenactor, heads, settings.side)
-    weights = np.array([[1 - settings.strength, *(settings.strength * each.share for each in neighbours)]])
-    return _frames(cast, faces, weights, settings, settings.mouths(driver))
+        raise BadInput("a portrait out of memory needs a neighbour or more, none came; give a gallery with faces")
+    reenactor.check_made_here(head, "the sitter")
+    for neighbour in neighbours:
+        reenactor.check_made_here(neighbour.head, neighbour.name)
+    motion = settings.track(reenactor, driver)
+    faces = head.landmarks[:1] if motion is None else settings.follow(head, motion, reenactor.size)
+    blend = IdentityBlend(reenactor, [head, *(neighbour.head for neighbour in neighbours)], settings.side)
+    weights = [1 - settings.strength, *(settings.strength * neighbour.share for neighbour in neighbours)]
+    return _frames(blend, faces, np.array([weights]), settings, settings.mouths(motion))
 
 
 def _frames(
-    cast: IdentityBlend, faces: list[Landmarks], weights: np.ndarray, settings: Portrait, mouths: list[MouthCrop] | None
+    blend: IdentityBlend,
+    faces: list[Landmarks],
+    weights: np.ndarray,
+    settings: Portrait,
+    mouths: list[MouthCrop] | None,
 ) -> Iterator[np.ndarray]:
-    """weights [1, K]: the sitter's and the neighbours' shares of every frame."""
-    style = cast.style(weights @ cast.e_hats, weights)
-    # Features lie on one another, hair and backgrounds do not: there two pictures at most, and one by default.
-    gone = float(np.clip(2 * settings.strength - 1, 0, 1))
+    """Yields the frames; weights [1, K] are the shares of the person and the neighbours in every frame."""
+    style = blend.style(weights @ blend.e_hats, weights)
+    # Facial features align between people, hair and backgrounds do not. So outside the face there are two pictures at
+    # most: up to strength 0.5 the person's, then a cross-fade to the nearest neighbour's.
+    faded = float(np.clip(2 * settings.strength - 1, 0, 1))
     around = np.zeros_like(weights)
-    around[0, :2] = 1 - gone, gone
+    around[0, :2] = 1 - faded, faded
     for first in range(0, len(faces), settings.batch):
         batch = slice(first, first + settings.batch)
-        now = faces[batch]
-        styles, inside, outside = (each.repeat(len(now), 0) for each in (style, weights, around))
-        rest = cast.portraits[:1] * len(now)
-        yield from cast.render(now, rest, styles, inside, outside, mouths and mouths[batch])
+        batch_faces = faces[batch]
+        styles, inside, outside = (row.repeat(len(batch_faces), 0) for row in (style, weights, around))
+        rest = blend.portraits[:1] * len(batch_faces)
+        yield from blend.render(batch_faces, rest, styles, inside, outside, mouths and mouths[batch])
 
 
 def identity_similarity(
-    reenactor: Reenactor, sitter: Head, frame: np.ndarray, judge: Identity | None = None
+    reenactor: Reenactor, head: Head, frame: np.ndarray, face_recognizer: Identity | None = None
 ) -> dict[str, float]:
-    """Cosines, -1 to 1, of the sitter and a frame painted on the sitter's landmarks: of e_hat, and of a judge.
+    """Returns cosines, -1 to 1, between a person and a frame, by the name of the embedding.
 
-    frame: uint8 [R, R, 3], as `portrait` paints it without a driver.
+    Args:
+        reenactor: the library that made the head; its embedder gives the cosine `e_hat`.
+        head: the person.
+        frame: uint8 [R, R, 3], with the landmarks of the head's first picture, as `portrait` without a driver.
+        face_recognizer: a face-recognition network that adds a cosine by its name; None leaves it out.
     """
-    seat, size = sitter.landmarks[0], reenactor.size
-    frames = to_tensor(cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA))[None, None]
+    landmarks, size = head.landmarks[0], reenactor.size
+    images = to_tensor(cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA))[None, None]
     with torch.inference_mode():
-        pair = (each.to(reenactor.device) for each in (frames, rasterize_landmarks([seat], size)[None]))
-        seen = reenactor.networks.embedder(*pair)[0, 0]
-    result = {"e_hat": float(csim(sitter.e_hat.numpy(), seen.cpu().numpy()))}
-    if judge:
-        pictures = (sitter.textures[0], frame)
-        embeddings = [judge(each[None], seat.points[None] * (each.shape[0] / size))[0] for each in pictures]
-        result[judge.name] = float(csim(*embeddings))
-    return result
+        inputs = (tensor.to(reenactor.device) for tensor in (images, rasterize_landmarks([landmarks], size)[None]))
+        frame_e_hat = reenactor.networks.embedder(*inputs)[0, 0]
+    cosines = {"e_hat": float(csim(head.e_hat.numpy(), frame_e_hat.cpu().numpy()))}
+    if face_recognizer:
+        embeddings = [
+            face_recognizer(image[None], landmarks.points[None] * (image.shape[0] / size))[0]
+            for image in (head.textures[0], frame)
+        ]
+        cosines[face_recognizer.name] = float(csim(*embeddings))
+    return cosines

@@ -1,4 +1,4 @@
-"""A memory for portraits: the people of a bank, and who of them is nearest to a sitter."""
+"""Reads a gallery of faces and finds a person's nearest neighbours in it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,20 @@ from fewshot_heads.reenactor import Reenactor
 
 logger = logging.getLogger(__name__)
 
-_INVENTED = 24  # people of a bank that nobody gave
-_NEARNESS = 0.1  # of cosine: somebody so much farther away counts e times less
+_SYNTHETIC_PEOPLE = 24
+_SOFTMAX_TEMPERATURE = 0.1  # of cosines: a neighbour farther by this much counts e times less
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """Somebody of the bank. similarity: cosine of e_hat with the sitter's; share of the memory, 0 to 1."""
+    """A face of the gallery.
+
+    Attributes:
+        name: file name without its suffix, or `invented_<number>`.
+        head: the face.
+        similarity: cosine of its e_hat with the person's, -1 to 1.
+        share: weight among the neighbours, 0 to 1.
+    """
 
     name: str
     head: Head
@@ -35,15 +42,22 @@ class Neighbour:
     share: float
 
 
-def load_gallery(reenactor: Reenactor, folder: Path, besides: Path | None = None) -> Iterator[tuple[str, Head]]:
-    """Names and heads of a folder's saved heads and pictures, the largest face of each, in the order of their names.
+def load_gallery(reenactor: Reenactor, folder: Path, excluded: Path | None = None) -> Iterator[tuple[str, Head]]:
+    """Yields names and heads of a folder's saved heads and pictures, in the order of their names.
 
-    besides: a file that is no memory, the sitter's own. What shows no face or cannot be read is left out, with one
-    warning at the end. Raises BadInput for a folder without anybody.
+    Files without a face or that cannot be read are left out, with one warning at the end.
+
+    Args:
+        reenactor: the library that embeds pictures, the largest face of each.
+        folder: the gallery.
+        excluded: a file to leave out, such as the person's own picture.
+
+    Raises:
+        BadInput: no file of the folder shows a face.
     """
-    files = bank_files(folder, besides)
+    files = gallery_files(folder, excluded)
     left_out = []
-    for path in tqdm(files, "bank", disable=None, unit="face", leave=False):
+    for path in tqdm(files, "gallery", disable=None, unit="face", leave=False):
         try:
             yield path.stem, load_person(reenactor, path)
         except (NoFaceFound, BadInput):
@@ -57,31 +71,51 @@ def load_gallery(reenactor: Reenactor, folder: Path, besides: Path | None = None
 
 
 def synthetic_gallery(reenactor: Reenactor) -> Iterator[tuple[str, Head]]:
-    """Names and heads of people who do not exist, always the same: a memory for who brings none."""
-    people = tqdm(sample(reenactor, Sample(count=_INVENTED)), "bank", _INVENTED, disable=None, leave=False)
-    return ((f"invented_{number}", each.head) for number, each in enumerate(people))
+    """Yields names and heads of 24 synthetic identities, the same ones each time."""
+    people = tqdm(
+        sample(reenactor, Sample(count=_SYNTHETIC_PEOPLE)), "gallery", _SYNTHETIC_PEOPLE, disable=None, leave=False
+    )
+    return ((f"invented_{number}", person.head) for number, person in enumerate(people))
 
 
-def nearest(sitter: Head, bank: Iterable[tuple[str, Head]], count: int) -> list[Neighbour]:
-    """The sitter's count nearest of the bank by cosine of e_hat, the nearest first; fewer if there are no more.
+def nearest(head: Head, gallery: Iterable[tuple[str, Head]], count: int) -> list[Neighbour]:
+    """Returns the nearest faces of a gallery by cosine of e_hat, the nearest first.
 
-    Shares are the softmax of cosines over 0.1. Of the bank, read once, no more than count heads are held.
+    Shares are the softmax of cosines at temperature 0.1. At most `count` heads are in memory.
+
+    Args:
+        head: the person.
+        gallery: names and heads, read once.
+        count: number of neighbours; fewer if the gallery has fewer faces.
     """
-    own = sitter.e_hat.numpy()
-    alike = ((float(csim(own, head.e_hat.numpy())), name, head) for name, head in bank)
-    found = heapq.nlargest(count, alike, key=lambda each: each[0])
-    powers = np.exp([(similarity - found[0][0]) / _NEARNESS for similarity, _, _ in found])
+    e_hat = head.e_hat.numpy()
+    compared = ((float(csim(e_hat, other.e_hat.numpy())), name, other) for name, other in gallery)
+    found = heapq.nlargest(count, compared, key=lambda entry: entry[0])
+    powers = np.exp([(similarity - found[0][0]) / _SOFTMAX_TEMPERATURE for similarity, _, _ in found])
     shares = powers / powers.sum()
-    return [Neighbour(name, head, alike, float(s)) for (alike, name, head), s in zip(found, shares, strict=True)]
+    return [
+        Neighbour(name, other, similarity, float(share))
+        for (similarity, name, other), share in zip(found, shares, strict=True)
+    ]
 
 
-def bank_files(folder: Path, besides: Path | None) -> list[Path]:
-    """The bank's pictures and saved heads in the order of their names, but for `besides`. Raises BadInput for none."""
+def gallery_files(folder: Path, excluded: Path | None) -> list[Path]:
+    """Returns a gallery's pictures and saved heads in the order of their names.
+
+    Args:
+        folder: the gallery.
+        excluded: a file to leave out.
+
+    Raises:
+        BadInput: there is no such folder, or no such file in it.
+    """
     if not folder.is_dir():
         raise BadInput(f"gallery={folder}: no such folder; give one with pictures of faces or saved heads")
-    own = besides.resolve() if besides else None
-    kinds = {*PICTURES, ".safetensors"}
-    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in kinds and path.resolve() != own]
+    left_out = excluded.resolve() if excluded else None
+    suffixes = {*PICTURES, ".safetensors"}
+    files = [
+        path for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes and path.resolve() != left_out
+    ]
     if not files:
         raise BadInput(f"gallery={folder}: no pictures and no saved heads in it; put faces there, a file each")
     return files

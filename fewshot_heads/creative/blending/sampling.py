@@ -10,18 +10,26 @@ import numpy as np
 from fewshot_heads.creative.appearance.model import Appearance
 from fewshot_heads.creative.blending.identity_blend import DrivingSettings
 from fewshot_heads.driving.tracking import Motion
-from fewshot_heads.errors import BadInput, NoFaceFound
+from fewshot_heads.errors import NoFaceFound, check_at_least
 from fewshot_heads.head import Head
 from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.rendering.renderer import HeadRenderer
 
-_ACCEPTED = 0.05  # of the face's size: how far on average the detector's points may lie from the model's
-_TRIES = 20  # pictures without a face after which there is none to be had
+# Mean distance between the detector's landmarks and the model's, above which a picture is drawn again.
+_MAX_LANDMARK_ERROR_FACE_FRACTION = 0.05
+_MAX_DRAWS = 20  # pictures without a face, after which sampling gives up
 
 
 @dataclass(frozen=True)
 class Sample(DrivingSettings):
-    """Who is drawn and how they move; the keys of conf/sample.yaml, which says what they mean."""
+    """Which synthetic identities are sampled and how they move; the keys of conf/sample.yaml.
+
+    Attributes:
+        seed: the same seed gives the same people, whatever their number.
+        count: number of people.
+        truncation: 0 is the mean face, 1 the whole density.
+        min_distance: least distance to every training person, standard deviations; None takes the learned one.
+    """
 
     seed: int = 0
     count: int = 12
@@ -29,17 +37,20 @@ class Sample(DrivingSettings):
     min_distance: float | None = None
 
     def check(self) -> None:
+        """Raises BadInput for a setting that is not allowed."""
         super().check()
-        if self.count < 1:
-            raise BadInput(f"count={self.count}: expected 1 or more")
-        if self.seed < 0:
-            raise BadInput(f"seed={self.seed}: expected 0 or more")
+        check_at_least("count", self.count, 1)
+        check_at_least("seed", self.seed, 0)
 
 
 @dataclass(frozen=True)
 class SampledIdentity:
-    """head: made of the invented picture. distance: see `appearance.SampledFace`. refused: draws without a face
-    before.
+    """A synthetic identity.
+
+    Attributes:
+        head: made of the sampled picture.
+        distance: to the nearest training person, see `appearance.model.SampledFace`.
+        refused: number of draws before this one in which no face was found.
     """
 
     head: Head
@@ -50,49 +61,73 @@ class SampledIdentity:
 def sample(
     reenactor: Reenactor, settings: Sample | None = None, appearance: Appearance | None = None
 ) -> Iterator[SampledIdentity]:
-    """`count` people who do not exist, lazily; appearance: None is the shipped model.
+    """Yields synthetic identities.
 
-    Raises BadInput for settings and a min_distance out of reach, NoFaceFound for a model that draws no faces.
+    Args:
+        reenactor: the library that detects faces and embeds them.
+        settings: None takes the defaults.
+        appearance: the model to sample from; None takes the shipped one.
+
+    Raises:
+        BadInput: a setting is not allowed, or no draw is as far as `min_distance`.
+        NoFaceFound: the model's pictures show no faces.
     """
     settings = settings or Sample()
     settings.check()
     model = appearance or Appearance.load()
-    return (_somebody(reenactor, settings, model, i) for i in range(settings.count))
+    return (_sample_one(reenactor, settings, model, i) for i in range(settings.count))
 
 
-def _somebody(reenactor: Reenactor, settings: Sample, model: Appearance, number: int) -> SampledIdentity:
+def _sample_one(reenactor: Reenactor, settings: Sample, model: Appearance, number: int) -> SampledIdentity:
     rng = np.random.default_rng([settings.seed, number])
-    for refused in range(_TRIES):
+    for refused in range(_MAX_DRAWS):
         drawn = model.draw(rng, settings.truncation, settings.min_distance)
-        seen = reenactor.detectors[0].detect(drawn.picture)
-        if seen:
-            off = np.linalg.norm(seen[0].points - drawn.landmarks.points, axis=1).mean()
-            if off < _ACCEPTED * drawn.landmarks.size:
+        detected = reenactor.detectors[0].detect(drawn.picture)
+        if detected:
+            error = np.linalg.norm(detected[0].points - drawn.landmarks.points, axis=1).mean()
+            if error < _MAX_LANDMARK_ERROR_FACE_FRACTION * drawn.landmarks.size:
                 return SampledIdentity(reenactor.embed([drawn.picture], crop="full"), drawn.distance, refused)
-    raise NoFaceFound(f"person {number} of seed {settings.seed}: no face in {_TRIES} draws; use another seed")
+    raise NoFaceFound(f"person {number} of seed {settings.seed}: no face in {_MAX_DRAWS} draws; use another seed")
 
 
 def moved(
     reenactor: Reenactor, heads: Sequence[Head], driver: Motion, settings: Sample | None = None
 ) -> Iterator[np.ndarray]:
-    """Frames of all heads side by side, moving alike; lazily, uint8 [rows R, columns R, 3]. Raises BadInput."""
+    """Yields frames of all heads in a grid, driven by one motion, uint8 [rows R, columns R, 3].
+
+    Args:
+        reenactor: the library that made the heads.
+        heads: one person or more.
+        driver: the motion that all follow.
+        settings: None takes the defaults. Its `resolution` is R.
+
+    Raises:
+        BadInput: a setting is not allowed.
+    """
     settings = settings or Sample()
     settings.check()
     faces = [settings.follow(head, driver, reenactor.size) for head in heads]
     generator, device = reenactor.networks.generator, reenactor.device
-    painters = [
+    renderers = [
         HeadRenderer(head, generator, reenactor.size, device, settings.side, reenactor.inpainters) for head in heads
     ]
     mouths = settings.mouths(driver)
     for first in range(0, len(driver), settings.batch):
-        now = slice(first, first + settings.batch)
-        shown = mouths and mouths[now]
-        people = [painter.render(own[now], True, shown) for painter, own in zip(painters, faces, strict=True)]
-        yield from map(grid, zip(*people, strict=True))
+        batch = slice(first, first + settings.batch)
+        batch_mouths = mouths and mouths[batch]
+        frames_by_person = [
+            renderer.render(person_faces[batch], True, batch_mouths)
+            for renderer, person_faces in zip(renderers, faces, strict=True)
+        ]
+        yield from map(grid, zip(*frames_by_person, strict=True))
 
 
 def grid(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """uint8 [S, S, 3] each to one picture, about a third wider than high; what is left over is black."""
+    """Returns one picture of many, in reading order, about a third wider than high.
+
+    Args:
+        pictures: uint8 [S, S, 3] each. Empty tiles are black.
+    """
     columns = min(len(pictures), round((4 / 3 * len(pictures)) ** 0.5) or 1)
     missing = [np.zeros_like(pictures[0])] * (-len(pictures) % columns)
     tiles = [*pictures, *missing]

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from fewshot_heads.creative.blending.identity_blend import IdentityBlend
-from fewshot_heads.creative.blending.morphing import Morph, mixed
+from fewshot_heads.creative.blending.morphing import Morph, render_mixed
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.head import Head
@@ -49,8 +49,8 @@ def animated(
         retarget(each.landmarks[0], moves, "relative", reference=0, side=reenactor.size)[1:] for each in people
     ]
     shares = np.clip(drift.shares, 0, 1)
-    cast = IdentityBlend(reenactor, people, None if paste_back else reenactor.size)
-    return mixed(cast, reenacted, shares, np.arange(len(shares)), Morph(batch=batch))
+    blend = IdentityBlend(reenactor, people, None if paste_back else reenactor.size)
+    return render_mixed(blend, reenacted, shares, np.arange(len(shares)), Morph(batch=batch))
 
 
 def preview(

@@ -4,7 +4,7 @@ An expression is an offset [70, 3] of the landmarks from the person's usual face
 `landmarks.geometry`). The basis has K directions, most common first, each with its standard deviation over real
 clips; coefficients `z` count in those. Remake it from your own prepared data:
 
-python -m fewshot_heads.creative.sound.expression_basis PREPARED -o motion_basis.json
+python -m fewshot_heads.creative.sound.fit_expression_basis PREPARED -o motion_basis.json
 """
 
 from __future__ import annotations
@@ -55,7 +55,10 @@ class MotionBasis:
             components, deviations = np.array(stored["components"], float), np.array(stored["deviations"], float)
             return cls(components.reshape(len(deviations), N_POINTS, 3), deviations)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadInput(f"{path}: not a motion basis; make one with python -m {__spec__.name} PREPARED") from error
+            raise BadInput(
+                f"{path}: not a motion basis; make one with "
+                "python -m fewshot_heads.creative.sound.fit_expression_basis PREPARED"
+            ) from error
 
     def save(self, path: Path, overwrite: bool = False) -> None:
         """Writes a .json. Raises OutputError."""

@@ -81,18 +81,19 @@ def motion_from_audio(
     react: Mapping[str, str],
     rate: Fraction | float = 25,
     seed: int = 0,
-    liveliness: float = 0.25,
+    idle_motion_gain: float = 0.25,
     blinks: float = 0.1,
     clamp: float = 2.5,
     basis: MotionBasis | None = None,
 ) -> Motion:
     """The face that `curves` [T] in 0..1 (see `signals.analyse`) make by the mapping `react` (see `parse_reactions`).
 
-    liveliness: gain without any sound, 0 a mask, 1 as far as people usually go. blinks: of their own accord, a second.
+    idle_motion_gain: gain without any sound, 0 a mask, 1 as far as people usually go. blinks: of their own accord,
+    a second.
     clamp: standard deviations of real faces beyond which no expression goes. Returns T + 1 frames: the first is the
     neutral face, the `reference` for `animate`.
     """
-    for name, value in (("liveliness", liveliness), ("blinks", blinks), ("clamp", clamp)):
+    for name, value in (("idle_motion_gain", idle_motion_gain), ("blinks", blinks), ("clamp", clamp)):
         if not (isfinite(value) and value >= 0):
             raise UsageError(f"{name}={value}: expected a number from 0")
     basis = basis or MotionBasis.load()
@@ -100,7 +101,7 @@ def motion_from_audio(
     seconds = np.arange(count) / float(rate)
     dial, random = control_signals(curves, react), np.random.default_rng(seed)
     own_blinks = pulses(_moments(random, blinks, count / float(rate)), seconds)
-    gain = np.maximum(liveliness + dial["expression"], 0)
+    gain = np.maximum(idle_motion_gain + dial["expression"], 0)
 
     z = _circling(basis, random, seconds)
     mouth, brows, _ = basis.steer([MOUTH, BROWS, EYES])
