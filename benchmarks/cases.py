@@ -162,7 +162,7 @@ def make_cases(clips: Sequence[Footage], portraits: Sequence[Footage], chosen: M
 
 
 def choose_frames(total: int, k_shot: int, count: int, sequence_length: int) -> tuple[list[int], list[int], list[int]]:
-    """Returns indices of the sources, of the compared frames, and of consecutive frames from the middle.
+    """Returns indices of sources, compared frames, and consecutive frames from the middle.
 
     The compared frames are the same for every k_shot, and never a source. A short clip gives fewer of each.
 

@@ -1,4 +1,4 @@
-"""The compared methods, one a column: the still source, a warp, our models, and other projects."""
+"""The compared methods, one a column: still source, warp, our models, other projects."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ def still(scene: Scene) -> dict[int, np.ndarray]:
 
 @torch.inference_mode()
 def warp(scene: Scene) -> dict[int, np.ndarray]:
-    """Returns the source nearest in pose, warped by a thin-plate spline to the landmarks of each frame.
+    """Returns the source nearest in pose, warped to the landmarks of each frame.
 
-    There is no network. A frame without a face gets the still source.
+    The warp is a thin-plate spline. There is no network. A frame without a face gets the still source.
     """
     result = still(scene)
     sources = [(face, source) for face, source in zip(scene.source_faces, scene.sources, strict=True) if face]

@@ -147,7 +147,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def cell(value: Mapping[str, float | None] | None, digits: int, sign: str = "") -> str:
-    """Returns a number with its bounds, as 1.23 [1.11, 1.35]; a dash for a missing number.
+    """Returns a number with its bounds, as 1.23 [1.11, 1.35], or a dash.
 
     Args:
         value: mean or median, then optionally low and high bound.

@@ -1,4 +1,4 @@
-"""Measures one case: every column against the true frames, or against source and driver without them."""
+"""Measures one case: every column against true frames, or source and driver."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ class Judge:
         return values
 
     def _image_errors(self, results: Mapping[str, np.ndarray], truth: np.ndarray) -> dict[str, dict[str, float]]:
-        """Returns column -> measure -> value of images [N, S, S, 3] against the true frames [N, S, S, 3]."""
+        """Returns column -> measure -> value of images [N, S, S, 3] against true frames."""
         names = [name for name in results if name != "truth"]
         values: dict[str, dict[str, float]] = {}
         for name in names:

@@ -99,7 +99,10 @@ def video(folder: Path, name: str, columns: Sequence[str], what: str) -> str:
 
 
 def _embedded(folder: Path, name: str, kind: str, labels: Sequence[str], element: str) -> str:
-    """Returns the element with the file as a data: URI, and its labels; or a line that the file is missing."""
+    """Returns the element with the file as a data: URI, and its labels.
+
+    Without the file, a line says that it is missing.
+    """
     if not (folder / name).is_file():
         return f'<p class="missing">The {kind} {escape(name)} is missing.</p>'
     content = base64.b64encode((folder / name).read_bytes()).decode("ascii")

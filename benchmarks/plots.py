@@ -1,4 +1,4 @@
-"""Strip plots as inline SVG: a faint dot for every case, and mean and interval, one line a column."""
+"""Strip plots as inline SVG: a dot for every case, the mean, the interval."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ class Strip(NamedTuple):
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
-    """Returns at most `most` round numbers (1, 2 or 5 times a power of ten) from low to high."""
+    """Returns at most `most` round numbers from low to high.
+
+    A step is 1, 2 or 5 times a power of ten.
+    """
     decade = 10 ** math.floor(math.log10((high - low) / most))
     for step in (decade * factor for factor in (1, 2, 5, 10, 20, 50)):
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)

@@ -116,7 +116,7 @@ def _without_folders(value: Any) -> Any:
 
 
 def _same_settings(out: Path, account: Mapping[str, Any]) -> None:
-    """Records the settings of a new run. Raises BadInput if a run was measured with others."""
+    """Records the settings of a new run. Raises BadInput if they differ later."""
     path = out / "settings.json"
     current = common.strict_json({key: account[key] for key in ("models", "judges", "data", "settings")})
     if not path.is_file():
@@ -136,7 +136,10 @@ def _judge(settings: str) -> Judge:
 
 
 def _measure(chosen: Mapping[str, Any], folder: Path, case: Case) -> None:
-    """Measures one case and writes its files. The row is last: a case without a row is measured again."""
+    """Measures one case and writes its files.
+
+    The row is written last. A case without a row is measured again.
+    """
     judge = _judge(json.dumps(chosen))
     try:
         outcome = judge(case)

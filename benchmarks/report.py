@@ -108,7 +108,7 @@ class Section:
         return "\n\n".join([*blocks, "\n".join(notes)]).strip()
 
     def figures(self, folder: Path) -> str:
-        """Returns HTML: a plot of each measure, and sheet and video of the best, median and worst case."""
+        """Returns HTML: a plot of each measure, and the best, median and worst case."""
         plots, (name, rows) = [self._plot(name) for name in self.measures], self.ranking
         blocks = [f'<h3>Every case</h3><p>{LEGEND}</p><div class="plots">{"".join(plots)}</div>'] if any(plots) else []
         if rows:
@@ -119,7 +119,9 @@ class Section:
         return "\n".join(blocks)
 
     def _table(self, columns: dict[str, Any], sign: str = "") -> str:
-        """Returns a table of measures x columns. The best value of a row is bold, unless all are equal.
+        """Returns a table of measures x columns.
+
+        The best value of a row is bold, unless all are equal.
 
         Args:
             columns: column -> measure -> mean and bounds.

@@ -78,7 +78,7 @@ def load(path: Path, shape: Any, writer: str) -> dict[str, Any]:
 
 
 def load_run(folder: Path) -> dict[str, Any]:
-    """Returns quality.json of a run. Raises BadInput if a table has an unlisted column or measure."""
+    """Returns quality.json of a run. Raises BadInput for an unlisted column or measure."""
     path, writer = folder / "quality.json", "benchmarks.quality"
     report = load(path, RUN, writer)
     columns = [column for table in report["tables"] for column in table["columns"].items()]

@@ -1,4 +1,4 @@
-"""Measures speed and memory of the main job, end to end and stage by stage, on processor and accelerator.
+"""Measures speed and memory of the main job, end to end and stage by stage.
 
 python -m benchmarks.speed [driver=FILE] [source=FILE] [key=value ...]
 
@@ -82,7 +82,7 @@ def in_new_process(*arguments: str) -> str:
 
 
 def job(name: str, cores: int, **arguments: Any) -> dict[str, Any]:
-    """Runs a job of `benchmarks.stages` in a new process, so that memory and cores are measured separately.
+    """Runs a job of `benchmarks.stages` in a new process, with its own memory and cores.
 
     Args:
         name: of the job.
@@ -93,7 +93,7 @@ def job(name: str, cores: int, **arguments: Any) -> dict[str, Any]:
 
 
 def repeated(source: str, seconds: float, out: Path) -> Path:
-    """Repeats a clip with its sound until it has a length; packets are copied without encoding.
+    """Repeats a clip with its sound to a length, without encoding.
 
     Args:
         source: the clip.
@@ -134,7 +134,7 @@ def numbers(chosen: dict[str, Any], key: str) -> list[int]:
 
 
 def columns(threads: list[int], device: str) -> dict[str, dict[str, Any]]:
-    """Returns title -> cores and device of the processor with each number of cores, and of the accelerator.
+    """Returns title -> cores and device, for each number of cores and the accelerator.
 
     Args:
         threads: numbers of cores.
@@ -153,7 +153,7 @@ def columns(threads: list[int], device: str) -> dict[str, dict[str, Any]]:
 
 
 def rows_of(report: dict[str, Any]) -> Iterable[list[str]]:
-    """Yields the rows of the first table: end to end, then the stages of the first model."""
+    """Yields the rows of the first table: end to end, then the stages."""
     runs_of_columns = report["end_to_end"].values()
     for measure, (title, digits) in MEASURES.items():
         if any(measure in run for runs in runs_of_columns for run in runs["short"]):
@@ -168,7 +168,7 @@ def rows_of(report: dict[str, Any]) -> Iterable[list[str]]:
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """Returns the table of stages, with a column for each device, and the table of models."""
+    """Returns the table of stages, one column a device, and the table of models."""
     machine, devices = report["machine"], list(report["end_to_end"])
     hardware = ", ".join([machine["cpu"], *filter(None, [machine["accelerator"]]), f"torch {machine['torch']}"])
     compared = [(batch, device) for batch in COMPARED if batch in report["batches"] for device in devices]

@@ -1,4 +1,4 @@
-"""Measures the main job and its stages in this process; `benchmarks.speed` starts a process for each measurement.
+"""Measures the main job and its stages in this process, which `benchmarks.speed` starts.
 
 python -m benchmarks.stages JOB CORES ARGUMENTS
 
@@ -63,7 +63,7 @@ def load(model: str, device: str = "cpu") -> Reenactor:
 
 
 def main_job(reenactor: Reenactor, source: str, driver: str, out: str) -> Iterator[int]:
-    """Animates a portrait by a clip with default options; yields the number of frames written so far."""
+    """Animates a portrait with default options; yields the number of frames written so far."""
     head, video = reenactor.embed([source]), read_video(driver)
     with VideoWriter(out, like=video, overwrite=True) as writer:
         for count, frame in enumerate(reenactor.animate(head, video), 1):
@@ -122,7 +122,7 @@ def batch_title(batch: int) -> str:
 
 
 def generator_call(reenactor: Reenactor, batch: int) -> Callable[[], torch.Tensor]:
-    """Returns a call that renders [batch, 3, S, S] from random images that are already on the device."""
+    """Returns a call that renders [batch, 3, S, S] from random images on the device."""
     networks, device, size = reenactor.networks, reenactor.device, reenactor.size
     random = torch.Generator().manual_seed(0)
     source, stickman = (torch.rand(2, batch, 3, size, size, generator=random) * 2 - 1).to(device)
@@ -190,7 +190,9 @@ def end_to_end(model: str, source: str, driver: str, out: str, device: str, laun
 def stage_times(
     models: list[str], source: str, driver: str, batches: list[int], device: str, seconds: float
 ) -> dict[str, dict[str, Any]]:
-    """Returns model -> "cost" and "ms", of all stages for the first model, of the generator for the others.
+    """Returns model -> "cost" and "ms".
+
+    The first model has all stages, the others have the generator only.
 
     Args:
         models: see `load`.

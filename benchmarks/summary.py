@@ -62,7 +62,7 @@ def _table(folder: Path, rows: Rows) -> dict[str, Any]:
 
 
 def _by_tone(good: Rows, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Returns the means of people with darker and with lighter skin, divided at the median tone."""
+    """Returns the means of people with darker and lighter skin, divided at the median."""
     tones: dict[str, list[float]] = {}
     for row in good:
         if row.get("tone") is not None:
@@ -112,7 +112,7 @@ def _means(values: Sequence[tuple[str, Mapping[str, float | None]]]) -> dict[str
 
 
 def _distances(folder: Path, good: Rows) -> dict[str, dict[str, dict[str, float]]]:
-    """Returns column -> Fréchet distances of all frames to all true frames, of rows with true frames."""
+    """Returns column -> Fréchet distances of all frames to all true frames."""
     pooled: dict[str, list[np.ndarray]] = {}
     for row in good:
         with np.load(folder / f"{row['features']}.npz") as file:

@@ -47,7 +47,7 @@ def timed(call: Callable[[], Any], frames: int, seconds: float, wait: Callable[[
 
 
 def allow(cores: int) -> None:
-    """Pins this process, its threads and its children to a number of cores, if the system can."""
+    """Pins this process and its children to a number of cores, if possible."""
     torch.set_num_threads(cores)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])

@@ -1,4 +1,4 @@
-"""Measures the gain of fine-tuning: images from the first half of a clip, compared frames from the second half.
+"""Measures the gain of fine-tuning on frames of the same clip.
 
 python -m benchmarks.tuning clips=FOLDER vgg=FILE.npz csim=FILE.pt [key=value ...]
 
@@ -46,7 +46,7 @@ MEASURES = {"csim": ("CSIM ↑", 3), "vgg": ("VGG-19 distance ↓", 3), "l1": ("
 
 
 class Judge:
-    """Measures a head on frames that it was not tuned on: self-reenactment, absolute motion, full crop."""
+    """Measures a head on held-out frames: self-reenactment, absolute motion, full crop."""
 
     def __init__(self, chosen: dict[str, Any], reenactor: Reenactor) -> None:
         """Loads the judging networks.
@@ -101,7 +101,7 @@ def one_person(clip: Path, judge: Judge, count: int, chosen: dict[str, Any]) -> 
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
-    """Returns a table of before, after, gain and worst person, for each measure and number of images."""
+    """Returns a table of before, after, gain and worst person."""
     lines = []
     for count in sorted({row["pictures"] for row in rows}):
         group = [row for row in rows if row["pictures"] == count]

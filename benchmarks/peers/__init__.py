@@ -1,4 +1,4 @@
-"""Adapters for other methods: each takes a source image and a driving video and writes a video.
+"""Adapters for other methods: source image and driving video in, video out.
 
 An adapter is any callable `Peer`. columns=[...,module:function] names one of your own. The adapters of this module
 follow the documented command lines of their projects. They run in a checkout of the project, with the Python on PATH or
@@ -47,7 +47,7 @@ def liveportrait(root: Path) -> Peer:
 
 
 def first_order_motion_model(root: Path) -> Peer:
-    """Returns the adapter for First Order Motion Model (Siarohin et al., NeurIPS 2019), relative motion, CPU."""
+    """Returns the adapter for First Order Motion Model (Siarohin et al., NeurIPS 2019)."""
 
     def peer(source: Path, driver: Path, out: Path) -> None:
         weights = ["--config", "config/vox-256.yaml", "--checkpoint", "vox-cpk.pth.tar"]
@@ -58,7 +58,10 @@ def first_order_motion_model(root: Path) -> Peer:
 
 
 def command(template: str) -> Peer:
-    """Returns an adapter for a command line with {source}, {driver} and {out}. Raises BadInput without them."""
+    """Returns an adapter for a command line.
+
+    Raises BadInput if {source}, {driver} or {out} is not in the template.
+    """
     missing = [word for word in ("{source}", "{driver}", "{out}") if word not in template]
     if missing:
         raise BadInput(f"peers.command={template}: {', '.join(missing)} is not in it")
@@ -95,7 +98,7 @@ class Column:
         self.peer = peer
 
     def __call__(self, scene) -> dict[int, np.ndarray]:
-        """Returns wanted frame -> image uint8 [S, S, 3]. Raises BadInput for a wrong number of frames."""
+        """Returns wanted frame -> image. Raises BadInput for a wrong number of frames."""
         with tempfile.TemporaryDirectory() as folder:
             source, driver, out = (Path(folder) / name for name in ("source.png", "driver.mp4", "out.mp4"))
             write_image(source, scene.sources[0], None)

@@ -1,4 +1,4 @@
-"""Studies the match term: do W_i and e_hat_i agree, and is project(e_hat) a good start for fine-tuning?
+"""Studies the match term: agreement of W_i and e_hat_i, and starts of fine-tuning.
 
 python -m benchmarks.studies.matching run=RUN data=PREPARED vgg=FILE.npz [key=value ...]
 

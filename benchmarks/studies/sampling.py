@@ -1,4 +1,4 @@
-"""Studies synthetic identities: are they faces, do they differ, and how near are they to training people?
+"""Studies synthetic identities: validity, variety and distance to training people.
 
 python -m benchmarks.studies.sampling prepared=FOLDER,... clips=FOLDER csim=FILE.pt matte=FILE hair=FILE [key=value ...]
 
@@ -45,7 +45,7 @@ DEFAULTS = {
 
 
 def pairwise(embeddings: np.ndarray) -> np.ndarray:
-    """Returns the cosines of all pairs of embeddings [N, D], [N (N - 1) / 2]."""
+    """Returns the cosines [N (N - 1) / 2] of all pairs of [N, D]."""
     return metrics.csim(embeddings[:, None], embeddings[None])[np.triu_indices(len(embeddings), 1)]
 
 
@@ -73,7 +73,7 @@ def drawn(judge: metrics.Identity, chosen: dict[str, Any]) -> dict[str, Any]:
 
 
 def held_out(folder: Path, judge: metrics.Identity) -> np.ndarray:
-    """Returns embeddings [N, 128] of the first frame with a face, one for each person of a folder."""
+    """Returns embeddings [N, 128] of each person's first frame with a face."""
     reenactor, result = Reenactor.from_pretrained(), []
     for person in sorted(path for path in folder.iterdir() if path.is_dir()):
         for frame in islice(read_video(next(iter(sorted(person.glob("*.mp4"))))), 25):

@@ -163,7 +163,7 @@ def _hull_mask(points: np.ndarray, size: int) -> np.ndarray:
 
 
 def _soft_head_mask(points: np.ndarray, size: int) -> np.ndarray:
-    """Returns a soft-edged mask of the face and the hair and ears around it, float32 [size, size]."""
+    """Returns a soft-edged mask of face, hair and ears, float32 [size, size]."""
     diameter = size // _CROP_OVER_HAIR_DILATION
     ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter))
     return cv2.GaussianBlur(cv2.dilate(_hull_mask(points, size), ellipse), (0, 0), size / _CROP_OVER_EDGE_STD)

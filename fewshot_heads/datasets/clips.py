@@ -1,4 +1,4 @@
-"""Clips of people, from which episodes are drawn: in shards or in memory, complete or in part."""
+"""Clips of people, from which episodes are drawn, complete or in part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prepared clips in WebDataset shards, with random access on a disk or in an object store.
+"""Prepared clips in WebDataset shards, with random access on disk or object store.
 
 A shard is a plain tar. One sample is one clip of one identity. Its members are stored one after another:
 
@@ -83,7 +83,7 @@ class ShardClip:
 
     @property
     def frames(self) -> Frames:
-        """The frames, a sequence of uint8 [S, S, 3], RGB. A frame is decoded when it is indexed."""
+        """The frames, uint8 [S, S, 3], RGB, decoded when they are indexed."""
         return Frames(self)
 
     @property
@@ -98,7 +98,7 @@ class ShardClip:
 
 
 class Frames(Sequence[np.ndarray]):
-    """The frames of a clip, like an array of `shape` (T, S, S, 3) that is read one frame at a time."""
+    """The frames of a clip, like an array [T, S, S, 3], read on access."""
 
     def __init__(self, clip: ShardClip):
         self._clip = clip
@@ -108,7 +108,7 @@ class Frames(Sequence[np.ndarray]):
         return self.shape[0]
 
     def __getitem__(self, index: int | slice) -> np.ndarray:  # type: ignore[override]
-        """Returns uint8 [S, S, 3], RGB, or [N, S, S, 3] for a slice. Raises BadInput for a damaged frame."""
+        """Returns uint8 [S, S, 3], RGB, or [N, S, S, 3]. Raises BadInput if damaged."""
         if isinstance(index, slice):
             selected = [self[i] for i in range(*index.indices(len(self)))]
             return np.array(selected, np.uint8).reshape(-1, *self.shape[1:])
@@ -241,7 +241,7 @@ def _check_length(shard: str, needed: int) -> None:
 
 
 def _fetch(shard: str, start: int, end: int) -> bytes:
-    """Returns bytes [start, end) of a file. No state is kept: any process and thread may call this function."""
+    """Returns bytes [start, end) of a file, without state, from any thread or process."""
     try:
         system, inner = fsspec.core.url_to_fs(shard)
         return system.cat_file(inner, start=start, end=end)

@@ -15,7 +15,7 @@ _BASELINES_PX = (11, 23)  # of the two lines of text, below the tile's image
 
 
 class ContactSheet:
-    """Collects tiles: the middle frame of a clip with its stickman, and two lines of text below."""
+    """Collects tiles: the middle frame of a clip, its stickman, two lines of text."""
 
     def __init__(self) -> None:
         self._tiles: list[np.ndarray] = []

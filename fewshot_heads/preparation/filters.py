@@ -1,4 +1,4 @@
-"""The conditions that a shot must meet to become a clip, and the record of a shot that does not."""
+"""The conditions that a shot must meet, and the record of a rejected shot."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Facts = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Reject:
-    """A stretch of a video, or a whole file, that was left out, with the reason.
+    """A stretch of a video, or a whole file, with the reason of its rejection.
 
     Attributes:
         source: path of the file below the root.
@@ -50,7 +50,7 @@ class Reject:
 
 @dataclass(frozen=True)
 class Filters:
-    """The form of a clip and the conditions that a shot must meet; keys of conf/prepare.yaml.
+    """The form of a clip and the conditions for a shot, as in conf/prepare.yaml.
 
     Attributes:
         size: side of the stored frames, pixels.
@@ -75,7 +75,7 @@ class Filters:
     max_out_of_frame: float
 
     def geometry_reject(self, facts: Facts) -> Reject | None:
-        """Returns the first failure of length, lost frames, face size or framing; None if all pass.
+        """Returns the first failure of length, lost frames, face size or framing, or None.
 
         Args:
             facts: metadata of the shot, without "sharpness".
@@ -93,7 +93,7 @@ class Filters:
         return None
 
     def sharpness_reject(self, facts: Facts) -> Reject | None:
-        """Returns a failure if the stored face is blurred; None if the face is sharp enough.
+        """Returns a failure if the stored face is blurred, or None.
 
         Args:
             facts: metadata of the shot, with "sharpness".

@@ -106,7 +106,7 @@ def sharpness(frame: np.ndarray, face: Landmarks) -> float:
 def face_runs(
     with_face: np.ndarray, cuts: list[int], max_gap: float, count: int
 ) -> tuple[list[np.ndarray], list[tuple[int, int]]]:
-    """Returns runs of frames with a face, and (first, end) of the gaps without a face.
+    """Returns runs of frames with a face, and (first, end) of the gaps.
 
     Args:
         with_face: [N], ascending numbers of the frames that show the face.

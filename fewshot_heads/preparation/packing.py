@@ -1,4 +1,4 @@
-"""Packs the clips of all work units into shards: identities, splits, and the rows of the index."""
+"""Packs the clips of all work units into shards with identities and splits."""
 
 from __future__ import annotations
 
@@ -61,13 +61,16 @@ class PackedClip:
 
 
 def _slug(text: str) -> str:
-    """Returns text that may be part of a key; changed text gets a fingerprint of the original."""
+    """Returns text that may be part of a key.
+
+    A changed text ends in a fingerprint of the original.
+    """
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-")[:_MAX_SLUG_CHARACTERS]
     return plain if plain == text else f"{plain}-{digest(text, 6)}".lstrip("-")
 
 
 def collect(sources: Iterable[Source], folder: Path) -> tuple[list[PackedClip], list[dict[str, Any]], float]:
-    """Reads all work units; returns their clips, their rejects, and the seconds of video that were read.
+    """Returns clips, rejects, and seconds of video of all work units.
 
     Args:
         sources: the sources, in the order of the result.
@@ -116,7 +119,7 @@ def assign_identities(clips: list[PackedClip], rule: str, identity_threshold: fl
 
 
 def assign_splits_to_clips(clips: list[PackedClip], val_fraction: float, seed: int) -> list[PackedClip]:
-    """Returns the clips with their splits, sorted by split, person and file: the order of packing.
+    """Returns the clips with their splits in the order of packing: split, person, file.
 
     Args:
         clips: clips with identities.

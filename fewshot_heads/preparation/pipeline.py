@@ -1,4 +1,7 @@
-"""The steps of `prepare`, from footage to shards. An interrupted run is resumed after its last finished work unit."""
+"""The steps of `prepare`, from footage to shards.
+
+An interrupted run is resumed after its last finished work unit.
+"""
 
 from __future__ import annotations
 
@@ -118,7 +121,7 @@ def _check_finished(root: Path, out: Path, state: Mapping[str, Any], footage: st
 
 
 def _check_settings(out: Path, begun: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    """Raises BadInput if the version or a setting differs from those that the folder was begun with."""
+    """Raises BadInput if the folder was begun with another version or setting."""
     if begun["version"] != state["version"]:
         raise BadInput(f"{out}: was begun by version {begun['version']}; choose another folder")
     old, new = begun["settings"], json.loads(json.dumps(state["settings"]))

@@ -18,7 +18,7 @@ _TAR_END = bytes(2 * BLOCK)
 
 
 def encode(key: str, sample: Sample) -> tuple[bytes, int]:
-    """Encodes a sample as tar members; returns the bytes and how many precede the first frame.
+    """Returns a sample as tar members, and the number of bytes before the first frame.
 
     Args:
         key: name of the sample, without dots.
@@ -64,7 +64,7 @@ class ShardWriter:
         self._file: BinaryIO | None = None
 
     def add(self, encoded: bytes) -> tuple[str, int]:
-        """Appends one sample; returns the name of the shard and the offset of the sample in bytes.
+        """Appends one sample; returns the name of the shard and the offset in bytes.
 
         Args:
             encoded: the sample, see `encode`.

@@ -47,7 +47,13 @@ class Shot:
 
 @dataclass(frozen=True)
 class _Plan:
-    """A stretch of a video that the second reading compresses; faces: landmarks by frame number, source pixels."""
+    """A stretch of a video that the second reading compresses.
+
+    Attributes:
+        facts: metadata of the shot.
+        crop: square around the face, pixels of the source.
+        faces: landmarks by frame number, pixels of the source.
+    """
 
     facts: dict[str, Any]
     crop: Crop
@@ -150,7 +156,7 @@ class ShotSegmenter:
         return _Plan(facts, crop, dict(zip(numbers.tolist(), faces, strict=True)))
 
     def _compress(self, video: Video, plans: list[_Plan]) -> Iterator[Shot | Reject]:
-        """Reads the video again and yields the planned shots; plans: in the order of the video."""
+        """Reads the video again and yields the planned shots, in the order of the video."""
         numbered = enumerate(video if plans else [])
         for plan in plans:
             last = max(plan.faces)
@@ -212,7 +218,7 @@ class ShotSegmenter:
         return replace(crop, left=left, top=top, side=side)
 
     def _shot(self, facts: dict[str, Any], frames: Frames) -> Shot | Reject:
-        """Returns the compressed frames as a shot, or a Reject if they are blurred or could not be read."""
+        """Returns the frames as a shot, or a Reject for blurred or missing frames."""
         if not frames.jpegs:
             return Reject.of(facts, "unreadable")
         facts["sharpness"] = round(float(np.median(frames.sharpness)), 2)

@@ -1,4 +1,4 @@
-"""Finds videos and images in a folder of raw footage, and the people that their paths name."""
+"""Finds videos and images in a folder, and the people that the paths name."""
 
 from __future__ import annotations
 
@@ -97,7 +97,10 @@ def find_sources(root: Path, people_in_folders: bool = True, skip: Path | None =
 
 
 def _files(root: Path, skip: Path | None) -> Iterator[PurePosixPath]:
-    """Yields videos and images below root, as relative paths. Linked folders are followed, each target once."""
+    """Yields relative paths of videos and images below root.
+
+    Linked folders are followed, each target once.
+    """
     visited = {os.path.realpath(root), *([os.path.realpath(skip)] if skip else [])}
     for current, subfolders, names in os.walk(root, followlinks=True):
         folder = Path(current)

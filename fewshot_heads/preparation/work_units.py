@@ -75,7 +75,7 @@ def _segmenter(filters: Filters, landmarks: tuple[tuple[str, Any], ...], face_ne
 def write_work_unit(
     folder: Path, source: Source, shots: Iterable[Shot | Reject], segmenter: ShotSegmenter | None = None
 ) -> None:
-    """Writes the tar with the clips, then the facts, whose presence marks the unit as complete.
+    """Writes the clips as a tar, then the facts, which mark the unit as complete.
 
     Args:
         folder: for the work units.

@@ -142,7 +142,10 @@ def _map_on_ray(work: Work, items: Iterable[Item], address: str) -> Outcomes[Ite
 
 
 def _call(work: Work, item: Any) -> FewshotHeadsError | None:
-    """Calls work(item); returns an error of this library as a value, because Ray would wrap it."""
+    """Calls work(item); returns an error of this library as a value.
+
+    Ray would wrap a raised error in its own class.
+    """
     with _one_thread():
         try:
             work(item)
