@@ -1,6 +1,6 @@
 """Person segmentation of photographs and paintings with MediaPipe's selfie segmenter.
 
-The network ships in the package (Google, Apache-2.0; see NOTICE), so nothing is downloaded.
+The network ships in the package (Google, Apache-2.0, see NOTICE), so nothing is downloaded.
 """
 
 from __future__ import annotations
