@@ -68,17 +68,17 @@ class FaceFollower:
 
 
 def nearest(faces: Sequence[Landmarks], target: Landmarks) -> int:
-    """Returns the index of the face whose box is nearest to the target's; 0 without faces.
+    """Returns the index of the face whose box is nearest to the target's.
 
     Args:
-        faces: candidates, pixels.
+        faces: candidates, pixels. Without candidates, the index is 0.
         target: face to compare with, same pixels.
     """
     return min(range(len(faces)), key=lambda i: float(np.linalg.norm(faces[i].box - target.box)), default=0)
 
 
 def _find(detector: Detector, frame: np.ndarray, face: int, search: bool) -> Landmarks | None:
-    """Returns the face with this index in a frame, the largest first; None without one or without a search."""
+    """Returns the face with this index in a frame, or None."""
     faces = detector.detect(frame) if search else []
     return faces[face] if face < len(faces) else None
 

@@ -1,6 +1,7 @@
 """Limits that keep a retargeted face plausible: rotation, translation, crop borders, lids and lips.
 
-The limits are soft: a motion is unchanged up to 70 % of its limit and approaches the limit from there on.
+The limits of rotation and translation are soft. A motion is unchanged up to 70 % of its limit, and larger motions
+approach the limit.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def limit_translation(pose: Pose, source: Pose) -> Pose:
 
 
 def clamp_to_crop(face: Landmarks, source: Landmarks, side: int) -> Landmarks:
-    """Returns a face, moved and if need be shrunk, that leaves the crop no farther than the source.
+    """Returns a face, moved and shrunk to exceed the crop no more than the source.
 
     Args:
         face: crop pixels.
@@ -84,7 +85,9 @@ def clamp_to_crop(face: Landmarks, source: Landmarks, side: int) -> Landmarks:
 
 
 def prevent_crossing_lids(shape: np.ndarray) -> np.ndarray:
-    """Moves lids and inner lips that cross to their middle, in place, and returns the shape.
+    """Returns the shape with crossed lids and inner lips closed, and changes the argument.
+
+    Both points of a crossed pair move to their middle.
 
     Args:
         shape: [70 or 221, 3], head units.
@@ -99,7 +102,7 @@ def prevent_crossing_lids(shape: np.ndarray) -> np.ndarray:
 
 
 def _view_angles(rotation: np.ndarray) -> np.ndarray:
-    """Returns the head's angle to the camera axis, radians, along the image's x and y, [2].
+    """Returns the head's angle to the camera axis, along image x and y, [2], radians.
 
     The head's axis runs from the nose to the nape. A roll does not change the result.
     """
@@ -122,7 +125,7 @@ def _shortest_rotation(start: np.ndarray, end: np.ndarray) -> np.ndarray:
 
 
 def _soft_limit(vector: np.ndarray, limit: float) -> np.ndarray:
-    """Returns a vector of the same direction, shorter than the limit; unchanged below 70 % of the limit."""
+    """Returns a vector of the same direction, shorter than the limit."""
     length, free = float(np.linalg.norm(vector)), _FREE_FRACTION * limit
     if length <= free:
         return vector

@@ -1,4 +1,4 @@
-"""Crops of the driver's mouth, which fill a mouth that is closed in the source and opens.
+"""Crops of the driver's mouth, which fill the source's mouth when it opens.
 
 Averbuch-Elor et al., "Bringing Portraits to Life", SIGGRAPH Asia 2017. `rendering.mouth_transfer` composites the crop
 between the source's lips, in the colors of the source image.
@@ -26,7 +26,9 @@ _MIN_VISIBLE_FRACTION = 0.9
 
 @dataclass(frozen=True)
 class MouthCrop:
-    """A driver's mouth in one frame, about 5 kB, small enough to keep one for each frame of a video.
+    """A driver's mouth in one frame, about 5 kB.
+
+    The crop is small enough to keep one for each frame of a video.
 
     Attributes:
         jpeg: the square around the mouth as JPEG, at most 128 x 128 pixels.
@@ -73,12 +75,15 @@ class MouthCrop:
 
     @property
     def visibility_weight(self) -> float:
-        """Opacity of the crop, 0 to 1; 0 if the frame's border cuts off a tenth of the lips or more."""
+        """Opacity of the crop, 0 to 1.
+
+        The opacity is 0 if the frame's border cuts off a tenth of the lips or more.
+        """
         return float(np.clip((self.visible_fraction - _MIN_VISIBLE_FRACTION) / (1 - _MIN_VISIBLE_FRACTION), 0, 1))
 
 
 def share_white_reference(mouths: Sequence[MouthCrop]) -> list[MouthCrop]:
-    """Returns the mouths of a shot with one white reference: the median white of the eyes.
+    """Returns the mouths of a shot with the median white of the eyes.
 
     With a white reference for each frame, teeth would flicker when the eyes blink.
 

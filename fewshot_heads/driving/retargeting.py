@@ -90,7 +90,7 @@ def retarget(
         return list(driver)
     source_face = CanonicalFace.of(source)
     if reference is None:
-        # Each driver frame is fitted here and again below: long clips are not kept in memory twice.
+        # The canonical faces are computed once more below, because those of a long clip would fill the memory.
         reference = choose_reference(source_face, map(CanonicalFace.of, driver))
     reference_face = CanonicalFace.of(driver[reference])
     gains = _region_gains(source_face, reference_face)
@@ -107,10 +107,10 @@ def retarget(
 
 
 def _region_gains(source: CanonicalFace, reference: CanonicalFace) -> np.ndarray:
-    """Returns how far each landmark of the source moves for a unit of the driver's motion, [70, 1].
+    """Returns each source landmark's motion for a unit of the driver's, [70, 1].
 
     The gain is the ratio of the region's sizes. Lids are scaled by the height of the eye, so a driver's closed eye
-    closes the source's eye, wide or narrow.
+    closes any eye of the source.
     """
     gains = np.ones((70, 1))
     for eye, iris in _EYES:

@@ -46,7 +46,7 @@ class Motion:
         return len(self.landmarks)
 
     def cropped(self, size: int, full: bool = False, within: Crop | None = None) -> list[Landmarks]:
-        """Returns the landmarks in pixels of a size x size crop, one crop for each shot.
+        """Returns the landmarks in crop pixels, with one crop for each shot.
 
         Args:
             size: side of the crop, pixels.
@@ -120,7 +120,13 @@ def _groups(frames: Iterable[np.ndarray], count: int) -> Iterator[list[np.ndarra
 
 
 def _no_face_found(name: str, face: int, count: int) -> NoFaceFound:
-    """Returns the error for a driver whose `count` frames do not show the face with index `face`."""
+    """Returns the error for a driver whose frames do not show the face.
+
+    Args:
+        name: name of the driver.
+        face: index of the face.
+        count: number of frames.
+    """
     problem, remedy = "no face in any", "use a clip that shows a face, or landmarks=face_alignment"
     if face > 0:
         problem, remedy = f"driver_face={face} asked for, but never {face + 1} faces in one", "use driver_face=0"
@@ -128,7 +134,10 @@ def _no_face_found(name: str, face: int, count: int) -> NoFaceFound:
 
 
 def _hold(found: list[T | None]) -> list[T]:
-    """Returns the items with each gap filled by the item before, or by the first item at the start."""
+    """Returns the items with each gap filled by the item before.
+
+    The first item fills a gap at the start.
+    """
     last = next(item for item in found if item)
     held = []
     for item in found:
@@ -156,6 +165,6 @@ def _mouths_of(frames: list[np.ndarray], faces: list[Landmarks | None]) -> list[
 def _finish_mouths(
     mouths: list[MouthCrop | None], landmarks: list[Landmarks], shots: list[tuple[int, int]]
 ) -> list[MouthCrop]:
-    """Returns mouths without gaps, with the smoothed lips, and with one white reference for each shot."""
+    """Returns mouths without gaps, with smoothed lips and one white reference per shot."""
     smooth = [mouth.with_landmarks(face) for mouth, face in zip(_hold(mouths), landmarks, strict=True)]
     return [mouth for first, end in shots for mouth in share_white_reference(smooth[first:end])]

@@ -1,4 +1,4 @@
-"""Image conversions: uint8 RGB [H, W, 3] outside the library, float tensors in [-1, 1] inside."""
+"""Image conversions: uint8 RGB outside the library, float tensors from -1 to 1 inside."""
 
 from __future__ import annotations
 
@@ -23,19 +23,25 @@ def resized(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def to_tensor(image: np.ndarray) -> torch.Tensor:
-    """Returns images as the networks read them, float32 [3, H, W] or [N, 3, H, W], -1 to 1.
+    """Returns images as the networks read them.
 
     Args:
         image: uint8 [H, W, 3] or [N, H, W, 3].
+
+    Returns:
+        float32 [3, H, W] or [N, 3, H, W], -1 to 1.
     """
     return torch.from_numpy(np.ascontiguousarray(image)).movedim(-1, -3).float().div_(127.5).sub_(1)
 
 
 def to_uint8(tensor: torch.Tensor) -> np.ndarray:
-    """Returns the networks' images as uint8 [H, W, 3] or [N, H, W, 3], rounded and clipped.
+    """Returns the networks' images as uint8, rounded and clipped.
 
     Args:
         tensor: float [3, H, W] or [N, 3, H, W], -1 to 1.
+
+    Returns:
+        uint8 [H, W, 3] or [N, H, W, 3].
     """
     scaled = tensor.detach().float().add(1).mul(127.5).round_().clamp_(0, 255).to(torch.uint8)
     return scaled.movedim(-3, -1).contiguous().cpu().numpy()

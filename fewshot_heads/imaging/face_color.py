@@ -66,9 +66,9 @@ class FaceColor:
 
     @property
     def channel_gains(self) -> np.ndarray:
-        """Channel gains [3], mean 1, that map colors in white light to the image's color cast (von Kries).
+        """Channel gains [3], mean 1, from white light to the image's color cast (von Kries).
 
-        The gains remove only a part of the difference between this skin and the mean skin. The part grows from 0 for a
+        The gains express only a part of the difference between this skin and the mean skin. The part grows from 0 for a
         usual skin color to 1 for a color that no skin has. For a golden skin, the white of the eyes counts too: teeth
         are white in a dark face, but golden under a golden varnish. An image without colors has gains of 1.
         """
@@ -107,7 +107,15 @@ def _log_chroma(colors: np.ndarray) -> np.ndarray:
 
 
 def _cut_around(image: np.ndarray, outline: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the bounding box of an outline [P, 2], [h, w, 3], and its mask, uint8 [h, w], 1 inside."""
+    """Returns the image inside an outline's bounding box, and the outline's mask.
+
+    Args:
+        image: uint8 RGB [H, W, 3].
+        outline: [P, 2], image pixels.
+
+    Returns:
+        uint8 [h, w, 3], and uint8 [h, w], 1 inside the outline.
+    """
     (left, top), (right, bottom) = np.clip([outline.min(0), outline.max(0) + 1], 0, image.shape[1::-1]).astype(int)
     box = image[top:bottom, left:right]
     mask = np.zeros(box.shape[:2], np.uint8)

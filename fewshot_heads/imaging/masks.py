@@ -34,7 +34,7 @@ def region_masks(points: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 def disocclusion_mask(source: Landmarks, driver: Landmarks, size: int) -> np.ndarray:
-    """Returns where the driver opens a mouth or an eye that is closed in the source.
+    """Returns where the driver opens a mouth or eye that is closed in the source.
 
     The source image has no pixels for the inside of such a mouth or eye, so the generator synthesizes it.
 

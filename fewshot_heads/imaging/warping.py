@@ -188,10 +188,10 @@ def sample(image: Tensor, flow: Tensor) -> Tensor:
 
 
 def log_area_change(flow: Tensor) -> Tensor:
-    """Returns log2 of the source area over the result's area, [B, 1, h, w], -4 to 4.
+    """Returns log2 of source area over result area, [B, 1, h, w], -4 to 4.
 
     The value is 0 where nothing moves. The value is very negative where a small patch is stretched, such as a closed
-    mouth that opens. The warped pixels are unreliable there, and the generator has to synthesize.
+    mouth that opens. Such warped pixels are unreliable, and the generator has to synthesize new ones.
 
     Args:
         flow: [B, h, w, 2], positions, -1 to 1.
@@ -203,7 +203,7 @@ def log_area_change(flow: Tensor) -> Tensor:
 
 
 def tps_warp(image: Tensor, source_points: Tensor, driver_points: Tensor) -> Tensor:
-    """Returns an image warped from the source's control points to the driver's, [B, 3, S, S].
+    """Returns an image warped from source to driver control points, [B, 3, S, S].
 
     Args:
         image: [B, 3, S, S].

@@ -22,7 +22,7 @@ OUTER_LIPS, INNER_LIPS = slice(48, 60), slice(60, 68)
 UPPER_INNER_LIP, LOWER_INNER_LIP = np.array([61, 62, 63]), np.array([67, 66, 65])
 RIGHT_MOUTH_CORNER, LEFT_MOUTH_CORNER = 48, 54
 RIGHT_IRIS, LEFT_IRIS = 68, 69
-# For each point, the point on the other side of the face, which takes its place in a mirrored image.
+# For each point, the point on the other side of the face, which replaces the first in a mirrored image.
 MIRROR = np.r_[
     16:-1:-1, 26:16:-1, 27:31, 35:30:-1, 45:41:-1, 47, 46, 39:35:-1, 41, 40,
     54:47:-1, 59:54:-1, 64:59:-1, 67:64:-1, 69, 68,
@@ -98,7 +98,7 @@ class Landmarks:
         return (points if self.surface is None else np.vstack([points, self.surface])).astype(np.float32)
 
     def moved(self, offset: np.ndarray, scale: float = 1.0) -> Landmarks:
-        """Returns the face at (points - offset) * scale, as after a crop and a resize.
+        """Returns the face at (points - offset) * scale, as after crop and resize.
 
         Args:
             offset: [2], pixels: x and y of the new origin.
@@ -115,7 +115,7 @@ class Detector(Protocol):
     """Interface of a landmark backend."""
 
     def detect(self, image: np.ndarray) -> list[Landmarks]:
-        """Returns every face of an image, the largest first; an empty list if there is none.
+        """Returns every face of an image, the largest first.
 
         Args:
             image: uint8 RGB [H, W, 3].

@@ -124,7 +124,9 @@ def mouth_aspect_ratios(landmarks: np.ndarray) -> np.ndarray:
 
 
 def lip_gap(shape: np.ndarray) -> float:
-    """Returns the mean vertical gap of the inner lips, head units, negative where the lips cross.
+    """Returns the mean vertical gap of the inner lips, head units.
+
+    The gap is negative where the lips cross.
 
     Args:
         shape: [70 or 221, 3], head units, as `CanonicalFace.shape`.
@@ -133,10 +135,10 @@ def lip_gap(shape: np.ndarray) -> float:
 
 
 def region_area_ratio(outline: np.ndarray) -> float:
-    """Returns the area of an eye or a mouth over the squared larger side of its bounding box.
+    """Returns a region's area over the squared larger side of its bounding box.
 
     Args:
-        outline: [N, 2], pixels or head units.
+        outline: points around an eye or a mouth, [N, 2], pixels or head units.
     """
     x, y = outline.T
     area = abs((x * np.roll(y, -1) - y * np.roll(x, -1)).sum()) / 2
@@ -144,7 +146,7 @@ def region_area_ratio(outline: np.ndarray) -> float:
 
 
 def disocclusion_amount(source: Landmarks, driver: Landmarks) -> np.ndarray:
-    """Returns how much the driver opens eyes and a mouth that are closed in the source.
+    """Returns how much the driver opens eyes and mouth that are closed in the source.
 
     The measure compares the `region_area_ratio` of both faces in a frontal pose. A turn alone narrows the far eye, and
     that must not count as an opening.

@@ -1,4 +1,4 @@
-"""Landmarks of a face without its rigid pose, in the head's own frame."""
+"""Landmarks of a face without its rigid pose, in the head's frame."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def _jaw_on_outline(points: np.ndarray, pose: Pose) -> np.ndarray:
 
 
 def _chin_proximity(heights: np.ndarray, jaw: slice) -> np.ndarray:
-    """Returns 1 for jaw points at the chin's height, 0 at the mouth's height and above.
+    """Returns 1 for jaw points as low as the chin, 0 from the mouth upward.
 
     Args:
         heights: [70], pixels downward along the head.

@@ -33,7 +33,7 @@ class Crop:
 
     @classmethod
     def around(cls, faces: list[Landmarks], size: int) -> Crop:
-        """Returns one square for a whole shot, wide enough for every face.
+        """Returns one square for a whole shot, large enough for every face.
 
         The square is centered on the median face box. The square lies on whole pixels, so a crop can be pasted back
         without resampling.
@@ -79,7 +79,7 @@ class Crop:
 
     @property
     def matrix(self) -> np.ndarray:
-        """Affine map [2, 3] from image to crop pixels, with pixel centers at integers as in OpenCV."""
+        """Affine map [2, 3] from image to crop pixels, pixel centers at integers (OpenCV)."""
         k = self.scale
         shift = 0.5 * k - 0.5
         return np.array([[k, 0, shift - k * self.left], [0, k, shift - k * self.top]])

@@ -1,4 +1,6 @@
-"""FAN landmarks (Bulat and Tzimiropoulos, ICCV 2017) from the face-alignment package, as in the 2019 paper.
+"""FAN landmarks from the face-alignment package, as in the 2019 paper.
+
+Bulat and Tzimiropoulos, "How far are we from solving the 2D & 3D Face Alignment problem?", ICCV 2017.
 
 The package downloads its weights on first use. If the download fails, the error names the other backend.
 """
@@ -66,7 +68,10 @@ class FaceAlignmentDetector:
 
 
 def _away_from_viewer(depth: np.ndarray) -> np.ndarray:
-    """Returns depth [68 or 70] that grows away from the viewer: the nose tip is nearer than the temples."""
+    """Returns depth [70] that grows away from the viewer.
+
+    The nose tip is nearer than the temples, which tells the sign of the network's depth.
+    """
     return -depth if depth[30] > depth[[0, 16]].mean() else depth
 
 

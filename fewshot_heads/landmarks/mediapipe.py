@@ -1,6 +1,6 @@
-"""MediaPipe FaceLandmarker: 478 mesh points with depth, reduced to the 70 landmarks and 151 surface points.
+"""MediaPipe FaceLandmarker: 478 mesh points, reduced to 70 landmarks and 151 surface points.
 
-The model file ships in the package (Google, Apache-2.0; see NOTICE), so nothing is downloaded.
+The model file ships in the package (Google, Apache-2.0, see NOTICE), so nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class MediaPipeDetector:
         return np.array([blendshape.score for blendshape in scores], np.float32)
 
     def _close_up(self, image: np.ndarray, face: Landmarks) -> Landmarks:
-        """Returns a small face as detected in an enlarged window; any other face unchanged."""
+        """Returns a small face as detected in an enlarged window, any other face unchanged."""
         if face.size > _SMALL_FACE_RATIO * min(image.shape[:2]):
             return face
         import cv2
@@ -152,7 +152,7 @@ class MediaPipeDetector:
         return refined.moved(np.array([-left, -top], np.float32) * scale, 1 / scale) if refined else face
 
     def _run(self, landmarker, image: np.ndarray) -> list[Landmarks]:
-        """Returns the faces of an image, the largest first, averaged with those of the mirrored image if so set."""
+        """Returns the faces of an image, the largest first, with `flip_input` applied."""
         faces = self._landmarks(self._detect_mesh(landmarker, image), image.shape)
         if faces and self._flip_input:
             flipped = self._landmarks(self._detect_mesh(landmarker, image[:, ::-1]), image.shape)
@@ -162,11 +162,11 @@ class MediaPipeDetector:
 
     @staticmethod
     def _detect_mesh(landmarker, image: np.ndarray):
-        """Returns MediaPipe's own result."""
+        """Returns the MediaPipe result of a network."""
         return landmarker.detect(to_mediapipe(image))
 
     def _landmarks(self, result, shape: tuple[int, ...]) -> list[Landmarks]:
-        """Returns the faces of MediaPipe's result in its order, in pixels of an image of this shape."""
+        """Returns the faces of a MediaPipe result in MediaPipe's order, image pixels."""
         height, width = shape[:2]
         faces = []
         for mesh in result.face_landmarks:
@@ -206,6 +206,6 @@ def _are_apart(a: Landmarks, b: Landmarks) -> bool:
 
 
 def _averaged(face: Landmarks, others: list[Landmarks]) -> Landmarks:
-    """Returns the mean of a face and the same face among others; the face itself if there is none."""
+    """Returns the mean of a face and the same face among others, if present."""
     other = next((other for other in others if not _are_apart(face, other)), face)
     return Landmarks.from_array((face.to_array() + other.to_array()) / 2, face.confidence)

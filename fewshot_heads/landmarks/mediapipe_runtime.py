@@ -27,7 +27,7 @@ def at_exit(function: Callable[[], None]) -> None:
 
     MediaPipe closes through a thread pool. At the time of `atexit` this pool is gone, and MediaPipe complains on
     stderr. The function runs in the registering process only: a forked process, such as a data loader's worker, lacks
-    the threads of the networks, and closing would hang there.
+    the threads of the networks, and closing would hang.
 
     Args:
         function: closes the task.

@@ -3,7 +3,7 @@
 Frames of reference:
     image: pixels of a source image or of a driver frame.
     crop: pixels of the square that the networks read.
-    head: frame of the mean head. The outer eye corners are 1 apart; x points right, y down and z away from the viewer.
+    head: frame of the mean head. The outer eye corners are 1 apart. x points right, y down and z away from the viewer.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ RIGID = np.array([0, 1, 15, 16, *range(27, 36), 36, 39, 42, 45])  # temples, nos
 
 @dataclass(frozen=True)
 class Pose:
-    """A similarity from head units to pixels: x_pixels = scale * rotation @ x_head + translation.
+    """A similarity from head units to pixels.
+
+    x_pixels = scale * rotation @ x_head + translation.
 
     Attributes:
         rotation: float64 [3, 3].

@@ -13,7 +13,8 @@ from fewshot_heads.landmarks.pose import RIGID
 def pose_distance(a: Landmarks, b: Landmarks) -> float:
     """Returns how much two faces differ in pose and expression: RMS distance of normalized points.
 
-    The distance is 0 for the same pose and expression at any place and size. It is about 0.1 for 20 degrees of yaw.
+    The distance is 0 for the same pose and expression at any position and size. The distance is about 0.1 for 20
+    degrees of yaw.
 
     Args:
         a: one face, pixels.
@@ -30,7 +31,7 @@ def farthest_point_sample(faces: Sequence[Landmarks], count: int) -> list[int]:
 
     Args:
         faces: the faces to choose from, pixels.
-        count: number of faces to choose. All faces are chosen if there are fewer.
+        count: number of faces to choose. If there are fewer faces, all are chosen.
     """
     points = np.array([_normalized(face) for face in faces])
     median = np.median(points, axis=0)

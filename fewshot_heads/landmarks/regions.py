@@ -30,11 +30,11 @@ class FaceRegion(NamedTuple):
     mask_scale: tuple[float, float] = (1.0, 1.0)
 
     def crop_box(self, face: Landmarks, box_ratio: float | None = None) -> Crop:
-        """Returns the square around the region, on whole pixels and at the image's own resolution.
+        """Returns the square around the region, on whole pixels and at the image's resolution.
 
         Args:
             face: landmarks, pixels.
-            box_ratio: replaces the region's own ratio. None keeps the region's.
+            box_ratio: replaces the region's ratio. None keeps the default.
         """
         points = face.points[self.surround]
         low, high = points.min(0), points.max(0)
