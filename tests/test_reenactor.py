@@ -8,6 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from fewshot_heads import BadInput, Head, NoFaceFound, Reenactor, WeightsMismatch
+from fewshot_heads.landmarks import pose
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.media.images import read_image
@@ -68,6 +69,16 @@ def test_the_result_does_as_the_driver_does(reenactor, head, motion):
     assert np.corrcoef(wanted, got)[0, 1] > 0.7
     turned = [[CanonicalFace.of(f).pose.rotation[0, 2] for f in m.landmarks] for m in (motion, seen)]
     assert np.corrcoef(*turned)[0, 1] > 0.7
+
+
+def test_a_pose_is_fitted_once_for_each_set_of_landmarks(reenactor, head, motion, monkeypatch):
+    fitted = []
+    umeyama = pose._umeyama
+    monkeypatch.setattr(pose, "_umeyama", lambda landmarks: fitted.append(landmarks) or umeyama(landmarks))
+    frames = list(reenactor.animate(head, motion))
+    # The driver's face, the retargeted one, that one with its eyelids open, and their enlargement for the face parts.
+    assert len(frames) * 2 <= len(fitted) <= len(frames) * 5
+    assert len({id(landmarks) for landmarks in fitted}) == len(fitted)
 
 
 def test_a_head_of_the_first_format_loads_and_moves_alike(reenactor, head, motion, tmp_path):

@@ -65,9 +65,20 @@ def fit_pose(landmarks: Landmarks) -> Pose:
     Umeyama, "Least-Squares Estimation of Transformation Parameters Between Two Point Patterns", PAMI 1991, eq. 40-42.
     Without depth, the rotation comes from the affine map of the same points to the image.
 
+    The pose is kept with the landmarks, which never change: rendering asks for it about eleven times a frame.
+
     Args:
         landmarks: the face, pixels.
     """
+    pose = vars(landmarks).get("_pose")
+    if pose is None:
+        pose = _umeyama(landmarks)
+        object.__setattr__(landmarks, "_pose", pose)  # the class is frozen
+    return pose
+
+
+def _umeyama(landmarks: Landmarks) -> Pose:
+    """Fits the pose anew; see `fit_pose`."""
     model = MEAN_HEAD[RIGID].astype(np.float64)
     model_centroid = model.mean(0)
     model = model - model_centroid
