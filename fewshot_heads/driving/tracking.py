@@ -10,7 +10,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from fewshot_heads.driving.face_follower import MAX_JUMP_RATIO, FaceFollower, nearest  # noqa: F401
+from fewshot_heads.driving.face_follower import MAX_JUMP_RATIO, FaceFollower
+from fewshot_heads.driving.face_follower import nearest as nearest  # callers import it from this module
 from fewshot_heads.driving.mouth_crop import MouthCrop, share_white_reference
 from fewshot_heads.driving.smoothing import smoothed
 from fewshot_heads.errors import NoFaceFound

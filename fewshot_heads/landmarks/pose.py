@@ -1,9 +1,11 @@
 """Rigid head pose, and the mean head that the pose is fitted with.
 
-Frames of reference:
-    image: pixels of a source image or of a driver frame.
-    crop: pixels of the square that the networks read.
-    head: frame of the mean head. The outer eye corners are 1 apart. x points right, y down and z away from the viewer.
+Points are in one of three frames of reference:
+
+- image: pixels of a source image or of a driver frame.
+- crop: pixels of the square that the networks read.
+- head: head units of the mean head, whose outer eye corners are 1 apart. x points right, y down and z away from the
+  viewer.
 """
 
 from __future__ import annotations
@@ -82,7 +84,7 @@ def _umeyama(landmarks: Landmarks) -> Pose:
     model = MEAN_HEAD[RIGID].astype(np.float64)
     model_centroid = model.mean(0)
     model = model - model_centroid
-    if landmarks.depth is None:
+    if not landmarks.has_depth:
         rotation, scale = _pose_from_flat(model, landmarks.points[RIGID].astype(np.float64))
         centroid = np.append(landmarks.points[RIGID].mean(0), 0.0)
     else:

@@ -10,6 +10,7 @@ import numpy as np
 
 from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE, Landmarks
 from fewshot_heads.landmarks.crop import Crop
+from fewshot_heads.landmarks.stickman import SUBPIXEL_BITS, fixed_point
 
 _EDGE_SIGMA_MASK_FRACTION = 0.02  # standard deviation of the mask's soft edge, in sides of the mask
 
@@ -52,7 +53,7 @@ class FaceRegion(NamedTuple):
         points = face.points[self.outline]
         center, mask = points.mean(0), np.zeros((size, size), np.uint8)
         outline = center + (points - center) * self.mask_scale
-        cv2.fillPoly(mask, [((outline - 0.5) * 16).round().astype(np.int32)], 255, cv2.LINE_AA, 4)
+        cv2.fillPoly(mask, [fixed_point(outline).round().astype(np.int32)], 255, cv2.LINE_AA, SUBPIXEL_BITS)
         return cv2.GaussianBlur(mask, (0, 0), _EDGE_SIGMA_MASK_FRACTION * size).astype(np.float32) / 255
 
 

@@ -43,12 +43,14 @@ def between_lips(frame, face):
 def test_teeth_are_the_drivers(reenactor, motion, driver_frames, opened):
     painter, face, mouth = opened
     number = motion.mouths.index(mouth)
-    theirs = between_lips(driver_frames[number], motion.landmarks[number])
-    (with_them,), (painted,) = (painter.render([face], True, each) for each in ([mouth], None))
-    face = face.moved(np.zeros(2, np.float32), len(painted) / reenactor.size)
-    shown, alone = (np.corrcoef(theirs.ravel(), between_lips(x, face).ravel())[0, 1] for x in (with_them, painted))
-    assert shown > 0.85 and alone < 0.6
-    changed = np.abs(with_them.astype(int) - painted).max(2) > 2
+    driver_levels = between_lips(driver_frames[number], motion.landmarks[number])
+    (transferred,), (inpainted,) = (painter.render([face], True, mouths) for mouths in ([mouth], None))
+    face = face.moved(np.zeros(2, np.float32), len(inpainted) / reenactor.size)
+    transferred_correlation, inpainted_correlation = (
+        np.corrcoef(driver_levels.ravel(), between_lips(x, face).ravel())[0, 1] for x in (transferred, inpainted)
+    )
+    assert transferred_correlation > 0.85 and inpainted_correlation < 0.6
+    changed = np.abs(transferred.astype(int) - inpainted).max(2) > 2
     low, high = face.points[48:68].min(0) - 2, face.points[48:68].max(0) + 2
     y, x = np.nonzero(changed)
     assert low[0] < x.min() < x.max() < high[0] and low[1] < y.min() < y.max() < high[1]
@@ -56,10 +58,10 @@ def test_teeth_are_the_drivers(reenactor, motion, driver_frames, opened):
 
 def test_a_mouth_that_has_not_opened_is_left_alone(reenactor, opened, mona):
     painter, face, mouth = opened
-    seat = painter.landmarks[0]
-    assert painter.visibility(face).disocclusion[2] > 0.5 and not painter.visibility(seat).disocclusion.any()
-    (with_it,), (without,) = (painter.render([seat], False, each) for each in ([mouth], None))
-    np.testing.assert_array_equal(with_it, without)
+    source_face = painter.landmarks[0]
+    assert painter.visibility(face).disocclusion[2] > 0.5 and not painter.visibility(source_face).disocclusion.any()
+    (with_mouth,), (without_mouth,) = (painter.render([source_face], False, mouths) for mouths in ([mouth], None))
+    np.testing.assert_array_equal(with_mouth, without_mouth)
 
 
 def test_teeth_take_the_light_and_the_colors_of_the_picture(opened):
@@ -85,21 +87,21 @@ def test_a_mouth_at_the_edge_of_a_frame_is_laid_as_far_as_it_is_seen(opened, at)
     frame = np.full((256, 200, 3), 90, np.uint8)
     inner = face.points[INNER_LIPS].mean(0)
     result = transfer_mouth(mouth, frame, face.moved(np.float32(inner - at)), 1.0, np.eye(3), 100.0)
-    wide = np.full((800, 800, 3), 90, np.uint8)
+    large = np.full((800, 800, 3), 90, np.uint8)
     corner = np.float32([300, 300])
-    whole = transfer_mouth(mouth, wide, face.moved(np.float32(inner - at - corner)), 1.0, np.eye(3), 100.0)
-    there = whole[300:556, 300:500]
-    np.testing.assert_allclose(result, there, atol=1)  # a place has other fractions there
+    large_result = transfer_mouth(mouth, large, face.moved(np.float32(inner - at - corner)), 1.0, np.eye(3), 100.0)
+    expected = large_result[300:556, 300:500]
+    np.testing.assert_allclose(result, expected, atol=1)  # the two positions differ in their subpixel fractions
     assert (result != 90).any() == (0 <= at[0] < 200 and 0 <= at[1] < 256)
 
 
 def test_a_mouth_that_the_drivers_picture_cuts_off_is_not_shown(motion, driver_frames, opened):
     """What is beyond the edge would be a mirror image."""
     _, face, _ = opened
-    their = motion.landmarks[-1]
-    low = int(their.points[INNER_LIPS, 1].mean())
-    cut = MouthCrop.of(driver_frames[-1][:low], their)
-    whole = MouthCrop.of(driver_frames[-1], their)
+    driver_face = motion.landmarks[-1]
+    low = int(driver_face.points[INNER_LIPS, 1].mean())
+    cut = MouthCrop.of(driver_frames[-1][:low], driver_face)
+    whole = MouthCrop.of(driver_frames[-1], driver_face)
     frame = np.zeros((256, 256, 3), np.uint8)
     assert whole.visible_fraction == pytest.approx(1) and cut.visible_fraction < 0.7
     assert transfer_mouth(whole, frame, face, 1.0, np.eye(3), 100.0).any()
@@ -108,9 +110,9 @@ def test_a_mouth_that_the_drivers_picture_cuts_off_is_not_shown(motion, driver_f
 
 def test_the_cast_of_the_drivers_light_is_taken_out(motion, driver_frames, opened):
     _, face, _ = opened
-    frame, their = np.zeros((256, 256, 3), np.uint8), motion.landmarks[-1]
+    frame, driver_face = np.zeros((256, 256, 3), np.uint8), motion.landmarks[-1]
     plain, golden = (
-        MouthCrop.of((driver_frames[-1] * np.array(light)).clip(0, 255).astype(np.uint8), their)
+        MouthCrop.of((driver_frames[-1] * np.array(light)).clip(0, 255).astype(np.uint8), driver_face)
         for light in ((1, 1, 1), (1.05, 1.0, 0.45))
     )
     shares = []

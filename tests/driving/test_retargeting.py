@@ -12,7 +12,7 @@ DRIVER = [face((0, a, 0), shape=WIDE, mouth=m, scale=80) for a, m in ((0.3, 0.2)
 
 
 def test_the_reference_is_the_driver_frame_nearest_to_the_source():
-    faces = [CanonicalFace.of(each) for each in DRIVER]
+    faces = [CanonicalFace.of(landmarks) for landmarks in DRIVER]
     assert choose_reference(CanonicalFace.of(face()), faces) == 1
     assert choose_reference(CanonicalFace.of(face((0, 0.28, 0), mouth=0.2)), faces) == 0
 
@@ -21,9 +21,9 @@ def test_the_drivers_face_shape_does_not_leak_into_the_source():
     source = face()
     rigid_jaw = [0, 4, 8, 12, 16]
     for moved in retarget(source, DRIVER):
-        own, now = CanonicalFace.of(source).shape[rigid_jaw], CanonicalFace.of(moved).shape[rigid_jaw]
+        source_jaw, moved_jaw = CanonicalFace.of(source).shape[rigid_jaw], CanonicalFace.of(moved).shape[rigid_jaw]
         driver_width = np.ptp(MEAN_HEAD[rigid_jaw, 0]) * 1.25
-        assert abs(np.ptp(now[:, 0]) - np.ptp(own[:, 0])) < 0.1 * (driver_width - np.ptp(own[:, 0]))
+        assert abs(np.ptp(moved_jaw[:, 0]) - np.ptp(source_jaw[:, 0])) < 0.1 * (driver_width - np.ptp(source_jaw[:, 0]))
 
 
 def test_a_driver_of_the_same_person_is_followed_exactly():
@@ -79,11 +79,10 @@ def test_a_closed_eye_closes_narrow_and_wide_eyes_alike():
         return face(shape=shape)
 
     driver = [eyes(1.0), eyes(0.05)]
-    for own in (0.7, 1.0, 1.3):
-        closed = retarget(eyes(own), driver, reference=0)[1]
-        assert CanonicalFace.of(closed).eye_opening(RIGHT_EYE) < 0.25 * CanonicalFace.of(eyes(own)).eye_opening(
-            RIGHT_EYE
-        )
+    for height in (0.7, 1.0, 1.3):
+        closed = retarget(eyes(height), driver, reference=0)[1]
+        source_ratio = CanonicalFace.of(eyes(height)).eye_opening(RIGHT_EYE)
+        assert CanonicalFace.of(closed).eye_opening(RIGHT_EYE) < 0.25 * source_ratio
 
 
 def test_lips_never_cross():
@@ -103,8 +102,8 @@ def test_a_head_turns_no_farther_than_its_picture_bears():
     angles = np.radians(np.arange(-80, 81, 5))
     driver = [face((0, a, 0)) for a in angles]
     straight = int(np.abs(angles).argmin())
-    turned = np.array([looking(each)[0] for each in retarget(face(), driver, reference=straight)])
-    wanted = np.array([looking(each)[0] for each in driver])
+    turned = np.array([looking(moved)[0] for moved in retarget(face(), driver, reference=straight)])
+    wanted = np.array([looking(moved)[0] for moved in driver])
     free = np.abs(wanted) < 24
     np.testing.assert_allclose(turned[free], wanted[free], atol=1.0)
     assert np.abs(turned).max() < 36
@@ -114,11 +113,11 @@ def test_a_head_turns_no_farther_than_its_picture_bears():
 def test_a_head_turned_away_shows_little_of_its_hidden_cheek_and_does_not_turn_from_the_camera():
     source = face((0, np.radians(38), 0))
     driver = [face((0, np.radians(a), 0)) for a in (0, -50, 50)]
-    here, back, away = (looking(each)[0] for each in retarget(source, driver, reference=0))
-    own = looking(source)[0]
-    assert here == pytest.approx(own, abs=0.1)
-    assert 5 < abs(back - own) < 17
-    assert abs(away) < 56
+    same, back, farther = (looking(moved)[0] for moved in retarget(source, driver, reference=0))
+    source_angle = looking(source)[0]
+    assert same == pytest.approx(source_angle, abs=0.1)
+    assert 5 < abs(back - source_angle) < 17
+    assert abs(farther) < 56
 
 
 def test_leaning_sideways_is_free():
@@ -151,12 +150,12 @@ def test_a_head_stays_on_shoulders_that_stand_still():
     steps = np.arange(0, 400, 10.0)
     driver = [face(center=(128 + x, 128)) for x in steps]
     moved = retarget(source, driver, reference=0, still_body=True)
-    way = np.array([neck(each)[0] for each in moved]) - neck(source)[0]
-    np.testing.assert_allclose(way[steps < 0.25 * unit], steps[steps < 0.25 * unit], atol=0.1)
-    assert way.max() < 0.401 * unit < steps.max()
-    assert (np.diff(way) > -1e-3).all(), "held back, but never turned round"
+    displacement = np.array([neck(landmarks)[0] for landmarks in moved]) - neck(source)[0]
+    np.testing.assert_allclose(displacement[steps < 0.25 * unit], steps[steps < 0.25 * unit], atol=0.1)
+    assert displacement.max() < 0.401 * unit < steps.max()
+    assert (np.diff(displacement) > -1e-3).all(), "held back, but never turned round"
     grown = retarget(source, [face(scale=s) for s in (60, 66, 200)], reference=0, still_body=True)
-    sizes = [fit_pose(each).scale / unit for each in grown]
+    sizes = [fit_pose(landmarks).scale / unit for landmarks in grown]
     assert sizes[1] == pytest.approx(66 / 60, abs=0.01) and 1.2 < sizes[2] < 1.31
     np.testing.assert_allclose(neck(grown[2]), neck(source), atol=0.4 * unit)
 
@@ -167,5 +166,5 @@ def test_leaning_and_turning_leave_a_head_on_its_shoulders():
         turned = face(angles)
         driver.append(turned.moved((neck(turned) - neck(face())).astype(np.float32), 1.0))
     free, held = (retarget(face(), driver, reference=0, still_body=still) for still in (False, True))
-    for one, other in zip(free, held, strict=True):
-        np.testing.assert_allclose(one.points, other.points, atol=0.1)
+    for free_face, held_face in zip(free, held, strict=True):
+        np.testing.assert_allclose(free_face.points, held_face.points, atol=0.1)

@@ -13,37 +13,37 @@ from fewshot_heads.rendering.renderer import HeadRenderer
 
 
 def test_a_face_is_person_and_the_corners_above_are_not(reenactor, mona):
-    there = person_matte(mona)
-    assert there.dtype == np.float32 and there.shape == mona.shape[:2] and 0 <= there.min() < there.max() <= 1
+    matte = person_matte(mona)
+    assert matte.dtype == np.float32 and matte.shape == mona.shape[:2] and 0 <= matte.min() < matte.max() <= 1
     points = control_points(reenactor.detectors[0].detect(mona)[0])[:68]
     inside = np.zeros(mona.shape[:2], np.uint8)
     cv2.fillConvexPoly(inside, cv2.convexHull(points.astype(np.int32)), 1)
-    assert there[inside > 0].mean() > 0.98
-    assert there[:40, :40].max() < 0.1 and there[:40, -40:].max() < 0.1
+    assert matte[inside > 0].mean() > 0.98
+    assert matte[:40, :40].max() < 0.1 and matte[:40, -40:].max() < 0.1
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (33, 700), (512, 512)])
 @pytest.mark.parametrize("gray", [0, 128, 255])
 def test_a_picture_of_nothing_has_numbers_too(shape, gray):
-    there = person_matte(np.full((*shape, 3), gray, np.uint8))
-    assert there.shape == shape and np.isfinite(there).all() and 0 <= there.min() <= there.max() <= 1
+    matte = person_matte(np.full((*shape, 3), gray, np.uint8))
+    assert matte.shape == shape and np.isfinite(matte).all() and 0 <= matte.min() <= matte.max() <= 1
 
 
 def test_the_background_stays_where_a_head_goes(reenactor, mona):
-    """Beside the head, before and after, every pixel is the picture's: none has gone along with the hair."""
+    """Beside the head, before and after, every pixel is the image's: none has gone along with the hair."""
     head = reenactor.embed([mona])
-    painter = HeadRenderer(head, reenactor.networks.generator, reenactor.size, reenactor.device)
-    picture, seat = head.crop.cut(mona), head.landmarks[0]
-    moved = [seat.moved(np.float32([way * reenactor.size, 0])) for way in (-0.08, 0.08)]
+    renderer = HeadRenderer(head, reenactor.networks.generator, reenactor.size, reenactor.device)
+    image, source_face = head.crop.cut(mona), head.landmarks[0]
+    moved = [source_face.moved(np.float32([offset * reenactor.size, 0])) for offset in (-0.08, 0.08)]
     shift = round(0.08 * reenactor.size)
-    matte = cv2.dilate(person_matte(picture), np.ones((9, 9)))
-    for frame, way in zip(painter.render(moved, large=False), (shift, -shift), strict=True):
-        there = np.maximum(matte, np.roll(matte, way, axis=1))
-        free = (there < 0.02) & (np.arange(len(there))[:, None] < len(there) // 2)
+    matte = cv2.dilate(person_matte(image), np.ones((9, 9)))
+    for frame, offset in zip(renderer.render(moved, large=False), (shift, -shift), strict=True):
+        head_area = np.maximum(matte, np.roll(matte, offset, axis=1))
+        free = (head_area < 0.02) & (np.arange(len(head_area))[:, None] < len(head_area) // 2)
         assert free.mean() > 0.1
-        beside = free & (cv2.dilate(there, np.ones((31, 31))) > 0.5)
+        beside = free & (cv2.dilate(head_area, np.ones((31, 31))) > 0.5)
         assert beside.mean() > 0.02
-        assert np.abs(frame.astype(int) - picture)[beside].mean() < 3
+        assert np.abs(frame.astype(int) - image)[beside].mean() < 3
 
 
 FIRST_CALLS = """

@@ -38,8 +38,10 @@ def test_a_face_is_carried_by_the_surface_that_faces_the_viewer():
         np.testing.assert_array_equal(points[36:70, 2], 1)
     np.testing.assert_array_equal(front[:held, :2], control_points(face()))
     assert front[held:, 2].max() <= 0.05 and (front[held:, 2] > 0).mean() > 0.9
-    away, toward = (turned[held:, 2][side] for side in ((right, left) if turned[30, 0] > 128 else (left, right)))
-    assert away.max() < 0.01 < toward.mean()
+    far_weights, near_weights = (
+        turned[held:, 2][side] for side in ((right, left) if turned[30, 0] > 128 else (left, right))
+    )
+    assert far_weights.max() < 0.01 < near_weights.mean()
 
 
 def test_a_face_without_a_surface_is_carried_by_its_landmarks():
@@ -65,9 +67,9 @@ def test_the_pose_distance_ignores_place_and_size_but_not_turn_and_mouth():
 def test_one_crop_holds_every_face_of_a_shot():
     faces = [face(center=(x, 200), scale=60) for x in (150, 200, 260)]
     crop = Crop.around(faces, 256)
-    for each in faces:
-        seen = crop.to_crop(each).points
-        assert seen.min() > 0 and seen.max() < 256
+    for shot_face in faces:
+        points = crop.to_crop(shot_face).points
+        assert points.min() > 0 and points.max() < 256
 
 
 def test_landmarks_and_pixels_land_on_the_same_place_of_a_crop():
@@ -94,18 +96,18 @@ def test_landmarks_of_another_shape_are_refused():
 @pytest.mark.parametrize("angle", [-45, 45])
 def test_a_jaw_that_a_turn_hides_lies_on_the_outline(angle):
     """A detector with depth sees it through the head: carried from there, a picture would show its eye twice."""
-    seen = face((0, np.radians(angle), 0), scale=80)
-    points = control_points(seen)[:70]
+    turned = face((0, np.radians(angle), 0), scale=80)
+    points = control_points(turned)[:70]
     left = (range(8), 36, 48, -1)
     right = (range(9, 17), 45, 54, 1)
     (jaw, eye, mouth, sign), (other, *_) = (left, right) if angle > 0 else (right, left)
-    beside = [i for i in jaw if seen.points[eye, 1] < seen.points[i, 1] < seen.points[mouth, 1]]
-    edge = np.interp(seen.points[beside, 1], seen.points[[eye, mouth], 1], seen.points[[eye, mouth], 0])
-    assert (sign * (seen.points[beside, 0] - edge)).min() < 0, "hidden behind the face"
+    beside = [i for i in jaw if turned.points[eye, 1] < turned.points[i, 1] < turned.points[mouth, 1]]
+    edge = np.interp(turned.points[beside, 1], turned.points[[eye, mouth], 1], turned.points[[eye, mouth], 0])
+    assert (sign * (turned.points[beside, 0] - edge)).min() < 0, "hidden behind the face"
     assert (sign * (points[beside, 0] - edge)).min() > 4
     kept = [*other, *range(17, 70)]
-    np.testing.assert_allclose(points[kept], seen.points[kept], atol=1e-3)
-    np.testing.assert_allclose(points[list(jaw), 1], seen.points[list(jaw), 1], atol=1e-3)
+    np.testing.assert_allclose(points[kept], turned.points[kept], atol=1e-3)
+    np.testing.assert_allclose(points[list(jaw), 1], turned.points[list(jaw), 1], atol=1e-3)
 
 
 @pytest.mark.parametrize("turn", [(0, 0, 0), (0.2, 0.25, 0.3)])

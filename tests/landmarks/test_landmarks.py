@@ -30,28 +30,28 @@ def test_mona_lisa_has_one_face_with_depth_and_her_irises_in_her_eyes(mediapipe,
 
 
 def test_mona_lisas_surface_is_about_where_the_mean_heads_is(mediapipe, mona):
-    (seen,) = mediapipe.detect(mona)
-    apart = np.linalg.norm((fit_pose(seen).undo(seen.surface) - MEAN_SURFACE)[:, :2], axis=1)
-    assert apart.mean() < 0.08 and apart.max() < 0.3  # head units; a wrong order of the points would give 0.5
+    (face,) = mediapipe.detect(mona)
+    distance = np.linalg.norm((fit_pose(face).undo(face.surface) - MEAN_SURFACE)[:, :2], axis=1)
+    assert distance.mean() < 0.08 and distance.max() < 0.3  # head units; a wrong order of the points would give 0.5
 
 
 @pytest.mark.parametrize("surface", [None, 0])
 def test_landmarks_are_stored_with_the_surface_they_have(surface):
-    seen = face((0.1, 0.2, 0), surface=surface)
-    again = Landmarks.from_array(seen.to_array())
-    assert (again.surface is None) == (surface is None)
-    np.testing.assert_array_equal(again.to_array(), seen.to_array())
+    stored = face((0.1, 0.2, 0), surface=surface)
+    loaded = Landmarks.from_array(stored.to_array())
+    assert loaded.has_depth and loaded.has_surface == (surface is not None)
+    np.testing.assert_array_equal(loaded.to_array(), stored.to_array())
     wanted = face((0.1, 0.2, 0), scale=30, center=(54, 44), surface=surface)
-    np.testing.assert_allclose(seen.moved(np.array([20, 40]), 0.5).to_array(), wanted.to_array(), atol=1e-3)
+    np.testing.assert_allclose(stored.moved(np.array([20, 40]), 0.5).to_array(), wanted.to_array(), atol=1e-3)
 
 
 def test_a_mirrored_picture_has_the_mirrored_face(mediapipe, driver_frames):
     frame = driver_frames[0]
-    seen, again = (mediapipe.track(image).to_array() for image in (frame, np.ascontiguousarray(frame[:, ::-1])))
-    back = mirrored(Landmarks.from_array(again), frame.shape[1]).to_array()
-    np.testing.assert_allclose(back, seen, atol=1e-3)
-    once = detector("mediapipe", flip_input=False).track(frame).to_array()
-    assert 1e-3 < np.abs(once - seen)[:, :2].mean() / Landmarks.from_array(seen).size < 0.02
+    direct, flipped = (mediapipe.track(image).to_array() for image in (frame, np.ascontiguousarray(frame[:, ::-1])))
+    flipped_back = mirrored(Landmarks.from_array(flipped), frame.shape[1]).to_array()
+    np.testing.assert_allclose(flipped_back, direct, atol=1e-3)
+    single_pass = detector("mediapipe", flip_input=False).track(frame).to_array()
+    assert 1e-3 < np.abs(single_pass - direct)[:, :2].mean() / Landmarks.from_array(direct).size < 0.02
 
 
 def test_a_surface_of_another_size_is_refused():
@@ -60,11 +60,11 @@ def test_a_surface_of_another_size_is_refused():
 
 
 def test_a_small_face_in_a_large_picture_is_found_in_its_place(mediapipe, mona):
-    (alone,) = mediapipe.detect(mona)
+    (original,) = mediapipe.detect(mona)
     large = np.full((1600, 2000, 3), 90, np.uint8)
     large[1100 : 1100 + mona.shape[0], 150 : 150 + mona.shape[1]] = mona
     face = mediapipe.detect(large)[0]
-    np.testing.assert_allclose(face.points, alone.points + [150, 1100], atol=0.05 * alone.size)
+    np.testing.assert_allclose(face.points, original.points + [150, 1100], atol=0.05 * original.size)
 
 
 def test_several_faces_come_the_largest_first(mediapipe, mona):
@@ -97,8 +97,9 @@ def test_the_expression_is_that_of_the_largest_face(mediapipe, mona, driver_fram
         crops = [head_crop(mediapipe, image, size) for image, size in zip((mona, driver_frames[9]), sizes, strict=True)]
         both = np.full((256, sum(sizes), 3), 60, np.uint8)
         both[: sizes[0], : sizes[0]], both[: sizes[1], sizes[0] :] = crops
-        alone = [mediapipe.expression(crop)[JAW_OPEN] for crop in crops]
-        assert abs(mediapipe.expression(both)[JAW_OPEN] - alone[int(np.argmax(sizes))]) < 0.5 * (alone[1] - alone[0])
+        single_scores = [mediapipe.expression(crop)[JAW_OPEN] for crop in crops]
+        expected, margin = single_scores[int(np.argmax(sizes))], 0.5 * (single_scores[1] - single_scores[0])
+        assert abs(mediapipe.expression(both)[JAW_OPEN] - expected) < margin
 
 
 def test_noise_has_no_expression(mediapipe):

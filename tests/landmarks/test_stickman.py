@@ -42,11 +42,12 @@ def test_a_missing_point_leaves_its_line_out():
 
 
 def test_a_mouth_that_opens_is_marked_and_one_that_was_open_is_not():
-    shut, wide = face(), face(mouth=0.3)
-    opened = disocclusion_mask(shut, wide, 256)
-    x, y = wide.points[60:68].mean(0).astype(int)
-    assert opened[y, x] == 1 and opened[: y - 40].max() == 0
-    assert disocclusion_mask(wide, wide, 256).max() == 0 and disocclusion_mask(wide, shut, 256).max() == 0
+    shut, open_mouth = face(), face(mouth=0.3)
+    mask = disocclusion_mask(shut, open_mouth, 256)
+    x, y = open_mouth.points[60:68].mean(0).astype(int)
+    assert mask[y, x] == 1 and mask[: y - 40].max() == 0
+    assert disocclusion_mask(open_mouth, open_mouth, 256).max() == 0
+    assert disocclusion_mask(open_mouth, shut, 256).max() == 0
 
 
 def test_a_head_is_its_hull_with_a_soft_edge():
@@ -69,6 +70,6 @@ def test_only_a_shut_eye_has_to_be_painted_when_it_opens():
             points[part, 1] = middle[1] + height * (points[part, 1] - middle[1])
         return replace(face(), points=points)
 
-    wide, open_eyes, shut = eyes(2.0), eyes(1.0), eyes(0.1)
+    wide_open, open_eyes, shut = eyes(2.0), eyes(1.0), eyes(0.1)
     assert disocclusion_mask(shut, open_eyes, 256).max() > 0.9
-    assert disocclusion_mask(open_eyes, wide, 256).max() == 0
+    assert disocclusion_mask(open_eyes, wide_open, 256).max() == 0
