@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from fewshot_heads import Reenactor, write_image
-from fewshot_heads.fine_tune import before_and_after
+from fewshot_heads.training.comparison import before_and_after
 
 HERE = Path(__file__).parent
 

@@ -45,7 +45,7 @@ def soft_hull(points: np.ndarray, size: int, margin: float = 0.0, blur: float = 
         margin: pixels by which the hull grows before it is blurred.
         blur: standard deviation of the Gaussian blur, pixels.
     """
-    mask = np.zeros((size, size), np.float32)
+    mask: np.ndarray = np.zeros((size, size), np.float32)
     cv2.fillConvexPoly(mask, cv2.convexHull(points.round().astype(np.int32)), 1.0)
     if margin > 0:
         side = 2 * round(margin) + 1

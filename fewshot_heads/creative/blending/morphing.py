@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fewshot_heads.creative.blending import interpolation
-from fewshot_heads.creative.blending.identity_blend import DrivingSettings, IdentityBlend
+from fewshot_heads.creative.blending.driving_settings import DrivingSettings
+from fewshot_heads.creative.blending.identity_blend import IdentityBlend
 from fewshot_heads.creative.blending.idle_motion import idle_motion
 from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.driving.retargeting import retarget
