@@ -107,8 +107,8 @@ class Appearance:
                 return SampledFace(*self.render(code), distance)
             farthest = max(farthest, distance)
         raise BadInput(
-            f"min_distance={least:.2f}: of {_MAX_DRAWS} draws at truncation={truncation:g} nobody is so far from everybody"
-            f" it was learned from, {farthest:.2f} at most; lower min_distance or raise truncation"
+            f"min_distance={least:.2f}: of {_MAX_DRAWS} draws at truncation={truncation:g} nobody is so far from "
+            f"everybody it was learned from, {farthest:.2f} at most; lower min_distance or raise truncation"
         )
 
     def nearest(self, code: np.ndarray) -> float:
