@@ -161,7 +161,10 @@ def _layers(portrait: PortraitFrame, gain: np.ndarray, mean: np.ndarray, face: n
 
 
 def _extended(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Returns a picture [S, S, 3] with nearby colors where known [S, S] is 0: push-pull (Gortler et al., 1996)."""
+    """Returns a picture [S, S, 3] with nearby colors where known [S, S] is 0.
+
+    Push-pull interpolation (Gortler et al., SIGGRAPH 1996).
+    """
     weight = known[..., None]
     if min(picture.shape[:2]) <= 2:
         mean = (picture * weight).sum((0, 1)) / max(float(weight.sum()), 1e-6)

@@ -137,7 +137,7 @@ class Appearance:
         return code
 
     def _composed(self, layers: np.ndarray) -> np.ndarray:
-        """Returns hair over body over backdrop, uint8 [S, S, 3], of layers float32 [S, S, 8] as in MAPS."""
+        """Composites layers float32 [S, S, 8], ordered as MAPS, to a picture uint8 [S, S, 3]."""
         skin = 255 * cv2.cvtColor(np.ascontiguousarray(layers[..., :3]), cv2.COLOR_YCrCb2RGB)
         body = _soft_step(layers[..., 6], _BODY_EDGE_PIXELS)
         hair = _soft_step(_without_loose_locks(layers[..., 7]), _HAIR_EDGE_PIXELS)
@@ -241,5 +241,5 @@ def _without_loose_locks(distance: np.ndarray) -> np.ndarray:
 
 
 def _soft_step(distance: np.ndarray, edge: float) -> np.ndarray:
-    """Returns 1 inside an outline, 0 outside and 0.5 on it, [S, S, 1]; distances in pixels of 256."""
+    """Returns 1 inside an outline, 0 outside, 0.5 on it, [S, S, 1]."""
     return (1 / (1 + np.exp(-np.clip(distance / edge, -30, 30))))[..., None]

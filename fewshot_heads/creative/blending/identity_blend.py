@@ -160,9 +160,9 @@ def load_person(reenactor: Reenactor, path: Path, face: int = 0) -> Head:
 
 
 def _background_flow(portrait: Landmarks, rest: Landmarks, size: int) -> Tensor:
-    """Returns the flow [s, s, 2] that moves a picture's head to a rest pose and leaves the border.
+    """Returns the flow [s, s, 2] that moves a picture's head to a rest pose.
 
-    The flow is affine: a spline would turn out what the head hides. It fades toward the border.
+    The flow is affine: a spline would turn out what the head hides. It fades to zero at the border.
     """
     source_points, rest_points = (
         warp.normalize_points(torch.from_numpy(control_points(face)).double(), size) for face in (portrait, rest)
@@ -174,7 +174,7 @@ def _background_flow(portrait: Landmarks, rest: Landmarks, size: int) -> Tensor:
 
 
 def _feature_mask(face: Landmarks, size: int) -> np.ndarray:
-    """Returns a soft mask float32 [size, size]: 1 on brows, eyes, nose and mouth, 0 on hair and background."""
+    """Returns a soft mask float32 [size, size] of brows, eyes, nose and mouth."""
     features = face.points[_FEATURES]
     margin = _FEATURE_MARGIN_SIZE_FRACTION * float(np.ptp(features, axis=0).max())
     return soft_hull(features, size, margin, max(margin / 2, _LEAST_BLUR_PIXELS))

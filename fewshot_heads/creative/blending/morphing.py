@@ -129,7 +129,7 @@ def render_mixed(
 def _mixture(
     blend: IdentityBlend, settings: Morph, at: np.ndarray, fixed_person: int | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the shares of the shapes [B, K], the style [B, P], and the shares of the pixels [B, K].
+    """Returns shares of shapes [B, K], the style [B, P], and shares of pixels [B, K].
 
     Args:
         blend: the K people.

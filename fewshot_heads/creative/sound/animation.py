@@ -42,7 +42,7 @@ def animated(
     paste_back: bool = True,
     batch: int = 4,
 ) -> Iterator[np.ndarray]:
-    """Yields the frames of a head for a motion of T + 1 frames, without the first, the reference.
+    """Yields T frames of a head; the first of the motion's T + 1 is the reference.
 
     Args:
         reenactor: the library that made the heads.
@@ -71,7 +71,7 @@ def preview(
     reenactor: Reenactor, head: Head, curves: Mapping[str, np.ndarray], motion: Motion, rate: float,
     transition: IdentityTransition | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """Returns a sheet uint8 [H, W, 3]: the curves, then frames of the quietest and of the loudest moments.
+    """Returns a sheet uint8 [H, W, 3]: curves, frames of quiet moments, frames of loud ones.
 
     Args:
         reenactor: the library that made the heads.
@@ -96,7 +96,7 @@ def preview(
 
 
 def _peaks(level: np.ndarray) -> list[int]:
-    """Returns up to four frames where a level [T] is highest, apart from one another, in order of time."""
+    """Returns up to four separate frames where a level [T] is highest, in order of time."""
     free = np.ones(len(level), bool)
     found: list[int] = []
     distance = max(1, len(level) // (4 * _PREVIEW_COLUMNS))
