@@ -42,7 +42,8 @@ def analyse(
 ) -> dict[str, np.ndarray]:
     """Returns the `SIGNALS` of a sound, float64 [T] each, 0 to 1.
 
-    Value t belongs to second t / rate. T is seconds times rate, rounded up. Loudness is linear, 1 where the recording is loud. Silence gives curves of 0.
+    Value t belongs to second t / rate. T is seconds times rate, rounded up. Loudness is linear, 1 where the recording
+    is loud. Silence gives curves of 0.
 
     Args:
         sound: the recording.
