@@ -1,4 +1,4 @@
-"""A portrait and a driving clip in, a video out: the library in ten lines.
+"""Animates a portrait with a driving clip: the library in ten lines.
 
 python examples/animate_portrait.py [PORTRAIT] [DRIVER] [OUTPUT]
 """
@@ -12,6 +12,7 @@ HERE = Path(__file__).parent
 
 
 def main(portrait=HERE / "mona_lisa.jpg", driver=HERE / "driver.mp4", output="animated.mp4"):
+    """Writes a video of the portrait that moves as the driver does."""
     reenactor = Reenactor.from_pretrained()
     head = reenactor.embed([portrait])
     video = read_video(driver)

@@ -1,4 +1,4 @@
-"""How strongly the head turns and the face plays: a picture of one frame at nine settings of the two dials.
+"""Shows one frame at nine strengths of head motion and expression.
 
 python examples/motion_dials.py [PORTRAIT] [DRIVER] [OUTPUT.png]
 """
@@ -14,6 +14,7 @@ HERE = Path(__file__).parent
 
 
 def main(portrait=HERE / "mona_lisa.jpg", driver=HERE / "driver.mp4", output="dials.png", stop=60):
+    """Writes a grid: rows by `pose`, columns by `expression`, from the first `stop` frames of the driver."""
     reenactor = Reenactor.from_pretrained()
     head = reenactor.embed([portrait])
     frames = [frame for i, frame in enumerate(read_video(driver)) if i < stop]

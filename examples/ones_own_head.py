@@ -1,4 +1,4 @@
-"""A head tuned on its own picture, and what that changed: the person, before, after.
+"""Fine-tunes a head on its own picture and shows the change: picture, before, after.
 
 python examples/ones_own_head.py [PICTURE] [HEAD]
 """
@@ -9,12 +9,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from fewshot_heads import Reenactor, write_image
-from fewshot_heads.fine_tune import before_and_after
+from fewshot_heads.training.comparison import before_and_after
 
 HERE = Path(__file__).parent
 
 
 def main(picture=HERE / "mona_lisa.jpg", saved="mona.safetensors", steps=None):
+    """Writes the fine-tuned head and a grid that compares it."""
     reenactor = Reenactor.from_pretrained()
     mona = reenactor.embed([picture])
     with tqdm(unit="step", disable=None) as bar:

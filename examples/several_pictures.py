@@ -1,6 +1,6 @@
-"""Several pictures of one person make a better head; a saved head needs no pictures any more.
+"""Makes one head of several pictures, saves it and animates it from the file.
 
-Here the pictures are frames of a clip, spread over it. python examples/several_pictures.py [CLIP] [HEAD]
+The pictures are frames of a clip, 40 frames apart. python examples/several_pictures.py [CLIP] [HEAD]
 """
 
 import sys
@@ -12,6 +12,7 @@ HERE = Path(__file__).parent
 
 
 def main(clip=HERE / "driver.mp4", saved="head.safetensors", shots=4):
+    """Writes the head, and a video that moves it as the pictures do."""
     video = read_video(clip)
     frames = [frame for i, frame in enumerate(video) if i % 40 == 0][:shots]
     reenactor = Reenactor.from_pretrained()

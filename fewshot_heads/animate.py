@@ -1,4 +1,4 @@
-"""Command line: one or few pictures of a person and a driving video in, a video out.
+"""Command line: animates the person in one or few pictures with a driving video.
 
 python -m fewshot_heads.animate mona_lisa.jpg driver.mp4
 """
@@ -12,25 +12,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from fewshot_heads.cli.config import load_config
-from fewshot_heads.cli.parser import make_parser, run, split_overrides
-from fewshot_heads.cli.session import check_output, open_reenactor, track_driver
+from fewshot_heads.cli.parser import make_parser, parse_and_run, split_overrides
+from fewshot_heads.cli.session import choose_output, open_reenactor, track_driver, write_frames
 from fewshot_heads.errors import UsageError
 from fewshot_heads.head import Head
 from fewshot_heads.media.video_reader import read_video
-from fewshot_heads.media.video_writer import WRITTEN, VideoWriter
+from fewshot_heads.media.video_writer import WRITTEN
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit code: 0, 1 for bad input, 2 for usage, 130 when interrupted."""
-    parser = _parser()
-    arguments = parser.parse_intermixed_args(argv)
-    return run(lambda: _animate(arguments), arguments.debug)
-
-
-def _parser() -> argparse.ArgumentParser:
+    """Runs the command line and returns the exit code: 0, 1 (bad input), 2 (usage), 130 (interrupted)."""
     parser = make_parser(
         "animate",
         "SOURCE [SOURCE ...] DRIVER [-o OUTPUT] [--overwrite] [key=value ...]",
@@ -41,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
         "inputs", nargs="+", metavar="SOURCE ... DRIVER",
         help="pictures of one person, or one saved head (.safetensors); last the driver: a video, gif or folder",
     )  # fmt: skip
-    return parser
+    return parse_and_run(parser, _animate, argv)
 
 
 def _animate(arguments: argparse.Namespace) -> Path:
@@ -51,9 +44,7 @@ def _animate(arguments: argparse.Namespace) -> Path:
         raise UsageError("give at least one source picture and a driver; --help shows how")
     config = load_config("animate", overrides)
     *sources, driver_path = paths
-    output = arguments.output or Path(f"{sources[0].stem}_{driver_path.stem}.mp4")
-
-    check_output(output, WRITTEN, arguments.overwrite, paths)
+    output = choose_output(arguments, f"{sources[0].stem}_{driver_path.stem}.mp4", WRITTEN, paths)
     driver = read_video(driver_path)
     reenactor = open_reenactor(config)
     if sources[0].suffix == ".safetensors":
@@ -65,23 +56,20 @@ def _animate(arguments: argparse.Namespace) -> Path:
     motion = track_driver(reenactor, driver, config)
     options = {key: config[key] for key in ("motion", "pose", "expression", "paste_back", "batch", "mouth")}
     reference = None if config["reference"] == "auto" else int(config["reference"])
-    results = reenactor.animate(head, motion, reference=reference, **options)
+    frames = reenactor.animate(head, motion, reference=reference, **options)
     if config["side_by_side"]:
-        results = _side_by_side(head.picture, driver, results)
+        frames = _side_by_side(head.picture, driver, frames)
     mark = reenactor.provenance(composite=config["paste_back"])
-    with VideoWriter(output, driver, config["crf"], mark=mark, overwrite=arguments.overwrite) as out:
-        for frame in tqdm(results, "animate", len(motion), disable=None, unit="frame"):
-            out.add(frame)
-    return output
+    return write_frames(frames, output, driver, mark, config["crf"], arguments.overwrite, "animate", len(motion))
 
 
 def _side_by_side(
-    source: np.ndarray, driver: Iterable[np.ndarray], results: Iterator[np.ndarray]
+    source: np.ndarray, driver: Iterable[np.ndarray], frames: Iterator[np.ndarray]
 ) -> Iterator[np.ndarray]:
-    """source | driver | result, all at the result's height."""
-    for shown, result in zip(driver, results, strict=False):
-        height = result.shape[0]
-        yield np.concatenate([_at_height(source, height), _at_height(shown, height), result], axis=1)
+    """Yields source, driver and result next to each other, at the result's height."""
+    for driver_frame, frame in zip(driver, frames, strict=False):
+        height = frame.shape[0]
+        yield np.concatenate([_at_height(source, height), _at_height(driver_frame, height), frame], axis=1)
 
 
 def _at_height(image: np.ndarray, height: int) -> np.ndarray:

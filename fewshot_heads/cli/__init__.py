@@ -1,1 +1,1 @@
-"""Command lines and configuration: the only room that knows hydra."""
+"""Command lines and configuration; the only room that imports hydra."""

@@ -1,7 +1,7 @@
-"""Finds conf/ and composes one task's configuration: the only place that talks to hydra.
+"""Finds conf/ and composes the configuration of a task, with hydra.
 
-The YAML is what a user reads and the help text; `rules.RULES` says which values a key takes. A key without a rule takes
-values of its default's kind.
+Users read the YAML, and its comments are the help text. `schema.RULES` has the values that a key takes. A key without a
+rule takes values of its default's type.
 """
 
 from __future__ import annotations
@@ -21,15 +21,21 @@ from fewshot_heads.cli.schema import RULES, Rule
 from fewshot_heads.errors import UsageError, did_you_mean
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-# Inside the package when installed from a wheel, beside it in a checkout.
+# Inside the package in an installed wheel, beside it in a checkout.
 CONF_DIR = next((path for path in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if path.is_dir()), _PACKAGE / "conf")
 
 
 def compose_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
-    """The configuration of task `name` (conf/<name>.yaml) after `group=option` and `key=value` overrides.
+    """Returns a task's configuration after overrides.
 
-    Works inside another hydra application and leaves it as it was. Raises UsageError, in one line that
-    names the nearest key or the values allowed, for an override that does not fit.
+    It works inside another hydra application and leaves that as it was.
+
+    Args:
+        name: the task, conf/<name>.yaml.
+        overrides: `group=option` and `key=value`.
+
+    Raises:
+        UsageError: an override does not fit. The line names the nearest key or the allowed values.
     """
     groups = _groups(name)
     pairs = [(key, current_value(key, value)) for key, value in map(_pair, overrides)]
@@ -37,7 +43,7 @@ def compose_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
         if group in groups:
             _check_option(group, option)
     config = _compose(name, [f"{key}={value}" for key, value in pairs if key in groups])
-    # What picks a group's code is the group's option, never a key of its own.
+    # A group's option chooses its code, never a key inside the group.
     defaults = {key: default for key, default in _leaves(config) if not key.endswith((".backend", ".architecture"))}
     for key, text in pairs:
         if key in groups:
@@ -50,22 +56,22 @@ def compose_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
 
 
 def load_config(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """What `compose_config` gives, as plain dictionaries and lists."""
+    """Returns `compose_config` as plain dictionaries and lists."""
     return cast(dict[str, Any], OmegaConf.to_container(compose_config(name, overrides)))
 
 
 def describe(name: str) -> list[tuple[str, str, str]]:
-    """(key, default, help) of each line of conf/<name>.yaml that ends in a comment, in the file's order."""
+    """Returns (key, default, help) of each line of conf/<name>.yaml that ends in a comment."""
     lines = (CONF_DIR / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
-    found = (re.fullmatch(r"(?:  - )?(\w+): *([^#]*?) +# *(.+)", line) for line in lines)
-    return [(match[1], match[2], match[3]) for match in found if match]
+    matches = (re.fullmatch(r"(?:  - )?(\w+): *([^#]*?) +# *(.+)", line) for line in lines)
+    return [(match[1], match[2], match[3]) for match in matches if match]
 
 
 def module_of(task: str) -> str:
-    """What `python -m` runs a task by."""
-    elsewhere = {"benchmark": "benchmarks.quality"}
-    elsewhere |= {name: f"fewshot_heads.creative.{name}" for name in ("morph", "audio", "sample", "portrait")}
-    return elsewhere.get(task, f"fewshot_heads.{task}")
+    """Returns the module that `python -m` runs for a task."""
+    modules = {"benchmark": "benchmarks.quality"}
+    modules |= {name: f"fewshot_heads.creative.{name}" for name in ("morph", "audio", "sample", "portrait")}
+    return modules.get(task, f"fewshot_heads.{task}")
 
 
 def _pair(override: str) -> tuple[str, str]:
@@ -76,7 +82,7 @@ def _pair(override: str) -> tuple[str, str]:
 
 
 def _value(text: str) -> Any:
-    """What YAML makes of the text; text that is not YAML stays text."""
+    """Returns the YAML value of a text; text that is not YAML stays text."""
     try:
         return OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))["value"]  # type: ignore[call-overload, index]
     except (YAMLError, OmegaConfBaseException):
@@ -84,12 +90,12 @@ def _value(text: str) -> Any:
 
 
 def _checked(key: str, text: str, default: Any) -> Any:
-    """The value of `key=text`, or UsageError."""
+    """Returns the value of `key=text`. Raises UsageError if it does not fit."""
     rule = RULES.get(key) or RULES.get(key.rpartition(".")[2])
     if rule is None and (default is None or isinstance(default, str)):
-        # A name stays the text it is: weights may be called `3` or `a: b.safetensors`.
-        nothing = default is None and text == "null"
-        value, fits, expected = None if nothing else text.replace("${", "\\${"), text != "", "a name"
+        # A name stays text: weights may be called `3` or `a: b.safetensors`.
+        is_null = default is None and text == "null"
+        value, fits, expected = None if is_null else text.replace("${", "\\${"), text != "", "a name"
     elif rule is None and isinstance(default, ListConfig):
         value = _value(text)
         fits, expected = isinstance(value, list), "a list like [1,2]"
@@ -103,7 +109,7 @@ def _checked(key: str, text: str, default: Any) -> Any:
 
 
 def _groups(name: str) -> set[str]:
-    """The groups whose options a task lets choose: those of its defaults list."""
+    """Returns the groups in a task's defaults list, whose options a user can choose."""
     path = CONF_DIR / f"{name}.yaml"
     if not path.is_file():
         known = sorted(path.stem for path in CONF_DIR.glob("*.yaml"))
@@ -144,7 +150,7 @@ def _compose(name: str, groups: list[str]) -> DictConfig:
 
 @contextmanager
 def _own_hydra() -> Iterator[None]:
-    """Sets a surrounding application's hydra aside and puts it back."""
+    """Replaces a surrounding application's hydra for a while."""
     from hydra.core.global_hydra import GlobalHydra
 
     surrounding = GlobalHydra.instance().hydra

@@ -1,4 +1,4 @@
-"""What the command lines share: key=value (or --key value) overrides among the paths, one-line errors, exit codes."""
+"""Parsing and running of command lines: overrides among the paths, one-line errors, exit codes."""
 
 from __future__ import annotations
 
@@ -18,28 +18,38 @@ _OVERRIDE = re.compile(r"[+~]?[a-z_][\w.]*=")
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reads `--key value` and `--key=value` as `key=value`, for each of `keys` and what lies in a group of them."""
+    """Reads `--key value` and `--key=value` as `key=value`, for the keys of a task and of its groups."""
 
     keys: frozenset[str] = frozenset()
 
     def parse_intermixed_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> argparse.Namespace:
-        tokens, spelled = iter(sys.argv[1:] if args is None else args), []
+        tokens, overrides = iter(sys.argv[1:] if args is None else args), []
         for token in tokens:
             flag, equals, value = token.partition("=")
             key = flag.removeprefix("--")
             if key == flag or flag in self._option_string_actions or key.partition(".")[0] not in self.keys:
-                spelled.append(token)
+                overrides.append(token)
                 continue
             if not equals and (value := next(tokens, "")) == "":
                 self.error(f"argument {flag}: expected a value")
-            spelled.append(f"{key}={value}")
-        return super().parse_intermixed_args(spelled, namespace)
+            overrides.append(f"{key}={value}")
+        return super().parse_intermixed_args(overrides, namespace)
 
 
-def make_parser(task: str, usage: str, description: str, output: str | None = None) -> argparse.ArgumentParser:
-    """The parser of a task's command line, with the keys of conf/<task>.yaml in its help and as flags."""
+def make_parser(
+    task: str, usage: str, description: str, output: str | None = None, preview: str | None = None
+) -> argparse.ArgumentParser:
+    """Returns the parser of a task, with the keys of conf/<task>.yaml in its help and as flags.
+
+    Args:
+        task: name of the configuration.
+        usage: arguments, as the help shows them.
+        description: what the command does.
+        output: help of `--output`; None leaves `--output` and `--overwrite` out.
+        preview: help of `--preview`; None leaves it out.
+    """
     described = describe(task)
     keys = "\n".join(f"  {key + '=' + default:<26} {text}" for key, default, text in described)
     parser = _Parser(
@@ -51,15 +61,30 @@ def make_parser(task: str, usage: str, description: str, output: str | None = No
     )
     known = frozenset(key for key, _, _ in described) | frozenset(load_config(task))
     parser.keys = known | {old for old, new in KEYS.items() if new in known}
-    if output is not None:
-        parser.add_argument("-o", "--output", type=Path, help=output)
-        parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add_output_arguments(parser, output)
+    if preview is not None:
+        parser.add_argument("--preview", action="store_true", help=preview)
     return parser
 
 
+def add_output_arguments(
+    parser: argparse.ArgumentParser, output: str | None = None, default: Path | None = None
+) -> None:
+    """Adds `--output`, `--overwrite` and `--debug` to a parser.
+
+    Args:
+        parser: changed in place.
+        output: help of `--output`; None adds `--debug` alone.
+        default: path of the output.
+    """
+    if output is not None:
+        parser.add_argument("-o", "--output", type=Path, default=default, help=output)
+        parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
 def split_overrides(tokens: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Paths (or URLs) and key=value overrides; a token that exists as a file is a path whatever it looks like."""
+    """Splits tokens into paths (or URLs) and key=value overrides; an existing file is always a path."""
     paths: list[str] = []
     overrides: list[str] = []
     for token in tokens:
@@ -68,10 +93,22 @@ def split_overrides(tokens: Iterable[str]) -> tuple[list[str], list[str]]:
     return paths, overrides
 
 
-def run(command: Callable[[], Path], debug: bool) -> int:
-    """Runs a command, prints the path it returns, and turns its errors into one line and an exit code.
+def parse_and_run(
+    parser: argparse.ArgumentParser, command: Callable[[argparse.Namespace], Path], argv: Sequence[str] | None
+) -> int:
+    """Parses the arguments, runs a command on them and returns the exit code, see `run`."""
+    arguments = parser.parse_intermixed_args(argv)
+    return run(lambda: command(arguments), arguments.debug)
 
-    0; 1 for bad input; 2 for usage; 130 when interrupted.
+
+def run(command: Callable[[], Path], debug: bool) -> int:
+    """Runs a command, prints the path it returns, and returns an exit code; an error is one line.
+
+    The code is 0, 1 for bad input, 2 for usage, or 130 when interrupted.
+
+    Args:
+        command: does the work and returns the path of its result.
+        debug: whether an error is raised with its traceback.
     """
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     warnings.showwarning = lambda message, *_: logging.getLogger(__name__).warning("%s", message)

@@ -1,4 +1,4 @@
-"""Keys and values of conf/ that have a new name. The old name works for one version, with a warning."""
+"""Renamed keys and values of conf/; the old names work for one version, with a warning."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 _log = logging.getLogger(__name__)
 
-# The last part of a key: data.worn is data.degradation_prob.
+# Old and new last part of a key: data.worn is now data.degradation_prob.
 KEYS = {
     "adversarial_from": "adversarial_start",
     "bank": "gallery",
@@ -45,7 +45,12 @@ VALUES = {
 
 
 def current_key(key: str, known: Collection[str]) -> str:
-    """The key's name of today, where `known` has that one and not the old one; warns of an old name."""
+    """Returns the current name of a key, with a warning for an old name.
+
+    Args:
+        key: as the user wrote it.
+        known: keys of the task; a key among them is never renamed.
+    """
     prefix, dot, last = key.rpartition(".")
     new = f"{prefix}{dot}{KEYS.get(last, last)}"
     if key in known or new not in known or new == key:
@@ -55,7 +60,7 @@ def current_key(key: str, known: Collection[str]) -> str:
 
 
 def current_value(key: str, value: str) -> str:
-    """The value's name of today; warns of an old name."""
+    """Returns the current name of a value, with a warning for an old name."""
     new = VALUES.get((key, value), value)
     if new != value:
         _log.warning("option %s=%s is now %s=%s; the old name goes with the next version", key, value, key, new)

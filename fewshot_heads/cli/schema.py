@@ -1,4 +1,4 @@
-"""Which values the keys of conf/ take."""
+"""The values that the keys of conf/ take."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Rule:
-    """Values a key takes: one of `words`, or a number of type `number` from `low` to `high`."""
+    """Values that a key takes: one of some words, or a number in a range.
+
+    Attributes:
+        words: allowed words, `None`, `True` and `False` among them.
+        number: type of an allowed number; None allows none.
+        low: least number.
+        high: largest number.
+    """
 
     words: tuple[Any, ...] = ()
     number: type[int] | type[float] | None = None
@@ -17,6 +24,7 @@ class Rule:
     high: float = math.inf
 
     def allows(self, value: Any) -> bool:
+        """Returns whether a key may have this value."""
         if any(type(value) is type(word) and value == word for word in self.words):
             return True
         kinds = (int, float) if self.number is float else (int,)
@@ -103,7 +111,7 @@ RULES = {
     "neighbours": Rule(number=int, low=1),
     "count": Rule(number=int, low=1),
     "min_distance": Rule((None,), float, 0),
-    # In any group, as those above:
+    # In every group, by the last part of the key:
     "lr": Rule(number=float, low=0),
     "lr_discriminator": Rule(number=float, low=0),
     "weight": Rule(number=float, low=0),

@@ -1,37 +1,65 @@
-"""What the commands that animate share, from their paths and configuration to the library's values."""
+"""Steps that the command lines share: inputs, output, networks, motion, and the video that is written."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import fields
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import OutputError
 from fewshot_heads.landmarks import detectors
+from fewshot_heads.media.audio import Audio
 from fewshot_heads.media.files import check_target
+from fewshot_heads.media.provenance import Provenance
 from fewshot_heads.media.video_reader import VIDEOS, Video
+from fewshot_heads.media.video_writer import VideoWriter
 from fewshot_heads.models.checkpoint import load_checkpoint, load_inpainters
 from fewshot_heads.reenactor import Reenactor
 
+Settings = TypeVar("Settings")
+
 
 def is_driver(path: Path) -> bool:
-    """Whether a path is one of what moves: videos and folders."""
+    """Returns whether a path is a driver: a video or a folder of frames."""
     return path.is_dir() or path.suffix.lower() in VIDEOS
 
 
-def check_output(path: Path, kinds: Collection[str], overwrite: bool, inputs: Iterable[Path]) -> None:
-    """Raises OutputError for a target that cannot be written or is an input, before any work is done for it."""
-    check_target(path, kinds, overwrite)
-    if path.resolve() in (each.resolve() for each in inputs):
-        raise OutputError(f"{path}: is also an input; choose another output")
+def choose_output(
+    arguments: argparse.Namespace, default: str, suffixes: Collection[str], inputs: Iterable[Path]
+) -> Path:
+    """Returns the path to write to, checked before any work is done for it.
+
+    Args:
+        arguments: with `output`, a path or None, and `overwrite`.
+        default: name in the current folder, for an `output` of None.
+        suffixes: kinds of file that the command can write.
+        inputs: paths that the output must not replace.
+
+    Raises:
+        OutputError: the output cannot be written or is also an input.
+    """
+    output = arguments.output or Path(default)
+    check_target(output, suffixes, arguments.overwrite)
+    if output.resolve() in (path.resolve() for path in inputs):
+        raise OutputError(f"{output}: is also an input; choose another output")
+    return output
+
+
+def settings_of(kind: type[Settings], config: Mapping[str, Any]) -> Settings:
+    """Returns a dataclass of settings, filled from the keys of the same names."""
+    return kind(**{field.name: config[field.name] for field in fields(kind)})  # type: ignore[arg-type]
 
 
 def open_reenactor(config: Mapping[str, Any]) -> Reenactor:
-    """The library as a configuration wants it: model, device, landmarks and threads."""
+    """Returns the library as configured: model, device, landmarks, inpainters and threads."""
     if config["threads"]:
         torch.set_num_threads(config["threads"])
     inpainters = load_inpainters(config["inpainters"])
@@ -39,6 +67,39 @@ def open_reenactor(config: Mapping[str, Any]) -> Reenactor:
 
 
 def track_driver(reenactor: Reenactor, driver: Video, config: Mapping[str, Any]) -> Motion:
-    """The motion of a driver's `driver_face`, smoothed by `smooth`."""
+    """Returns the motion of a driver's `driver_face`, smoothed by `smoothing`."""
     frames = tqdm(driver, "landmarks", driver.frame_count_estimate, disable=None, unit="frame", leave=False)
     return reenactor.track(frames, config["driver_face"], config["smoothing"], driver.rate, str(driver.path))
+
+
+def write_frames(
+    frames: Iterable[np.ndarray],
+    output: Path,
+    like: Video | Fraction | float,
+    mark: Provenance,
+    crf: int,
+    overwrite: bool,
+    description: str,
+    count: int,
+    audio: bool | Audio = True,
+) -> Path:
+    """Writes frames to a video under a progress bar, and returns its path.
+
+    Args:
+        frames: uint8 [H, W, 3] each.
+        output: .mp4, .webm or .gif.
+        like: a video that gives rate and sound, or frames per second.
+        mark: the mark of synthetic content.
+        crf: constant rate factor, 0 best to 51 smallest.
+        overwrite: whether to replace an existing file.
+        description: word beside the progress bar.
+        count: number of frames, for the progress bar.
+        audio: sound of the video; True takes that of `like`.
+
+    Raises:
+        OutputError: the video cannot be written.
+    """
+    with VideoWriter(output, like, crf, audio, mark, overwrite) as writer:
+        for frame in tqdm(frames, description, count, disable=None, unit="frame"):
+            writer.add(frame)
+    return output

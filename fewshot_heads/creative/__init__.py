@@ -1,1 +1,1 @@
-"""Artists' modes: operations on heads and their landmarks."""
+"""Creative modes: morph, portrait, sample and audio."""

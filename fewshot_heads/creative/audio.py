@@ -1,4 +1,4 @@
-"""Music or speech drives a face: a portrait and a sound in, a video with that sound out.
+"""Command line: animates a portrait with music or speech, and writes a video with that sound.
 
 python -m fewshot_heads.creative.audio mona_lisa.jpg song.mp3
 """
@@ -11,11 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from fewshot_heads.cli.config import load_config
-from fewshot_heads.cli.parser import make_parser, run, split_overrides
-from fewshot_heads.cli.session import check_output, open_reenactor
+from fewshot_heads.cli.parser import make_parser, parse_and_run, split_overrides
+from fewshot_heads.cli.session import choose_output, open_reenactor, write_frames
 from fewshot_heads.creative.blending.identity_blend import load_person
 from fewshot_heads.creative.blending.sampling import Sample, sample
 from fewshot_heads.creative.sound.animation import IdentityTransition, animated, preview
@@ -26,79 +24,75 @@ from fewshot_heads.head import Head
 from fewshot_heads.media.audio import read_audio
 from fewshot_heads.media.images import WRITTEN as PICTURES
 from fewshot_heads.media.images import write_image
-from fewshot_heads.media.video_writer import WRITTEN, VideoWriter, exact_rate
+from fewshot_heads.media.video_writer import WRITTEN, exact_rate
 from fewshot_heads.reenactor import Reenactor
 
 logger = logging.getLogger(__name__)
 
-_ANALYSIS = ("bass", "vocal", "attack", "release", "gate", "onset_gap")
-_PERFORMANCE = ("seed", "idle_motion_gain", "blinks", "clamp")
+_ANALYSIS_KEYS = ("bass", "vocal", "attack", "release", "gate", "onset_gap")
+_PERFORMANCE_KEYS = ("seed", "idle_motion_gain", "blinks", "clamp")
+_MODE_KEYS = ("attack", "release", "gate", "idle_motion_gain", "blinks")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit code, as `cli.run` does."""
-    arguments = _parser().parse_intermixed_args(argv)
-    return run(lambda: _audio(arguments), arguments.debug)
-
-
-def _parser() -> argparse.ArgumentParser:
+    """Runs the command line and returns the exit code, see `cli.parser.run`."""
     parser = make_parser(
         "audio",
         "PORTRAIT SOUND [-o OUTPUT] [--overwrite] [--preview] [key=value ...]",
         "Music or speech drives the face of a portrait. react.SIGNAL=TARGET:AMOUNT,... says what moves what.",
         ".mp4, .webm or .gif; default <portrait>_<sound>.mp4 here",
+        preview="only a picture (.png, .jpg) of moments and curves",
     )
+    parser.epilog = f"{parser.epilog}\n\n{_help_of_modes()}"
+    parser.add_argument("inputs", nargs="+", metavar="PORTRAIT SOUND", help="a picture or saved head; any sound file")
+    return parse_and_run(parser, _audio, argv)
+
+
+def _help_of_modes() -> str:
+    """Returns tables of the modes' defaults, the signals and the targets."""
     modes = {mode: load_config("audio", [f"mode={mode}"]) for mode in ("music", "speech")}
-    own = ["attack", "release", "gate", "idle_motion_gain", "blinks"]
     rows = [("key", *modes), *((f"react.{s}=", *(m["react"][s] for m in modes.values())) for s in SIGNALS)]
-    rows += [(f"{key}=", *(str(mode[key]) for mode in modes.values())) for key in own]
+    rows += [(f"{key}=", *(str(mode[key]) for mode in modes.values())) for key in _MODE_KEYS]
     table = ["  {:<26} {:<24} {}".format(*row) for row in rows]
     words = [f"  {word:<26} {text}" for word, text in (*SIGNALS.items(), *TARGETS.items())]
-    parts = ["keys of the modes and their defaults:", *table, "", "signals (0 to 1), then targets:", *words]
-    parser.epilog = "\n".join([str(parser.epilog), "", *parts])
-    parser.add_argument("inputs", nargs="+", metavar="PORTRAIT SOUND", help="a picture or saved head; any sound file")
-    parser.add_argument("--preview", action="store_true", help="only a picture (.png, .jpg) of moments and curves")
-    return parser
+    return "\n".join(["keys of the modes and their defaults:", *table, "", "signals (0 to 1), then targets:", *words])
 
 
 def _audio(arguments: argparse.Namespace) -> Path:
     names, overrides = split_overrides(arguments.inputs)
     if len(names) != 2:
         raise UsageError("give a portrait and a sound; --help shows how")
-    portrait, source = map(Path, names)
+    portrait, sound_path = map(Path, names)
     config = load_config("audio", overrides)
     reactions = parse_reactions(config["react"])
-    output = arguments.output or Path(f"{portrait.stem}_{source.stem}.{'png' if arguments.preview else 'mp4'}")
-    toward = None if config["target_identity"] is None else Path(config["target_identity"])
-    inputs = [path for path in (portrait, source, toward) if path]
-    check_output(output, PICTURES if arguments.preview else WRITTEN, arguments.overwrite, inputs)
-    if toward and not toward.is_file():
-        raise BadInput(f"target_identity={toward}: no such file; name a picture or a saved head")
-    rate, sound = exact_rate(config["rate"]), read_audio(source)
-    curves = analyse(sound, rate, **{key: config[key] for key in _ANALYSIS})
+    target = None if config["target_identity"] is None else Path(config["target_identity"])
+    suffixes, suffix = (PICTURES, ".png") if arguments.preview else (WRITTEN, ".mp4")
+    inputs = filter(None, (portrait, sound_path, target))
+    output = choose_output(arguments, f"{portrait.stem}_{sound_path.stem}{suffix}", suffixes, inputs)
+    if target and not target.is_file():
+        raise BadInput(f"target_identity={target}: no such file; name a picture or a saved head")
+    rate, sound = exact_rate(config["rate"]), read_audio(sound_path)
+    curves = analyse(sound, rate, **{key: config[key] for key in _ANALYSIS_KEYS})
     if not curves["rms"].any():
-        logger.warning("%s: silent; the face stays calm", source)
-    motion = motion_from_audio(curves, config["react"], rate, **{key: config[key] for key in _PERFORMANCE})
+        logger.warning("%s: silent; the face stays calm", sound_path)
+    motion = motion_from_audio(curves, config["react"], rate, **{key: config[key] for key in _PERFORMANCE_KEYS})
     reenactor = open_reenactor(config)
     head = load_person(reenactor, portrait, config["source_face"])
-    drift = None
-    if any(target == "identity" for _, target, _ in reactions):
-        # Whom the user names, or somebody invented.
-        other = load_person(reenactor, toward) if toward else _invented(reenactor, config["seed"])
-        drift = IdentityTransition(other, control_signals(curves, config["react"])["identity"])
+    transition = None
+    if any(reaction_target == "identity" for _, reaction_target, _ in reactions):
+        other = load_person(reenactor, target) if target else _synthetic_head(reenactor, config["seed"])
+        transition = IdentityTransition(other, control_signals(curves, config["react"])["identity"])
     if arguments.preview:
-        sheet = preview(reenactor, head, curves, motion, float(rate), drift)
+        sheet = preview(reenactor, head, curves, motion, float(rate), transition)
         write_image(output, sheet, reenactor.provenance(composite=False), arguments.overwrite)
         return output
-    frames = animated(reenactor, head, motion, drift, config["paste_back"], config["batch"])
-    mark = reenactor.provenance(composite=config["paste_back"] and drift is None)
-    with VideoWriter(output, rate, config["crf"], sound, mark, arguments.overwrite) as out:
-        for frame in tqdm(frames, "animate", len(motion) - 1, disable=None, unit="frame"):
-            out.add(frame)
-    return output
+    frames = animated(reenactor, head, motion, transition, config["paste_back"], config["batch"])
+    mark = reenactor.provenance(composite=config["paste_back"] and transition is None)
+    count = len(motion) - 1
+    return write_frames(frames, output, rate, mark, config["crf"], arguments.overwrite, "animate", count, sound)
 
 
-def _invented(reenactor: Reenactor, seed: int) -> Head:
+def _synthetic_head(reenactor: Reenactor, seed: int) -> Head:
     return next(sample(reenactor, Sample(seed=seed, count=1))).head
 
 

@@ -49,7 +49,7 @@ def read_segmenter(path: Path) -> bytes:
 
 
 def _unroll(network: Any, schema: Any) -> None:
-    """Runs a network of (picture, previous mask) twice in one graph, in place; the first pass has no mask."""
+    """Unrolls a network of (picture, previous mask) to two passes, in place; the first has no mask."""
     (graph,) = network.subgraphs
     stacked, logits = int(graph.inputs[0]), int(graph.outputs[0])
     side = graph.tensors[stacked].shape[1]

@@ -94,6 +94,14 @@ def test_every_option_of_meta_learning_makes_what_it_names(option):
     assert compose_config("meta_learn", [option, "criterion.adversarial.paired=true"])
 
 
+def test_tasks_that_animate_share_their_defaults():
+    shared = "model inpainters motion pose expression reference mouth smoothing source_face driver_face resolution crf"
+    for key in (*shared.split(), "device", "batch", "threads", "paste_back"):
+        configs = [load_config(task) for task in ("animate", "morph", "portrait", "sample", "audio")]
+        defaults = [config[key] for config in configs if key in config]
+        assert all(default == defaults[0] for default in defaults), key
+
+
 def test_a_typo_in_a_nested_key_names_the_nearest():
     with pytest.raises(UsageError, match="did you mean 'criterion.vgg19.weight'"):
         compose_config("meta_learn", ["criterion.vgg19.wieght=1"])

@@ -135,7 +135,7 @@ def test_steering_changes_one_measure_by_its_deviation_and_no_other():
 
 def test_the_play_leaves_mouth_brows_and_lids_as_they_are():
     basis, measures = MotionBasis.load(), [MOUTH, BROWS, EYES]
-    z, spread = basis.play(measures, 6)
+    z, spread = basis.free_components(measures, 6)
     faces = basis.faces(z)
     assert np.abs([[(measure * face).sum() for measure in measures] for face in faces]).max() < 1e-9
     assert np.allclose(np.linalg.norm(faces.reshape(6, -1), axis=1), spread, rtol=0.01)

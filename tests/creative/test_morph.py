@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fewshot_heads import BadInput, Head, Reenactor, WeightsMismatch, read_image, read_video, write_image
-from fewshot_heads.cli.config import compose_config
+from fewshot_heads.cli.config import RULES, compose_config
 from fewshot_heads.creative.blending import interpolation as paths
 from fewshot_heads.creative.blending.idle_motion import idle_motion
 from fewshot_heads.creative.blending.morphing import Morph, morph, preview
@@ -67,9 +67,9 @@ def test_pixels_leave_the_first_person_and_come_to_the_second(way):
 
 
 def test_the_embedder_sees_the_first_person_go_and_the_second_come(reenactor, heads, way):
-    seen = [reenactor.embed([frame], crop="full").e_hat for frame in way]
+    e_hats = [reenactor.embed([frame], crop="full").e_hat for frame in way]
     for end, sign in ((0, 1), (-1, -1)):
-        distances = np.array([float((e - seen[end]).norm()) for e in seen])
+        distances = np.array([float((e - e_hats[end]).norm()) for e in e_hats])
         assert (np.diff(distances) * sign > -0.05 * distances.max()).all()
 
 
@@ -78,8 +78,8 @@ def test_the_face_halfway_has_the_shape_halfway(reenactor, heads, way):
     middle = paths.between([a, b], np.array([0.5, 0.5]))
     mean_shape = (CanonicalFace.of(a).shape + CanonicalFace.of(b).shape) / 2
     np.testing.assert_allclose(CanonicalFace.of(middle).shape, mean_shape, atol=1e-3)
-    (seen,) = reenactor.detectors[0].detect(way[4])
-    assert np.linalg.norm(seen.points - middle.points, axis=1).mean() < 3
+    (detected,) = reenactor.detectors[0].detect(way[4])
+    assert np.linalg.norm(detected.points - middle.points, axis=1).mean() < 3
     assert np.linalg.norm(a.points - b.points, axis=1).mean() > 6
 
 
@@ -106,10 +106,10 @@ def test_truncated_to_nothing_everybody_is_the_mean(reenactor, heads):
 def test_shape_of_one_with_colors_and_pose_of_the_other(reenactor, heads, way):
     frames = list(morph(reenactor, heads, None, replace(STILL, shape_of=0, appearance_of=1), only=[0, 8]))
     assert alike(*frames)
-    (seen,) = reenactor.detectors[0].detect(frames[0])
-    seen, a, b = (CanonicalFace.of(each) for each in (seen, *(head.landmarks[0] for head in heads)))
-    shape = [np.linalg.norm((seen.shape - other.shape)[:N_POINTS, :2], axis=1).mean() for other in (a, b)]
-    turn = [np.linalg.norm(seen.pose.rotation - other.pose.rotation) for other in (a, b)]
+    (detected,) = reenactor.detectors[0].detect(frames[0])
+    result, a, b = (CanonicalFace.of(each) for each in (detected, *(head.landmarks[0] for head in heads)))
+    shape = [np.linalg.norm((result.shape - other.shape)[:N_POINTS, :2], axis=1).mean() for other in (a, b)]
+    turn = [np.linalg.norm(result.pose.rotation - other.pose.rotation) for other in (a, b)]
     assert shape[0] < 0.85 * shape[1] and turn[1] < 0.7 * turn[0]
     assert apart(frames[0], way[-1]) < apart(frames[0], way[0]) / 2
 
@@ -146,6 +146,11 @@ def test_every_pace_starts_and_ends_at_people_and_never_turns_back(easing):
     at = paths.positions(101, 3, easing, loop=False)
     assert at[0] == 0 and at[50] == pytest.approx(1) and at[-1] == pytest.approx(2) and (np.diff(at) >= -1e-12).all()
     assert ((at % 1 < 1e-9).sum() > 40) == (easing == "hold")
+
+
+def test_every_easing_and_path_of_the_configuration_exists():
+    assert set(RULES["easing"].words) == set(paths.EASINGS)
+    assert Morph().path in RULES["path"].words and Morph().easing in paths.EASINGS
 
 
 def test_shares_are_of_two_neighbours_and_sum_to_one():

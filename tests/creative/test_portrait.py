@@ -79,8 +79,8 @@ def test_the_more_strength_the_farther_from_the_sitter_and_the_nearer_to_the_mem
 
 def test_the_memory_alone_still_has_the_sitters_features_in_their_places(reenactor, sitter, woman):
     own, hers = sitter.landmarks[0].points, woman[0].head.landmarks[0].points
-    (seen,) = reenactor.detectors[0].detect(still(reenactor, sitter, woman, 1))
-    assert np.linalg.norm(seen.points - own, axis=1).mean() < 4 < np.linalg.norm(own - hers, axis=1).mean()
+    (detected,) = reenactor.detectors[0].detect(still(reenactor, sitter, woman, 1))
+    assert np.linalg.norm(detected.points - own, axis=1).mean() < 4 < np.linalg.norm(own - hers, axis=1).mean()
 
 
 def test_up_to_half_hair_and_background_stay_the_sitters_and_then_become_the_nearests(reenactor, sitter, neighbours):

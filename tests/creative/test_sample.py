@@ -80,8 +80,8 @@ def test_what_is_kept_of_a_training_person_is_at_no_distance_from_them(model):
 def test_the_detector_finds_the_points_where_the_model_says(model, reenactor):
     for seed in range(4):
         drawn = model.draw(np.random.default_rng(seed), 0.8)
-        (seen,) = reenactor.detectors[0].detect(drawn.picture)
-        assert np.linalg.norm(seen.points - drawn.landmarks.points, axis=1).mean() < 3
+        (detected,) = reenactor.detectors[0].detect(drawn.picture)
+        assert np.linalg.norm(detected.points - drawn.landmarks.points, axis=1).mean() < 3
 
 
 def test_what_is_no_model_is_told(tmp_path, mona_path):
@@ -127,8 +127,8 @@ def test_people_come_back_from_their_codes_and_the_model_from_its_file(tmp_path)
         inside = cv2.erode(inside, np.ones((5, 5), np.uint8))
         # The model has the faces without their place, so the person is brought there.
         to, _ = cv2.estimateAffinePartial2D(each.landmarks.points, landmarks.points)
-        seen = cv2.warpAffine(each.picture, to, (64, 64))
-        assert apart(picture[inside > 0], seen[inside > 0]) < 0.5 * apart(mean[inside > 0], seen[inside > 0])
+        aligned = cv2.warpAffine(each.picture, to, (64, 64))
+        assert apart(picture[inside > 0], aligned[inside > 0]) < 0.5 * apart(mean[inside > 0], aligned[inside > 0])
     learned.save(tmp_path / "a.safetensors")
     loaded = Appearance.load(tmp_path / "a.safetensors")
     assert apart(loaded.render(codes[0])[0], learned.render(codes[0])[0]) < 1

@@ -1,1 +1,1 @@
-"""A statistical model of appearance."""
+"""A statistical model of faces."""

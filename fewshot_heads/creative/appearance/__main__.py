@@ -7,37 +7,34 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fewshot_heads.cli.parser import run
+from fewshot_heads.cli.parser import add_output_arguments, parse_and_run
 from fewshot_heads.media.files import check_target
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit code, as `cli.run` does."""
+    """Runs the command line and returns the exit code, see `cli.parser.run`."""
     parser = argparse.ArgumentParser(description="Learns a model of appearance from the people of prepared data.")
     parser.add_argument("prepared", nargs="+", help="what python -m fewshot_heads.prepare made; its split train")
-    parser.add_argument("-o", "--output", type=Path, default=Path("appearance.safetensors"))
     parser.add_argument(
         "--matte", type=Path, help="MediaPipe's selfie_segmentation.tflite; without it backgrounds stay"
     )
     parser.add_argument(
         "--hair", type=Path, help="MediaPipe's hair_segmentation.tflite; without it hair is part of skin"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    arguments = parser.parse_args(argv)
+    add_output_arguments(parser, "default appearance.safetensors here", Path("appearance.safetensors"))
+    return parse_and_run(parser, _fit, argv)
 
-    def make() -> Path:
-        check_target(arguments.output, (".safetensors",), arguments.overwrite)
-        from fewshot_heads.creative.appearance.fitting import learn
-        from fewshot_heads.creative.appearance.portraits import select_portraits
 
-        people = select_portraits(arguments.prepared, arguments.matte, arguments.hair)
-        learned, kept, _ = learn(people)
-        print(f"{len(people)} people sat well, {len(kept)} of them ordinary enough; {learned.directions} directions")
-        learned.save(arguments.output, arguments.overwrite)
-        return arguments.output
+def _fit(arguments: argparse.Namespace) -> Path:
+    check_target(arguments.output, (".safetensors",), arguments.overwrite)
+    from fewshot_heads.creative.appearance.fitting import learn
+    from fewshot_heads.creative.appearance.portraits import select_portraits
 
-    return run(make, arguments.debug)
+    people = select_portraits(arguments.prepared, arguments.matte, arguments.hair)
+    model, kept, _ = learn(people)
+    print(f"{len(people)} people sat well, {len(kept)} of them ordinary enough; {model.directions} directions")
+    model.save(arguments.output, arguments.overwrite)
+    return arguments.output
 
 
 if __name__ == "__main__":

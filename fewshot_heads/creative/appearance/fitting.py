@@ -1,4 +1,4 @@
-"""How an `Appearance` is learned: people in layers, in the place of the mean face, and what varies among them."""
+"""Fits an `Appearance`: people as layers, aligned to the mean face, and their principal components."""
 
 from __future__ import annotations
 
@@ -11,164 +11,186 @@ from tqdm import tqdm
 from fewshot_heads.creative.appearance.model import MAPS, Appearance, warp
 from fewshot_heads.creative.appearance.portraits import PortraitFrame
 from fewshot_heads.errors import BadInput
+from fewshot_heads.imaging.masks import soft_hull
 from fewshot_heads.landmarks import MIRROR, N_POINTS
 from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.landmarks.pose import HEAD_ANCHORS
 
-DIRECTIONS, LEADING, KINDS = 64, 6, 3  # of the model; numbers kept of a training person; parts of the mixture
-_FEWEST = 8  # people
-_ODD = 0.25  # of the people, those least like all the others: glasses, caps, hands and shadows
-_WIDER = 0.1  # of the hull of all points: where details are kept, ears and chin with them
-_LIGHT_KEPT = 0.4  # of how far a face's tint is from what faces of its brightness have
-_REACH = 40.0  # pixels of 256 beyond which it does not matter how far away an outline is
-_WEIGHTS = {"points": 1.0, "brightness": 1.3, "colour": 0.5, "hair": 0.4, "outline": 0.7}  # of the blocks' variance
-_ANCHOR_MIRROR = np.array([((HEAD_ANCHORS * [-1, 1, 1] - each) ** 2).sum(1).argmin() for each in HEAD_ANCHORS])
+DIRECTIONS = 64  # of the model
+LEADING = 6  # numbers stored of a training person
+MIXTURE_PARTS = 3
+_MIN_PEOPLE = 8
+_OUTLIER_FRACTION = 0.25  # people least like the others are left out: glasses, caps, hands and shadows
+_FACE_MARGIN_HULL_FRACTION = 0.1  # beyond the hull of all points; details are kept there, with ears and chin
+_FACE_BLUR_PIXELS = 5  # of 256
+_TINT_KEPT_FRACTION = 0.4  # of a face's tint beyond that of faces of its brightness
+_MAX_OUTLINE_PIXELS = 40.0  # of 256: beyond it the distance from an outline does not matter
+_BLOCK_WEIGHTS = {"points": 1.0, "brightness": 1.3, "colour": 0.5, "hair": 0.4, "outline": 0.7}  # of their variance
+_ANCHOR_MIRROR = np.array([((HEAD_ANCHORS * [-1, 1, 1] - anchor) ** 2).sum(1).argmin() for anchor in HEAD_ANCHORS])
 _POINT_MIRROR = np.concatenate([MIRROR, N_POINTS + _ANCHOR_MIRROR])
 
 
 def learn(
     people: Sequence[PortraitFrame], directions: int = DIRECTIONS
 ) -> tuple[Appearance, list[PortraitFrame], np.ndarray]:
-    """The model, the people it was learned from, and their codes [N, K].
+    """Returns the model, the people it was fitted to, and their codes [N, K].
 
-    Everybody counts twice, as they are and mirrored. The oddest quarter is left out: what no few directions can say is
-    not a face but what lies on it. Raises BadInput for too few people.
+    Each person counts twice, also as a mirror image. The quarter least like the others is left out: what few directions
+    cannot describe is an object on a face.
+
+    Args:
+        people: one frontal picture each.
+        directions: K.
+
+    Raises:
+        BadInput: there are too few people, or pictures of several sizes.
     """
-    if len(people) < _FEWEST:
+    if len(people) < _MIN_PEOPLE:
         raise BadInput(
-            f"{len(people)} people sit well for a portrait, {_FEWEST} at least are needed; prepare more, frontal ones"
+            f"{len(people)} people sit well for a portrait, {_MIN_PEOPLE} at least are needed; "
+            "prepare more, frontal ones"
         )
-    sizes = sorted({each.picture.shape[0] for each in people})
+    sizes = sorted({person.picture.shape[0] for person in people})
     if len(sizes) > 1:
         raise BadInput(f"pictures of {' and '.join(map(str, sizes))} pixels; prepare all with one size")
-    shapes, mean = _aligned([control_points(each.landmarks).astype(np.float64) for each in people])
-    face = _soft_hull(mean + _WIDER * (mean - mean.mean(0)), people[0].picture.shape[0])
-    work = zip(people, _gains(people), strict=True)
-    maps = [_layers(each, gain, mean, face) for each, gain in tqdm(work, "layers", len(people), disable=None)]
-    blocks = {"points": shapes} | {name: np.stack([each[name] for each in maps]) for name in MAPS}
+    shapes, mean = _aligned([control_points(person.landmarks).astype(np.float64) for person in people])
+    face = _face_mask(mean + _FACE_MARGIN_HULL_FRACTION * (mean - mean.mean(0)), people[0].picture.shape[0])
+    pairs = zip(people, _color_gains(people), strict=True)
+    maps = [_layers(person, gain, mean, face) for person, gain in tqdm(pairs, "layers", len(people), disable=None)]
+    blocks = {"points": shapes} | {name: np.stack([person_maps[name] for person_maps in maps]) for name in MAPS}
     kept = np.arange(len(people))
-    for _ in range(2):  # those who were odd have bent the directions by which one tells
+    for _ in range(2):  # twice, because outliers bend the directions that tell outliers
         means, components, codes = _principal({k: v[kept] for k, v in blocks.items()}, face, min(directions, 20))
-        said = means["brightness"] + np.tensordot(codes[: len(kept)], components["brightness"], 1)
-        left, u = (blocks["brightness"][kept] - said)[..., 0], face.shape[0] / 256
-        lines = np.array([(each - cv2.GaussianBlur(each, (0, 0), 3 * u)) * face for each in left]) ** 2
+        described = means["brightness"] + np.tensordot(codes[: len(kept)], components["brightness"], 1)
+        residuals, unit = (blocks["brightness"][kept] - described)[..., 0], face.shape[0] / 256
+        lines = np.array([(rest - cv2.GaussianBlur(rest, (0, 0), 3 * unit)) * face for rest in residuals]) ** 2
         lines /= lines.mean(0) + lines.mean() + 1e-12
-        worst = np.array([cv2.GaussianBlur(each, (0, 0), 8 * u).max() for each in lines])
-        kept = kept[worst <= np.quantile(worst, 1 - _ODD / 2)]
+        worst = np.array([cv2.GaussianBlur(line, (0, 0), 8 * unit).max() for line in lines])
+        kept = kept[worst <= np.quantile(worst, 1 - _OUTLIER_FRACTION / 2)]
     means, components, codes = _principal({k: v[kept] for k, v in blocks.items()}, face, directions)
     return _with_density(means, components, codes), [people[int(i)] for i in kept], codes[: len(kept)]
 
 
 def _with_density(means: dict, components: dict, codes: np.ndarray) -> Appearance:
-    """codes: [2 N, K], people and then their mirror images."""
+    """Returns the model with a mixture fitted to codes [2 N, K]: people, then their mirror images."""
     from sklearn.mixture import GaussianMixture
 
     leading = codes[:, :LEADING]
-    # Ridges on the covariances and half of everybody in common keep a part of the mixture from being three people.
-    mixture = GaussianMixture(min(KINDS, len(codes) // 8 + 1), reg_covar=0.3, random_state=0).fit(leading)
+    # Regularized: otherwise a part of the mixture could be three people.
+    mixture = GaussianMixture(min(MIXTURE_PARTS, len(codes) // 8 + 1), reg_covar=0.3, random_state=0).fit(leading)
     common = np.cov(leading.T)
     spreads = np.linalg.cholesky((mixture.covariances_ + common) / 2)
     count = len(codes) // 2
     between = np.linalg.norm(leading[:count, None] - leading[None], axis=-1)
-    own = np.arange(count)
-    between[own, own] = between[own, own + count] = np.inf
-    least = float(np.percentile(between.min(1), 5))
-    return Appearance(means, components, leading, mixture.weights_, mixture.means_, spreads, least)
+    person = np.arange(count)
+    between[person, person] = between[person, person + count] = np.inf
+    min_distance = float(np.percentile(between.min(1), 5))
+    return Appearance(means, components, leading, mixture.weights_, mixture.means_, spreads, min_distance)
 
 
 def _aligned(shapes: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Points [N, P, 2] without place, roll and size, and their symmetric mean: Procrustes (Gower, 1975), pixels."""
-    size = np.mean([np.linalg.norm(each - each.mean(0)) for each in shapes])
+    """Returns points [N, P, 2] without translation, roll and scale, and their symmetric mean [P, 2], pixels.
+
+    Generalized Procrustes analysis (Gower, 1975).
+    """
+    size = np.mean([np.linalg.norm(shape - shape.mean(0)) for shape in shapes])
     mean = np.mean(shapes, axis=0)
     for _ in range(5):
-        moved = np.stack([_onto(each, mean) for each in shapes])
-        mean = moved.mean(0)
-        middle = mean.mean(0)
-        mean = (mean + (mean[_POINT_MIRROR] - middle) * [-1, 1] + middle) / 2
-        mean = (mean - middle) * size / np.linalg.norm(mean - middle) + middle
-    return moved, mean
+        aligned = np.stack([_align(shape, mean) for shape in shapes])
+        mean = aligned.mean(0)
+        center = mean.mean(0)
+        mean = (mean + (mean[_POINT_MIRROR] - center) * [-1, 1] + center) / 2
+        mean = (mean - center) * size / np.linalg.norm(mean - center) + center
+    return aligned, mean
 
 
-def _onto(points: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """The similarity that carries points nearest to the mean (Umeyama, PAMI 1991)."""
-    seen, there = points - points.mean(0), mean - mean.mean(0)
-    u, singular, vt = np.linalg.svd(seen.T @ there)
-    return seen @ (u @ vt) * singular.sum() / (seen**2).sum() + mean.mean(0)
+def _align(points: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Returns points [P, 2] after the similarity that brings them nearest to the mean (Umeyama, PAMI 1991)."""
+    centered, target = points - points.mean(0), mean - mean.mean(0)
+    u, singular, vt = np.linalg.svd(centered.T @ target)
+    return centered @ (u @ vt) * singular.sum() / (centered**2).sum() + mean.mean(0)
 
 
-def _gains(people: Sequence[PortraitFrame]) -> np.ndarray:
-    """[N, 3]: what takes the light's color out of each picture, von Kries.
+def _color_gains(people: Sequence[PortraitFrame]) -> np.ndarray:
+    """Returns channel gains [N, 3] that remove the color of the light from each picture (von Kries).
 
-    Skin has a tint that goes with its brightness; what a face's tint differs from that is mostly lamp and camera.
+    Skin has a tint that depends on its brightness. The rest of a face's tint is mostly light and camera.
     """
-    faces = [_soft_hull(each.landmarks.points, each.picture.shape[0]) > 0.5 for each in people]
-    colors = np.log([each.picture[face].mean(0) + 1 for each, face in zip(people, faces, strict=True)])
-    brightness, result = colors[:, 1], np.ones_like(colors)
+    faces = [_face_mask(person.landmarks.points, person.picture.shape[0]) > 0.5 for person in people]
+    colors = np.log([person.picture[face].mean(0) + 1 for person, face in zip(people, faces, strict=True)])
+    brightness, gains = colors[:, 1], np.ones_like(colors)
     for channel in (0, 2):
         tint = colors[:, channel] - brightness
-        usual = np.polyval(np.polyfit(brightness, tint, 1), brightness)
-        result[:, channel] = np.exp((_LIGHT_KEPT - 1) * (tint - usual))
-    return result
+        expected = np.polyval(np.polyfit(brightness, tint, 1), brightness)
+        gains[:, channel] = np.exp((_TINT_KEPT_FRACTION - 1) * (tint - expected))
+    return gains
 
 
-def _layers(sitter: PortraitFrame, gain: np.ndarray, mean: np.ndarray, face: np.ndarray) -> dict[str, np.ndarray]:
-    """MAPS of one person in the place of the mean points [P, 2]; face: where details are kept, [S, S], 0 to 1."""
-    size = sitter.picture.shape[0]
-    u = size / 256
-    seen = np.dstack([np.clip(sitter.picture / 255 * gain, 0, 1), sitter.person, sitter.hair])
-    seen = warp(seen, control_points(sitter.landmarks), mean)
-    picture, person, hair = seen[..., :3], seen[..., 3], seen[..., 4]
-    # Colors are taken well inside, where nothing of the background shines through, and go on to where there are none.
-    bare = cv2.erode(((person > 0.8) & (hair < 0.3)).astype(np.float32), _square(4 * u))
-    locks = cv2.erode((hair > 0.7).astype(np.float32), _square(4 * u))
-    body = _filled(picture, bare)
-    soft = cv2.GaussianBlur(body, (0, 0), 4 * u)  # no few directions can say what somebody wears
+def _layers(portrait: PortraitFrame, gain: np.ndarray, mean: np.ndarray, face: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns the MAPS of a person, aligned to the mean points [P, 2].
+
+    Args:
+        portrait: the person.
+        gain: [3], see `_color_gains`.
+        mean: [P, 2], pixels.
+        face: [S, S], 0 to 1, where details are kept.
+    """
+    unit = portrait.picture.shape[0] / 256
+    stack = np.dstack([np.clip(portrait.picture / 255 * gain, 0, 1), portrait.person, portrait.hair])
+    stack = warp(stack, control_points(portrait.landmarks), mean)
+    picture, person, hair = stack[..., :3], stack[..., 3], stack[..., 4]
+    # Colors come from well inside, free of background, and are extended outward.
+    skin = cv2.erode(((person > 0.8) & (hair < 0.3)).astype(np.float32), _square(4 * unit))
+    locks = cv2.erode((hair > 0.7).astype(np.float32), _square(4 * unit))
+    body = _extended(picture, skin)
+    soft = cv2.GaussianBlur(body, (0, 0), 4 * unit)  # few directions cannot describe clothes
     body = cv2.cvtColor(soft + face[..., None] * (body - soft), cv2.COLOR_RGB2YCrCb)
-    strands = _filled(picture, locks) if locks.any() else _filled(body * 0 + picture, bare) * 0.5
-    # The body goes on a little under the hair, and the skull wholly, so that no backdrop shines through between them.
-    # Opened first: where hair ends a little inside the person is no skin.
-    bald = cv2.morphologyEx(((person > 0.5) & (hair < 0.5)).astype(np.uint8), cv2.MORPH_OPEN, _square(8 * u))
-    beneath = (cv2.dilate(bald, _square(6 * u)) > 0) | (cv2.erode(face, _square(36 * u)) > 0.5)
-    torso = (person > 0.5) & beneath
-    outline = np.clip(np.dstack([_depth(torso), _depth(hair > 0.5)]), -_REACH * u, _REACH * u) / u
+    strands = _extended(picture, locks) if locks.any() else _extended(body * 0 + picture, skin) * 0.5
+    # The body reaches a little under the hair, and the skull wholly, so no backdrop shines between them. Opened first:
+    # a strip where hair ends a little inside the person is no skin.
+    bare = cv2.morphologyEx(((person > 0.5) & (hair < 0.5)).astype(np.uint8), cv2.MORPH_OPEN, _square(8 * unit))
+    body_area = (cv2.dilate(bare, _square(6 * unit)) > 0) | (cv2.erode(face, _square(36 * unit)) > 0.5)
+    outline = np.dstack([_signed_distance((person > 0.5) & body_area), _signed_distance(hair > 0.5)])
+    outline = np.clip(outline, -_MAX_OUTLINE_PIXELS * unit, _MAX_OUTLINE_PIXELS * unit) / unit
     return {
         "brightness": body[..., :1],
-        "colour": _small(body[..., 1:]),
-        "hair": _small(strands),
-        "outline": _small(outline.astype(np.float32)),
+        "colour": _quarter(body[..., 1:]),
+        "hair": _quarter(strands),
+        "outline": _quarter(outline.astype(np.float32)),
     }
 
 
-def _filled(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """The picture [S, S, 3] where known [S, S] is 1, elsewhere what is near; push and pull (Gortler et al., 1996)."""
+def _extended(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Returns a picture [S, S, 3] with nearby colors where known [S, S] is 0.
+
+    Push-pull interpolation (Gortler et al., SIGGRAPH 1996).
+    """
     weight = known[..., None]
     if min(picture.shape[:2]) <= 2:
         mean = (picture * weight).sum((0, 1)) / max(float(weight.sum()), 1e-6)
         return np.broadcast_to(mean, picture.shape).astype(np.float32)
-    less = cv2.pyrDown(known)
-    smaller = cv2.pyrDown(picture * weight) / np.maximum(less, 1e-4)[..., None]
-    rest = cv2.pyrUp(_filled(smaller, np.minimum(4 * less, 1)), dstsize=picture.shape[1::-1])
-    return weight * picture + (1 - weight) * rest
+    half_known = cv2.pyrDown(known)
+    half = cv2.pyrDown(picture * weight) / np.maximum(half_known, 1e-4)[..., None]
+    nearby = cv2.pyrUp(_extended(half, np.minimum(4 * half_known, 1)), dstsize=picture.shape[1::-1])
+    return weight * picture + (1 - weight) * nearby
 
 
-def _depth(mask: np.ndarray) -> np.ndarray:
-    """How many pixels inside a mask each place lies; outside it is less than 0."""
-    seen = mask.astype(np.uint8)
-    return cv2.distanceTransform(seen, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - seen, cv2.DIST_L2, 5)
+def _signed_distance(mask: np.ndarray) -> np.ndarray:
+    """Returns the distance inside a mask in pixels, negative outside."""
+    inside = mask.astype(np.uint8)
+    return cv2.distanceTransform(inside, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
 
 
-def _soft_hull(points: np.ndarray, size: int) -> np.ndarray:
-    """float32 [size, size]: 1 within the hull of points, softly to 0."""
-    mask = np.zeros((size, size), np.float32)
-    cv2.fillConvexPoly(mask, cv2.convexHull(points.round().astype(np.int32)), 1.0)
-    return cv2.GaussianBlur(mask, (0, 0), 5 * size / 256)
+def _face_mask(points: np.ndarray, size: int) -> np.ndarray:
+    """Returns a mask float32 [size, size]: 1 within the hull of points, softly to 0."""
+    return soft_hull(points, size, blur=_FACE_BLUR_PIXELS * size / 256)
 
 
 def _square(side: float) -> np.ndarray:
     return np.ones((round(side) + 1,) * 2, np.uint8)
 
 
-def _small(image: np.ndarray) -> np.ndarray:
+def _quarter(image: np.ndarray) -> np.ndarray:
     side = image.shape[0] // 4
     return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
 
@@ -176,9 +198,9 @@ def _small(image: np.ndarray) -> np.ndarray:
 def _principal(
     blocks: dict[str, np.ndarray], face: np.ndarray, directions: int
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
-    """Means, components and codes [2 N, K] of blocks [N, ...] and their mirror images, all blocks together.
+    """Returns means, components and codes [2 N, K] of blocks [N, ...] and their mirror images, all together.
 
-    Of N people at most 2 N - 1 directions can be had. Brightness counts fully in the face, a quarter elsewhere.
+    Brightness counts fully in the face and a quarter elsewhere. N people give 2 N - 1 directions at most.
     """
     both = {name: np.concatenate([block, _mirrored(name, block)]) for name, block in blocks.items()}
     means = {name: block.mean(0) for name, block in both.items()}
@@ -186,9 +208,9 @@ def _principal(
     products = np.zeros((count, count))
     for name, block in both.items():
         block -= means[name]
-        seen = (block * (0.25 + 0.75 * face[..., None]) if name == "brightness" else block).reshape(count, -1)
-        product = seen @ seen.T
-        products += _WEIGHTS[name] ** 2 * count * product / max(np.trace(product), 1e-12)
+        weighted = (block * (0.25 + 0.75 * face[..., None]) if name == "brightness" else block).reshape(count, -1)
+        product = weighted @ weighted.T
+        products += _BLOCK_WEIGHTS[name] ** 2 * count * product / max(np.trace(product), 1e-12)
     values, vectors = np.linalg.eigh(products)
     rank = int((values > 1e-6 * values[-1]).sum())
     codes = vectors[:, ::-1][:, : min(directions, rank)] * np.sqrt(count)
@@ -197,8 +219,8 @@ def _principal(
 
 
 def _mirrored(name: str, block: np.ndarray) -> np.ndarray:
-    """A block [N, ...] of the same people in the mirror."""
+    """Returns a block [N, ...] of the people's mirror images."""
     if name != "points":
         return block[:, :, ::-1]
-    middle = block.mean((0, 1))
-    return (block[:, _POINT_MIRROR] - middle) * [-1, 1] + middle
+    center = block.mean((0, 1))
+    return (block[:, _POINT_MIRROR] - center) * [-1, 1] + center

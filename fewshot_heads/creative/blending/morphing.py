@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fewshot_heads.creative.blending import interpolation
-from fewshot_heads.creative.blending.identity_blend import DrivingSettings, IdentityBlend
+from fewshot_heads.creative.blending.driving_settings import DrivingSettings
+from fewshot_heads.creative.blending.identity_blend import IdentityBlend
 from fewshot_heads.creative.blending.idle_motion import idle_motion
 from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.driving.retargeting import retarget
@@ -128,7 +129,7 @@ def render_mixed(
 def _mixture(
     blend: IdentityBlend, settings: Morph, at: np.ndarray, fixed_person: int | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the shares of the shapes [B, K], the style [B, P], and the shares of the pixels [B, K].
+    """Returns shares of shapes [B, K], the style [B, P], and shares of pixels [B, K].
 
     Args:
         blend: the K people.

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import torch
 
-from fewshot_heads.creative.blending.identity_blend import DrivingSettings, IdentityBlend
+from fewshot_heads.creative.blending.driving_settings import DrivingSettings
+from fewshot_heads.creative.blending.identity_blend import IdentityBlend
 from fewshot_heads.creative.blending.retrieval import Neighbour
 from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.driving.tracking import Motion

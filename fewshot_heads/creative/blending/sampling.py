@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fewshot_heads.creative.appearance.model import Appearance
-from fewshot_heads.creative.blending.identity_blend import DrivingSettings
+from fewshot_heads.creative.blending.driving_settings import DrivingSettings
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import NoFaceFound, check_at_least
 from fewshot_heads.head import Head

@@ -1,1 +1,1 @@
-"""Sound that animates a head."""
+"""Analyses sound and animates heads with it."""

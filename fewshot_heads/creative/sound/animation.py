@@ -1,4 +1,4 @@
-"""A head that sound animates, and a chart of its motion."""
+"""Animates a head with the motion of a sound, and draws a sheet of curves and frames."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.head import Head
 from fewshot_heads.reenactor import Reenactor
 
-_COLUMNS = 4  # of the preview's two rows
-_ROW = 64  # pixels of a curve
-_COLORS = ((230, 90, 90), (90, 170, 250), (240, 240, 240), (250, 200, 80), (130, 220, 130), (200, 140, 240))
+_PREVIEW_COLUMNS = 4  # of each of the two rows of frames
+_CURVE_PIXELS = 64  # height of a curve
+_CURVE_MARGIN_PIXELS = 4
+_CURVE_COLORS = ((230, 90, 90), (90, 170, 250), (240, 240, 240), (250, 200, 80), (130, 220, 130), (200, 140, 240))
 
 
 class IdentityTransition(NamedTuple):
-    """Whom a head becomes, and by how much in each frame: shares [T], clipped to 0..1."""
+    """A head that turns into another one.
+
+    Attributes:
+        toward: the other head.
+        shares: float64 [T], share of the other head in each frame, clipped to 0 to 1.
+    """
 
     toward: Head
     shares: np.ndarray
@@ -32,76 +38,94 @@ def animated(
     reenactor: Reenactor,
     head: Head,
     motion: Motion,
-    drift: IdentityTransition | None = None,
+    transition: IdentityTransition | None = None,
     paste_back: bool = True,
     batch: int = 4,
 ) -> Iterator[np.ndarray]:
-    """The head's frames for what `motion_from_audio` made; options as of `Reenactor.animate`.
+    """Yields T frames of a head; the first of the motion's T + 1 is the reference.
 
-    With a drift there is no picture the other's hair would fit into: paste_back only gives the crop its full size.
+    Args:
+        reenactor: the library that made the heads.
+        head: the person.
+        motion: what `performance.motion_from_audio` returned.
+        transition: another head to turn into; None keeps the person.
+        paste_back: whether the head goes back into the picture. With a transition the frames are the crop at the
+            textures' size instead, because the other head's hair fits no picture.
+        batch: frames per call of the generator.
     """
-    if drift is None:
+    if transition is None:
         frames = reenactor.animate(head, motion, "relative", reference=0, paste_back=paste_back, batch=batch)
         return islice(frames, 1, None)
-    moves = motion.cropped(reenactor.size)
-    people = [head, drift.toward]
-    reenacted = [
-        retarget(each.landmarks[0], moves, "relative", reference=0, side=reenactor.size)[1:] for each in people
+    driver_faces = motion.cropped(reenactor.size)
+    people = [head, transition.toward]
+    faces = [
+        retarget(person.landmarks[0], driver_faces, "relative", reference=0, side=reenactor.size)[1:]
+        for person in people
     ]
-    shares = np.clip(drift.shares, 0, 1)
+    shares = np.clip(transition.shares, 0, 1)
     blend = IdentityBlend(reenactor, people, None if paste_back else reenactor.size)
-    return render_mixed(blend, reenacted, shares, np.arange(len(shares)), Morph(batch=batch))
+    return render_mixed(blend, faces, shares, np.arange(len(shares)), Morph(batch=batch))
 
 
 def preview(
     reenactor: Reenactor, head: Head, curves: Mapping[str, np.ndarray], motion: Motion, rate: float,
-    drift: IdentityTransition | None = None,
+    transition: IdentityTransition | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """A sheet uint8 [H, W, 3]: the curves, below them the quietest moments and the loudest, each in time's order."""
-    quiet, loud = _moments(-curves["rms"]), _moments(curves["rms"])
-    chosen = Motion([motion.landmarks[i] for i in (0, *(at + 1 for at in quiet + loud))], [], [], motion.frame_size)
+    """Returns a sheet uint8 [H, W, 3]: curves, frames of quiet moments, frames of loud ones.
+
+    Args:
+        reenactor: the library that made the heads.
+        head: the person.
+        curves: signals [T], see `features.analyse`.
+        motion: T + 1 frames, see `performance.motion_from_audio`.
+        rate: frames per second.
+        transition: another head to turn into; None keeps the person.
+    """
+    quiet, loud = _peaks(-curves["rms"]), _peaks(curves["rms"])
+    indices = quiet + loud
+    chosen = Motion([motion.landmarks[i] for i in (0, *(i + 1 for i in indices))], [], [], motion.frame_size)
     chosen.shots.append((0, len(chosen)))
-    then = drift and drift._replace(shares=drift.shares[quiet + loud])
-    frames = list(animated(reenactor, head, chosen, then, paste_back=False))
-    for frame, at in zip(frames, quiet + loud, strict=True):
-        _write(frame, f"{at / rate:.2f} s", 8)
-    width = _COLUMNS * reenactor.size
-    rows = [frames[: len(quiet)], frames[len(quiet) :]]
-    shown = [np.concatenate(row, axis=1) for row in rows]
-    shown = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in shown]
-    return np.concatenate([_drawn(curves, width, quiet, loud), *shown])
+    chosen_transition = transition and transition._replace(shares=transition.shares[indices])
+    frames = list(animated(reenactor, head, chosen, chosen_transition, paste_back=False))
+    for frame, i in zip(frames, indices, strict=True):
+        _write(frame, f"{i / rate:.2f} s", 8)
+    width = _PREVIEW_COLUMNS * reenactor.size
+    rows = [np.concatenate(row, axis=1) for row in (frames[: len(quiet)], frames[len(quiet) :])]
+    rows = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows]
+    return np.concatenate([_draw_curves(curves, width, quiet, loud), *rows])
 
 
-def _moments(level: np.ndarray) -> list[int]:
-    """Up to `_COLUMNS` frames where level [T] is highest, far from one another."""
+def _peaks(level: np.ndarray) -> list[int]:
+    """Returns up to four separate frames where a level [T] is highest, in order of time."""
     free = np.ones(len(level), bool)
     found: list[int] = []
-    while free.any() and len(found) < _COLUMNS:
-        at = int(np.where(free, level, -np.inf).argmax())
-        found.append(at)
-        apart = max(1, len(level) // (4 * _COLUMNS))
-        free[max(0, at - apart) : at + apart + 1] = False
+    distance = max(1, len(level) // (4 * _PREVIEW_COLUMNS))
+    while free.any() and len(found) < _PREVIEW_COLUMNS:
+        peak = int(np.where(free, level, -np.inf).argmax())
+        found.append(peak)
+        free[max(0, peak - distance) : peak + distance + 1] = False
     return sorted(found)
 
 
-def _drawn(curves: Mapping[str, np.ndarray], width: int, quiet: list[int], loud: list[int]) -> np.ndarray:
-    """The curves one below the other, uint8 [rows, width, 3], with lines at the moments shown."""
-    sheet = np.full((_ROW * len(curves), width, 3), 24, np.uint8)
+def _draw_curves(curves: Mapping[str, np.ndarray], width: int, quiet: list[int], loud: list[int]) -> np.ndarray:
+    """Returns a chart uint8 [rows, width, 3] of curves below each other, with lines at the frames shown."""
+    chart = np.full((_CURVE_PIXELS * len(curves), width, 3), 24, np.uint8)
     last = max(1, len(next(iter(curves.values()))) - 1)
-    for moments, gray in ((quiet, 80), (loud, 150)):
-        for at in moments:
-            x = round(at / last * (width - 1))
-            cv2.line(sheet, (x, 0), (x, len(sheet)), (gray, gray, gray))
-    for row, ((name, curve), color) in enumerate(zip(curves.items(), _COLORS, strict=True)):
-        along = np.linspace(0, last, width)
-        height = np.interp(along, np.arange(len(curve)), curve)
-        points = np.stack([np.arange(width), (row + 1) * _ROW - 4 - height * (_ROW - 8)], axis=1)
-        cv2.polylines(sheet, [points.round().astype(np.int32)], False, color, 1, cv2.LINE_AA)
-        _write(sheet, name, row * _ROW)
-    return sheet
+    for frames, gray in ((quiet, 80), (loud, 150)):
+        for i in frames:
+            x = round(i / last * (width - 1))
+            cv2.line(chart, (x, 0), (x, len(chart)), (gray, gray, gray))
+    for row, ((name, curve), color) in enumerate(zip(curves.items(), _CURVE_COLORS, strict=True)):
+        heights = np.interp(np.linspace(0, last, width), np.arange(len(curve)), curve)
+        y = (row + 1) * _CURVE_PIXELS - _CURVE_MARGIN_PIXELS - heights * (_CURVE_PIXELS - 2 * _CURVE_MARGIN_PIXELS)
+        points = np.stack([np.arange(width), y], axis=1)
+        cv2.polylines(chart, [points.round().astype(np.int32)], False, color, 1, cv2.LINE_AA)
+        _write(chart, name, row * _CURVE_PIXELS)
+    return chart
 
 
 def _write(image: np.ndarray, text: str, top: int) -> None:
+    """Writes white text with a black shadow into an image, in place."""
     for gray, shift in ((0, 1), (255, 0)):
-        at = (6 + shift, top + 14 + shift)
-        cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (gray, gray, gray), 1, cv2.LINE_AA)
+        corner = (6 + shift, top + 14 + shift)
+        cv2.putText(image, text, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (gray, gray, gray), 1, cv2.LINE_AA)

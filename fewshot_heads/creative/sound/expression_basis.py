@@ -1,8 +1,8 @@
-"""How real faces move: a small basis of expressions, learned from clips, in which invented motion stays plausible.
+"""A linear basis of facial expressions, so that generated motion stays plausible.
 
-An expression is an offset [70, 3] of the landmarks from the person's usual face, in the head's frame (see
-`landmarks.geometry`). The basis has K directions, most common first, each with its standard deviation over real
-clips; coefficients `z` count in those. Remake it from your own prepared data:
+An expression is an offset [70, 3] of the landmarks from the person's mean face, in the head's frame (see
+`landmarks.pose`). The basis has K directions, most common first, each with its standard deviation over real clips.
+Coefficients `z` count standard deviations. Refit the basis from prepared data:
 
 python -m fewshot_heads.creative.sound.fit_expression_basis PREPARED -o motion_basis.json
 """
@@ -24,17 +24,18 @@ from fewshot_heads.media.files import atomic_write, write_error
 
 SHIPPED = Path(__file__).parent / "motion_basis.json"
 SIZE = 16  # directions kept
-FRONTAL = np.cos(np.radians(25))  # faces turned farther are left out: depth errors would look like expressions
+# Cosine of 25 degrees: farther turned faces are left out, where depth errors would look like expressions.
+MIN_FRONTAL_COSINE = np.cos(np.radians(25))
 
 
 def _mean_y(points: Sequence[int]) -> np.ndarray:
-    """The measure [70, 3] that takes the mean height of some points; y points down."""
+    """Returns the measure [70, 3] of the mean height of some points; y points down."""
     measure = np.zeros((N_POINTS, 3))
     measure[list(points), 1] = 1 / len(points)
     return measure
 
 
-# Linear measures of a face [70, 3]: (measure * face).sum(), head units.
+# Linear measures of a face [70, 3]: (measure * face).sum(), in head units.
 MOUTH = _mean_y([65, 66, 67]) - _mean_y([61, 62, 63])  # gap of the inner lips
 BROWS = -_mean_y(range(17, 27))  # height of the brows
 EYES = _mean_y([40, 41, 46, 47]) - _mean_y([37, 38, 43, 44])  # gap of the lids
@@ -42,14 +43,23 @@ EYES = _mean_y([40, 41, 46, 47]) - _mean_y([37, 38, 43, 44])  # gap of the lids
 
 @dataclass(frozen=True)
 class MotionBasis:
-    """components: [K, 70, 3], orthonormal, head units; deviations: [K], standard deviations over real clips."""
+    """A basis of expressions.
+
+    Attributes:
+        components: [K, 70, 3], orthonormal, head units.
+        deviations: [K], standard deviations over real clips, head units.
+    """
 
     components: np.ndarray
     deviations: np.ndarray
 
     @classmethod
     def load(cls, path: str | Path = SHIPPED) -> MotionBasis:
-        """What `save` wrote. Raises BadInput."""
+        """Returns the basis in a file that `save` wrote; the shipped one by default.
+
+        Raises:
+            BadInput: the file cannot be read or holds no basis.
+        """
         try:
             stored = json.loads(Path(path).read_text())
             components, deviations = np.array(stored["components"], float), np.array(stored["deviations"], float)
@@ -61,7 +71,15 @@ class MotionBasis:
             ) from error
 
     def save(self, path: Path, overwrite: bool = False) -> None:
-        """Writes a .json. Raises OutputError."""
+        """Writes the basis to a .json.
+
+        Args:
+            path: the file to write.
+            overwrite: whether to replace an existing file.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
         components = self.components.reshape(len(self.components), -1).round(4).tolist()
         with atomic_write(path, (".json",), overwrite) as part:
             try:
@@ -70,33 +88,47 @@ class MotionBasis:
                 raise write_error(path, error) from error
 
     def faces(self, z: np.ndarray, limit: float = np.inf) -> np.ndarray:
-        """Coefficients [T, K] to offsets [T, 70, 3]; where one lies beyond `limit` deviations, all shrink alike."""
+        """Returns the offsets [T, 70, 3] of coefficients.
+
+        Args:
+            z: [T, K], standard deviations.
+            limit: where a coefficient exceeds it, all coefficients of that frame shrink by one factor.
+        """
         z = z * np.minimum(1, limit / np.maximum(np.abs(z).max(1, keepdims=True), 1e-9))
         return np.tensordot(z * self.deviations, self.components, 1)
 
     def steer(self, measures: Sequence[np.ndarray]) -> np.ndarray:
-        """z [M, K]: for each linear measure [70, 3] the likeliest offset that changes it by one standard deviation of
-        its own and leaves the other measures as they are. As z ~ N(0, 1), the likeliest is the shortest."""
+        """Returns coefficients [M, K] that change one measure each by its standard deviation.
+
+        The other measures stay. As z is normal, the most likely offset is the shortest one: the pseudo-inverse.
+
+        Args:
+            measures: M linear measures [70, 3].
+        """
         gradients = self._gradients(measures)
         return np.linalg.pinv(gradients).T * np.linalg.norm(gradients, axis=1, keepdims=True)
 
     def _gradients(self, measures: Sequence[np.ndarray]) -> np.ndarray:
-        """[M, K]: what each measure gains for one of each z; its length is the measure's standard deviation."""
+        """Returns the derivatives [M, K] of measures by z; a row's length is the measure's standard deviation."""
         return np.tensordot(np.stack(measures), self.components, ((1, 2), (1, 2))) * self.deviations
 
-    def play(self, fixed: Sequence[np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray]:
-        """The `count` most common motions that leave the `fixed` measures as they are.
+    def free_components(self, fixed: Sequence[np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the most common motions that leave some measures unchanged.
 
-        Returns z [count, K], each one deviation of itself, and those deviations [count] in head units; as offsets
-        they are orthogonal.
+        The first value is z [count, K], one standard deviation of each motion. The second is those deviations [count]
+        in head units. As offsets the motions are orthogonal.
+
+        Args:
+            fixed: linear measures [70, 3] that stay.
+            count: number of motions.
         """
-        along, _ = np.linalg.qr(self._gradients(fixed).T)
-        free = (np.eye(len(self.deviations)) - along @ along.T) * self.deviations
+        fixed_directions, _ = np.linalg.qr(self._gradients(fixed).T)
+        free = (np.eye(len(self.deviations)) - fixed_directions @ fixed_directions.T) * self.deviations
         _, spread, directions = np.linalg.svd(free, full_matrices=False)
         return directions[:count] * spread[:count, None] / self.deviations, spread[:count]
 
     @cached_property
     def neutral(self) -> np.ndarray:
-        """[70, 3]: the mean head with its lips closed."""
+        """The mean head with closed lips, [70, 3], head units."""
         mouth = self.faces(self.steer([MOUTH]))[0]
         return MEAN_HEAD - mouth * (MOUTH * MEAN_HEAD).sum() / (MOUTH * mouth).sum()

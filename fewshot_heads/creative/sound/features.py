@@ -1,4 +1,4 @@
-"""What a sound does, as curves from 0 to 1, one value a video frame."""
+"""Analyses a sound into curves from 0 to 1, one value for each video frame."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ SIGNALS = {
     "onset": "a pulse at each of the strongest beginnings of notes",
     "chroma": "how far the harmony has gone from the recording's home, slowly",
 }
-_WINDOW, _HOP = 1024, 256  # samples
-_SILENT = 1e-3  # of full scale: -60 dB
-_LOUD = 95  # percentile of what is not silent that counts as 1: one bang must not make all else quiet
-_ABSENT = 0.05  # of the whole's loudness, below which a band counts as empty
-_NOTES = 8192  # samples in which neighbouring notes are told apart
-_DRIFT = 4.0  # seconds of music whose notes are one harmony
-_AWAY = 0.05  # least distance (1 - cosine) of harmonies that counts as 1: a drone goes nowhere
-_PULSE = (0.08, 0.18)  # seconds a pulse rises and falls: those of a blink
+_WINDOW_SAMPLES, _HOP_SAMPLES = 1024, 256
+_SILENCE = 1e-3  # of full scale: -60 dB
+_LOUD_PERCENTILE = 95  # of what is not silent, counts as 1: one bang must not make the rest quiet
+_EMPTY_BAND_FRACTION = 0.05  # of the whole sound's loudness, below which a band counts as empty
+_NOTE_WINDOW_SAMPLES = 8192  # enough to separate neighboring notes
+_HARMONY_SECONDS = 4.0  # of music whose notes are one harmony
+_LEAST_HARMONY_DISTANCE = 0.05  # 1 - cosine that counts as 1: a drone has no change of harmony
+_PULSE_SECONDS = (0.08, 0.18)  # rise and fall of a pulse: those of a blink
 
 
 def analyse(
@@ -40,11 +40,24 @@ def analyse(
     gate: float = 0.03,
     onset_gap: float = 1.5,
 ) -> dict[str, np.ndarray]:
-    """The `SIGNALS` of a sound, each float64 [T] in 0..1: T is seconds times rate, rounded up; value t is at t / rate.
+    """Returns the `SIGNALS` of a sound, float64 [T] each, 0 to 1.
 
-    bass, vocal: lowest and highest frequency, Hz. attack, release: seconds in which a curve follows a rise and a fall.
-    gate: share of full loudness that still counts as silence. onset_gap: least seconds between two pulses.
-    Loudness is linear and 1 where the recording is loud; a silent one has curves of 0.
+    Value t belongs to second t / rate. T is seconds times rate, rounded up. Loudness is linear, 1 where the recording
+    is loud. Silence gives curves of 0.
+
+    Args:
+        sound: the recording.
+        rate: frames per second.
+        bass: lowest and highest frequency of the low band, Hz.
+        vocal: lowest and highest frequency of the band of voices, Hz.
+        attack: time constant of a rise, seconds.
+        release: time constant of a fall, seconds.
+        gate: share of full loudness that still counts as silence, 0 to 1.
+        onset_gap: least distance of two pulses, seconds.
+
+    Raises:
+        UsageError: a number is out of range.
+        BadInput: librosa is not installed.
     """
     librosa = _librosa()
     for name, band in (("bass", bass), ("vocal", vocal)):
@@ -53,31 +66,38 @@ def analyse(
     for name, value in (("attack", attack), ("release", release), ("gate", gate), ("onset_gap", onset_gap)):
         if not 0 <= value < (1 if name == "gate" else math.inf):
             raise UsageError(f"{name}={value}: expected a number from 0{' to 1' if name == 'gate' else ''}")
-    samples = np.pad(sound.samples, (0, max(0, _WINDOW - len(sound.samples))))
-    power = np.abs(librosa.stft(samples, n_fft=_WINDOW, hop_length=_HOP, window="hann")) ** 2
-    pitch = librosa.fft_frequencies(sr=sound.rate, n_fft=_WINDOW)
-    seen = librosa.times_like(power, sr=sound.rate, hop_length=_HOP)
+    samples = np.pad(sound.samples, (0, max(0, _WINDOW_SAMPLES - len(sound.samples))))
+    power = np.abs(librosa.stft(samples, n_fft=_WINDOW_SAMPLES, hop_length=_HOP_SAMPLES, window="hann")) ** 2
+    pitch = librosa.fft_frequencies(sr=sound.rate, n_fft=_WINDOW_SAMPLES)
+    window_times = librosa.times_like(power, sr=sound.rate, hop_length=_HOP_SAMPLES)
     count = max(1, math.ceil(round(sound.seconds * float(rate), 6)))
-    shown = np.arange(count) / float(rate)
-    step = _HOP / sound.rate
+    frame_times = np.arange(count) / float(rate)
+    step = _HOP_SAMPLES / sound.rate
 
     def curve(level: np.ndarray) -> np.ndarray:
-        return np.interp(shown, seen, followed(level, step, attack, release))
+        return np.interp(frame_times, window_times, followed(level, step, attack, release))
 
     whole = _loudness(power)
     loud = _loud(whole)
     bands = {name: _loudness(power[(pitch >= low) & (pitch < high)]) for name, (low, high) in
              (("bass", bass), ("vocal", vocal))}  # fmt: skip
-    levels = {name: _level(band, max(_loud(band), _ABSENT * loud), gate) for name, band in bands.items()}
+    levels = {name: _level(band, max(_loud(band), _EMPTY_BAND_FRACTION * loud), gate) for name, band in bands.items()}
     levels["rms"] = _level(whole, loud, gate)
     levels["centroid"] = _brightness(librosa.feature.spectral_centroid(S=np.sqrt(power), freq=pitch)[0], levels["rms"])
     curves = {name: curve(level) for name, level in levels.items()}
-    curves["onset"] = pulses(_onsets(librosa, power, sound.rate, levels["rms"], onset_gap), shown)
-    return curves | {"chroma": _wandering(librosa, sound, shown)}
+    curves["onset"] = pulses(_onsets(librosa, power, sound.rate, levels["rms"], onset_gap), frame_times)
+    return curves | {"chroma": _harmony_distance(librosa, sound, frame_times)}
 
 
 def followed(level: np.ndarray, step: float, attack: float, release: float) -> np.ndarray:
-    """An envelope follower: rises towards level [N] with one time constant and falls with another; all in seconds."""
+    """Returns an envelope follower's output [N], with one time constant for rises and one for falls.
+
+    Args:
+        level: [N], the input.
+        step: seconds between two values.
+        attack: time constant of a rise, seconds; 0 follows at once.
+        release: time constant of a fall, seconds.
+    """
     up, down = (1 - math.exp(-step / seconds) if seconds else 1.0 for seconds in (attack, release))
     result, value = np.empty(len(level)), 0.0
     for i, wanted in enumerate(level.tolist()):
@@ -86,10 +106,15 @@ def followed(level: np.ndarray, step: float, attack: float, release: float) -> n
     return result
 
 
-def pulses(moments: Sequence[float] | np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """[T] for frames at `shown` seconds: smooth bumps with their height of 1 at the moments."""
-    away = shown[:, None] - np.asarray(moments, float).reshape(1, -1)
-    share = np.clip(np.where(away < 0, -away / _PULSE[0], away / _PULSE[1]), 0, 1)
+def pulses(moments: Sequence[float] | np.ndarray, frame_times: np.ndarray) -> np.ndarray:
+    """Returns smooth bumps [T] of height 1 at some moments.
+
+    Args:
+        moments: [N], seconds.
+        frame_times: [T], seconds of the frames.
+    """
+    distance = frame_times[:, None] - np.asarray(moments, float).reshape(1, -1)
+    share = np.clip(np.where(distance < 0, -distance / _PULSE_SECONDS[0], distance / _PULSE_SECONDS[1]), 0, 1)
     return (0.5 + 0.5 * np.cos(np.pi * share)).max(1, initial=0.0)
 
 
@@ -101,56 +126,55 @@ def _librosa() -> Any:
     return librosa
 
 
-def _loudness(power: np.ndarray, window: int = _WINDOW) -> np.ndarray:
-    """Root mean square [N] of the samples behind rows of a one-sided spectrum under a Hann window (Parseval)."""
+def _loudness(power: np.ndarray, window: int = _WINDOW_SAMPLES) -> np.ndarray:
+    """Returns the root mean square [N] of the samples of a one-sided Hann spectrum (Parseval)."""
     return np.sqrt(2 * power.sum(0) / (window * 3 / 8 * window))
 
 
 def _loud(loudness: np.ndarray) -> float:
-    heard = loudness[loudness > _SILENT]
-    return float(np.percentile(heard, _LOUD)) if len(heard) else math.inf
+    audible = loudness[loudness > _SILENCE]
+    return float(np.percentile(audible, _LOUD_PERCENTILE)) if len(audible) else math.inf
 
 
 def _level(loudness: np.ndarray, loud: float, gate: float) -> np.ndarray:
-    return np.clip((loudness / loud - gate) / (1 - gate), 0, 1) * (loudness > _SILENT)
+    return np.clip((loudness / loud - gate) / (1 - gate), 0, 1) * (loudness > _SILENCE)
 
 
 def _brightness(centroid: np.ndarray, level: np.ndarray) -> np.ndarray:
-    """Octaves above the recording's dark passages over the octaves (at least one) up to its bright ones."""
-    heard = level > 0
-    if not heard.any():
+    """Returns octaves above the recording's dark passages, over the octaves (one or more) up to its bright ones."""
+    audible = level > 0
+    if not audible.any():
         return np.zeros(len(centroid))
     octaves = np.log2(np.maximum(centroid, 20))
-    dark, bright = np.percentile(octaves[heard], [10, 90])
-    return np.where(heard, np.clip((octaves - dark) / max(bright - dark, 1), 0, 1), 0)
+    dark, bright = np.percentile(octaves[audible], [10, 90])
+    return np.where(audible, np.clip((octaves - dark) / max(bright - dark, 1), 0, 1), 0)
 
 
-def _wandering(librosa: Any, sound: Audio, shown: np.ndarray) -> np.ndarray:
-    """For frames at `shown` seconds [T] the distance of the harmony from the whole recording's mean one, as a share of
-    the farthest it goes."""
-    samples = np.pad(sound.samples, (0, max(0, _NOTES - len(sound.samples))))
-    power = np.abs(librosa.stft(samples, n_fft=_NOTES, hop_length=_NOTES // 4)) ** 2
+def _harmony_distance(librosa: Any, sound: Audio, frame_times: np.ndarray) -> np.ndarray:
+    """Returns the harmony's distance [T] from the recording's mean harmony, as a share of the largest distance."""
+    samples = np.pad(sound.samples, (0, max(0, _NOTE_WINDOW_SAMPLES - len(sound.samples))))
+    power = np.abs(librosa.stft(samples, n_fft=_NOTE_WINDOW_SAMPLES, hop_length=_NOTE_WINDOW_SAMPLES // 4)) ** 2
     notes = np.sqrt(librosa.feature.chroma_stft(S=power, sr=sound.rate, norm=None, tuning=0.0))
-    notes *= _loudness(power, _NOTES) > _SILENT
-    step = _NOTES / 4 / sound.rate
-    window = np.hanning(2 * round(_DRIFT / step / 2) + 3)
+    notes *= _loudness(power, _NOTE_WINDOW_SAMPLES) > _SILENCE
+    step = _NOTE_WINDOW_SAMPLES / 4 / sound.rate
+    window = np.hanning(2 * round(_HARMONY_SECONDS / step / 2) + 3)
     slow = np.stack([np.convolve(note, window)[len(window) // 2 :][: len(note)] for note in notes])
-    home = notes.sum(1)
-    lengths = np.linalg.norm(slow, axis=0) * np.linalg.norm(home)
-    away = np.where(lengths > 0, 1 - home @ slow / np.maximum(lengths, 1e-12), 0.0)
-    away = np.clip(away / max(np.percentile(away, _LOUD), _AWAY), 0, 1)
-    return np.interp(shown, np.arange(len(away)) * step, followed(away, step, 1.0, 1.0))
+    mean_harmony = notes.sum(1)
+    lengths = np.linalg.norm(slow, axis=0) * np.linalg.norm(mean_harmony)
+    distance = np.where(lengths > 0, 1 - mean_harmony @ slow / np.maximum(lengths, 1e-12), 0.0)
+    distance = np.clip(distance / max(np.percentile(distance, _LOUD_PERCENTILE), _LEAST_HARMONY_DISTANCE), 0, 1)
+    return np.interp(frame_times, np.arange(len(distance)) * step, followed(distance, step, 1.0, 1.0))
 
 
 def _onsets(librosa: Any, power: np.ndarray, rate: int, level: np.ndarray, gap: float) -> np.ndarray:
-    """Seconds of the strongest onsets, none nearer than `gap` to a stronger one."""
+    """Returns the seconds of the strongest onsets, none nearer than `gap` seconds to a stronger one."""
     bands = librosa.power_to_db(librosa.feature.melspectrogram(S=power, sr=rate))
-    strength = librosa.onset.onset_strength(S=bands, sr=rate, hop_length=_HOP) * (level > 0)
+    strength = librosa.onset.onset_strength(S=bands, sr=rate, hop_length=_HOP_SAMPLES) * (level > 0)
     if not strength.any():
         return np.zeros(0)
-    found = librosa.onset.onset_detect(onset_envelope=strength, sr=rate, hop_length=_HOP)
+    found = librosa.onset.onset_detect(onset_envelope=strength, sr=rate, hop_length=_HOP_SAMPLES)
     kept: list[float] = []
     for index in sorted(found, key=lambda index: -strength[index]):
-        if all(abs(index * _HOP / rate - other) >= gap for other in kept):
-            kept.append(index * _HOP / rate)
+        if all(abs(index * _HOP_SAMPLES / rate - other) >= gap for other in kept):
+            kept.append(index * _HOP_SAMPLES / rate)
     return np.sort(kept)

@@ -1,8 +1,8 @@
-"""From curves to a moving face: an invented driver, plausible frame by frame, the same for the same seed.
+"""Generates the motion of a face from curves of a sound; the same seed gives the same motion.
 
-Its expressions lie in the motion basis: the most common motions circle round the neutral face at a constant distance;
-mouth and brows go where real ones go; a signal makes all that larger. Lids close over the eye they have.
-`Reenactor.animate` carries it onto any head, which keeps its own shape with `motion="relative"`.
+Expressions lie in the expression basis. The most common free components circle around the neutral face at a constant
+distance. Mouth and brows move along their most likely directions. A gain scales all of them. `Reenactor.animate`
+transfers the motion to any head, which keeps its shape with `motion="relative"`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from fewshot_heads.creative.sound.features import SIGNALS, followed, pulses
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import UsageError, did_you_mean
 from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks.lids import close_lids
 from fewshot_heads.landmarks.pose import MEAN_HEAD, Pose
 
 TARGETS = {
@@ -29,23 +30,25 @@ TARGETS = {
     "nod": "the head goes down, 1 by 10 degrees",
     "turn": "the face goes to the viewer's right, 1 by 10 degrees",
     "tilt": "the head leans to the viewer's right, 1 by 10 degrees",
-    "identity": "becomes somebody else, see `toward`, 1 wholly",
+    "identity": "becomes somebody else, see `target_identity`, 1 wholly",
 }
-_WIDE = 2.5  # deviations of mouth and brows at 1
-_ANGLE = np.radians(10)
-_PLAYS = 6  # motions of the play; they circle in pairs
-_SWAY = np.radians([3.0, 4.0, 2.5])  # how far the head sways in pitch, yaw and roll at a gain of 1
-_SLOW = 1.0  # seconds in which the sway follows the gain: a head that jumps with each beat looks shaken
-_UPPER, _LOWER = [37, 38, 43, 44], [41, 40, 47, 46]  # lids
-_UPPER_SHARE = 0.85  # of a blink is the upper lid's
-_NECK = np.array([0, MEAN_HEAD[8, 1], MEAN_HEAD[[0, 16], 2].mean()])  # chin's height, ears' depth
-_FRAME, _SCALE = 512, 120.0  # pixels of the invented driver's picture, and of its head's unit
+_FULL_REACTION_DEVIATIONS = 2.5  # of mouth and brows at 1
+_FULL_TURN_RADIANS = np.radians(10)
+_FREE_COMPONENTS = 6  # they circle in pairs
+_SWAY_RADIANS = np.radians([3.0, 4.0, 2.5])  # amplitudes of pitch, yaw and roll at a gain of 1
+_SWAY_SECONDS = 1.0  # time constant of the sway's gain: a head that jumps with each beat looks shaken
+_NECK = np.array([0, MEAN_HEAD[8, 1], MEAN_HEAD[[0, 16], 2].mean()])  # height of the chin, depth of the ears
+_FRAME_PIXELS, _PIXELS_PER_HEAD_UNIT = 512, 120.0  # of the generated driver
 
 
 def parse_reactions(react: Mapping[str, str]) -> list[tuple[str, str, float]]:
-    """(signal, target, amount) of a mapping such as {"onset": "blink:1,nod:0.3", "bass": "expression", "rms": "off"}.
+    """Returns (signal, target, amount) of each reaction in a mapping.
 
-    Raises UsageError, naming the nearest word, for a signal or target there is not.
+    Args:
+        react: such as {"onset": "blink:1,nod:0.3", "bass": "expression", "rms": "off"}. The amount is 1 by default.
+
+    Raises:
+        UsageError: a signal or target is unknown, or an amount is not a number. The message names the nearest word.
     """
     found = []
     for signal, text in react.items():
@@ -64,11 +67,16 @@ def parse_reactions(react: Mapping[str, str]) -> list[tuple[str, str, float]]:
 
 
 def control_signals(curves: Mapping[str, np.ndarray], react: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """What the signals add up to for each of the `TARGETS`: [T]."""
-    turned = {target: np.zeros(len(next(iter(curves.values())))) for target in TARGETS}
+    """Returns the weighted sum of the signals for each of the `TARGETS`, float64 [T].
+
+    Args:
+        curves: signals [T], see `features.analyse`.
+        react: see `parse_reactions`.
+    """
+    controls = {target: np.zeros(len(next(iter(curves.values())))) for target in TARGETS}
     for signal, target, amount in parse_reactions(react):
-        turned[target] += amount * curves[signal]
-    return turned
+        controls[target] += amount * curves[signal]
+    return controls
 
 
 def _check(where: str, word: str, known: Mapping[str, str]) -> None:
@@ -86,12 +94,20 @@ def motion_from_audio(
     clamp: float = 2.5,
     basis: MotionBasis | None = None,
 ) -> Motion:
-    """The face that `curves` [T] in 0..1 (see `signals.analyse`) make by the mapping `react` (see `parse_reactions`).
+    """Returns the motion of T + 1 frames; the first is the neutral face, the `reference` for `animate`.
 
-    idle_motion_gain: gain without any sound, 0 a mask, 1 as far as people usually go. blinks: of their own accord,
-    a second.
-    clamp: standard deviations of real faces beyond which no expression goes. Returns T + 1 frames: the first is the
-    neutral face, the `reference` for `animate`.
+    Args:
+        curves: signals [T], 0 to 1, see `features.analyse`.
+        react: what each signal moves, see `parse_reactions`.
+        rate: frames per second.
+        seed: the same seed gives the same motion.
+        idle_motion_gain: gain without any sound: 0 is a still face, 1 the amplitude of real faces.
+        blinks: spontaneous blinks per second.
+        clamp: limit of every expression, standard deviations of real faces.
+        basis: the expression basis; None takes the shipped one.
+
+    Raises:
+        UsageError: a number is negative or not finite, or a reaction is unknown.
     """
     for name, value in (("idle_motion_gain", idle_motion_gain), ("blinks", blinks), ("clamp", clamp)):
         if not (isfinite(value) and value >= 0):
@@ -99,31 +115,34 @@ def motion_from_audio(
     basis = basis or MotionBasis.load()
     count = len(next(iter(curves.values())))
     seconds = np.arange(count) / float(rate)
-    dial, random = control_signals(curves, react), np.random.default_rng(seed)
-    own_blinks = pulses(_moments(random, blinks, count / float(rate)), seconds)
-    gain = np.maximum(idle_motion_gain + dial["expression"], 0)
+    controls, random = control_signals(curves, react), np.random.default_rng(seed)
+    spontaneous_blinks = pulses(_blink_moments(random, blinks, count / float(rate)), seconds)
+    gain = np.maximum(idle_motion_gain + controls["expression"], 0)
 
     z = _circling(basis, random, seconds)
     mouth, brows, _ = basis.steer([MOUTH, BROWS, EYES])
-    for name, measure in (("mouth", mouth), ("brows", brows)):
-        z += _WIDE * np.clip(dial[name], 0, 1)[:, None] * measure
+    for name, direction in (("mouth", mouth), ("brows", brows)):
+        z += _FULL_REACTION_DEVIATIONS * np.clip(controls[name], 0, 1)[:, None] * direction
     z *= gain[:, None]
     faces = basis.neutral + basis.faces(z, clamp)
-    _shut(faces, np.clip(np.maximum(dial["blink"], own_blinks), 0, 1))
-    sway = followed(gain, 1 / float(rate), _SLOW, _SLOW)[:, None] * _SWAY * _waves(random, seconds)
-    angles = sway + _ANGLE * np.stack([dial["nod"], -dial["turn"], dial["tilt"]], axis=1)
-    landmarks = [_placed(basis.neutral, np.zeros(3)), *map(_placed, faces, angles)]
-    return Motion(landmarks, [], [(0, count + 1)], (_FRAME, _FRAME), "the sound")
+    faces = close_lids(faces, np.clip(np.maximum(controls["blink"], spontaneous_blinks), 0, 1))
+    slow_gain = followed(gain, 1 / float(rate), _SWAY_SECONDS, _SWAY_SECONDS)[:, None]
+    sway = slow_gain * _SWAY_RADIANS * _waves(random, seconds)
+    turns = np.stack([controls["nod"], -controls["turn"], controls["tilt"]], axis=1)
+    angles = sway + _FULL_TURN_RADIANS * turns
+    landmarks = [_to_landmarks(basis.neutral, np.zeros(3)), *map(_to_landmarks, faces, angles)]
+    return Motion(landmarks, [], [(0, count + 1)], (_FRAME_PIXELS, _FRAME_PIXELS), "the sound")
 
 
 def _circling(basis: MotionBasis, random: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
-    """z [T, K] of the play: pairs of equally wide motions go round, so the offset's length never changes.
+    """Returns z [T, K] of free components that circle in pairs, so that the offset's length stays constant.
 
-    It is the root mean square of those motions in real clips."""
-    motions, spread = basis.play([MOUTH, BROWS, EYES], _PLAYS)
+    The length is the root mean square of those components in real clips.
+    """
+    motions, spread = basis.free_components([MOUTH, BROWS, EYES], _FREE_COMPONENTS)
     motions = motions / spread[:, None]  # unit length as offsets
     z = np.zeros((len(seconds), motions.shape[1]))
-    for first in range(0, _PLAYS, 2):
+    for first in range(0, _FREE_COMPONENTS, 2):
         pair = slice(first, first + 2)
         turns = random.uniform(0.08, 0.2) * seconds + 0.15 * np.sin(2 * pi * random.uniform(0.03, 0.06) * seconds)
         angle = 2 * pi * (turns + random.uniform())
@@ -132,26 +151,20 @@ def _circling(basis: MotionBasis, random: np.random.Generator, seconds: np.ndarr
 
 
 def _waves(random: np.random.Generator, seconds: np.ndarray) -> np.ndarray:
-    """[T, 3] slow, uneven waves within -1 and 1."""
-    pitch = random.uniform([[0.07], [0.17]], [[0.13], [0.29]], (2, 3))
+    """Returns slow, uneven waves [T, 3] between -1 and 1."""
+    frequency = random.uniform([[0.07], [0.17]], [[0.13], [0.29]], (2, 3))
     phase = random.uniform(0, 2 * pi, (2, 3))
-    return np.tensordot(np.sin(2 * pi * pitch * seconds[:, None, None] + phase), [0.65, 0.35], ((1,), (0,)))
+    return np.tensordot(np.sin(2 * pi * frequency * seconds[:, None, None] + phase), [0.65, 0.35], ((1,), (0,)))
 
 
-def _moments(random: np.random.Generator, often: float, seconds: float) -> np.ndarray:
-    """Seconds of blinks, `often` a second in the mean, and as irregular as a Poisson process."""
-    return random.uniform(0, seconds, random.poisson(often * seconds))
+def _blink_moments(random: np.random.Generator, per_second: float, seconds: float) -> np.ndarray:
+    """Returns the seconds of blinks, a Poisson process of that mean frequency."""
+    return random.uniform(0, seconds, random.poisson(per_second * seconds))
 
 
-def _shut(faces: np.ndarray, blink: np.ndarray) -> None:
-    """Closes the lids of faces [T, 70, 3] by the share blink [T], in place."""
-    gap = blink[:, None, None] * (faces[:, _LOWER] - faces[:, _UPPER])
-    faces[:, _UPPER] += _UPPER_SHARE * gap
-    faces[:, _LOWER] -= (1 - _UPPER_SHARE) * gap
-
-
-def _placed(local: np.ndarray, angles: np.ndarray) -> Landmarks:
-    """Landmarks of a face [70, 3] in the head's frame, turned by a rotation vector [3]."""
+def _to_landmarks(shape: np.ndarray, angles: np.ndarray) -> Landmarks:
+    """Returns a face [70, 3] in the head's frame, rotated about the neck by a rotation vector [3]."""
     rotation = cv2.Rodrigues(np.asarray(angles, float))[0]
-    center = np.array([_FRAME / 2, _FRAME / 2, 0]) + _SCALE * (_NECK - rotation @ _NECK)
-    return Landmarks.from_array(Pose(rotation, center, _SCALE).apply(local))
+    center = np.array([_FRAME_PIXELS / 2, _FRAME_PIXELS / 2, 0])
+    center = center + _PIXELS_PER_HEAD_UNIT * (_NECK - rotation @ _NECK)
+    return Landmarks.from_array(Pose(rotation, center, _PIXELS_PER_HEAD_UNIT).apply(shape))
