@@ -7,7 +7,7 @@ pixels. A detector that measures depth adds the depth of these points and 151 po
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -133,7 +133,7 @@ class Detector(Protocol):
         ...
 
 
-def detector(backend: str = "mediapipe", **options) -> Detector:
+def detector(backend: str = "mediapipe", **options: Any) -> Detector:
     """Returns a new detector of the named backend.
 
     Args:
@@ -154,7 +154,7 @@ def detector(backend: str = "mediapipe", **options) -> Detector:
     raise BadInput(f"unknown landmark backend {backend!r}; use 'mediapipe' or 'face_alignment'")
 
 
-def detectors(backend: str = "mediapipe", **options) -> list[Detector]:
+def detectors(backend: str = "mediapipe", **options: Any) -> list[Detector]:
     """Returns as many detectors as the backend can run in parallel on two cores.
 
     Args:
