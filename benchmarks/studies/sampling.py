@@ -1,11 +1,11 @@
 """Studies synthetic identities: validity, variety and distance to training people.
 
-python -m benchmarks.studies.sampling prepared=FOLDER,... clips=FOLDER csim=FILE.pt matte=FILE hair=FILE [key=value ...]
+python -m benchmarks.studies.sampling prepared=FOLDER,... clips=FOLDER csim=FILE.pt hair=FILE [key=value ...]
 
 prepared         training data of the shipped appearance model, separated by commas (required)
 clips            folder of <identity>/<name>.mp4, 256x256 head crops of other people (required)
 csim             weights of MobileFaceNet for the identity similarity (required)
-matte, hair      MediaPipe's segmenters, as for creative.appearance; they select the training people (required)
+hair             MediaPipe's hair network, as for creative.appearance; it selects the training people (required)
 count       200  people to draw
 compared    100  number of drawn people, and of training people, whose pairs are compared
 truncation  0.8  of the draws
@@ -35,7 +35,6 @@ DEFAULTS = {
     "prepared": "",
     "clips": "",
     "csim": "",
-    "matte": "",
     "hair": "",
     "count": 200,
     "compared": 100,
@@ -129,7 +128,7 @@ def check_same_people(codes: np.ndarray, kept: np.ndarray) -> None:
 def measured(chosen: dict[str, Any]) -> dict[str, Any]:
     """Returns measure -> value, or array of values; chosen: settings of this study."""
     judge = metrics.Identity(chosen["csim"])
-    people = select_portraits(chosen["prepared"].split(","), Path(chosen["matte"]), Path(chosen["hair"]))
+    people = select_portraits(chosen["prepared"].split(","), True, Path(chosen["hair"]))
     _, kept, codes = learn(people)
     check_same_people(codes, Appearance.load().people)
     synthetic, training, others = drawn(judge, chosen), embedded(people, judge), held_out(Path(chosen["clips"]), judge)
@@ -180,7 +179,7 @@ def markdown(measures: dict[str, Any]) -> str:
 def main(argv: list[str]) -> None:
     """Measures the synthetic identities and writes the report."""
     chosen = common.settings(DEFAULTS, argv)
-    common.check_paths(chosen, "clips", "csim", "matte", "hair")
+    common.check_paths(chosen, "clips", "csim", "hair")
     measures = measured(chosen)
     named = {**chosen, "prepared": ",".join(Path(folder).name for folder in chosen["prepared"].split(","))}
     short = {key: summary(v) if isinstance(v, np.ndarray) and len(v) > 1000 else v for key, v in measures.items()}

@@ -326,7 +326,7 @@ def test_other_people_than_those_of_the_shipped_model_are_refused(prepared, tmp_
     monkeypatch.setattr(sampling.metrics, "Identity", lambda _: None)
     monkeypatch.setattr(sampling, "select_portraits", lambda roots, *_: select_portraits(roots))
     with pytest.raises(BadInput, match="not the people the shipped model was learned from"):
-        sampling.main([f"prepared={prepared}", *(f"{key}={tmp_path}" for key in ("clips", "csim", "matte", "hair"))])
+        sampling.main([f"prepared={prepared}", *(f"{key}={tmp_path}" for key in ("clips", "csim", "hair"))])
 
 
 def test_as_many_other_people_are_refused_too():

@@ -16,7 +16,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Learns a model of appearance from the people of prepared data.")
     parser.add_argument("prepared", nargs="+", help="what python -m fewshot_heads.prepare made; its split train")
     parser.add_argument(
-        "--matte", type=Path, help="MediaPipe's selfie_segmentation.tflite; without it backgrounds stay"
+        "--matte",
+        nargs="?",
+        const=True,
+        default=False,
+        help="remove backgrounds; a FILE after it is ignored, as the shipped segmenter is used",
     )
     parser.add_argument(
         "--hair", type=Path, help="MediaPipe's hair_segmentation.tflite; without it hair is part of skin"
@@ -30,7 +34,7 @@ def _fit(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.creative.appearance.fitting import learn
     from fewshot_heads.creative.appearance.portraits import select_portraits
 
-    people = select_portraits(arguments.prepared, arguments.matte, arguments.hair)
+    people = select_portraits(arguments.prepared, bool(arguments.matte), arguments.hair)
     model, kept, _ = learn(people)
     print(f"{len(people)} people sat well, {len(kept)} of them ordinary enough; {model.directions} directions")
     model.save(arguments.output, arguments.overwrite)

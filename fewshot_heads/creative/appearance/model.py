@@ -6,7 +6,7 @@ numbers of a code, a Gaussian mixture, gives synthetic faces; the other numbers 
 the leading numbers are stored, to measure how near a synthetic face comes to a real one. Refit the model:
 
 python -m fewshot_heads.creative.appearance PREPARED [PREPARED ...] -o appearance.safetensors
-    --matte selfie_segmentation.tflite --hair hair_segmentation.tflite
+    --matte --hair hair_segmentation.tflite
 """
 
 from __future__ import annotations

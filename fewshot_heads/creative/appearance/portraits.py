@@ -11,7 +11,8 @@ import numpy as np
 from tqdm import tqdm
 
 from fewshot_heads.datasets.shards import ShardClip, open_shards
-from fewshot_heads.imaging.segmentation import hair_matte, person_matte
+from fewshot_heads.errors import BadInput
+from fewshot_heads.imaging.segmentation import person_matte
 from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 
@@ -45,30 +46,29 @@ class PortraitFrame(NamedTuple):
     hair: np.ndarray
 
 
-def select_portraits(
-    prepared: Sequence[str], matte: Path | None = None, hair: Path | None = None
-) -> list[PortraitFrame]:
+def select_portraits(prepared: Sequence[str], matte: bool = False, hair: Path | None = None) -> list[PortraitFrame]:
     """Returns a calm, sharp, frontal picture of each person of the training split who has one.
 
     Args:
         prepared: folders that `python -m fewshot_heads.prepare` wrote.
-        matte: MediaPipe's selfie_segmentation.tflite; None takes the whole picture as person.
+        matte: whether the background is removed; otherwise the whole picture is person.
         hair: MediaPipe's hair_segmentation.tflite; None finds no hair.
 
     Raises:
-        BadInput: a folder holds no prepared data, or a file is no network.
+        BadInput: a folder holds no prepared data, or the file is no network.
     """
     clips_by_person: dict[str, list[ShardClip]] = {}
     for root in prepared:
         for clip in open_shards(root, "train"):
             clips_by_person.setdefault(clip.identity, []).append(clip)
+    segment_hair = HairSegmenter(hair) if hair else None
     portraits = []
     for name, clips in tqdm(clips_by_person.items(), "people", disable=None, unit="person"):
         if best := _best_frame(clips):
             picture, face = best
             shape = picture.shape[:2]
-            person_share = person_matte(picture, matte) if matte else np.ones(shape, np.float32)
-            hair_share = hair_matte(picture, hair) if hair else np.zeros(shape, np.float32)
+            person_share = person_matte(picture) if matte else np.ones(shape, np.float32)
+            hair_share = segment_hair(picture) if segment_hair else np.zeros(shape, np.float32)
             if not matte or (person_share[0] > 0.5).mean() < _MAX_TOP_EDGE_FRACTION:
                 portraits.append(PortraitFrame(name, picture, face, person_share, hair_share * person_share))
     return portraits
@@ -98,3 +98,36 @@ def _best_frame(clips: Iterable[ShardClip]) -> tuple[np.ndarray, Landmarks] | No
             measured.append((sharpness, len(measured), picture, landmarks))
     sharpest = max(measured, default=None, key=lambda entry: entry[:2])
     return (sharpest[2], sharpest[3]) if sharpest and sharpest[0] > _MIN_SHARPNESS else None
+
+
+class HairSegmenter:
+    """MediaPipe's hair network. MediaPipe Tasks cannot run it: its input has a fourth channel."""
+
+    def __init__(self, path: Path):
+        """Loads hair_segmentation.tflite.
+
+        Raises:
+            BadInput: the file is no network, or the package ai-edge-litert is missing.
+        """
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+
+            self._network = Interpreter(str(path), num_threads=1)
+        except ImportError as error:
+            raise BadInput("hair needs the package ai-edge-litert; pip install 'fewshot_heads[creative]'") from error
+        except (OSError, ValueError) as error:
+            raise BadInput(f"{path}: not a network of TensorFlow Lite; check the path") from error
+        self._network.allocate_tensors()
+        self._input, self._output = self._network.get_input_details()[0], self._network.get_output_details()[0]
+
+    def __call__(self, picture: np.ndarray) -> np.ndarray:
+        """Returns the share of each pixel that is hair, float32 [S, S], 0 to 1, of a picture uint8 [S, S, 3]."""
+        side = self._input["shape"][2]
+        colors = cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC).astype(np.float32) / 255
+        hair = np.zeros((side, side), np.float32)
+        for _ in range(2):  # the fourth channel is the previous answer
+            self._network.set_tensor(self._input["index"], np.dstack([colors, hair])[None])
+            self._network.invoke()
+            logits = self._network.get_tensor(self._output["index"])[0]
+            hair = 1 / (1 + np.exp(logits[..., 0] - logits[..., 1]))
+        return cv2.resize(hair, picture.shape[1::-1], interpolation=cv2.INTER_AREA)
