@@ -54,3 +54,12 @@ def pair(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def signed(scaled: np.ndarray) -> Tensor:
     """[0,1] [N,H,W,3] -> the networks' float32 [-1,1] [N,3,H,W]."""
     return torch.from_numpy(scaled * 2 - 1).permute(0, 3, 1, 2).float()
+
+
+def unit_to_uint8(scaled: np.ndarray) -> np.ndarray:
+    """Returns images as uint8, rounded and clipped. uint8 images that went through `unit` come back unchanged.
+
+    Args:
+        scaled: float [N, H, W, 3] or [H, W, 3], 0 to 1.
+    """
+    return (scaled * 255).round().clip(0, 255).astype(np.uint8)
