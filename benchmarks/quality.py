@@ -24,7 +24,7 @@ from benchmarks.report import markdown
 from fewshot_heads import VideoWriter
 from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, run
-from fewshot_heads.errors import BadInput
+from fewshot_heads.errors import BadInput, first_line
 from fewshot_heads.media.files import atomic_write_in
 from fewshot_heads.models.checkpoint import load_checkpoint
 from fewshot_heads.preparation.workers import map_in_processes
@@ -143,9 +143,9 @@ def _measure(chosen: Mapping[str, Any], folder: Path, case: Case) -> None:
     judge = _judge(json.dumps(chosen))
     try:
         outcome = judge(case)
-    except Exception as error:  # a clip that breaks the library is a result, not the end of the run
-        message = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
-        _write_row(folder, case, {"failed": (message.splitlines() or [""])[0]})
+    except Exception as error:  # a clip that breaks the library is a finding, not the end of the run
+        kind = "" if isinstance(error, BadInput) else f"{type(error).__name__}: "
+        _write_row(folder, case, {"failed": f"{kind}{first_line(error)}"})
         return
     features: dict[str, Any] = {name: rows.astype(np.float32) for name, rows in outcome.features.items()}
     np.savez_compressed(folder / f"{case.slug}.npz", **features)

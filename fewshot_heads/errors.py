@@ -1,4 +1,4 @@
-"""Every error a user can cause, as one line that names the thing and the remedy."""
+"""Errors that a user can cause. Each message is one line that names the thing and the remedy."""
 
 from __future__ import annotations
 
@@ -7,37 +7,49 @@ from collections.abc import Iterable
 
 
 class FewshotHeadsError(ValueError):
-    """Base of this library's errors; the command lines print it as one line and exit with 1."""
+    """Base class of this library's errors.
+
+    A command line prints the message as one line and exits with code 1.
+    """
 
 
 class BadInput(FewshotHeadsError):
-    """A picture, video, head or option that cannot be used as given."""
+    """An image, video, head or option cannot be used as given."""
 
 
 class UsageError(BadInput):
-    """A command line or configuration that cannot be understood; exit code 2."""
+    """A command line or configuration cannot be understood; the exit code is 2."""
 
 
 class NoFaceFound(FewshotHeadsError):
-    """No face where one is needed."""
+    """No face was found where one is needed."""
 
 
 class OutputError(FewshotHeadsError):
-    """The result cannot be written: it exists, the folder refuses, the disk is full."""
+    """The result cannot be written: the file exists, the folder refuses or the disk is full."""
 
 
 class WeightsMismatch(FewshotHeadsError):
-    """Weights that do not match their hash or specification, or a head of another generator."""
+    """Weights do not match their hash or specification, or a head belongs to another generator."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """ "; did you mean 'WORD'?" for the known word nearest to it, or nothing."""
+    """Returns "; did you mean 'WORD'?" with the most similar known word, or "".
+
+    Args:
+        word: the word that is not known.
+        known: the words to choose from.
+    """
     nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f"; did you mean '{nearest[0]}'?" if nearest else ""
 
 
 def first_line(error: Exception) -> str:
-    """What went wrong, for a message of one line."""
+    """Returns the first line of an error's message, or the error's class name if the message is empty.
+
+    Args:
+        error: the error, usually of another library.
+    """
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 

@@ -206,7 +206,7 @@ def test_a_full_disk(mona_path, driver_path, capsys, monkeypatch, nothing_left):
     def full(self, image):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(video._Encoder, "add", full)
+    monkeypatch.setattr(video.VideoEncoder, "add", full)
     assert "disk is full" in fails(capsys, mona_path, driver_path) and nothing_left()
 
 

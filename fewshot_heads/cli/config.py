@@ -18,7 +18,7 @@ from yaml import YAMLError
 
 from fewshot_heads.cli.renamed import current_key, current_value
 from fewshot_heads.cli.schema import RULES, Rule
-from fewshot_heads.errors import UsageError, did_you_mean
+from fewshot_heads.errors import UsageError, did_you_mean, first_line
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 # Inside the package in an installed wheel, beside it in a checkout.
@@ -145,7 +145,7 @@ def _compose(name: str, groups: list[str]) -> DictConfig:
         with _own_hydra(), hydra.initialize_config_dir(str(CONF_DIR), version_base="1.3"):
             return hydra.compose(name, groups)
     except HydraException as error:
-        raise UsageError(str(error).splitlines()[0]) from error
+        raise UsageError(first_line(error)) from error
 
 
 @contextmanager

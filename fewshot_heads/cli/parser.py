@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fewshot_heads.cli.config import describe, load_config, module_of
 from fewshot_heads.cli.renamed import KEYS
-from fewshot_heads.errors import FewshotHeadsError, UsageError
+from fewshot_heads.errors import FewshotHeadsError, UsageError, first_line
 
 _OVERRIDE = re.compile(r"[+~]?[a-z_][\w.]*=")
 
@@ -126,6 +126,6 @@ def run(command: Callable[[], Path], debug: bool) -> int:
     except Exception as error:
         if debug:
             raise
-        reason = (str(error).splitlines() or [""])[0]
+        reason = first_line(error)
         print(f"error: {type(error).__name__}: {reason}; --debug shows where", file=sys.stderr)
         return 1

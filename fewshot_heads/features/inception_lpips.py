@@ -1,4 +1,4 @@
-"""Features of FID and LPIPS, from the packages that define them."""
+"""The networks of FID and LPIPS, from the packages that define these metrics."""
 
 from __future__ import annotations
 
@@ -10,22 +10,31 @@ import numpy as np
 import torch
 
 from fewshot_heads.errors import BadInput, first_line
-from fewshot_heads.features.loading import UNREADABLE, import_optional, to_bytes
-from fewshot_heads.imaging.convert import pair, signed, unit
+from fewshot_heads.features.loading import UNREADABLE, import_optional
+from fewshot_heads.imaging.convert import pair, signed, unit, unit_to_uint8
 
-_PATIENCE = 15.0  # seconds that a silent server may take, for a download that would otherwise hang
+_DOWNLOAD_TIMEOUT_S = 15.0  # without a limit, a silent server would stop the program
 
 
 class InceptionFeatures:
-    """The Inception of FID (2048-d pool3) by torch-fidelity: images -> float64 [N,2048] for `frechet_distance`.
+    """Features for `metrics.frechet_distance`: pool3 of the Inception network of FID, from torch-fidelity.
 
-    weights_path: its state dict, a file named pt_inception-2015-12-05-6726825d.pth.
+    Source: Heusel et al., NeurIPS 2017.
     """
 
     def __init__(self, weights_path: str | Path, batch: int = 16) -> None:
+        """Loads the weights.
+
+        Args:
+            weights_path: state dict, usually named pt_inception-2015-12-05-6726825d.pth.
+            batch: number of images per forward pass.
+
+        Raises:
+            BadInput: if torch-fidelity is missing or the file holds other weights.
+        """
         package, self.batch = import_optional("torch_fidelity", "InceptionFeatures"), batch
         try:
-            # Read once beforehand: torch-fidelity may unpickle whatever the file holds. Some versions forget eval.
+            # Checked first, because torch-fidelity unpickles any file. Some of its versions stay in training mode.
             torch.load(weights_path, map_location="cpu", weights_only=True)
             self.network = package.FeatureExtractorInceptionV3("fid", ["2048"], str(weights_path)).eval()
         except UNREADABLE as error:
@@ -33,32 +42,53 @@ class InceptionFeatures:
 
     @torch.inference_mode()
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        pictures = torch.from_numpy(to_bytes(unit(images))).permute(0, 3, 1, 2)
-        return torch.cat([self.network(part)[0] for part in pictures.split(self.batch)]).double().numpy()
+        """Returns the features, float64 [N, 2048].
+
+        Args:
+            images: uint8 or float from 0 to 1, RGB [N, H, W, 3].
+        """
+        batches = torch.from_numpy(unit_to_uint8(unit(images))).permute(0, 3, 1, 2).split(self.batch)
+        return torch.cat([self.network(batch)[0] for batch in batches]).double().numpy()
 
 
 class LPIPS:
-    """Learned perceptual distance (Zhang et al. 2018) by PyPI lpips: two stacks of images -> float64 [N].
+    """Learned perceptual image patch similarity, from the package lpips.
 
-    network: alex, vgg or squeeze; torchvision fetches that network's ImageNet weights once, if they are not there.
+    Source: Zhang et al., CVPR 2018.
     """
 
     def __init__(self, network: str = "alex", batch: int = 8) -> None:
+        """Loads the network. torchvision downloads its ImageNet weights once.
+
+        Args:
+            network: "alex", "vgg" or "squeeze".
+            batch: number of image pairs per forward pass.
+
+        Raises:
+            BadInput: if the network is another, lpips is missing or the weights cannot be fetched.
+        """
         if network not in ("alex", "vgg", "squeeze"):
             raise BadInput(f"LPIPS: network {network!r}, expected alex, vgg or squeeze")
-        package, self.batch, before = import_optional("lpips", "LPIPS"), batch, socket.getdefaulttimeout()
-        socket.setdefaulttimeout(_PATIENCE)
+        package, self.batch = import_optional("lpips", "LPIPS"), batch
+        default_timeout = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT_S)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # it asks torchvision in a way that has been renamed
+                warnings.simplefilter("ignore")  # lpips uses a deprecated argument of torchvision
                 self.network = package.LPIPS(net=network, verbose=False)
         except UNREADABLE as error:
             remedy = f"put torchvision's file into {torch.hub.get_dir()}/checkpoints"
             raise BadInput(f"LPIPS: no ImageNet weights of {network} ({first_line(error)}); {remedy}") from error
         finally:
-            socket.setdefaulttimeout(before)
+            socket.setdefaulttimeout(default_timeout)
 
     @torch.inference_mode()
     def __call__(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        parts = zip(*(signed(images).split(self.batch) for images in pair(a, b)), strict=True)
-        return torch.cat([self.network(x, y).flatten() for x, y in parts]).double().numpy()
+        """Returns the distance of each image pair, float64 [N].
+
+        Args:
+            a: uint8 or float from 0 to 1, RGB [N, H, W, 3].
+            b: images of the same shape.
+        """
+        batches = zip(*(signed(images).split(self.batch) for images in pair(a, b)), strict=True)
+        return torch.cat([self.network(x, y).flatten() for x, y in batches]).double().numpy()

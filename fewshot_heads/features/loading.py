@@ -1,26 +1,81 @@
-"""Optional packages and foreign weights, with one-line errors when they are missing."""
+"""Weights of other projects, optional packages, and the pixel ranges that pretrained networks expect."""
 
 from __future__ import annotations
 
+import zipfile
 from importlib import import_module
+from pathlib import Path
 from pickle import UnpicklingError
 from types import ModuleType
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from fewshot_heads.errors import BadInput, first_line
 
 INSTALL_HINT = "pip install 'fewshot_heads[benchmark]'"
+# What torch and other packages raise for a file that holds no weights of theirs.
 UNREADABLE = (OSError, RuntimeError, UnpicklingError, EOFError, AttributeError, KeyError, TypeError, ValueError)
 
+BGR_MEAN = (103.939, 116.779, 123.68)  # mean color of ImageNet in the order and range of caffe, 0 to 255
+RGB_MEAN, RGB_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colors, 0 to 1, from torchvision
 
-def to_bytes(scaled: np.ndarray) -> np.ndarray:
-    """[0,1] -> uint8; what came as uint8 comes back as it was."""
-    return (scaled * 255).round().clip(0, 255).astype(np.uint8)
+
+def read_arrays(path: str | Path, names: list[str]) -> dict[str, Tensor]:
+    """Returns the named arrays of an .npz file as float32 tensors.
+
+    Args:
+        path: the file.
+        names: the arrays that the file must hold.
+
+    Raises:
+        BadInput: if the file or one of the arrays is missing.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: torch.from_numpy(file[name].astype(np.float32)) for name in names}
+    except (OSError, ValueError, KeyError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise BadInput(f"{path}: not an .npz with the arrays {names[0]} ... {names[-1]} ({error})") from error
 
 
 def import_optional(name: str, needed_by: str) -> ModuleType:
+    """Returns a module of a package that an extra installs.
+
+    Args:
+        name: the module.
+        needed_by: what the error message names.
+
+    Raises:
+        BadInput: if the module cannot be imported.
+    """
     try:
         return import_module(name)
     except ImportError as error:
         raise BadInput(f"{needed_by}: {name} cannot be imported ({first_line(error)}); {INSTALL_HINT}") from error
+
+
+def to_caffe(images: Tensor, mean: Tensor) -> Tensor:
+    """Returns images in the form of caffe: BGR, 0 to 255, minus the mean color.
+
+    Args:
+        images: RGB [B, 3, H, W], -1 to 1.
+        mean: BGR [1, 3, 1, 1], 0 to 255.
+
+    Raises:
+        BadInput: if the shape is another.
+    """
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise BadInput(f"images of shape {tuple(images.shape)}, expected [B,3,H,W] in [-1,1]")
+    return (images.flip(1) + 1) * 127.5 - mean
+
+
+def to_torchvision(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Returns images in the form of torchvision: RGB, 0 to 1, minus the mean, over the standard deviation.
+
+    Args:
+        images: RGB [B, 3, H, W], -1 to 1.
+        mean: RGB [1, 3, 1, 1], 0 to 1.
+        std: RGB [1, 3, 1, 1], 0 to 1.
+    """
+    return ((images + 1) / 2 - mean) / std

@@ -1,4 +1,4 @@
-"""MobileFaceNet, a network of face recognition, and the alignment of faces it expects."""
+"""MobileFaceNet (Chen et al., CCBR 2018), a face-recognition network, and the alignment of its input."""
 
 from __future__ import annotations
 
@@ -10,27 +10,31 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewshot_heads.errors import BadInput, first_line
-from fewshot_heads.features.loading import UNREADABLE
-from fewshot_heads.features.vgg19 import RGB_MEAN, RGB_STD
+from fewshot_heads.features.loading import RGB_MEAN, RGB_STD, UNREADABLE, to_torchvision
 from fewshot_heads.imaging.convert import signed
 
+FACE_SIDE_PX = 112
+# Eye centers, nose tip and mouth corners in an aligned face of 112x112 pixels (ArcFace, Deng et al., CVPR 2019).
 ARCFACE_POINTS = ((38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20))
 
 
 def _conv_bn(channels: int, out: int, size: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """Returns convolution, batch normalization and ReLU6."""
     conv = nn.Conv2d(channels, out, size, stride, (size - 1) // 2, groups=groups, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(out), nn.ReLU6())
 
 
 class _InvertedResidual(nn.Module):
+    """Inverted residual block of MobileNetV2 (Sandler et al., CVPR 2018)."""
+
     def __init__(self, channels: int, out: int, stride: int, expansion: int) -> None:
         super().__init__()
-        wide = channels * expansion
+        expanded = channels * expansion
         self.residual = stride == 1 and channels == out
         self.conv = nn.Sequential(
-            _conv_bn(channels, wide, 1),
-            _conv_bn(wide, wide, 3, stride, groups=wide),
-            nn.Conv2d(wide, out, 1, bias=False),
+            _conv_bn(channels, expanded, 1),
+            _conv_bn(expanded, expanded, 3, stride, groups=expanded),
+            nn.Conv2d(expanded, out, 1, bias=False),
             nn.BatchNorm2d(out),
         )
 
@@ -39,7 +43,7 @@ class _InvertedResidual(nn.Module):
 
 
 class _Depthwise(nn.Module):
-    """Depthwise conv + BN; with `separable`, the ReLU and the pointwise half too. Named as the state dict is."""
+    """Depthwise convolution with batch normalization; `separable` adds the pointwise convolution and ReLUs."""
 
     def __init__(self, channels: int, size: int, padding: int, separable: bool) -> None:
         super().__init__()
@@ -59,18 +63,31 @@ class _Depthwise(nn.Module):
 
 
 class MobileFaceNet(nn.Module):
-    """128-d identity embedding (ArcFace training): RGB faces [-1,1] [B,3,112,112] from `align_face` -> [B,128].
+    """Embeds a face so that the cosine tells people apart (`metrics.csim`). Trained with ArcFace.
 
-    The layout is that of foamliu/MobileFaceNet. Compare embeddings by cosine (`metrics.csim`). `state_dict_path`
-    is a plain state dict; without it the weights stay random.
+    The layers are named as in foamliu/MobileFaceNet. The network is frozen.
+
+    Attributes:
+        name: of the network, for reports.
+        inverted: expansion, channels, blocks and first stride of each group of inverted residual blocks.
+        mean: mean color, RGB [1, 3, 1, 1], 0 to 1.
+        std: standard deviation of the colors, RGB [1, 3, 1, 1], 0 to 1.
     """
 
     name = "MobileFaceNet"
-    inverted = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))  # t, c, n, s
+    inverted = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))
     mean: Tensor
     std: Tensor
 
     def __init__(self, state_dict_path: str | Path | None = None) -> None:
+        """Loads the weights.
+
+        Args:
+            state_dict_path: file with the state dict, or None for random weights.
+
+        Raises:
+            BadInput: if the file holds other weights.
+        """
         super().__init__()
         self.conv1 = _conv_bn(3, 64, 3, stride=2)
         self.dw_conv = _Depthwise(64, 3, 1, separable=True)
@@ -94,38 +111,61 @@ class MobileFaceNet(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, faces: Tensor) -> Tensor:
-        if faces.shape[-3:] != (3, 112, 112):
+        """Returns the embeddings [B, 128].
+
+        Args:
+            faces: from `align_face`, RGB [B, 3, 112, 112], -1 to 1.
+
+        Raises:
+            BadInput: if the faces have another shape.
+        """
+        if faces.shape[-3:] != (3, FACE_SIDE_PX, FACE_SIDE_PX):
             raise BadInput(f"faces of shape {tuple(faces.shape)}, expected [B,3,112,112] in [-1,1]")
-        x = self.dw_conv(self.conv1(((faces + 1) / 2 - self.mean) / self.std))
+        x = self.dw_conv(self.conv1(to_torchvision(faces, self.mean, self.std)))
         x = self.conv3(self.gdconv(self.conv2(self.features(x))))
         return self.bn(x).flatten(1)
 
     @torch.inference_mode()
     def embed(self, images: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        """See `Embedder`; each face is aligned by its own landmarks."""
-        faces = torch.stack([align_face(face, at) for face, at in zip(signed(images), landmarks, strict=True)])
-        return self(faces).double().numpy()
+        """Returns one embedding per face, float64 [N, 128].
+
+        Args:
+            images: RGB [N, H, W, 3], 0 to 1, N at least 1.
+            landmarks: [N, 68 or 70, 2], pixels, all finite.
+        """
+        pairs = zip(signed(images), landmarks, strict=True)
+        return self(torch.stack([align_face(image, points) for image, points in pairs])).double().numpy()
 
 
 def align_face(image: Tensor, landmarks: np.ndarray) -> Tensor:
-    """The face of an image [3,H,W], turned and scaled onto ArcFace's five points -> [3,112,112].
+    """Returns a face turned, scaled and shifted so that five of its points lie on ArcFace's points.
 
-    `landmarks` [68 or 70,2] are iBUG points in pixels, pixel edges at integers as detectors have them. The five points
-    are the eye centers, the nose tip and the mouth corners; the similarity transform is their least-squares one.
+    The similarity transform is the least-squares solution (Umeyama 1991).
+
+    Args:
+        image: [3, H, W].
+        landmarks: [68 or 70, 2], iBUG points, pixels with pixel edges at integers.
+
+    Returns:
+        [3, 112, 112].
+
+    Raises:
+        BadInput: if the landmarks have another shape, are not finite or coincide.
     """
     points = np.asarray(landmarks, dtype=np.float64)
     if points.ndim != 2 or points.shape[0] < 68 or points.shape[1] != 2 or not np.isfinite(points).all():
         raise BadInput(f"landmarks of shape {points.shape}, expected [68 or 70,2] finite pixels")
     five = np.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
-    here, there = five @ (1, 1j), np.array(ARCFACE_POINTS) @ (1, 1j)  # a similarity is one complex factor and a shift
-    centered = here - here.mean()
-    factor = (centered.conj() @ (there - there.mean())) / max(float((centered.conj() @ centered).real), 1e-12)
+    # In complex numbers x + iy, a similarity transform is one factor and one shift.
+    source, target = five @ (1, 1j), np.array(ARCFACE_POINTS) @ (1, 1j)
+    centered = source - source.mean()
+    factor = (centered.conj() @ (target - target.mean())) / max(float((centered.conj() @ centered).real), 1e-12)
     if abs(factor) < 1e-6:
         raise BadInput("landmarks of a face without extent: the five points fall together")
-    # two samples a pixel each way, then averaged: crops are often twice as large as 112 px, and would alias
-    axis = (np.arange(224) + 0.5) / 2 - 0.5
-    sample = (axis[None, :] + 1j * axis[:, None] - there.mean()) / factor + here.mean()
+    # Crops are often twice as large as the output and would alias, so 2x2 samples are averaged per pixel.
+    axis = (np.arange(2 * FACE_SIDE_PX) + 0.5) / 2 - 0.5
+    samples = (axis[None, :] + 1j * axis[:, None] - target.mean()) / factor + source.mean()
     height, width = image.shape[-2:]
-    grid = np.stack([2 * sample.real / width - 1, 2 * sample.imag / height - 1], -1)
+    grid = np.stack([2 * samples.real / width - 1, 2 * samples.imag / height - 1], -1)
     field = torch.from_numpy(grid).to(image)[None]
     return F.avg_pool2d(F.grid_sample(image[None], field, align_corners=False), 2)[0]

@@ -1,8 +1,7 @@
-"""Frozen networks whose features the losses compare; each loads its weights from a file the user names."""
+"""Features of VGG-19, trained on ImageNet (Simonyan and Zisserman, ICLR 2015)."""
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -12,40 +11,42 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewshot_heads.errors import BadInput, first_line
+from fewshot_heads.features.loading import BGR_MEAN, RGB_MEAN, RGB_STD, read_arrays, to_caffe, to_torchvision
 
-BGR_MEAN = (103.939, 116.779, 123.68)  # the mean color of ImageNet in caffe's order and range
-RGB_MEAN, RGB_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision has them
-
-
-def read_arrays(path: str | Path, names: list[str]) -> dict[str, Tensor]:
-    """The named arrays of an .npz as float32 tensors. Raises BadInput when the file or one of them is missing."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: torch.from_numpy(file[name].astype(np.float32)) for name in names}
-    except (OSError, ValueError, KeyError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        raise BadInput(f"{path}: not an .npz with the arrays {names[0]} ... {names[-1]} ({error})") from error
-
-
-def to_caffe(images: Tensor, mean: Tensor) -> Tensor:
-    """RGB [-1,1] [B,3,H,W] -> BGR 0-255 minus the mean, the form caffe-trained networks expect."""
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise BadInput(f"images of shape {tuple(images.shape)}, expected [B,3,H,W] in [-1,1]")
-    return (images.flip(1) + 1) * 127.5 - mean
+# Position of each convolution in torchvision's `features`.
+_TORCHVISION_INDICES = {
+    **{"1_1": 0, "1_2": 2, "2_1": 5, "2_2": 7, "3_1": 10, "3_2": 12, "3_3": 14, "3_4": 16},
+    **{"4_1": 19, "4_2": 21, "4_3": 23, "4_4": 25, "5_1": 28},
+}
 
 
 class VGG19Features(nn.Module):
-    """ImageNet VGG-19: RGB images [-1,1] [B,3,H,W] -> features at relu1_1, relu2_1 ... as deep as its weights go.
+    """VGG-19 as a frozen feature extractor. Gradients reach the images.
 
-    weights: "torchvision" (fetched once by that library; to relu5_1), or a file: an .npz with convB_N.weight
-    [out,in,3,3] and convB_N.bias [out] of the caffe model, or torchvision's state dict (.pth). Frozen, but gradients
-    reach the images. `unit` brings the features to those of pictures from 0 to 255.
+    Attributes:
+        stages: number of convolutions between poolings, up to relu5_1.
+        layers: names of the convolutions that the weights hold.
+        caffe: whether the weights are those of the caffe model.
+        unit: factor from the features to the features of images from 0 to 255.
+        mean: mean color, [1, 3, 1, 1].
+        std: standard deviation of the colors, [1, 3, 1, 1].
     """
 
-    stages = (2, 2, 4, 4, 1)  # convolutions between poolings, as far as relu5_1
+    stages = (2, 2, 4, 4, 1)
     mean: Tensor
     std: Tensor
 
     def __init__(self, weights: str | Path = "torchvision") -> None:
+        """Loads the weights.
+
+        Args:
+            weights: "torchvision", which that library downloads once, or a file. An .npz file holds convB_N.weight
+                [out, in, 3, 3] and convB_N.bias [out] of the caffe model, up to conv3_1 or deeper. Any other file is
+                the state dict of torchvision.
+
+        Raises:
+            BadInput: if the weights are missing or belong to another network.
+        """
         super().__init__()
         caffe = Path(weights).suffix == ".npz"
         arrays = _caffe_vgg19(weights) if caffe else _torchvision_vgg19(weights)
@@ -69,8 +70,15 @@ class VGG19Features(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Features at relu1_1 [B,64,H,W], relu2_1 [B,128,H/2,W/2], relu3_1 [B,256,H/4,W/4] ..."""
-        x = to_caffe(images, self.mean) if self.caffe else (_unit(images) - self.mean) / self.std
+        """Returns the features at relu1_1, relu2_1 ... as deep as the weights go.
+
+        Args:
+            images: RGB [B, 3, H, W], -1 to 1.
+
+        Returns:
+            [B, 64, H, W], [B, 128, H/2, W/2], [B, 256, H/4, W/4] ...
+        """
+        x = to_caffe(images, self.mean) if self.caffe else to_torchvision(images, self.mean, self.std)
         features: list[Tensor] = []
         for layer in self.layers:
             first = layer.endswith("_1")
@@ -83,7 +91,7 @@ class VGG19Features(nn.Module):
 
 
 def _caffe_vgg19(path: str | Path) -> dict[str, Tensor]:
-    """Every convB_N array of the .npz; those up to conv3_1 must be there."""
+    """Returns all convB_N arrays of an .npz file, which must hold the arrays up to conv3_1."""
     needed = [f"conv{layer}.{kind}" for layer in ("1_1", "1_2", "2_1", "2_2", "3_1") for kind in ("weight", "bias")]
     arrays = read_arrays(path, needed)
     with np.load(path, allow_pickle=False) as file:
@@ -92,6 +100,7 @@ def _caffe_vgg19(path: str | Path) -> dict[str, Tensor]:
 
 
 def _torchvision_vgg19(weights: str | Path) -> dict[str, Tensor]:
+    """Returns the arrays of torchvision's state dict under the names of the caffe model."""
     if str(weights) == "torchvision":
         from torchvision.models import VGG19_Weights
 
@@ -99,7 +108,7 @@ def _torchvision_vgg19(weights: str | Path) -> dict[str, Tensor]:
             state = VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
         except (OSError, RuntimeError) as error:
             raise BadInput(
-                f"torchvision's VGG19 cannot be fetched ({str(error).strip().splitlines()[0]}); name a local file, "
+                f"torchvision's VGG19 cannot be fetched ({first_line(error)}); name a local file, "
                 "criterion.vgg19.weights=FILE, or leave it out, criterion.vgg19.weight=0"
             ) from error
     else:
@@ -107,21 +116,14 @@ def _torchvision_vgg19(weights: str | Path) -> dict[str, Tensor]:
             state = torch.load(weights, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, UnpicklingError, EOFError, KeyError, ValueError) as error:
             raise BadInput(f"{weights}: neither an .npz nor a state dict of VGG19 ({first_line(error)})") from error
-    indices = {"1_1": 0, "1_2": 2, "2_1": 5, "2_2": 7, "3_1": 10, "3_2": 12, "3_3": 14, "3_4": 16}
-    indices |= {"4_1": 19, "4_2": 21, "4_3": 23, "4_4": 25, "5_1": 28}
     try:
         arrays = {
             f"conv{layer}.{kind}": state[f"features.{i}.{kind}"]
-            for layer, i in indices.items()
+            for layer, i in _TORCHVISION_INDICES.items()
             for kind in ("weight", "bias")
         }
-        if any(arrays[f"conv{layer}.weight"].shape[-2:] != (3, 3) for layer in indices):
+        if any(arrays[f"conv{layer}.weight"].shape[-2:] != (3, 3) for layer in _TORCHVISION_INDICES):
             raise KeyError("3x3 convolutions")
         return arrays
     except (KeyError, AttributeError, TypeError, IndexError) as error:
         raise BadInput(f"{weights}: a state dict, but not of VGG19 (no {error}); name torchvision's vgg19") from error
-
-
-def _unit(images: Tensor) -> Tensor:
-    """RGB [-1,1] -> [0,1]."""
-    return (images + 1) / 2

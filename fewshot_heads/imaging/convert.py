@@ -95,11 +95,10 @@ def signed(scaled: np.ndarray) -> Tensor:
     return torch.from_numpy(scaled * 2 - 1).permute(0, 3, 1, 2).float()
 
 
-def to_levels(mask: np.ndarray) -> np.ndarray:
-    """Converts a mask of any shape from float, 0 to 1, to uint8, 0 to 255."""
-    return (mask * 255 + 0.5).astype(np.uint8)
+def unit_to_uint8(scaled: np.ndarray) -> np.ndarray:
+    """Returns images or masks as uint8, rounded and clipped; the inverse of a division by 255.
 
-
-def from_levels(levels: np.ndarray) -> np.ndarray:
-    """Converts a mask of any shape from uint8, 0 to 255, to float32, 0 to 1."""
-    return levels.astype(np.float32) / 255
+    Args:
+        scaled: float of any shape, 0 to 1.
+    """
+    return (scaled * 255).round().clip(0, 255).astype(np.uint8)

@@ -1,1 +1,1 @@
-"""Images, video and sound in and out, and the mark of synthetic media."""
+"""Reading and writing of images, videos and sound, and the mark of synthetic media."""

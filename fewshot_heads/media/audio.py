@@ -1,4 +1,7 @@
-"""Sound: read whole as numbers, or carried into a video's file packet by packet, on the same clock."""
+"""Sound: read completely as samples, or transferred into a video file packet by packet.
+
+The packets keep their times relative to the first video frame.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,18 @@ import numpy as np
 from fewshot_heads.errors import BadInput
 from fewshot_heads.media.decoding import decoded
 
-ENCODED = {".mp4": "aac", ".webm": "libopus"}
-COPIED = {".mp4": {"aac", "mp3", "ac3", "eac3", "opus"}, ".webm": {"opus", "vorbis"}}
+ENCODED = {".mp4": "aac", ".webm": "libopus"}  # codec for sound that a format cannot take as stored
+COPIED = {".mp4": {"aac", "mp3", "ac3", "eac3", "opus"}, ".webm": {"opus", "vorbis"}}  # codecs that are copied
+ENCODED_RATE_HZ = 48000  # the only rate of Opus above 24 kHz
 
 
 class AudioSource(Protocol):
-    """Whose sound a video takes: a `Video` or a `Audio`. start: second of the file's clock at which pictures begin."""
+    """Source of a video's sound: a `Video` or an `Audio`.
+
+    Attributes:
+        path: file with the sound.
+        start: time at which the pictures begin, seconds on the clock of the file.
+    """
 
     @property
     def path(self) -> Path: ...
@@ -32,9 +41,13 @@ class AudioSource(Protocol):
 
 @dataclass(frozen=True)
 class Audio:
-    """A recording, all channels mixed into one.
+    """A recording, with all channels mixed into one.
 
-    samples: float32 [N], full scale 1; rate: samples a second; start: second of the file's clock of the first one.
+    Attributes:
+        path: file of the recording.
+        start: time of the first sample, seconds on the clock of the file.
+        rate: samples per second.
+        samples: float32 [N], full scale is 1.
     """
 
     path: Path
@@ -44,13 +57,22 @@ class Audio:
 
     @property
     def seconds(self) -> float:
+        """Length of the recording, seconds."""
         return len(self.samples) / self.rate
 
 
 def read_audio(path: str | Path, rate: int = 22050) -> Audio:
-    """The first sound of any file FFmpeg reads (wav, mp3, ogg, flac, m4a, a video ...), resampled to `rate`.
+    """Returns the first sound track of a file, mixed to one channel.
 
-    A file that is damaged on the way gives what decodes, and one warning. Raises BadInput.
+    Reads every format that FFmpeg knows, such as wav, mp3, ogg, flac, m4a and videos. A damaged file gives the part
+    that can be decoded, and one warning.
+
+    Args:
+        path: the file.
+        rate: samples per second of the result.
+
+    Raises:
+        BadInput: if the file is missing, has no sound or cannot be decoded.
     """
     path = Path(path)
     damage: list[str] = []
@@ -78,60 +100,76 @@ def read_audio(path: str | Path, rate: int = 22050) -> Audio:
 
 
 def packets(source: AudioSource, output: Any, suffix: str) -> Iterator[Any]:
-    """The source's sound as packets for `output`, on a clock that starts with the first picture."""
+    """Yields the sound of a source as packets for another file, with time zero at the first picture.
+
+    A codec that the format takes is copied. Another one is encoded again. Damaged sound ends early, with a warning.
+
+    Args:
+        source: file and start of the sound.
+        output: PyAV container, open for writing. Receives an audio stream.
+        suffix: of the output file, ".mp4" or ".webm".
+
+    Yields:
+        PyAV packets, in the order of their times.
+    """
     with av.open(str(source.path)) as container:
         track = _track(container)
         if track.codec_context.codec.canonical_name in COPIED[suffix]:
-            found = _copied(container, track, output.add_stream_from_template(track), source.start)
+            result = _copied(container, track, output.add_stream_from_template(track), source.start)
         else:
             layout = "mono" if track.layout.nb_channels == 1 else "stereo"
-            target = output.add_stream(ENCODED[suffix], rate=48000, layout=layout)
-            found = _encoded(container, track, target, source.start)
+            target = output.add_stream(ENCODED[suffix], rate=ENCODED_RATE_HZ, layout=layout)
+            result = _encoded(container, track, target, source.start)
         try:
-            yield from found
+            yield from result
         except av.FFmpegError as error:
             warnings.warn(f"{source.path}: the sound is damaged ({error.strerror}) and ends early", stacklevel=2)
 
 
 def _track(container: Any) -> Any:
+    """Returns the first audio stream that can be decoded, or None."""
     return next((track for track in container.streams.audio if track.codec_context is not None), None)
 
 
 def _copied(container: Any, track: Any, target: Any, start: Fraction) -> Iterator[Any]:
+    """Yields the packets of a track for another stream, with time zero at `start`."""
     shift = round(start / track.time_base)
     for packet in container.demux(track):
         if packet.pts is None or packet.dts is None:
             continue
         packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-        if packet.pts + (packet.duration or 0) >= 0:  # the one that ends at zero primes the decoder
+        if packet.pts + (packet.duration or 0) >= 0:  # a packet that ends at zero primes the decoder
             packet.stream = target
             yield packet
 
 
 def _encoded(container: Any, track: Any, target: Any, start: Fraction) -> Iterator[Any]:
-    graph = _resampling(track, start, 48000, target.format.name, target.layout.name)
+    """Yields a track encoded again for another stream, with time zero at `start`."""
+    graph = _resampling(track, start, ENCODED_RATE_HZ, target.format.name, target.layout.name)
     for frame in _through(graph, decoded(container, track, [])):
         yield from target.encode(frame)
     yield from target.encode(None)
 
 
 def _resampling(track: Any, start: Fraction, rate: int, sample_format: str, layout: str) -> Any:
+    """Returns a filter graph that cuts a track at `start`, shifts the cut to time zero and resamples."""
     graph = av.filter.Graph()
     filters = [
         graph.add_abuffer(template=track),
         graph.add("atrim", f"start={float(start)}"),
         graph.add("asetpts", f"PTS-{float(start)}/TB"),
-        graph.add("aresample", f"{rate}:async=1:first_pts=0"),  # silence where sound starts late or has holes
+        graph.add("aresample", f"{rate}:async=1:first_pts=0"),  # fills a late start and holes with silence
         graph.add("aformat", f"sample_fmts={sample_format}:channel_layouts={layout}"),
         graph.add("abuffersink"),
     ]
-    for one, other in pairwise(filters):
-        one.link_to(other)
+    for source, target in pairwise(filters):
+        source.link_to(target)
     graph.configure()
     return graph
 
 
 def _through(graph: Any, frames: Iterator[Any]) -> Iterator[Any]:
+    """Yields the frames that a filter graph makes of other frames."""
     for frame in chain(frames, [None]):
         graph.push(frame)
         with suppress(av.BlockingIOError, av.EOFError):

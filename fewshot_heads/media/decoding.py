@@ -1,4 +1,4 @@
-"""Frames out of a container: what FFmpeg decodes of a damaged one, and pixels as a player would show them."""
+"""Decodes frames with FFmpeg, also from damaged files, and converts them to the pixels that a player shows."""
 
 from __future__ import annotations
 
@@ -10,17 +10,32 @@ import av
 import numpy as np
 from av.video.reformatter import Colorspace
 
-BT709, BT601 = 1, 6  # as files tag them
+BT709, BT601 = 1, 6  # the values by which files name the two color matrices
+# Players take an untagged video for BT.709 from this size on, and for BT.601 below.
+BT709_MIN_WIDTH_PX, BT601_MAX_HEIGHT_PX = 1280, 576
 
 
 def picture_stream(container: Any) -> Any:
-    """The first stream of pictures that is no cover, or None."""
+    """Returns the first video stream that is no cover image, or None.
+
+    Args:
+        container: an open PyAV container.
+    """
     cover = av.stream.Disposition.attached_pic
     return next((stream for stream in container.streams.video if not stream.disposition & cover), None)
 
 
 def decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
-    """The stream's sound frames; what is lost is noted in `damage`."""
+    """Yields the intact frames of a stream and notes the damaged ones.
+
+    Args:
+        container: an open PyAV container.
+        stream: one of its video or audio streams.
+        damage: receives one text for each packet or frame that is lost.
+
+    Yields:
+        PyAV frames, in the order of the file.
+    """
     packets = container.demux(stream)
     while True:
         try:
@@ -44,14 +59,28 @@ def decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
 
 
 def display_matrix(frame: Any) -> list[int]:
-    """The first five entries of a frame's display matrix. Asked of one frame only: in PyAV the question ties the
-    frame to itself, and a hundred megabytes of pictures then wait for the garbage collector."""
-    found = frame.side_data.get("DISPLAYMATRIX")
-    return np.frombuffer(bytes(found), np.int32)[:5].tolist() if found is not None else [1, 0, 0, 0, 1]
+    """Returns the first five entries of a frame's display matrix, which holds rotation and mirroring.
+
+    Ask one frame of a stream only. PyAV ties side data and frame to each other, so a hundred megabytes of frames
+    would wait for the garbage collector.
+
+    Args:
+        frame: a PyAV video frame.
+    """
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    return np.frombuffer(bytes(matrix), np.int32)[:5].tolist() if matrix is not None else [1, 0, 0, 0, 1]
 
 
 def pixels(frame: Any, aspect: Fraction | None, matrix: list[int]) -> np.ndarray:
-    """The frame as it should be seen: in RGB by its color tags (or the custom for its size), turned, unsqueezed."""
+    """Returns a frame as a player shows it: uint8 RGB [H, W, 3], upright, with square pixels.
+
+    Colors follow the tags of the frame, or `colorspace` without tags.
+
+    Args:
+        frame: a PyAV video frame.
+        aspect: width over height of one stored pixel, or None for square pixels.
+        matrix: see `display_matrix`.
+    """
     width = frame.width if not aspect else max(1, round(frame.width * aspect))
     tagged = frame.colorspace in (*Colorspace, BT601)
     image = frame.to_ndarray(
@@ -64,5 +93,10 @@ def pixels(frame: Any, aspect: Fraction | None, matrix: list[int]) -> np.ndarray
 
 
 def colorspace(width: int, height: int) -> Colorspace:
-    """BT.601 for small pictures, BT.709 for large: what players take an untagged video for."""
-    return Colorspace.ITU709 if width >= 1280 or height > 576 else Colorspace.ITU601
+    """Returns the color matrix that players assume for an untagged video of this size.
+
+    Args:
+        width: pixels.
+        height: pixels.
+    """
+    return Colorspace.ITU709 if width >= BT709_MIN_WIDTH_PX or height > BT601_MAX_HEIGHT_PX else Colorspace.ITU601

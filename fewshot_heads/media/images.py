@@ -1,4 +1,4 @@
-"""Pictures in and out: uint8 RGB [H,W,3] at the library's boundary, float [-1,1] tensors inside."""
+"""Reading and writing of single images, uint8 RGB [H, W, 3]."""
 
 from __future__ import annotations
 
@@ -19,19 +19,29 @@ from fewshot_heads.errors import BadInput
 from fewshot_heads.media.files import atomic_write, write_error
 from fewshot_heads.media.provenance import Provenance
 
-MIN_SIDE = 32
-MAX_PIXELS = 500_000_000  # twenty times a large camera's; beyond it a picture is a mistake or an attack
-PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}  # read from folders
-WRITTEN = (".png", ".jpg", ".jpeg", ".webp")
+MIN_SIDE_PX = 32
+MAX_PIXELS = 500_000_000  # twenty times a large camera's image; a larger one is a mistake or an attack
+PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}  # suffixes that are read from folders
+WRITTEN = (".png", ".jpg", ".jpeg", ".webp")  # suffixes that `write_image` takes
+JPEG_QUALITY = 95  # for JPEG and WebP, 0 to 100
+_EXIF_ORIENTATION = 0x0112  # number of the tag
+# What Pillow raises for damaged files of all kinds.
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
 
 
 def read_image(path: str | Path, max_side: int = 4096) -> np.ndarray:
-    """Read any picture Pillow knows as uint8 RGB [H,W,3], upright, in sRGB.
+    """Returns an image as uint8 RGB [H, W, 3], upright and in sRGB.
 
-    EXIF rotation and the color profile are applied, transparency lies on white, 16 bits become 8, an animation
-    gives its first frame. A picture whose longest side is over `max_side` pixels is scaled down to it (a JPEG while
-    it is decoded, so a 12000x9000 one never fills memory). Raises BadInput.
+    Reads every format that Pillow knows. EXIF rotation and the color profile are applied. Transparent pixels become
+    white. 16 bits become 8. An animation gives its first frame. A large JPEG is scaled down while it is decoded, so
+    12000x9000 pixels never fill the memory.
+
+    Args:
+        path: the file.
+        max_side: longest side of the result, pixels. A larger image is scaled down.
+
+    Raises:
+        BadInput: if the file is missing, a folder, damaged, no image, too small or too large.
     """
     path = Path(path)
     if path.is_dir():
@@ -39,10 +49,10 @@ def read_image(path: str | Path, max_side: int = 4096) -> np.ndarray:
     if not path.exists():
         raise BadInput(f"{path}: no such file; check the path")
     try:
-        with _large_pictures(), Image.open(path) as image:
+        with _large_images(), Image.open(path) as image:
             width, height = image.size
-            if min(width, height) < MIN_SIDE:
-                raise BadInput(f"{path}: {width}x{height} pixels is too small; give at least {MIN_SIDE} a side")
+            if min(width, height) < MIN_SIDE_PX:
+                raise BadInput(f"{path}: {width}x{height} pixels is too small; give at least {MIN_SIDE_PX} a side")
             if width * height > MAX_PIXELS:
                 raise BadInput(f"{path}: {width}x{height} pixels is too large; scale it down to {max_side} a side")
             image.draft("RGB", (max_side, max_side))
@@ -58,12 +68,23 @@ def read_image(path: str | Path, max_side: int = 4096) -> np.ndarray:
 
 
 def write_image(path: str | Path, image: np.ndarray, mark: Provenance | None = None, overwrite: bool = False) -> None:
-    """Write uint8 RGB [H,W,3] as png, jpg or webp, whole or not at all, the mark in its XMP. Raises OutputError."""
+    """Writes an image as png, jpg or webp, completely or not at all.
+
+    Args:
+        path: the target. Its suffix chooses the format.
+        image: uint8 RGB [H, W, 3].
+        mark: provenance for the XMP packet of the file, or None for no mark.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        OutputError: if the target cannot be written.
+        ValueError: if the image has another type or shape.
+    """
     path = Path(path)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"{path}: a uint8 [H,W,3] picture was expected, {image.dtype} {list(image.shape)} came")
     with atomic_write(path, WRITTEN, overwrite) as part:
-        options: dict[str, Any] = {"quality": 95}
+        options: dict[str, Any] = {"quality": JPEG_QUALITY}
         if path.suffix.lower() == ".png":
             chunks = PngInfo()
             if mark:
@@ -78,37 +99,41 @@ def write_image(path: str | Path, image: np.ndarray, mark: Provenance | None = N
 
 
 @contextmanager
-def _large_pictures() -> Iterator[None]:
-    """Lift Pillow's guard at 89 million pixels for this one picture; MAX_PIXELS stands in its place."""
-    before = Image.MAX_IMAGE_PIXELS
+def _large_images() -> Iterator[None]:
+    """Lifts Pillow's limit of 89 million pixels inside the block. The caller checks MAX_PIXELS instead."""
+    pillow_limit = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # damaged EXIF and the like; what matters raises
+            warnings.simplefilter("ignore")  # such as damaged EXIF; damaged pixels raise an error
             yield
     finally:
-        Image.MAX_IMAGE_PIXELS = before
+        Image.MAX_IMAGE_PIXELS = pillow_limit
 
 
 def _upright_rgb(image: Image.Image, max_side: int) -> np.ndarray:
-    plain = _eight_bit(image)
-    orientation = image.getexif().get(0x0112, 1)  # asked after loading, because a TIFF turns itself then
+    """Returns an open image as uint8 RGB [H, W, 3]: upright, in sRGB, on white, at most `max_side` pixels."""
+    converted = _eight_bit(image)
+    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)  # read after loading: a TIFF is turned while it loads
     profile = image.info.get("icc_profile")
-    if plain.mode not in ("RGB", "RGBA", "L", "CMYK"):
-        plain = plain.convert("RGBA" if plain.has_transparency_data else "RGB")
-    elif plain.mode != "RGBA" and plain.has_transparency_data:
-        plain = plain.convert("RGBA")
-    plain.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    plain = _in_srgb(plain, profile)
-    if plain.mode == "RGBA":
-        plain = Image.alpha_composite(Image.new("RGBA", plain.size, "white"), plain)
-    upright = plain.convert("RGB")
-    upright.getexif()[0x0112] = orientation
+    if converted.mode not in ("RGB", "RGBA", "L", "CMYK"):
+        converted = converted.convert("RGBA" if converted.has_transparency_data else "RGB")
+    elif converted.mode != "RGBA" and converted.has_transparency_data:
+        converted = converted.convert("RGBA")
+    converted.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    converted = _in_srgb(converted, profile)
+    if converted.mode == "RGBA":
+        converted = Image.alpha_composite(Image.new("RGBA", converted.size, "white"), converted)
+    upright = converted.convert("RGB")
+    upright.getexif()[_EXIF_ORIENTATION] = orientation
     return np.array(ImageOps.exif_transpose(upright))
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """16-bit gray (which Pillow would clip) and float gray as 8 bits; every other picture as it is."""
+    """Returns 16-bit and float gray images with 8 bits, and every other image unchanged.
+
+    Pillow itself would clip 16 bits.
+    """
     if image.mode == "F":
         values = np.nan_to_num(np.asarray(image))
         return Image.fromarray((values * (255 if values.max() <= 1 else 1)).round().clip(0, 255).astype(np.uint8))
@@ -119,7 +144,10 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 
 def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """The picture through its color profile (a telephone's wide gamut, a printer's inks), where it has one."""
+    """Returns an image converted from its color profile to sRGB, or unchanged without a profile.
+
+    Telephones write wide-gamut profiles, print shops write CMYK profiles.
+    """
     if not profile:
         return image
     mode = "RGBA" if image.mode == "RGBA" else "RGB"
@@ -127,5 +155,5 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         srgb = ImageCms.createProfile("sRGB")
         return ImageCms.profileToProfile(image, source, srgb, outputMode=mode) or image
-    except (ImageCms.PyCMSError, OSError, ValueError):  # a profile of another kind of picture is no reason to fail
+    except (ImageCms.PyCMSError, OSError, ValueError):  # such as the profile of another color mode
         return image

@@ -1,12 +1,12 @@
-"""The mark that says "this is synthetic" in the metadata of every file the library writes, and its reading back.
+"""Writes and reads the mark "this is synthetic" in the metadata of files.
 
-The statement is IPTC's `DigitalSourceType`, beside it the tool, its version, the model and the model's hash:
+The mark is IPTC's `DigitalSourceType`, with the tool, its version, the model and the hash of the model:
 
-| file | where it is kept |
+| file | place of the mark |
 |---|---|
-| png, jpg, webp | the picture's XMP packet |
+| png, jpg, webp | the XMP packet of the image |
 | mp4 | an XMP packet in a top-level `uuid` box, and a `comment` tag in plain English |
-| webm | container tags, `comment` among them |
+| webm | container tags, which include `comment` |
 | gif | an XMP application extension |
 """
 
@@ -33,20 +33,26 @@ NAMESPACES = {
     "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
     "fewshot_heads": "urn:fewshot-heads:provenance:1.0/",
 }
-FIELDS = {  # our name -> the XMP property that holds it
+FIELDS = {  # our name -> namespace and name of the XMP property
     "digital_source_type": ("Iptc4xmpExt", "DigitalSourceType"),
     "tool": ("xmp", "CreatorTool"),
     "model": ("fewshot_heads", "Model"),
     "model_sha256": ("fewshot_heads", "ModelSHA256"),
 }
 XMP_BOX = bytes.fromhex("BE7ACFCB97A942E89C71999491E3AFAC")
-# A GIF reader that knows no XMP walks it as data blocks; from any byte this trailer leads it to the block's end.
+# A GIF reader without XMP reads the packet as data blocks. From any byte, this trailer leads to the end of the block.
 GIF_TRAILER = bytes([1, *range(255, -1, -1), 0])
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What is written into an output: the model's name, its weights' sha256, and whether real pixels surround it."""
+    """The mark of an output file.
+
+    Attributes:
+        model: name of the model.
+        sha256: hash of the model's weights, hexadecimal.
+        composite: whether real pixels surround the synthetic head.
+    """
 
     model: str
     sha256: str
@@ -54,11 +60,11 @@ class Provenance:
 
     @property
     def digital_source_type(self) -> str:
-        """The IPTC term, as its URI."""
+        """URI of the IPTC term."""
         return COMPOSITE if self.composite else SYNTHETIC
 
     def fields(self) -> dict[str, str]:
-        """The mark as `read_mark` gives it back."""
+        """Returns the mark as `read_mark` does."""
         return {
             "digital_source_type": self.digital_source_type,
             "tool": f"fewshot_heads {__version__}",
@@ -67,7 +73,7 @@ class Provenance:
         }
 
     def tags(self) -> dict[str, str]:
-        """The mark as container tags; `comment` is the sentence a person reads in a player."""
+        """Returns the mark as container tags. `comment` is the sentence that a player shows."""
         fields = self.fields()
         kind = "partly synthetic: the head was" if self.composite else "synthetic:"
         comment = (
@@ -77,7 +83,7 @@ class Provenance:
         return {"comment": comment, **fields}
 
     def xmp(self) -> bytes:
-        """The mark as one XMP packet."""
+        """Returns the mark as one XMP packet."""
         spaces = "".join(f" xmlns:{prefix}={quoteattr(uri)}" for prefix, uri in NAMESPACES.items())
         values = "".join(f" {':'.join(FIELDS[name])}={quoteattr(value)}" for name, value in self.fields().items())
         return (
@@ -87,13 +93,21 @@ class Provenance:
         ).encode()
 
 
-UNNAMED = Provenance("unnamed", "unknown", composite=True)  # what is written when nobody says which model it was
+UNNAMED = Provenance("unnamed", "unknown", composite=True)  # the mark if no model is named
 
 
 def mark(path: str | Path, provenance: Provenance) -> None:
-    """Append the XMP packet to a finished mp4, mov or gif (the other formats take it while they are written).
+    """Appends the XMP packet to a finished mp4, mov or gif.
 
-    Raises OutputError for another kind of file; OSError where the disk refuses.
+    The other formats take the mark while they are written.
+
+    Args:
+        path: the file.
+        provenance: the mark.
+
+    Raises:
+        OutputError: if the file is of another kind.
+        OSError: if the disk refuses.
     """
     path, packet = Path(path), provenance.xmp()
     with path.open("r+b") as file:
@@ -102,32 +116,49 @@ def mark(path: str | Path, provenance: Provenance) -> None:
         if head[4:8] == b"ftyp":
             file.write(struct.pack(">I4s16s", 24 + len(packet), b"uuid", XMP_BOX) + packet)
         elif head[:6] == b"GIF89a":
-            file.seek(-1, 2)  # the file's last byte, 0x3B, stays last
+            file.seek(-1, 2)  # overwrites the last byte, 0x3B, and writes 0x3B again
             file.write(b"\x21\xff\x0bXMP DataXMP" + packet + GIF_TRAILER + b"\x3b")
         else:
             raise OutputError(f"{path}: only a finished mp4, mov or gif can be marked; write it with the mark instead")
 
 
 def read_mark(path: str | Path) -> dict[str, str] | None:
-    """The mark in a file: digital_source_type, tool, model, model_sha256 (those that are there); None without one.
+    """Returns the mark of a file, or None without a mark.
 
-    Raises BadInput if there is no such file.
+    Args:
+        path: the file.
+
+    Returns:
+        The fields digital_source_type, tool, model and model_sha256, as far as the file has them.
+
+    Raises:
+        BadInput: if there is no such file.
     """
     path = Path(path)
     if not path.is_file():
         raise BadInput(f"{path}: no such file; check the path")
-    found = _from_xmp(_packet(path)) or _from_tags(path)
-    return found if "digital_source_type" in found else None
+    fields = _from_xmp(_packet(path)) or _from_tags(path)
+    return fields if "digital_source_type" in fields else None
 
 
 def verify(path: str | Path) -> bool:
-    """Whether the file says that it is synthetic, wholly or in part."""
-    found = read_mark(path)
-    return found is not None and found["digital_source_type"] in (SYNTHETIC, COMPOSITE)
+    """Returns whether the mark of a file says that the file is synthetic, completely or in part.
+
+    Args:
+        path: the file.
+
+    Raises:
+        BadInput: if there is no such file.
+    """
+    fields = read_mark(path)
+    return fields is not None and fields["digital_source_type"] in (SYNTHETIC, COMPOSITE)
 
 
 def _packet(path: Path) -> bytes:
-    """The XMP packet found by scanning, as the XMP standard allows for a file of any format; b"" without one."""
+    """Returns the XMP packet of a file, or b"" without one.
+
+    The packet is found by scanning, which the XMP standard allows for files of any format.
+    """
     if path.stat().st_size == 0:
         return b""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -137,11 +168,14 @@ def _packet(path: Path) -> bytes:
 
 
 def _from_xmp(packet: bytes) -> dict[str, str]:
+    """Returns the fields in an XMP packet."""
     try:
         nodes = list(ElementTree.fromstring(packet).iter())
     except ElementTree.ParseError:
         return {}
-    values = {node.tag: node.text for node in nodes if node.text}  # other tools write properties as elements
+    values = {
+        node.tag: node.text for node in nodes if node.text
+    }  # other tools write properties as elements, ours as attributes
     for node in nodes:
         values.update(node.attrib)
     names = {f"{{{NAMESPACES[prefix]}}}{name}": field for field, (prefix, name) in FIELDS.items()}
@@ -149,6 +183,7 @@ def _from_xmp(packet: bytes) -> dict[str, str]:
 
 
 def _from_tags(path: Path) -> dict[str, str]:
+    """Returns the fields in the tags of a container."""
     try:
         with av.open(str(path)) as container:
             tags = {key.lower(): value for key, value in container.metadata.items()}

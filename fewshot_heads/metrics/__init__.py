@@ -1,7 +1,8 @@
-"""How good a result is. Pure functions; the networks they need are in extractors.py and judges.py.
+"""Measures of image quality, identity, pose, expression and steadiness. `fewshot_heads.features` has the networks.
 
-Images are RGB, uint8 or float in [0,1], [N,H,W,3] (or one, [H,W,3]); a function of two stacks gives one value per
-picture, float64 [N]. Landmarks are pixels; NaN landmarks mean "no face here" and give NaN, never an error.
+Images are RGB, uint8 or float from 0 to 1, [N, H, W, 3] or a single one [H, W, 3]. A function of two stacks returns
+one value per image, float64 [N]. Landmarks are in pixels. NaN landmarks mean that no face was found. They give NaN,
+never an error.
 """
 
 from fewshot_heads.metrics.faces import (

@@ -1,4 +1,4 @@
-"""How near one stack of pictures is to another, and how restless a clip is around the head."""
+"""Measures of images: similarity of two stacks, distance of feature sets, and flicker of a clip."""
 
 from __future__ import annotations
 
@@ -13,86 +13,153 @@ from fewshot_heads.errors import BadInput
 from fewshot_heads.features.vgg19 import VGG19Features
 from fewshot_heads.imaging.convert import pair, signed, unit
 
-IDENTICAL_PSNR = 100.0  # dB: identical pictures have an infinite PSNR, and no mean survives an infinity
-HEAD_REACH, HEAD_RISE = np.array([1.8, 1.9]), 0.7  # half sides of the face: see `flicker`
-VGG_SCALE = 57.6  # standard deviation of ImageNet's colors in 0-255: features as of pictures of unit variance
+IDENTICAL_PSNR = 100.0  # dB, for identical images: the true value is infinite, and so would be every mean
+VGG_SCALE = 57.6  # standard deviation of ImageNet's colors, 0 to 255: features become those of unit variance
+# Window and constants of SSIM (Wang et al. 2004).
+SSIM_WINDOW_PX, SSIM_SIGMA_PX, SSIM_K1, SSIM_K2 = 11, 1.5, 0.01, 0.03
+# The ellipse of a head in half sides of the face box: half axes across and upward, and the rise of the center.
+HEAD_AXES_FACE_HALVES, HEAD_RISE_FACE_HALVES = np.array([1.8, 1.9]), 0.7
 
 
 def l1(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Mean absolute difference, in units of the full range [0,1]."""
+    """Returns the mean absolute difference of each image pair, 0 to 1, float64 [N].
+
+    Args:
+        a: images, see the package.
+        b: images of the same shape.
+    """
     a, b = pair(a, b)
     return np.abs(a - b).mean((1, 2, 3))
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """-10 log10 of the mean squared error, in dB; at most IDENTICAL_PSNR, which identical pictures get."""
+    """Returns the peak signal-to-noise ratio of each image pair, dB, float64 [N].
+
+    The ratio is -10 log10 of the mean squared error, and at most IDENTICAL_PSNR.
+
+    Args:
+        a: images, see the package.
+        b: images of the same shape.
+    """
     a, b = pair(a, b)
     error = ((a - b) ** 2).mean((1, 2, 3))
     return -10 * np.log10(np.maximum(error, 10 ** (-IDENTICAL_PSNR / 10)))
 
 
 def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Structural similarity (Wang et al. 2004): gaussian window 11, sigma 1.5, whole windows, mean of the channels.
+    """Returns the structural similarity of each image pair, -1 to 1, float64 [N].
 
-    Equals scikit-image's structural_similarity(gaussian_weights=True, use_sample_covariance=False).
+    The window is a Gaussian of 11 pixels, sigma 1.5. Only complete windows count, and the channels are averaged. The
+    result equals structural_similarity(gaussian_weights=True, use_sample_covariance=False) of scikit-image.
+
+    Source: Wang et al., IEEE TIP 2004.
+
+    Args:
+        a: images, see the package, at least 11 pixels a side.
+        b: images of the same shape.
+
+    Raises:
+        BadInput: if the images are too small or the shapes differ.
     """
     a, b = pair(a, b)
-    if min(a.shape[1:3]) < 11:
-        raise BadInput(f"images of {a.shape[2]}x{a.shape[1]} px, SSIM needs 11 or more each way")
+    if min(a.shape[1:3]) < SSIM_WINDOW_PX:
+        raise BadInput(f"images of {a.shape[2]}x{a.shape[1]} px, SSIM needs {SSIM_WINDOW_PX} or more each way")
     x, y = (torch.from_numpy(images).permute(0, 3, 1, 2) for images in (a, b))
     rows, columns = _gaussian_windows(a.shape[1]), _gaussian_windows(a.shape[2]).T
+    c1, c2 = SSIM_K1**2, SSIM_K2**2
     values = []
-    for p, q in zip(x, y, strict=True):  # one at a time: the float64 maps of a long clip would be large
+    for p, q in zip(x, y, strict=True):  # one pair at a time, because the float64 maps of a clip are large
         mean_p, mean_q, pp, qq, pq = (rows @ torch.stack([p, q, p * p, q * q, p * q]) @ columns).unbind()
         variances, covariance = pp - mean_p**2 + qq - mean_q**2, pq - mean_p * mean_q
-        c1, c2 = 0.01**2, 0.03**2
         luminance = (2 * mean_p * mean_q + c1) / (mean_p**2 + mean_q**2 + c1)
         values.append((luminance * (2 * covariance + c2) / (variances + c2)).mean().item())
     return np.array(values)
 
 
 def _gaussian_windows(length: int) -> Tensor:
-    """[length - 10, length] matrix of every whole window: a product is several times faster than a convolution."""
-    offset = torch.arange(length)[None] - torch.arange(length - 10)[:, None] - 5
-    weights = torch.exp(-(offset.double() ** 2) / (2 * 1.5**2)) * (offset.abs() <= 5)
+    """Returns a matrix [length - 10, length] with one complete window per row.
+
+    A matrix product is several times faster than a convolution.
+    """
+    radius = SSIM_WINDOW_PX // 2
+    offset = torch.arange(length)[None] - torch.arange(length - 2 * radius)[:, None] - radius
+    weights = torch.exp(-(offset.double() ** 2) / (2 * SSIM_SIGMA_PX**2)) * (offset.abs() <= radius)
     return weights / weights.sum(1, keepdim=True)
 
 
 class VGGDistance:
-    """Mean absolute difference of VGG-19's relu1_1, relu2_1 and relu3_1, averaged over the three layers.
+    """Mean absolute difference of the VGG-19 features, averaged over the layers.
 
-    The network sees caffe's 0-255 minus the mean; its features are divided by VGG_SCALE.
+    With weights up to conv3_1 the layers are relu1_1, relu2_1 and relu3_1. The features are divided by VGG_SCALE.
+
+    Attributes:
+        network: the feature extractor.
+        batch: number of images per forward pass.
     """
 
     def __init__(self, weights_npz: str | Path, batch: int = 8) -> None:
+        """Loads the network.
+
+        Args:
+            weights_npz: file with the weights of the caffe model, see `VGG19Features`.
+            batch: number of images per forward pass.
+
+        Raises:
+            BadInput: if the file holds other weights.
+        """
         self.network, self.batch = VGG19Features(weights_npz), batch
 
     def __call__(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Returns the distance of each image pair, float64 [N].
+
+        Args:
+            a: images, see the package.
+            b: images of the same shape.
+        """
         return self.to_each(a, [b])[0]
 
     @torch.inference_mode()
     def to_each(self, truth: np.ndarray, results: Sequence[np.ndarray]) -> np.ndarray:
-        """Distance of every stack of results to one truth, [R,N]; the truth is looked at once."""
+        """Returns the distances of several stacks to one truth, float64 [R, N].
+
+        The features of the truth are computed once.
+
+        Args:
+            truth: images, see the package.
+            results: R stacks of the same shape.
+        """
         truth, others = unit(truth), [pair(truth, result)[1] for result in results]
         columns = []
         for i in range(0, len(truth), self.batch):
-            seen = self.network(signed(truth[i : i + self.batch]))
-            rows = [self._distance(seen, self.network(signed(other[i : i + self.batch]))) for other in others]
+            features = self.network(signed(truth[i : i + self.batch]))
+            rows = [self._distance(features, self.network(signed(other[i : i + self.batch]))) for other in others]
             columns.append(torch.stack(rows))
         return torch.cat(columns, 1).double().numpy()
 
     @staticmethod
     def _distance(a: list[Tensor], b: list[Tensor]) -> Tensor:
+        """Returns the distance [N] of two lists of features."""
         layers = [(p - q).abs().mean((1, 2, 3)) for p, q in zip(a, b, strict=True)]
         return torch.stack(layers).mean(0) / VGG_SCALE
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Frechet distance of two sets of features [N,D] and [M,D] seen as normal distributions.
+    """Returns the Frechet distance between two sets of features, each taken as a normal distribution.
 
-    |mean_a - mean_b|^2 + trace(C_a + C_b - 2 (C_a C_b)^1/2), covariances C over N - 1 (Heusel et al. 2017, eq. 6).
-    Rows with NaN are left out; NaN when either set has fewer than two others. It is biased: too few samples make it
-    too large, the more so the wider D (thousands of pictures for 2048), so only sets of equal size compare.
+    The distance is |mean_a - mean_b|^2 + trace(C_a + C_b - 2 (C_a C_b)^1/2), with covariances C over N - 1. Rows with
+    NaN are left out. The result is NaN if a set has fewer than two other rows.
+
+    Few samples make the distance too large, and more so for a large D. D = 2048 needs thousands of images. Compare
+    only distances of sets of equal size.
+
+    Source: Heusel et al., NeurIPS 2017, equation 6.
+
+    Args:
+        a: features [N, D].
+        b: features [M, D].
+
+    Raises:
+        BadInput: if the features have another shape.
     """
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
@@ -100,8 +167,8 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     a, b = (rows[np.isfinite(rows).all(1)] for rows in (a, b))
     if min(len(a), len(b)) < 2:
         return float("nan")
-    # With C = R^T R, the trace of (C_a C_b)^1/2 is the sum of the singular values of R_a R_b^T: no root of a matrix,
-    # which loses half the digits where there are fewer pictures than features.
+    # With C = R^T R, the trace of (C_a C_b)^1/2 is the sum of the singular values of R_a R_b^T. A matrix root would
+    # lose half of the digits if there are fewer images than features.
     root_a, root_b = _root_of_covariance(a), _root_of_covariance(b)
     shared = np.linalg.norm(root_a @ root_b.T, "nuc")
     means = ((a.mean(0) - b.mean(0)) ** 2).sum()
@@ -109,42 +176,51 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _root_of_covariance(rows: np.ndarray) -> np.ndarray:
-    """R [min(N,D),D] with R^T R the covariance of the rows [N,D]."""
+    """Returns R [min(N, D), D], so that R^T R is the covariance of the rows [N, D]."""
     root: np.ndarray = np.linalg.qr((rows - rows.mean(0)) / np.sqrt(len(rows) - 1)).R
     return root
 
 
 def flicker(images: np.ndarray, landmarks: np.ndarray) -> float:
-    """Mean absolute difference, range [0,1], of consecutive pictures outside the head; 0 for a still background.
+    """Returns the mean absolute difference of consecutive frames outside the head, 0 to 1.
 
-    images [T,H,W,3], landmarks [T,68 or 70,2] px. With s half the larger side of the face's box, turned with the
-    eyes, the head is an ellipse HEAD_RISE s above the box's middle, half axes HEAD_REACH s across and upwards; a pixel
-    counts where it lies outside both pictures' ellipses. Shoulders and hair below the chin count, and move in true
-    footage too: compare with that. Pairs without both faces, or all head, are left out; NaN when none is left.
+    A still background has 0. Shoulders and long hair count and move in real footage too, so compare with real footage.
+    A pixel counts if it lies outside the head's ellipse in both frames. Frame pairs without two faces, or without such
+    pixels, are left out. The result is NaN if no pair is left.
+
+    The ellipse is turned with the eyes. Its half axes are HEAD_AXES_FACE_HALVES times half of the larger side of the
+    face box. Its center lies HEAD_RISE_FACE_HALVES of the same length above the center of the box.
+
+    Args:
+        images: RGB [T, H, W, 3], uint8 or float from 0 to 1.
+        landmarks: [T, 68 or 70, 2], pixels.
+
+    Raises:
+        BadInput: if the landmarks do not fit the images.
     """
     images, landmarks = np.asarray(images), np.asarray(landmarks, dtype=np.float64)
     if landmarks.ndim != 3 or landmarks.shape[1] < 68 or landmarks.shape[2] < 2 or len(landmarks) != len(images):
         raise BadInput(f"landmarks of shape {landmarks.shape} for {len(images)} images, expected [T,68 or 70,2]")
     changes = []
     for t in np.flatnonzero(np.isfinite(landmarks[..., :2]).all((1, 2))[:-1]):
-        before, after = landmarks[t, :, :2], landmarks[t + 1, :, :2]
-        if np.isfinite(after).all():
-            pictures = unit(images[t : t + 2])
-            outside = _outside_head(before, pictures.shape[1:3]) & _outside_head(after, pictures.shape[1:3])
+        points, next_points = landmarks[t, :, :2], landmarks[t + 1, :, :2]
+        if np.isfinite(next_points).all():
+            frame, next_frame = unit(images[t : t + 2])
+            outside = _outside_head(points, frame.shape[:2]) & _outside_head(next_points, frame.shape[:2])
             if outside.any():
-                changes.append(np.abs(pictures[1] - pictures[0])[outside].mean())
+                changes.append(np.abs(next_frame - frame)[outside].mean())
     return float(np.mean(changes)) if changes else float("nan")
 
 
 def _outside_head(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Landmarks [P,2] -> bool [H,W]."""
-    along = points[42:48].mean(0) - points[36:42].mean(0)
-    length = np.hypot(*along)
-    right = along / length if length > 0 else np.array([1.0, 0.0])
-    axes = np.column_stack([right, [-right[1], right[0]]])  # to the right and down, as the head is rolled
-    local = points @ axes
-    half = (local.max(0) - local.min(0)).max() / 2
-    middle = (local.max(0) + local.min(0)) / 2 - [0, HEAD_RISE * half]
+    """Returns which pixels lie outside the head of landmarks [P, 2], bool [H, W]."""
+    between_eyes = points[42:48].mean(0) - points[36:42].mean(0)
+    length = np.hypot(*between_eyes)
+    right = between_eyes / length if length > 0 else np.array([1.0, 0.0])
+    axes = np.column_stack([right, [-right[1], right[0]]])  # to the right and down, turned with the head
+    turned = points @ axes
+    face_half = (turned.max(0) - turned.min(0)).max() / 2
+    center = (turned.max(0) + turned.min(0)) / 2 - [0, HEAD_RISE_FACE_HALVES * face_half]
     rows, columns = np.indices(shape) + 0.5  # landmarks count from pixel edges
-    away = np.stack([columns, rows], -1) @ axes - middle
-    return ((away / np.maximum(HEAD_REACH * half, 1e-9)) ** 2).sum(-1) > 1
+    distance = np.stack([columns, rows], -1) @ axes - center
+    return ((distance / np.maximum(HEAD_AXES_FACE_HALVES * face_half, 1e-9)) ** 2).sum(-1) > 1

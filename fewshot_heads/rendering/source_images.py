@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewshot_heads.head import Head
-from fewshot_heads.imaging.convert import from_levels, to_levels, to_tensor, to_uint8
+from fewshot_heads.imaging.convert import to_tensor, to_uint8, unit_to_uint8
 from fewshot_heads.imaging.segmentation import person_matte
 
 # Side of a single source image's surroundings, in crops: so much may come into view when the head leans.
@@ -59,8 +59,12 @@ def person_mattes(head: Head, size: int) -> PersonMattes:
     """Returns the mattes that the head keeps; segments the images of a head of the first file format."""
     head = segment_head(head, size)
     assert head.mattes is not None
-    wide = None if head.wide_matte is None else from_levels(head.wide_matte)
-    return PersonMattes(from_levels(head.mattes), wide)
+    wide = None if head.wide_matte is None else _unit(head.wide_matte)
+    return PersonMattes(_unit(head.mattes), wide)
+
+
+def _unit(matte: np.ndarray) -> np.ndarray:
+    return matte.astype(np.float32) / 255
 
 
 def segment_head(head: Head, size: int) -> Head:
@@ -76,8 +80,8 @@ def segment_head(head: Head, size: int) -> Head:
     wide_matte = None
     if len(mattes) == 1:  # of several images, a head keeps only the first with its surroundings
         wide = resize_images(to_tensor(surroundings(head))[None], round(size * WIDE_CROP_RATIO))
-        wide_matte = to_levels(_refine_middle(person_matte(to_uint8(wide)[0]), mattes[0]))
-    return replace(head, mattes=to_levels(mattes), wide_matte=wide_matte)
+        wide_matte = unit_to_uint8(_refine_middle(person_matte(to_uint8(wide)[0]), mattes[0]))
+    return replace(head, mattes=unit_to_uint8(mattes), wide_matte=wide_matte)
 
 
 def _refine_middle(wide: np.ndarray, middle: np.ndarray) -> np.ndarray:

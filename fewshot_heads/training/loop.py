@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from fewshot_heads.datasets.batches import TrainingBatch, collate, first_samples, to_device
 from fewshot_heads.datasets.episodes import Episodes
-from fewshot_heads.errors import BadInput, FewshotHeadsError, WeightsMismatch
+from fewshot_heads.errors import BadInput, FewshotHeadsError, WeightsMismatch, first_line
 from fewshot_heads.imaging.convert import to_uint8
 from fewshot_heads.media.files import atomic_write, write_error
 from fewshot_heads.media.images import write_image
@@ -163,9 +163,8 @@ def load_state(training: Training, path: Path) -> None:
     try:
         training.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except (RuntimeError, KeyError, ValueError, EOFError, OSError, UnpicklingError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsMismatch(
-            f"{path}: does not fit this run ({reason}); use the configuration it began with, or another -o"
+            f"{path}: does not fit this run ({first_line(error)}); use the configuration it began with, or another -o"
         ) from error
 
 
