@@ -15,11 +15,12 @@ import numpy as np
 from fewshot_heads import read_image, read_video
 from fewshot_heads.datasets.shards import INDEX, ShardClip, open_shards
 from fewshot_heads.errors import BadInput, NoFaceFound
+from fewshot_heads.imaging.convert import resized
 from fewshot_heads.landmarks import Detector
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.media.images import PICTURES
 
-PROTOCOLS = ("self_reenactment", "cross_reenactment", "identity_round_trip", "paintings")
+PROTOCOLS = ("self_reenactment", "cross_reenactment", "identity_round_trip", "paintings", "turned")
 _SOURCE_POOL = 32  # frames of a clip that may be sources; the compared frames are then equal for every k_shot
 
 
@@ -30,12 +31,13 @@ class Footage:
     Attributes:
         identity: name of the person.
         name: unique name of the clip.
-        origin: a clip in a shard, a video of head crops, or an image from which the head is cropped.
+        origin: a clip in a shard, a video of head crops, an image from which the head is cropped, or images that are
+            square crops already.
     """
 
     identity: str
     name: str
-    origin: Path | ShardClip
+    origin: Path | ShardClip | tuple[Path, ...]
 
     def frames(self, size: int, detector: Detector) -> np.ndarray:
         """Returns the frames, uint8 [T, size, size, 3].
@@ -50,6 +52,8 @@ class Footage:
         """
         if isinstance(self.origin, ShardClip):
             frames = np.stack(list(self.origin.frames))
+        elif isinstance(self.origin, tuple):
+            frames = np.stack([resized(read_image(path), size) for path in self.origin])
         elif self.origin.suffix.lower() in PICTURES:
             image = read_image(self.origin)
             faces = detector.detect(image)
@@ -63,9 +67,11 @@ class Footage:
         return frames
 
     @property
-    def file(self) -> Path | str:
-        """The file that holds the footage."""
-        return self.origin.shard if isinstance(self.origin, ShardClip) else self.origin
+    def files(self) -> tuple[Path | str, ...]:
+        """The files that hold the footage."""
+        if isinstance(self.origin, tuple):
+            return self.origin
+        return (self.origin.shard if isinstance(self.origin, ShardClip) else self.origin,)
 
 
 @dataclass(frozen=True)
@@ -123,16 +129,21 @@ def find_portraits(root: str | Path) -> list[Footage]:
 
 def fingerprint(footage: Sequence[Footage]) -> str:
     """Returns the sha256 over the names and the files of all footage."""
-    files = {file: hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in {clip.file for clip in footage}}
-    return hashlib.sha256("".join(f"{clip.name} {files[clip.file]}\n" for clip in footage).encode()).hexdigest()
+    paths = {path for clip in footage for path in clip.files}
+    files = {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths}
+    lines = (f"{clip.name} {' '.join(files[path] for path in clip.files)}\n" for clip in footage)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def make_cases(clips: Sequence[Footage], portraits: Sequence[Footage], chosen: Mapping[str, Any]) -> list[Case]:
+def make_cases(
+    clips: Sequence[Footage], portraits: Sequence[Footage], turned: Sequence[Case], chosen: Mapping[str, Any]
+) -> list[Case]:
     """Returns the cases of the chosen protocols, in their order.
 
     Args:
         clips: footage of people.
         portraits: images for the protocol "paintings".
+        turned: the cases of the protocol "turned".
         chosen: settings of conf/benchmark.yaml. The seed chooses the drivers of each source.
 
     Raises:
@@ -157,6 +168,7 @@ def make_cases(clips: Sequence[Footage], portraits: Sequence[Footage], chosen: M
         "cross_reenactment": [Case("cross_reenactment", 1, clip, other) for clip in firsts for other in drivers(clip)],
         "identity_round_trip": [Case("identity_round_trip", 1, clip, clip) for clip in firsts],
         "paintings": [Case("paintings", 1, portrait, clip) for portrait in portraits for clip in drivers(portrait)],
+        "turned": list(turned),
     }
     return [case for protocol in chosen["protocols"] for case in cases[protocol]]
 

@@ -31,7 +31,14 @@ from fewshot_heads.training.head_tuner import FineTuningConfig
 class Scene:
     """The input of a column: sources, driver, and the frames to make."""
 
-    def __init__(self, sources: Sequence[np.ndarray], driver: np.ndarray, wanted: Sequence[int], detector: Detector):
+    def __init__(
+        self,
+        sources: Sequence[np.ndarray],
+        driver: np.ndarray,
+        wanted: Sequence[int],
+        detector: Detector,
+        smoothing: float = 1.0,
+    ):
         """Detects no faces yet.
 
         Args:
@@ -39,7 +46,9 @@ class Scene:
             driver: uint8 [T, S, S, 3], the whole clip.
             wanted: numbers of the driver's frames to make.
             detector: finds facial landmarks.
+            smoothing: strength of the filter over the driver's landmarks; 0 for pictures that are no video.
         """
+        self.smoothing = smoothing
         self.sources, self.driver, self.wanted, self.detector = list(sources), driver, list(wanted), detector
 
     @cached_property
@@ -55,7 +64,7 @@ class Scene:
     @cached_property
     def motion(self) -> Motion:
         """The whole driver, tracked as `animate` tracks it."""
-        return track(self.driver, [self.detector], mouths=True)
+        return track(self.driver, [self.detector], smooth=self.smoothing, mouths=True)
 
     def face(self, image: np.ndarray) -> Landmarks | None:
         """Returns the landmarks of the first face, or None."""

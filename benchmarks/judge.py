@@ -13,6 +13,7 @@ from benchmarks import common
 from benchmarks.cases import Case, choose_frames
 from benchmarks.columns import Scene, checkpoints, make_columns
 from benchmarks.measures import MEASURES
+from benchmarks.turned import TURNS, PicturePair, compared_regions, region_errors
 from fewshot_heads import metrics
 from fewshot_heads.errors import BadInput, NoFaceFound
 from fewshot_heads.features.inception_lpips import LPIPS, InceptionFeatures
@@ -94,6 +95,10 @@ class Judge:
             features["truth/csim"], results["truth"] = target["embedding"], truth
             for name, values in self._image_errors(results, truth).items():
                 columns[name] |= values
+            if isinstance(case.driver, PicturePair):
+                masks = compared_regions(case.driver, truth[0], scene.face(truth[0]))
+                for name, values in region_errors(results, truth, masks, self.vgg).items():
+                    columns[name] |= values
         if self.inception is not None:
             features |= {f"{name}/fid": self.inception(images) for name, images in results.items()}
         columns = {name: {key: values[key] for key in MEASURES if key in values} for name, values in columns.items()}
@@ -106,7 +111,10 @@ class Judge:
     def _scene(self, case: Case) -> tuple[Scene, list[int], list[int]]:
         """Returns the scene, and the numbers of the compared and of the consecutive frames."""
         driver = case.driver.frames(self.size, self.detector)
-        if case.protocol == "identity_round_trip":
+        pictures = case.protocol in TURNS
+        if pictures:
+            sources, compared, sequence = driver[:1], [1], [1]
+        elif case.protocol == "identity_round_trip":
             driver, sources, compared, sequence = driver[:1], driver[:1], [0], [0]
         else:
             source_numbers, compared, sequence = choose_frames(
@@ -114,7 +122,8 @@ class Judge:
             )
             same = case.source == case.driver
             sources = driver[source_numbers] if same else case.source.frames(self.size, self.detector)[:1]
-        scene = Scene(list(sources), driver, sorted({*compared, *sequence}), self.detector)
+        smoothing = 0.0 if pictures else 1.0
+        scene = Scene(list(sources), driver, sorted({*compared, *sequence}), self.detector, smoothing)
         if scene.source_faces[0] is None:
             raise NoFaceFound(f"{case.source.name}: no face in the source")
         return scene, compared, sequence

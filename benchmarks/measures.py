@@ -20,6 +20,10 @@ class Measure(NamedTuple):
 
 
 MEASURES = {
+    "l1_head": Measure("L1 in the head ↓", 4, "low"),
+    "vgg_head": Measure("VGG-19 distance in the head ↓", 3, "low"),
+    "l1_body": Measure("L1 on the body ↓", 4, "low"),
+    "l1_background": Measure("L1 on the background ↓", 4, "low"),
     "l1": Measure("L1 ↓", 4, "low"),
     "psnr": Measure("PSNR, dB ↑", 2, "high"),
     "ssim": Measure("SSIM ↑", 4, "high"),

@@ -21,6 +21,7 @@ from benchmarks.cases import Case, find_clips, find_portraits, fingerprint, make
 from benchmarks.columns import checkpoints
 from benchmarks.judge import Judge, hashes
 from benchmarks.report import markdown
+from benchmarks.turned import PROTOCOL, find_recordings, turned_cases
 from fewshot_heads import VideoWriter
 from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, run
@@ -32,7 +33,17 @@ from fewshot_heads.preparation.workers import map_in_processes
 _TITLES = {"still": "still source", "warp": "bare warp"}
 # Settings that may change when a run is resumed: they select cases and do not change measurements. Hashes identify
 # the footage.
-_FREE = ("protocols", "k_shots", "max_clips_per_identity", "max_identities", "workers", "clips", "portraits", "drivers")
+_FREE = (
+    "protocols",
+    "k_shots",
+    "max_clips_per_identity",
+    "max_identities",
+    "workers",
+    "clips",
+    "portraits",
+    "people",
+    "drivers",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,18 +70,21 @@ def quality(out: Path, overrides: Sequence[str]) -> Path:
         BadInput: no clips, no case, or a run that was measured with other settings.
     """
     chosen = load_config("benchmark", overrides)
-    if not chosen["clips"]:
+    if not chosen["clips"] and set(chosen["protocols"]) != {PROTOCOL}:
         raise BadInput("clips=FOLDER is missing: <identity>/<name>.mp4 head crops, or what prepare wrote")
-    clips = find_clips(chosen["clips"], chosen["split"])
+    clips = find_clips(chosen["clips"], chosen["split"]) if chosen["clips"] else []
     portraits = find_portraits(chosen["portraits"]) if chosen["portraits"] else []
-    cases = make_cases(clips, portraits, chosen)
+    turned = turned_cases(find_recordings(chosen["people"], chosen["split"])) if chosen["people"] else []
+    cases = make_cases(clips, portraits, turned, chosen)
     if not cases:
-        raise BadInput("no case: for paintings name portraits=FOLDER; cross_reenactment needs two people or more")
+        raise BadInput(
+            "no case: name portraits=FOLDER for paintings, people=FOLDER for turned; cross_reenactment needs two people"
+        )
     _judge(json.dumps(chosen))  # reports bad settings before anything is written
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out}: is a file; choose another folder with -o")
     (out / "cases").mkdir(parents=True, exist_ok=True)
-    account = _account(chosen, clips, portraits)
+    account = _account(chosen, clips, portraits, [case.source for case in turned])
     _same_settings(out, account)
     missing = [case for case in cases if not (out / "cases" / f"{case.slug}.json").is_file()]
     with tqdm(total=len(cases), initial=len(cases) - len(missing), unit="case", disable=None) as bar:
@@ -92,10 +106,13 @@ def quality(out: Path, overrides: Sequence[str]) -> Path:
     return out / "quality.md"
 
 
-def _account(chosen: Mapping[str, Any], clips: Sequence[Any], portraits: Sequence[Any]) -> dict[str, Any]:
+def _account(
+    chosen: Mapping[str, Any], clips: Sequence[Any], portraits: Sequence[Any], pairs: Sequence[Any]
+) -> dict[str, Any]:
     """Returns the hashes of weights, judging networks and footage, and the settings."""
     models = checkpoints(chosen)
-    data = {"index": fingerprint([*clips, *portraits]), "count": len(clips), "portraits": len(portraits)}
+    data = {"index": fingerprint([*clips, *portraits, *pairs]), "count": len(clips), "portraits": len(portraits)}
+    data |= {"pairs": len(pairs)} if pairs else {}
     first = next(iter(models.values()), None)
     inpainters = [load_checkpoint(name) for name in chosen["inpainters"]] if models else []
     return {
@@ -103,7 +120,7 @@ def _account(chosen: Mapping[str, Any], clips: Sequence[Any], portraits: Sequenc
         "models": {name: model.sha256 for name, model in models.items()}
         | {inpainter.name: inpainter.sha256 for inpainter in inpainters},
         "judges": hashes(chosen),
-        "data": {"clips": Path(chosen["clips"]).name, **data},
+        "data": {"clips": Path(chosen["clips"] or chosen["people"]).name, **data},
         "settings": {key: _without_folders(value) for key, value in chosen.items() if key not in _FREE},
     }
 

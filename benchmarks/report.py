@@ -27,11 +27,15 @@ DEFAULTS = {"rank": "realtime", "speed": "", "tuning": ""}
 RANKING = ("vgg", "csim")  # the first measure that the run has
 BEST = {"low": min, "high": max}
 
+TURNED = "One picture of a person is driven by another one of the same recording, which is the reference."
 PROTOCOLS = {  # protocol -> title, description
     "self_reenactment": ("Self-reenactment", "A clip drives pictures of itself; its true frames are the reference."),
     "cross_reenactment": ("Cross-reenactment", "Another person's clip drives the picture; there is no true frame."),
     "identity_round_trip": ("Identity round trip", "A picture drives itself, and should come back as it was."),
     "paintings": ("Paintings", "A clip drives a painted portrait; there is no true frame."),
+    "turned_under_20": ("Turned by less than 20 degrees", TURNED),
+    "turned_20_to_40": ("Turned by 20 to 40 degrees", TURNED),
+    "turned_over_40": ("Turned by more than 40 degrees", TURNED),
 }
 LEGEND = "A faint dot is a case; the full one is the mean over identities, with its 95 % interval."
 OTHERS = {"speed": "Speed and memory", "tuning": "Fine-tuning"}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fewshot_heads.errors import BadInput
@@ -21,15 +22,17 @@ SSIM_WINDOW_PX, SSIM_SIGMA_PX, SSIM_K1, SSIM_K2 = 11, 1.5, 0.01, 0.03
 HEAD_AXES_FACE_HALVES, HEAD_RISE_FACE_HALVES = np.array([1.8, 1.9]), 0.7
 
 
-def l1(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def l1(a: np.ndarray, b: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
     """Returns the mean absolute difference of each image pair, 0 to 1, float64 [N].
 
     Args:
         a: images, see the package.
         b: images of the same shape.
+        mask: bool [H, W], the pixels that count; None counts all.
     """
     a, b = pair(a, b)
-    return np.abs(a - b).mean((1, 2, 3))
+    difference = np.abs(a - b)
+    return difference.mean((1, 2, 3)) if mask is None else difference[:, mask].mean((1, 2))
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -119,7 +122,7 @@ class VGGDistance:
         return self.to_each(a, [b])[0]
 
     @torch.inference_mode()
-    def to_each(self, truth: np.ndarray, results: Sequence[np.ndarray]) -> np.ndarray:
+    def to_each(self, truth: np.ndarray, results: Sequence[np.ndarray], masks: np.ndarray | None = None) -> np.ndarray:
         """Returns the distances of several stacks to one truth, float64 [R, N].
 
         The features of the truth are computed once.
@@ -127,19 +130,31 @@ class VGGDistance:
         Args:
             truth: images, see the package.
             results: R stacks of the same shape.
+            masks: bool [N, H, W], the pixels that count; None counts all. A feature counts by the share of its cell.
         """
         truth, others = unit(truth), [pair(truth, result)[1] for result in results]
         columns = []
         for i in range(0, len(truth), self.batch):
             features = self.network(signed(truth[i : i + self.batch]))
-            rows = [self._distance(features, self.network(signed(other[i : i + self.batch]))) for other in others]
+            shares = None if masks is None else torch.from_numpy(masks[i : i + self.batch, None].astype(np.float32))
+            rows = [
+                self._distance(features, self.network(signed(other[i : i + self.batch])), shares) for other in others
+            ]
             columns.append(torch.stack(rows))
         return torch.cat(columns, 1).double().numpy()
 
     @staticmethod
-    def _distance(a: list[Tensor], b: list[Tensor]) -> Tensor:
-        """Returns the distance [N] of two lists of features."""
-        layers = [(p - q).abs().mean((1, 2, 3)) for p, q in zip(a, b, strict=True)]
+    def _distance(a: list[Tensor], b: list[Tensor], shares: Tensor | None = None) -> Tensor:
+        """Returns the distance [N] of two lists of features, where shares [N, 1, H, W], 0 to 1, count."""
+        layers = []
+        for p, q in zip(a, b, strict=True):
+            difference = (p - q).abs().mean(1)
+            weight = (
+                torch.ones_like(difference)
+                if shares is None
+                else F.adaptive_avg_pool2d(shares, (p.shape[2], p.shape[3]))[:, 0]
+            )
+            layers.append((difference * weight).sum((1, 2)) / weight.sum((1, 2)).clamp_min(1e-9))
         return torch.stack(layers).mean(0) / VGG_SCALE
 
 
