@@ -1,4 +1,7 @@
-"""Errors that a user can cause. Each message is one line that names the thing and the remedy."""
+"""Errors that a user can cause.
+
+Each message is one line that names the thing and the remedy.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ class BadInput(FewshotHeadsError):
 
 
 class UsageError(BadInput):
-    """A command line or configuration cannot be understood; the exit code is 2."""
+    """A command line or configuration cannot be understood. The exit code is 2."""
 
 
 class NoFaceFound(FewshotHeadsError):
@@ -26,7 +29,7 @@ class NoFaceFound(FewshotHeadsError):
 
 
 class OutputError(FewshotHeadsError):
-    """The result cannot be written: the file exists, the folder refuses or the disk is full."""
+    """The result cannot be written, because the file exists or the system refuses."""
 
 
 class WeightsMismatch(FewshotHeadsError):
@@ -45,7 +48,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """Returns the first line of an error's message, or the error's class name if the message is empty.
+    """Returns the first line of an error's message.
+
+    An empty message gives the name of the error's class.
 
     Args:
         error: the error, usually of another library.

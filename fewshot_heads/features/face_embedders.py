@@ -79,7 +79,9 @@ class DlibResNet:
             raise BadInput(f"{path}: not the weights of {self.name} ({first_line(error)}); {INSTALL_HINT}") from error
 
     def embed(self, images: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-        """Returns one embedding per face, float64 [N, 128]. dlib aligns each face by its 68 iBUG points.
+        """Returns one embedding per face, float64 [N, 128].
+
+        dlib aligns each face by its 68 iBUG points.
 
         Args:
             images: RGB [N, H, W, 3], 0 to 1, N at least 1.

@@ -71,7 +71,9 @@ def to_caffe(images: Tensor, mean: Tensor) -> Tensor:
 
 
 def to_torchvision(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Returns images in the form of torchvision: RGB, 0 to 1, minus the mean, over the standard deviation.
+    """Returns images in the form of torchvision: RGB, 0 to 1, normalized.
+
+    Normalized values are color minus mean, over standard deviation.
 
     Args:
         images: RGB [B, 3, H, W], -1 to 1.

@@ -43,7 +43,10 @@ class _InvertedResidual(nn.Module):
 
 
 class _Depthwise(nn.Module):
-    """Depthwise convolution with batch normalization; `separable` adds the pointwise convolution and ReLUs."""
+    """Depthwise convolution with batch normalization.
+
+    `separable` adds the pointwise convolution and ReLUs. The layers are named as in the state dict.
+    """
 
     def __init__(self, channels: int, size: int, padding: int, separable: bool) -> None:
         super().__init__()
@@ -138,7 +141,7 @@ class MobileFaceNet(nn.Module):
 
 
 def align_face(image: Tensor, landmarks: np.ndarray) -> Tensor:
-    """Returns a face turned, scaled and shifted so that five of its points lie on ArcFace's points.
+    """Returns a face turned, scaled and shifted onto the five points of ArcFace.
 
     The similarity transform is the least-squares solution (Umeyama 1991).
 

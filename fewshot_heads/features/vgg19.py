@@ -91,7 +91,7 @@ class VGG19Features(nn.Module):
 
 
 def _caffe_vgg19(path: str | Path) -> dict[str, Tensor]:
-    """Returns all convB_N arrays of an .npz file, which must hold the arrays up to conv3_1."""
+    """Returns all convB_N arrays of an .npz file. Those up to conv3_1 are required."""
     needed = [f"conv{layer}.{kind}" for layer in ("1_1", "1_2", "2_1", "2_2", "3_1") for kind in ("weight", "bias")]
     arrays = read_arrays(path, needed)
     with np.load(path, allow_pickle=False) as file:

@@ -100,9 +100,10 @@ def read_audio(path: str | Path, rate: int = 22050) -> Audio:
 
 
 def packets(source: AudioSource, output: Any, suffix: str) -> Iterator[Any]:
-    """Yields the sound of a source as packets for another file, with time zero at the first picture.
+    """Yields the sound of a source as packets for another file.
 
-    A codec that the format takes is copied. Another one is encoded again. Damaged sound ends early, with a warning.
+    Time zero is the first picture. A codec that the format takes is copied. Another one is encoded again. Damaged
+    sound ends early, with a warning.
 
     Args:
         source: file and start of the sound.
@@ -152,7 +153,7 @@ def _encoded(container: Any, track: Any, target: Any, start: Fraction) -> Iterat
 
 
 def _resampling(track: Any, start: Fraction, rate: int, sample_format: str, layout: str) -> Any:
-    """Returns a filter graph that cuts a track at `start`, shifts the cut to time zero and resamples."""
+    """Returns a filter graph that cuts a track at `start`, now time zero, and resamples."""
     graph = av.filter.Graph()
     filters = [
         graph.add_abuffer(template=track),

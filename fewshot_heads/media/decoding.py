@@ -1,4 +1,4 @@
-"""Decodes frames with FFmpeg, also from damaged files, and converts them to the pixels that a player shows."""
+"""Decodes frames with FFmpeg, also from damaged files, to the pixels that players show."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ def display_matrix(frame: Any) -> list[int]:
 
 
 def pixels(frame: Any, aspect: Fraction | None, matrix: list[int]) -> np.ndarray:
-    """Returns a frame as a player shows it: uint8 RGB [H, W, 3], upright, with square pixels.
+    """Returns a frame as players show it, uint8 RGB [H, W, 3].
 
-    Colors follow the tags of the frame, or `colorspace` without tags.
+    The frame is upright and has square pixels. Colors follow the tags of the frame, or `colorspace` without tags.
 
     Args:
         frame: a PyAV video frame.

@@ -126,7 +126,7 @@ class VideoEncoder:
 
 
 def _palette_graph(width: int, height: int, time_base: Fraction) -> Any:
-    """Returns a filter graph that reduces each RGB frame to 256 colors, with a new palette for each frame."""
+    """Returns a filter graph that reduces each frame to its own 256 colors."""
     graph = av.filter.Graph()
     source = graph.add_buffer(width=width, height=height, format=av.VideoFormat("rgb24"), time_base=time_base)
     split, sink = graph.add("split"), graph.add("buffersink")

@@ -63,7 +63,7 @@ def atomic_write_in(path: Path, scratch: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _part_file(path: Path, part: Path) -> Iterator[Path]:
-    """Creates `part`, then moves it to `path` when the block ends, or removes it on any error."""
+    """Creates `part`, which becomes `path` when the block ends, or vanishes on any error."""
     try:
         part.touch()
     except OSError as error:

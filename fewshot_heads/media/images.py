@@ -112,7 +112,7 @@ def _large_images() -> Iterator[None]:
 
 
 def _upright_rgb(image: Image.Image, max_side: int) -> np.ndarray:
-    """Returns an open image as uint8 RGB [H, W, 3]: upright, in sRGB, on white, at most `max_side` pixels."""
+    """Returns an open image as uint8 RGB [H, W, 3], as `read_image` describes."""
     converted = _eight_bit(image)
     orientation = image.getexif().get(_EXIF_ORIENTATION, 1)  # read after loading: a TIFF is turned while it loads
     profile = image.info.get("icc_profile")

@@ -142,7 +142,7 @@ def read_mark(path: str | Path) -> dict[str, str] | None:
 
 
 def verify(path: str | Path) -> bool:
-    """Returns whether the mark of a file says that the file is synthetic, completely or in part.
+    """Returns whether a file is marked as synthetic, completely or in part.
 
     Args:
         path: the file.

@@ -1,4 +1,4 @@
-"""Frames of containers, gifs and folders, each with the time at which the file shows the frame."""
+"""Frames of containers, gifs and folders, with their times in the file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TimedFrame(NamedTuple):
 
     Attributes:
         time: when the frame is shown, seconds.
-        duration: how long the frame is shown, seconds; 0 if unknown.
+        duration: how long the frame is shown, seconds, or 0 if unknown.
         pixels: returns the frame, uint8 RGB [H, W, 3].
     """
 
@@ -55,7 +55,7 @@ def container_frames(path: Path, warn: bool = True) -> Generator[TimedFrame, Non
     with av.open(str(path)) as container:
         stream = picture_stream(container)
         stream.thread_type = "AUTO"
-        aspect = stream.sample_aspect_ratio  # read now: a closed container cannot tell
+        aspect = stream.sample_aspect_ratio  # read first, because a closed container does not tell
         step = 1 / (stream.average_rate or stream.base_rate or DEFAULT_RATE)
         damage: list[str] = []
         matrix: list[int] | None = None

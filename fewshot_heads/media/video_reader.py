@@ -1,4 +1,7 @@
-"""Reading of videos, one frame at a time, at an exact and constant rate. Memory does not grow with the length."""
+"""Reading of videos, one frame at a time, at an exact and constant rate.
+
+The memory in use does not grow with the length of the video.
+"""
 
 from __future__ import annotations
 
@@ -166,7 +169,10 @@ def _open_container(path: Path, rate: Fraction | None) -> Video:
 
 
 def _average_rate(container: Any, stream: Any) -> Fraction:
-    """Returns the rate that a file names, or the rate of its time stamps if the named rate is too high."""
+    """Returns the frame rate of a file.
+
+    If the file names a rate that is too high to believe, the rate comes from the time stamps.
+    """
     claimed = stream.average_rate or stream.base_rate or DEFAULT_RATE
     if claimed <= _MAX_BELIEVED_RATE:
         return Fraction(claimed)

@@ -1,4 +1,7 @@
-"""Writing of videos, one frame at a time, at an exact rate and with sound in sync. Memory stays constant."""
+"""Writing of videos, frame by frame, at an exact rate, with sound in sync.
+
+The memory in use does not grow with the length of the video.
+"""
 
 from __future__ import annotations
 

@@ -64,7 +64,9 @@ class Identity:
 
 
 def csim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Returns the cosine similarity of embeddings, float64 [...]. NaN where an embedding is NaN or zero.
+    """Returns the cosine similarity of embeddings, float64 [...].
+
+    The result is NaN where an embedding is NaN or zero.
 
     Args:
         a: [..., D].
@@ -114,9 +116,9 @@ def jitter(landmarks: np.ndarray) -> float:
 
 
 def pose_error(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Returns the angle of the rotation between two heads, degrees, float64 [N]. NaN where a face is missing.
+    """Returns the angle of the rotation between two heads, degrees, float64 [N].
 
-    The rotations come from `fit_pose`, so expression has little influence.
+    The rotations come from `fit_pose`, so expression has little influence. The result is NaN where a face is missing.
 
     Args:
         a: landmarks [N, 70, 3], pixels and depth.
@@ -137,7 +139,9 @@ def pose_error(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def expression_error(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Returns the mean absolute difference of blendshapes, 0 to 1, float64 [N]. NaN where an input is NaN.
+    """Returns the mean absolute difference of blendshapes, 0 to 1, float64 [N].
+
+    The result is NaN where an input is NaN.
 
     Args:
         a: blendshapes [N, 52] of `MediaPipeDetector.expression`, 0 to 1.
@@ -153,7 +157,7 @@ def expression_error(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def shape_leak(source: np.ndarray, results: np.ndarray, driver: np.ndarray) -> float:
-    """Returns how far the shape of a face moved from the source (0) to the driver (1).
+    """Returns how far a face's shape moved from the source (0) to the driver (1).
 
     Let s be the shape of the source, and r and d the mean shapes of results and driver. The result is
     <r - s, d - s> / |d - s|^2. Shapes are STEADY_POINTS in the coordinates of the head, so pose, position and size have
@@ -178,9 +182,10 @@ def shape_leak(source: np.ndarray, results: np.ndarray, driver: np.ndarray) -> f
 
 
 def skin_tone(image: np.ndarray, landmarks: np.ndarray) -> float:
-    """Returns the individual typology angle of the cheeks, degrees: above 41 is light, below 10 dark.
+    """Returns the individual typology angle of the cheeks, degrees.
 
-    The angle of a photograph also depends on light and camera. The result is NaN without a face.
+    Skin above 41 degrees is light, below 10 dark. The angle of a photograph also depends on light and camera. The
+    result is NaN without a face.
 
     Source: Chardon et al. 1991.
 
@@ -204,7 +209,10 @@ def skin_tone(image: np.ndarray, landmarks: np.ndarray) -> float:
 
 
 def _mean_shape(stack: np.ndarray) -> np.ndarray:
-    """Returns the mean of STEADY_POINTS [P, 3] in head coordinates over complete faces [T, 70, 3], or NaN."""
+    """Returns the mean of STEADY_POINTS over faces [T, 70, 3], head coordinates [P, 3].
+
+    Incomplete faces are left out. The result is NaN if no face is left.
+    """
     faces = [Landmarks.from_array(points) for points in stack[_complete(stack)]]
     shapes = [fit_pose(face).undo(landmarks_3d(face))[STEADY_POINTS] for face in faces]
     return np.mean(shapes, axis=0) if shapes else np.full((len(STEADY_POINTS), 3), np.nan)

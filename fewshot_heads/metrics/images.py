@@ -1,4 +1,4 @@
-"""Measures of images: similarity of two stacks, distance of feature sets, and flicker of a clip."""
+"""Measures of images: similarity of stacks, distance of feature sets, flicker of a clip."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _root_of_covariance(rows: np.ndarray) -> np.ndarray:
-    """Returns R [min(N, D), D], so that R^T R is the covariance of the rows [N, D]."""
+    """Returns R [min(N, D), D] where R^T R is the covariance of rows [N, D]."""
     root: np.ndarray = np.linalg.qr((rows - rows.mean(0)) / np.sqrt(len(rows) - 1)).R
     return root
 
