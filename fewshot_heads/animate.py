@@ -18,6 +18,7 @@ from fewshot_heads.cli.parser import make_parser, parse_and_run, split_overrides
 from fewshot_heads.cli.session import choose_output, open_reenactor, track_driver, write_frames
 from fewshot_heads.errors import UsageError
 from fewshot_heads.head import Head
+from fewshot_heads.imaging.grid import image_grid
 from fewshot_heads.media.video_reader import read_video
 from fewshot_heads.media.video_writer import WRITTEN
 
@@ -69,7 +70,7 @@ def _side_by_side(
     """Yields source, driver and result next to each other, at the result's height."""
     for driver_frame, frame in zip(driver, frames, strict=False):
         height = frame.shape[0]
-        yield np.concatenate([_at_height(source, height), _at_height(driver_frame, height), frame], axis=1)
+        yield image_grid([[_at_height(source, height), _at_height(driver_frame, height), frame]])
 
 
 def _at_height(image: np.ndarray, height: int) -> np.ndarray:

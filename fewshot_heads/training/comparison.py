@@ -10,6 +10,7 @@ import numpy as np
 
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.head import Head
+from fewshot_heads.imaging.grid import image_grid
 from fewshot_heads.landmarks.pose import rotate_3d
 
 _MAX_COLUMNS = 6
@@ -55,4 +56,4 @@ def before_and_after(reenactor: Animator, head: Head, tuned: Head) -> np.ndarray
     rows = [(pictures * len(faces))[: len(faces)]]
     for version in (head, tuned):
         rows.append(list(reenactor.animate(version, motion, "absolute", paste_back=False, crop="full")))
-    return np.concatenate([np.concatenate(row, axis=1) for row in rows])
+    return image_grid(rows)

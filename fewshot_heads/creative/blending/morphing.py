@@ -16,6 +16,7 @@ from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import BadInput, check_share
 from fewshot_heads.head import Head
+from fewshot_heads.imaging.grid import image_grid
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.media.video_reader import exact_rate
 from fewshot_heads.reenactor import Reenactor
@@ -175,4 +176,4 @@ def preview(reenactor: Reenactor, heads: Sequence[Head], motion: Motion | None, 
     indices = np.linspace(0, count - 1, PREVIEW_FRAMES).round().astype(int)
     frames = list(morph(reenactor, heads, motion, replace(settings, resolution=reenactor.size), indices))
     rows = [frames[i : i + _PREVIEW_COLUMNS] for i in range(0, PREVIEW_FRAMES, _PREVIEW_COLUMNS)]
-    return np.concatenate([np.concatenate(row, 1) for row in rows])
+    return image_grid(rows)

@@ -12,6 +12,7 @@ from fewshot_heads.creative.blending.driving_settings import DrivingSettings
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import NoFaceFound, check_at_least
 from fewshot_heads.head import Head
+from fewshot_heads.imaging.grid import image_grid
 from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.rendering.renderer import HeadRenderer
 
@@ -129,6 +130,4 @@ def grid(pictures: Sequence[np.ndarray]) -> np.ndarray:
         pictures: uint8 [S, S, 3] each. Empty tiles are black.
     """
     columns = min(len(pictures), round((4 / 3 * len(pictures)) ** 0.5) or 1)
-    missing = [np.zeros_like(pictures[0])] * (-len(pictures) % columns)
-    tiles = [*pictures, *missing]
-    return np.concatenate([np.concatenate(tiles[i : i + columns], 1) for i in range(0, len(tiles), columns)])
+    return image_grid([pictures[i : i + columns] for i in range(0, len(pictures), columns)])

@@ -14,6 +14,7 @@ from fewshot_heads.creative.blending.morphing import Morph, render_mixed
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.head import Head
+from fewshot_heads.imaging.grid import image_grid
 from fewshot_heads.reenactor import Reenactor
 
 _PREVIEW_COLUMNS = 4  # of each of the two rows of frames
@@ -90,9 +91,8 @@ def preview(
     for frame, i in zip(frames, indices, strict=True):
         _write(frame, f"{i / rate:.2f} s", 8)
     width = _PREVIEW_COLUMNS * reenactor.size
-    rows = [np.concatenate(row, axis=1) for row in (frames[: len(quiet)], frames[len(quiet) :])]
-    rows = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows]
-    return np.concatenate([_draw_curves(curves, width, quiet, loud), *rows])
+    rows = [[_draw_curves(curves, width, quiet, loud)], frames[: len(quiet)], frames[len(quiet) :]]
+    return image_grid(rows)
 
 
 def _peaks(level: np.ndarray) -> list[int]:
