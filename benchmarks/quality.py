@@ -21,7 +21,7 @@ from benchmarks.cases import Case, find_clips, find_portraits, fingerprint, make
 from benchmarks.columns import checkpoints
 from benchmarks.judge import Judge, hashes
 from benchmarks.report import markdown
-from benchmarks.turned import PROTOCOL, find_recordings, turned_cases
+from benchmarks.turned import PROTOCOL, turned_cases
 from fewshot_heads import VideoWriter
 from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, run
@@ -74,7 +74,7 @@ def quality(out: Path, overrides: Sequence[str]) -> Path:
         raise BadInput("clips=FOLDER is missing: <identity>/<name>.mp4 head crops, or what prepare wrote")
     clips = find_clips(chosen["clips"], chosen["split"]) if chosen["clips"] else []
     portraits = find_portraits(chosen["portraits"]) if chosen["portraits"] else []
-    turned = turned_cases(find_recordings(chosen["people"], chosen["split"])) if chosen["people"] else []
+    turned = turned_cases(chosen["people"], chosen["split"]) if chosen["people"] else []
     cases = make_cases(clips, portraits, turned, chosen)
     if not cases:
         raise BadInput(

@@ -1,12 +1,10 @@
 """Protocol `turned`: pairs of pictures of one person in one light, told apart by how far the head turns.
 
-A folder of people has an index.tsv with a row a picture: path, identity, split, recording, kind, yaw, pitch and roll
-in degrees. Pictures of one recording share light and background.
+The pictures and their poses come from a folder with an index of people, see `preparation.people`.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ from fewshot_heads.imaging.segmentation import person_matte
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.metrics import VGGDistance
+from fewshot_heads.preparation.people import IndexedPicture, read_people_index
 
 PROTOCOL = "turned"
 TURNS = {"turned_under_20": (0.0, 20.0), "turned_20_to_40": (20.0, 40.0), "turned_over_40": (40.0, 180.0)}  # degrees
@@ -35,72 +34,55 @@ _NECK_MARGIN_FACE_FRACTION = 0.06  # of the face box: skin below the chin that c
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture of a recording.
-
-    Attributes:
-        path: the file.
-        angles: yaw, pitch, roll, degrees.
-        still_body: whether the body stays in its place in the whole recording.
-    """
-
-    path: Path
-    angles: tuple[float, float, float]
-    still_body: bool
-
-
-@dataclass(frozen=True)
 class PicturePair(Footage):
     """A source and a target of one recording, as footage of two frames."""
 
     still_body: bool = False
 
 
-def find_recordings(root: str | Path, split: str = "val") -> dict[tuple[str, str], list[Picture]]:
+def find_recordings(root: str | Path, split: str = "val") -> dict[tuple[str, str], list[IndexedPicture]]:
     """Returns the pictures with a known pose, by identity and recording.
 
     Args:
-        root: folder with index.tsv.
+        root: folder with an index of people.
         split: of the index.
 
     Raises:
-        BadInput: the folder has no index, or the index has no picture of the split.
+        BadInput: the folder has no index that can be read, or the index has no picture of the split.
     """
-    index = Path(root) / "index.tsv"
-    if not index.is_file():
-        raise BadInput(f"people={root}: has no index.tsv; see benchmarks/README.md for its columns")
-    recordings: dict[tuple[str, str], list[Picture]] = {}
-    with index.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file, delimiter="\t"):
-            try:
-                if row["split"] != split or not row["yaw"]:
-                    continue
-                angles = (float(row["yaw"]), float(row["pitch"]), float(row["roll"]))
-                picture = Picture(Path(root) / row["path"], angles, row["kind"] in _STILL_BODY_KINDS)
-                recordings.setdefault((row["identity"], row["recording"]), []).append(picture)
-            except (KeyError, TypeError, ValueError) as error:
-                raise BadInput(f"{index}: a row cannot be read ({error}); see benchmarks/README.md") from error
+    recordings: dict[tuple[str, str], list[IndexedPicture]] = {}
+    for picture in read_people_index(Path(root)):
+        if picture.split == split and picture.angles:
+            recordings.setdefault((picture.identity, picture.recording), []).append(picture)
     if not recordings:
-        raise BadInput(f"{index}: has no picture with a pose in the split '{split}'")
+        raise BadInput(f"people={root}: has no picture with a pose in the split '{split}'")
     return recordings
 
 
-def turned_cases(recordings: dict[tuple[str, str], list[Picture]]) -> list[Case]:
-    """Returns a case for each source and target.
+def turned_cases(root: str | Path, split: str = "val") -> list[Case]:
+    """Returns a case for each source and target of a folder of people.
 
     The sources of a recording are its most frontal picture and one turned aside. The targets are spread over yaw and
     pitch.
+
+    Args:
+        root: folder with an index of people.
+        split: of the index.
+
+    Raises:
+        BadInput: see `find_recordings`.
     """
     cases = []
-    for (identity, recording), pictures in sorted(recordings.items()):
+    for (identity, recording), pictures in sorted(find_recordings(root, split).items()):
         if len(pictures) < _MIN_PICTURES:
             continue
         for source in _choose_sources(pictures):
             for target in _choose_targets(source, pictures):
-                turn = turn_between(source.angles, target.angles)
+                turn = turn_between(_angles(source), _angles(target))
                 protocol = next(name for name, (low, high) in TURNS.items() if low <= turn < high)
-                name = f"{recording} {source.path.stem} to {target.path.stem}"
-                pair = PicturePair(identity, name, (source.path, target.path), source.still_body)
+                name = f"{recording} {Path(source.path).stem} to {Path(target.path).stem}"
+                paths = (Path(root) / source.path, Path(root) / target.path)
+                pair = PicturePair(identity, name, paths, source.kind in _STILL_BODY_KINDS)
                 cases.append(Case(protocol, 1, pair, pair))
     return cases
 
@@ -111,6 +93,11 @@ def turn_between(angles: Sequence[float], others: Sequence[float]) -> float:
     return float(np.degrees(np.arccos(np.clip((np.trace(relative) - 1) / 2, -1, 1))))
 
 
+def _angles(picture: IndexedPicture) -> tuple[float, float, float]:
+    assert picture.angles is not None  # `find_recordings` leaves the others out
+    return picture.angles
+
+
 def _rotation(angles: Sequence[float]) -> np.ndarray:
     yaw, pitch, roll = np.radians(angles)
     vectors = ([pitch, 0, 0], [0, yaw, 0], [0, 0, roll])
@@ -118,17 +105,17 @@ def _rotation(angles: Sequence[float]) -> np.ndarray:
     return about_z @ about_y @ about_x
 
 
-def _choose_sources(pictures: Sequence[Picture]) -> list[Picture]:
-    frontal = min(pictures, key=lambda picture: turn_between(picture.angles, (0, 0, 0)))
-    aside = min(pictures, key=lambda picture: abs(abs(picture.angles[0]) - _ASIDE_YAW))
-    has_aside = aside is not frontal and abs(abs(aside.angles[0]) - _ASIDE_YAW) <= _ASIDE_TOLERANCE
+def _choose_sources(pictures: Sequence[IndexedPicture]) -> list[IndexedPicture]:
+    frontal = min(pictures, key=lambda picture: turn_between(_angles(picture), (0, 0, 0)))
+    aside = min(pictures, key=lambda picture: abs(abs(_angles(picture)[0]) - _ASIDE_YAW))
+    has_aside = aside is not frontal and abs(abs(_angles(aside)[0]) - _ASIDE_YAW) <= _ASIDE_TOLERANCE
     return [frontal, aside] if has_aside else [frontal]
 
 
-def _choose_targets(source: Picture, pictures: Sequence[Picture]) -> list[Picture]:
+def _choose_targets(source: IndexedPicture, pictures: Sequence[IndexedPicture]) -> list[IndexedPicture]:
     """Returns pictures far from the source and from each other in yaw and pitch (farthest point sampling)."""
-    poses = np.array([picture.angles[:2] for picture in pictures])
-    distance = np.linalg.norm(poses - np.array(source.angles[:2]), axis=1)
+    poses = np.array([_angles(picture)[:2] for picture in pictures])
+    distance = np.linalg.norm(poses - np.array(_angles(source)[:2]), axis=1)
     distance[[picture is source for picture in pictures]] = -1
     chosen: list[int] = []
     while len(chosen) < min(_TARGETS, len(pictures) - 1):

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from fewshot_heads.errors import BadInput
 from fewshot_heads.media.images import PICTURES
 from fewshot_heads.media.video_reader import VIDEOS
+from fewshot_heads.preparation.people import PEOPLE_INDEX, read_people_index
 
 # Folders that sort files, not people. They count at the start of a path only: a person may be called "Data".
 _SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
@@ -66,16 +67,20 @@ def digest(value: object, length: int = 16) -> str:
 def find_sources(root: Path, people_in_folders: bool = True, skip: Path | None = None) -> list[Source]:
     """Returns every source below root, in the order of names. Hidden files are ignored.
 
+    In a folder with an index of people, each recording is a source, see `people`.
+
     Args:
         root: folder of footage.
         people_in_folders: the images of a person's folder are one source. Otherwise each image is its own source.
         skip: folder to leave out.
 
     Raises:
-        BadInput: the folder does not exist, or has no videos or images.
+        BadInput: the folder does not exist, has no videos or images, or its index cannot be read.
     """
     if not root.is_dir():
         raise BadInput(f"{root}: no such folder; give a folder of videos, or of one folder of pictures a person")
+    if people_in_folders and (root / PEOPLE_INDEX).is_file():
+        return _recordings(root)
     sources = []
     files = sorted(_files(root, skip))
     for folder, group in groupby(files, key=lambda file: file.parent):
@@ -93,6 +98,20 @@ def find_sources(root: Path, people_in_folders: bool = True, skip: Path | None =
             sources.append(Source(name, kind, tuple(map(str, members)), sizes, identity, split))
     if not sources:
         raise BadInput(f"{root}: no videos or pictures in this folder; expected mp4, mov, webm, jpg, png and the like")
+    return sorted(sources, key=lambda source: source.name)
+
+
+def _recordings(root: Path) -> list[Source]:
+    """Returns a source for each recording of a folder with an index of people."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for picture in read_people_index(root):
+        if not (root / picture.path).is_file():
+            raise BadInput(f"{root / PEOPLE_INDEX}: lists {picture.path}, which is not there")
+        groups.setdefault((picture.identity, picture.recording, picture.split), []).append(picture.path)
+    sources = []
+    for (identity, recording, split), files in groups.items():
+        sizes = tuple((root / file).stat().st_size for file in files)
+        sources.append(Source(f"{identity}/{recording}", "stills", tuple(files), sizes, identity, split))
     return sorted(sources, key=lambda source: source.name)
 
 
