@@ -1,4 +1,4 @@
-"""The main class of the library: makes heads from source images and animates them with drivers."""
+"""The main class of the library: makes heads and animates them with drivers."""
 
 from __future__ import annotations
 

@@ -12,9 +12,10 @@ from fewshot_heads.models.inpainter import HOLE_THRESHOLD
 
 
 class EpisodeBatch(NamedTuple):
-    """Episodes: K source images of one person and a target frame (Zakharov et al., ICCV 2019, sec. 3.2).
+    """Episodes: K source images of one person and a target frame.
 
-    Images have values from -1 to 1, masks from 0 to 1. S is their side in pixels. A single episode has no leading B.
+    Zakharov et al., ICCV 2019, sec. 3.2. Images have values from -1 to 1, masks from 0 to 1. S is their side in pixels.
+    A single episode has no leading B.
 
     Attributes:
         images: [B, K, 3, S, S], the embedder's input. The background is that of the first.
@@ -92,7 +93,7 @@ Batch = TypeVar("Batch", bound=EpisodeBatch | RegionBatch)
 
 
 def collate(samples: Sequence[Batch]) -> Batch:
-    """Returns samples stacked to a batch; a field that is None in the samples stays None.
+    """Returns samples stacked to a batch; None stays None.
 
     Args:
         samples: of one type, without a batch dimension.

@@ -1,4 +1,4 @@
-"""Draws episodes: K source images of one person and a target (Zakharov et al., ICCV 2019, sec. 3.2)."""
+"""Draws episodes (Zakharov et al., ICCV 2019, sec. 3.2)."""
 
 from __future__ import annotations
 

@@ -30,7 +30,9 @@ _SHIFT_STD_CROP_FRACTION = 0.03
 
 
 class RegionCrops(Episodes):
-    """A dataset of open mouths or eyes. Sample i is a pure function of (seed, i), as in `Episodes`.
+    """A dataset of open mouths or eyes.
+
+    Sample i is a pure function of (seed, i), as in `Episodes`.
 
     Args:
         clips: footage of one frame size.
@@ -100,7 +102,7 @@ class RegionCrops(Episodes):
 
     @staticmethod
     def _draw_region(regions: Sequence[FaceRegion], face: Landmarks, random: np.random.Generator) -> FaceRegion:
-        """Draws one of a face's regions of a kind, but not an eye that is turned away."""
+        """Draws one of the regions, but not an eye that is turned away."""
         if len(regions) == 1:
             return regions[0]
         widths = np.array([np.ptp(face.points[region.outline][:, 0]) for region in regions])

@@ -60,7 +60,7 @@ def detect_sources(
 def _detect_source(
     picture: str | Path | np.ndarray, index: int, number: int, crop: str, detector: Detector, size: int
 ) -> SourceFace:
-    """Returns one source image; its index names an array in messages, and the number chooses the face."""
+    """Returns one source image with face `number`; `index` names an array in messages."""
     image = picture if isinstance(picture, np.ndarray) else read_image(picture)
     name = f"picture {index}" if isinstance(picture, np.ndarray) else str(picture)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:

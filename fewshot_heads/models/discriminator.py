@@ -1,4 +1,7 @@
-"""The projection discriminator with its identity table W and shared vector w0 (Zakharov et al., ICCV 2019, eq. 5)."""
+"""The projection discriminator with its identity table W and shared vector w0.
+
+Zakharov et al., ICCV 2019, eq. 5.
+"""
 
 from __future__ import annotations
 

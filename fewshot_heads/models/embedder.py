@@ -10,7 +10,9 @@ from fewshot_heads.models.blocks import Down, conv
 
 
 class Embedder(nn.Module):
-    """Embeds each source image; e_hat is the mean over K images (Zakharov et al., ICCV 2019, sec. 3.1).
+    """Embeds each source image; e_hat is the mean over K images.
+
+    Zakharov et al., ICCV 2019, sec. 3.1.
 
     Args:
         channels: of each stage. The first stage has a quarter of the resolution, and each next stage half of the last.

@@ -34,7 +34,7 @@ def _smooth(maps: Tensor) -> Tensor:
 
 
 class Generator(nn.Module):
-    """An AdaIN U-Net over stickman, warped source and background, 3.3 GFLOP for a frame of 256 x 256.
+    """An AdaIN U-Net over stickman, warped source and background, 3.3 GFLOP a frame.
 
     Args:
         channels: at 1/2, 1/4, 1/8 and 1/16 of the resolution.
@@ -116,7 +116,7 @@ class Generator(nn.Module):
         return Layers(_smooth(torch.tanh(maps[:, :3])), blend_weights, flows + correction[:, None])
 
     def _hint(self, texture: WarpInputs) -> Tensor:
-        """Returns displacement and area change of the flow of the image with most weight, [B, 3, S/2, S/2]."""
+        """Returns displacement and area change of the main image's flow, [B, 3, S/2, S/2]."""
         index = texture.weights.argmax(1)
         flow = texture.flows[torch.arange(len(index), device=index.device), index]
         displacement = (flow - identity_grid(flow.shape[1], flow)).permute(0, 3, 1, 2)

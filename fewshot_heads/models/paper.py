@@ -46,7 +46,7 @@ _DOWN_ATTENTION_PIXELS, _UP_ATTENTION_PIXELS = 32, 64  # resolutions at which se
 
 
 class Encoder(nn.Module):
-    """The common part of embedder and discriminator: from a frame and its stickman to a vector.
+    """The common part of embedder and discriminator: from frame and stickman to a vector.
 
     Blocks without a norm halve the resolution down to 4x4.
 

@@ -64,7 +64,7 @@ def close_eyelids(frame: np.ndarray, open_face: Landmarks, face: Landmarks) -> n
 
 
 def _open_by(eye: np.ndarray, change: float) -> None:
-    """Moves the lids of an eye [6, 2] apart by a change of the eye aspect ratio, in place."""
+    """Moves an eye's lids [6, 2] apart by a change of the aspect ratio, in place."""
     x, y = eye_axes(eye)
     displacement = change * ((eye[3] - eye[0]) @ x) * y
     eye[UPPER_LID] -= _UPPER_LID_FRACTION * displacement
@@ -110,7 +110,7 @@ def _draw_eyelids(frame: np.ndarray, open_eye: np.ndarray, closing_eye: np.ndarr
 
 
 def _lid_curve(lid: np.ndarray, width: float, along: np.ndarray) -> np.ndarray:
-    """Returns the height of a lid at positions along the eye: a cubic through two lid points and the corners.
+    """Returns a lid's height along the eye: a cubic through two lid points and the corners.
 
     Args:
         lid: [2, 2], the two points, along and down from the first corner, pixels.

@@ -1,4 +1,7 @@
-"""Transfers the inside of the driver's mouth between the source's lips (Averbuch-Elor et al., SIGGRAPH Asia 2017)."""
+"""Transfers the inside of the driver's mouth between the source's lips.
+
+Averbuch-Elor et al., "Bringing Portraits to Life", SIGGRAPH Asia 2017.
+"""
 
 from __future__ import annotations
 

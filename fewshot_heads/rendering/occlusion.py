@@ -70,7 +70,9 @@ def frames_of_same_scene(images: np.ndarray, heads: np.ndarray) -> list[int]:
 
 
 def hair_margin_mask(head: np.ndarray, span: float = 1.0) -> np.ndarray:
-    """Returns a mask [S, S] of a head and the margin its hair may take, which is wider above the chin.
+    """Returns a mask [S, S] of a head and its hair margin.
+
+    The margin is wider above the chin.
 
     Args:
         head: [S, S], 0 to 1, mask of the head.

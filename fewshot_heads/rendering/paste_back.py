@@ -1,4 +1,4 @@
-"""Pastes the moving head back into the source image, with a feathered seam and matched colors."""
+"""Pastes the head back into the source image, with a feathered seam and matched colors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_COLOR_DIFFERENCE_LEVELS = 12.0  # a larger difference is a head that moved,
 
 
 class Paster:
-    """Pastes frames of one crop into one image; what depends on crop and image alone is computed once."""
+    """Pastes frames into one crop of one image; the seam is computed once."""
 
     def __init__(self, picture: np.ndarray, crop: Crop, matte: np.ndarray):
         """Precomputes the seam.
@@ -81,7 +81,7 @@ def _small(image: np.ndarray) -> np.ndarray:
 
 
 def _seam_widths(matte: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
-    """Returns the widths of the seam along the left, top, right and bottom side, as fractions of the crop.
+    """Returns the widths of the seam at left, top, right and bottom, fractions of the crop.
 
     Args:
         matte: float32 [S, S], 0 to 1, the person in the crop.

@@ -1,4 +1,4 @@
-"""Renders frames of one head for any landmarks; what depends on the source alone is computed once."""
+"""Renders frames of one head; what depends on the source alone is computed once."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class HeadRenderer:
         return SourceVisibility(np.asarray(eyes), np.asarray(disocclusion), self.color_matrix, self.brightness)
 
     def _nearest_images(self, faces: Sequence[Landmarks]) -> tuple[Tensor, Tensor]:
-        """Returns weights and indices [B, T] of the source images nearest to each face in pose and expression.
+        """Returns weights and indices [B, T] of the source images nearest to each face.
 
         Each row of weights sums to 1.
         """
@@ -148,7 +148,7 @@ class HeadRenderer:
         large: bool,
         background_flow: Tensor | None = None,
     ) -> Tensor:
-        """Returns frames [B, 3, R, R], or [B, 3, S, S], -1 to 1, to which `apply_face_parts` is not yet applied.
+        """Returns frames [B, 3, R, R], or [B, 3, S, S], -1 to 1, before `apply_face_parts`.
 
         Args:
             faces: landmarks of the B frames, pixels of the crop.

@@ -36,7 +36,9 @@ def choose_crops(images: Sequence[np.ndarray], faces: Sequence[Landmarks], crops
 
 
 def texture_size(crops: Sequence[Crop]) -> int:
-    """Returns the side of the textures, pixels: that of the largest crop, 256 to 768, a multiple of 32.
+    """Returns the side of the textures, pixels.
+
+    The side is that of the largest crop, within 256 to 768, rounded up to a multiple of 32.
 
     Args:
         crops: of the source images.
@@ -46,9 +48,10 @@ def texture_size(crops: Sequence[Crop]) -> int:
 
 
 def shared_crop(images: Sequence[np.ndarray], faces: Sequence[Landmarks], crops: Sequence[Crop]) -> list[Crop]:
-    """Returns the crops with a shared one for all images of the first one's scene, so that backgrounds align.
+    """Returns the crops, with a shared one for all images of the first scene.
 
-    The crops are unchanged if the head moves so far that it would be too small in a shared crop, or leave it.
+    With a shared crop, backgrounds align. The crops are unchanged if the head moves so far that the head would be too
+    small in a shared crop, or leave it.
 
     Args:
         images: K images, uint8 [H, W, 3].

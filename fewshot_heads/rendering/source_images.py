@@ -78,7 +78,7 @@ def person_mattes(head: Head, size: int) -> PersonMattes:
 
 
 def segment_head(head: Head, size: int) -> Head:
-    """Returns the head with the mattes of its images, so that each image is segmented once.
+    """Returns the head with mattes, so that each image is segmented once.
 
     Args:
         head: with or without mattes. A head with mattes is returned unchanged.
@@ -121,7 +121,7 @@ def unmirrored_bounds(head: Head, width: int) -> tuple[slice, slice]:
 
 
 def resize_images(images: Tensor, size: int) -> Tensor:
-    """Returns images at another size, [K, 3, size, size], or the same images if they have that size.
+    """Returns images at another size, [K, 3, size, size].
 
     Args:
         images: [K, 3, R, R].

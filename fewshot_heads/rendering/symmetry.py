@@ -55,7 +55,7 @@ class MirrorCompletion:
 
     @classmethod
     def of(cls, own: Landmarks, size: int) -> MirrorCompletion | None:
-        """Returns the completion for an image, or None if both cheeks are visible or no surface is known.
+        """Returns the completion, or None if both cheeks are visible or no surface is known.
 
         Args:
             own: landmarks of the source image, pixels of the crop.
@@ -65,7 +65,7 @@ class MirrorCompletion:
         return other if own.surface is not None and other.hidden.max() > _LEAST else None
 
     def apply(self, frames: Tensor, texture: WarpInputs, faces: Sequence[Landmarks]) -> Tensor:
-        """Returns the frames with the mirror image where the source image shows no skin, in the frame's light.
+        """Returns the frames with the hidden cheek completed, in the frame's light, [B, 3, R, R].
 
         Args:
             frames: [B, 3, R, R], -1 to 1.

@@ -1,4 +1,7 @@
-"""Stage two: fine-tunes the generator for one person from a few images (Zakharov et al., ICCV 2019, sec. 3.3)."""
+"""Stage two: fine-tunes the generator for one person from a few images.
+
+Zakharov et al., ICCV 2019, sec. 3.3.
+"""
 
 from __future__ import annotations
 

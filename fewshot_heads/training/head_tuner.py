@@ -79,12 +79,12 @@ class FineTuned:
 
 
 def default_steps(images: int) -> int:
-    """Returns the steps for a number of images: 40 for one, 80 for 8, 160 for 32 and more."""
+    """Returns the steps: 40 for one image, 80 for 8, 160 for 32 or more."""
     return int(np.interp(images, [1, 8, 32], [40, 80, 160]))
 
 
 def holdout_indices(images: int) -> list[int]:
-    """Returns which of a number of images are held out: never the first, which provides the background."""
+    """Returns which images are held out, never the first, which provides the background."""
     return list(range(2, images, 4)) if images >= _HOLDOUT_MIN_IMAGES else []
 
 

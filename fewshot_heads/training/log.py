@@ -63,7 +63,7 @@ class Log:
 
 
 def _step(line: str) -> int:
-    """Returns the step of a line of log.jsonl, or a step beyond all others for an incomplete line."""
+    """Returns the step of a line, or a huge number for an incomplete line."""
     try:
         return int(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):  # the process was killed while it wrote the line

@@ -1,4 +1,7 @@
-"""Stage one: trains networks on prepared footage of many people (Zakharov et al., ICCV 2019, sec. 3.2)."""
+"""Stage one: trains networks on prepared footage of many people.
+
+Zakharov et al., ICCV 2019, sec. 3.2.
+"""
 
 from __future__ import annotations
 
@@ -125,7 +128,7 @@ def _accelerator(runtime: Mapping[str, Any]) -> Any:
 
 
 def _load_clips(roots: Sequence[str], identities: set[str]) -> list[Clip]:
-    """Returns the clips of the training split: of the given identities, or of all if none is given."""
+    """Returns the training clips of the given identities, or of all if none is given."""
     clips: list[Clip] = []
     for root in roots:
         first, *rest = open_shards(root)
@@ -140,7 +143,7 @@ def _load_clips(roots: Sequence[str], identities: set[str]) -> list[Clip]:
 def _holdout_batch(
     dataset: Callable[..., Episodes], clips: list[Clip], settings: EpisodeSettings, seed: int
 ) -> TrainingBatch | None:
-    """Returns one batch of held-out frames without augmentation, or None if no clip has two frames."""
+    """Returns a batch of held-out frames, not augmented; None if no clip has two."""
     longest = max((len(clip.frames) for clip in clips), default=0)
     if longest <= 1:
         return None

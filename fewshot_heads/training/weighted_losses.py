@@ -57,7 +57,7 @@ class WeightedLosses(nn.Module):
         self.requires_grad_(False).eval()
 
     def weight(self, name: str) -> float:
-        """Returns the weight of a loss, 0 for a loss that the table does not have.
+        """Returns the weight of a loss, 0 for a loss outside the table.
 
         Args:
             name: key of the table.
@@ -70,7 +70,7 @@ class WeightedLosses(nn.Module):
         return bool(self.table.get("adversarial", {}).get("relativistic", False))
 
     def crop_patch(self, images: Tensor, batch: TrainingBatch) -> Tensor:
-        """Returns the part of the images that perceptual and adversarial losses see: the patch, or all.
+        """Returns what perceptual and adversarial losses see: the patch, or the images.
 
         Args:
             images: [B, C, S, S].
@@ -79,9 +79,9 @@ class WeightedLosses(nn.Module):
         return crop_patches(images, batch.patch_corner, self.patch_size)
 
     def reconstruction_terms(self, frame: Tensor, batch: TrainingBatch) -> dict[str, Tensor]:
-        """Returns the losses, before weighting, that compare a frame with its target: L1 and L_CNT (sec. 3.2).
+        """Returns the unweighted losses between a frame and its target.
 
-        Pixels outside the valid mask are not compared.
+        These are L1, L_CNT (sec. 3.2) and the identity loss. Pixels outside the valid mask are not compared.
 
         Args:
             frame: [B, 3, S, S], -1 to 1.
