@@ -1,4 +1,4 @@
-"""One photo comes to life: few-shot talking heads.
+"""Few-shot talking heads: animates a person from one photo or several.
 
 from fewshot_heads import Reenactor, VideoWriter, read_video
 

@@ -1,4 +1,4 @@
-"""A person ready to be animated: the value that is saved, loaded, morphed and passed around."""
+"""A person that is ready to be animated, and the file format of heads."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ _TUNED = "tuned."
 
 @dataclass(frozen=True)
 class Head:
-    """One person as the generator sees them; immutable, made by `Reenactor.embed` or `.fine_tune`.
+    """One person as networks read them, immutable; made by `Reenactor.embed` or `Reenactor.fine_tune`.
 
     Attributes:
         e_hat: float32 [E], the identity embedding, mean over the K source images.
         style: float32 [P], every AdaIN scale and shift.
-        textures: uint8 [K, R, R, 3], the crops of the source images; R is a multiple of 32. What is warped of a single
-            source image is taken from `picture`, which goes on beyond its crop.
-        landmarks: K faces, pixels of the generator's crop (S x S, not R x R).
-        picture: uint8 [H, W, 3], the first source image whole, into which the moving head is pasted back.
-        crop: where the first texture lies in `picture`.
-        generator: sha256 of the weights that made the head; no others can animate it.
-        tuned: the generator's state dict after fine-tuning, which takes the place of the shipped one; or None.
-        mattes: uint8 [K, S, S], the person in each crop, 255 is all person. None in files of the first format, whose
-            images are segmented again when they are animated.
-        wide_matte: uint8 [V, V], the person in a single image's surroundings, V = 1.5 S; None for several images.
+        textures: uint8 [K, R, R, 3], crops of the source images, R a multiple of 32. A single source image is warped
+            from `picture`, which continues beyond the crop.
+        landmarks: K faces, pixels of the generator's crop S x S.
+        picture: uint8 [H, W, 3], the complete first source image, into which the moving head is pasted back.
+        crop: position of the first texture in `picture`.
+        generator: sha256 of the weights that made the head. Other weights cannot animate the head.
+        tuned: state dict of the generator after fine-tuning, which replaces the checkpoint's; or None.
+        mattes: uint8 [K, S, S], 0 to 255, the person in each crop. None in files of the first format, whose images
+            are segmented when the head is animated.
+        wide_matte: uint8 [V, V], 0 to 255, the person in the surroundings of a single image, V = 1.5 S. None for
+            several images.
     """
 
     e_hat: Tensor
@@ -54,17 +55,28 @@ class Head:
 
     @property
     def usual(self) -> Crop:
-        """Where `Crop.around` would lie, in pixels of its crop: a lone picture's gives hair more room than that
-        (`framing.expand_crop_for_hair`), one of `crop="full"` is framed in any way. All of it for several pictures."""
-        own, size = self.crop, self.crop.size
+        """The crop that `Crop.around` gives for the face, pixels of the head's crop.
+
+        The head's crop may differ: a single image has more room for hair, and `crop="full"` has any framing. For
+        several images, this is the complete crop.
+        """
+        crop, size = self.crop, self.crop.size
         if len(self.landmarks) > 1:
             return Crop(0, 0, size, size)
-        around = Crop.around([own.from_crop(self.landmarks[0])], size)
-        left, top = (around.left - own.left) * own.scale, (around.top - own.top) * own.scale
-        return Crop(left, top, around.side * own.scale, size)
+        around = Crop.around([crop.from_crop(self.landmarks[0])], size)
+        left, top = (around.left - crop.left) * crop.scale, (around.top - crop.top) * crop.scale
+        return Crop(left, top, around.side * crop.scale, size)
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:
-        """Writes one `.safetensors` file; pictures inside it are lossless PNG. Raises OutputError."""
+        """Writes the head to a `.safetensors` file, with images as lossless PNG.
+
+        Args:
+            path: the file.
+            overwrite: whether an existing file is replaced.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
         path = Path(path)
         points = np.stack([face.to_array() for face in self.landmarks])
         tensors = {"e_hat": self.e_hat, "style": self.style, "landmarks": torch.from_numpy(points)}
@@ -88,7 +100,14 @@ class Head:
 
     @classmethod
     def load(cls, path: str | Path) -> Head:
-        """Reads what `save` wrote. Raises BadInput for anything else."""
+        """Returns a head from a file that `save` wrote.
+
+        Args:
+            path: the file.
+
+        Raises:
+            BadInput: no such file, or a file of another kind.
+        """
         path = Path(path)
         if not path.is_file():
             raise BadInput(f"{path}: no such file")
@@ -115,9 +134,11 @@ class Head:
 
 
 def _to_png(image: np.ndarray) -> Tensor:
+    """Returns an RGB or gray image as the bytes of a PNG file."""
     return torch.from_numpy(cv2.imencode(".png", image[..., ::-1] if image.ndim == 3 else image)[1].ravel())
 
 
 def _from_png(data: Tensor, gray: bool = False) -> np.ndarray:
+    """Returns the RGB or gray image of a PNG file."""
     image = np.asarray(cv2.imdecode(data.numpy(), cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR))
     return image if gray else np.ascontiguousarray(image[..., ::-1])

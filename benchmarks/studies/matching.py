@@ -34,7 +34,7 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_discriminator
 from fewshot_heads.rendering.renderer import rasterize_landmarks
 from fewshot_heads.training.head_tuner import FineTuningConfig, holdout_indices, tune
-from fewshot_heads.training.losses import WeightedLosses
+from fewshot_heads.training.weighted_losses import WeightedLosses
 
 DEFAULTS = {
     "run": "",

@@ -1,4 +1,4 @@
-"""What the networks are trained on: tensors with names, one sample or a batch of them."""
+"""Training samples and batches, as named tensors."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from fewshot_heads.models.inpainter import HOLE_THRESHOLD
 
 
 class EpisodeBatch(NamedTuple):
-    """Episodes: K images of one person and one frame more to reenact (Zakharov et al., ICCV 2019, sec. 3.2).
+    """Episodes: K source images of one person and a target frame.
 
-    Images lie in [-1, 1], masks in 0 to 1. S is the side in pixels. A single episode has no leading B.
+    Zakharov et al., ICCV 2019, sec. 3.2. Images have values from -1 to 1, masks from 0 to 1. S is their side in pixels.
+    A single episode has no leading B.
 
     Attributes:
-        images: [B, K, 3, S, S], what the embedder sees; the background is that of the first.
+        images: [B, K, 3, S, S], the embedder's input. The background is that of the first.
         stickmen: [B, K, 3, S, S], the landmarks of the images.
         source_index: [B], which of the K images is warped.
         alpha_matte: [B, 1, S, S], the person in the source image.
@@ -25,13 +26,13 @@ class EpisodeBatch(NamedTuple):
         disocclusion: [B, 1, S, S], where a mouth or eye opens that is closed in the source.
         head_mask: [B, 1, S, S], where the target's head occludes the background.
         background_unknown: [B, 1, S, S], where no image shows the background.
-        source_points: [B, N, 3], `warp_points` of the source.
-        target_points: [B, N, 3], `warp_points` of the target.
+        source_points: [B, N, 3], `warp_points` of the source, pixels.
+        target_points: [B, N, 3], `warp_points` of the target, pixels.
         target: [B, 3, S, S], the frame to reenact.
         stickman: [B, 3, S, S], the target's landmarks.
-        regions: [B, 3, S, S], the target's eyes, its mouth, and what is disoccluded.
+        regions: [B, 3, S, S], the target's eyes, the target's mouth, and the disocclusion.
         valid_mask: [B, 1, S, S], 0 or 1: where the target can be reconstructed from the images.
-        face_box: [B, 4], of the target's face: left, top, right, bottom, pixels.
+        face_box: [B, 4], left, top, right and bottom of the target's face, pixels.
         patch_corner: [B, 2], x and y of the patch that perceptual losses see, pixels; None for the whole frame.
         identity: [B], index of the person; None outside of meta-learning.
     """
@@ -56,7 +57,7 @@ class EpisodeBatch(NamedTuple):
 
     @property
     def source(self) -> Tensor:
-        """The images [B, 3, S, S] that are warped."""
+        """[B, 3, S, S], the image of each episode that is warped."""
         return self.images[torch.arange(len(self.images), device=self.images.device), self.source_index]
 
 
@@ -64,10 +65,10 @@ class RegionBatch(NamedTuple):
     """Crops of open mouths or eyes, with a hole to be filled.
 
     Attributes:
-        target: [B, 3, S, S] in [-1, 1], the crop as it is.
+        target: [B, 3, S, S], -1 to 1, the unchanged crop.
         hole: [B, 1, S, S], 0 to 1, the inside of the region.
-        stickman: [B, 3, S, S] in [-1, 1], the landmarks.
-        regions: [B, 3, S, S], 0 to 1, as in `EpisodeBatch`: no eyes, and the hole twice.
+        stickman: [B, 3, S, S], -1 to 1, the landmarks.
+        regions: [B, 3, S, S], 0 to 1, as in `EpisodeBatch`: zeros for the eyes, and the hole twice.
         valid_mask: [B, 1, S, S], 1 everywhere.
         patch_corner: [B, 2], x and y of the patch that the discriminator sees, pixels.
         identity: [B], index of the person.
@@ -83,7 +84,7 @@ class RegionBatch(NamedTuple):
 
     @property
     def source(self) -> Tensor:
-        """The crops [B, 3, S, S] without the inside."""
+        """[B, 3, S, S], the crops without the inside of the region."""
         return self.target * (self.hole <= HOLE_THRESHOLD)
 
 
@@ -92,17 +93,31 @@ Batch = TypeVar("Batch", bound=EpisodeBatch | RegionBatch)
 
 
 def collate(samples: Sequence[Batch]) -> Batch:
-    """Stacks samples to a batch; a field that is None in the samples stays None."""
+    """Returns samples stacked to a batch; None stays None.
+
+    Args:
+        samples: of one type, without a batch dimension.
+    """
     columns = zip(*samples, strict=True)
     fields = (None if column[0] is None else torch.stack(column) for column in columns)
     return cast(Batch, type(samples[0])._make(fields))
 
 
 def to_device(batch: Batch, device: torch.device | str) -> Batch:
-    """Moves all tensors of a batch to the device."""
+    """Returns a batch with all tensors on a device.
+
+    Args:
+        batch: the batch.
+        device: the device.
+    """
     return cast(Batch, type(batch)._make(None if tensor is None else tensor.to(device) for tensor in batch))
 
 
 def first_samples(batch: Batch, count: int) -> Batch:
-    """Returns the first `count` samples of a batch."""
+    """Returns the first samples of a batch.
+
+    Args:
+        batch: the batch.
+        count: largest number of samples.
+    """
     return cast(Batch, type(batch)._make(None if tensor is None else tensor[:count] for tensor in batch))

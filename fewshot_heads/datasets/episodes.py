@@ -1,4 +1,4 @@
-"""Episodes: K pictures of one person and one more to reenact (Zakharov et al., ICCV 2019, sec. 3.2)."""
+"""Draws episodes (Zakharov et al., ICCV 2019, sec. 3.2)."""
 
 from __future__ import annotations
 
@@ -26,20 +26,34 @@ from fewshot_heads.rendering.background import BackgroundModel, blend_background
 from fewshot_heads.rendering.occlusion import head_occlusion_mask
 
 _log = logging.getLogger(__name__)
-_PATCHES = (0.5, 0.25, 0.25)  # shares of the patches at the mouth, about the face, farther out
-_TURNED_STILLS = 0.5  # the rest keeps A to A exact; measured: with fewer of those the surroundings of the face suffer
+# Where the patch of perceptual and adversarial losses is: on the mouth, on the face, or at hair and shoulders.
+_PATCH_PROBABILITIES = (0.5, 0.25, 0.25)
+_PATCH_STD_CROP_FRACTIONS = (0.05, 0.1, 0.25)  # standard deviation of the patch's center
+# Of the episodes of stills, the fraction with a source that is rotated in depth. The others reconstruct an image from
+# itself. Measured: with fewer of those, the surroundings of the face get worse.
+_STILLS_PSEUDO_PAIR_PROBABILITY = 0.5
+_MAX_COUNTED_FRAMES = 200  # more frames of one identity do not increase its probability
+# "hard" sampling.
+_OTHER_BACKGROUND_PROBABILITY = 0.2  # any of the K images is warped; else the first, which gives the background
+_SAME_FRAME_PROBABILITY = 0.08  # source and target are one frame
+_OPENING_MOUTH_PROBABILITY = 0.4  # a mouth that opens is rare in most clips, and hard
+_OPENING_MOUTH_QUANTILE = 4  # source and target are from the quarters with the most closed and most open mouths
+_FAR_CANDIDATES = 4
+_FAR_PROBABILITY = 0.5  # the source is the farthest of the candidates
 
 
 @dataclass(frozen=True)
 class EpisodeSettings:
     """How episodes are drawn (conf/data).
 
-    k_shot: pictures the embedder sees. sampling: "uniform" draws all frames of a clip alike, "hard" prefers
-    frames that are far apart and mouths that open. augment: strength of `Augmentation`, 0 is off. worn: share of the
-    episodes whose pictures have `Degradation`. pseudo: share of the episodes of clips (of stills: every other) whose
-    pictures are `rotate_in_depth`. patch: side in pixels of the square that perceptual and adversarial terms look
-    at, None
-    for the whole frame: their cost goes with it.
+    Attributes:
+        k_shot: K, number of source images.
+        sampling: "uniform" draws all frames of a clip equally, "hard" prefers distant frames and opening mouths.
+        augment: strength of `Augmentation`, 0 is off.
+        degradation_prob: fraction of the episodes with `Degradation`, 0 to 1.
+        pseudo_pair_prob: fraction of a video's episodes with `rotate_in_depth`, 0 to 1. For stills it is a half.
+        patch_size: side of the square that perceptual and adversarial losses see, pixels. None is the whole frame. A
+            smaller patch costs less time.
     """
 
     k_shot: int = 8
@@ -51,10 +65,18 @@ class EpisodeSettings:
 
 
 class Episodes(Dataset):
-    """Sample i is a pure function of (seed, i): the order survives a restart, and any number of workers.
+    """A dataset of random episodes, each an `EpisodeBatch` without a batch dimension.
 
-    A sample is what `assemble` gives, with corner [2] of the patch (x, y) and identity [], an index.
-    Raises BadInput when no clip is long enough for K + 1 pictures.
+    Sample i is a pure function of (seed, i). The samples therefore do not depend on restarts or the number of workers.
+
+    Args:
+        clips: footage of one frame size. A video with fewer than K + 1 frames is left out.
+        length: number of episodes.
+        settings: how episodes are drawn.
+        seed: of all random numbers.
+
+    Raises:
+        BadInput: no clip is long enough, or the clips have different sizes.
     """
 
     def __init__(self, clips: Sequence[Clip], length: int, settings: EpisodeSettings, seed: int = 0):
@@ -67,22 +89,22 @@ class Episodes(Dataset):
                 f"{len(clips)} has {longest}; lower data.k_shot or prepare longer clips"
             )
         if short := len(clips) - len(self.clips):
-            people = len({clip.identity for clip in clips} - {clip.identity for clip in self.clips})
+            identities = len({clip.identity for clip in clips} - {clip.identity for clip in self.clips})
             _log.warning("left out: %d clips too short for k_shot=%d and one more, and with them all of %d people",
-                         short, settings.k_shot, people)  # fmt: skip
+                         short, settings.k_shot, identities)  # fmt: skip
         sizes = {clip.size: clip for clip in self.clips}
         if len(sizes) > 1:
-            said = ", ".join(f"{clip.identity} of {size} px" for size, clip in sorted(sizes.items()))
-            raise BadInput(f"clips of different sizes ({said}); prepare them with one size")
+            examples = ", ".join(f"{clip.identity} of {size} px" for size, clip in sorted(sizes.items()))
+            raise BadInput(f"clips of different sizes ({examples}); prepare them with one size")
         (self.size,) = sizes
         self.identities = sorted({clip.identity for clip in self.clips})
         self._by_identity: dict[str, list[Clip]] = {name: [] for name in self.identities}
         for clip in self.clips:
             self._by_identity[clip.identity].append(clip)
-        # Square root: those with much footage come more often, but do not drown the others.
-        footage = np.array([sum(len(clip.frames) for clip in group) for group in self._by_identity.values()], float)
-        odds = np.sqrt(np.minimum(footage, 200))
-        self._odds = odds / odds.sum()
+        # The square root draws identities with much footage more often, without excluding the others.
+        frames = np.array([sum(len(clip.frames) for clip in group) for group in self._by_identity.values()], float)
+        odds = np.sqrt(np.minimum(frames, _MAX_COUNTED_FRAMES))
+        self._probabilities = odds / odds.sum()
 
     def __len__(self) -> int:
         return self.length
@@ -91,60 +113,61 @@ class Episodes(Dataset):
         random = np.random.default_rng((self.seed, index))
         identity, clip = self._draw(random)
         landmarks = np.asarray(clip.landmarks)
-        shots, shown, driver = self._choose(clip, landmarks, random)
+        shots, source_index, target = self._draw_frames(clip, landmarks, random)
         change = Augmentation.draw(random, self.size, self.settings.augment)
-        # Cracks stay where they are on a face: in two frames of a clip they would not.
-        clip = self._worn(clip, random, cracks=clip.kind == "stills")
-        pseudo = random.random() < (_TURNED_STILLS if clip.kind == "stills" else self.settings.pseudo_pair_prob)
-        corner = self._corner(change.face(landmarks[driver]).points, random)
-        episode = assemble(clip, shots, shown, driver, change, random if pseudo else None)
+        # Cracks keep their place on a face, so two frames of a video may not have them.
+        clip = self._degrade(clip, random, cracks=clip.kind == "stills")
+        is_still = clip.kind == "stills"
+        rotated = random.random() < (_STILLS_PSEUDO_PAIR_PROBABILITY if is_still else self.settings.pseudo_pair_prob)
+        corner = self._draw_patch(change.face(landmarks[target]).points, random)
+        episode = assemble(clip, shots, source_index, target, change, random if rotated else None)
         return episode._replace(patch_corner=corner, identity=torch.tensor(identity))
 
     def _draw(self, random: np.random.Generator) -> tuple[int, Clip]:
-        """Somebody, by index, and a clip of theirs."""
-        identity = int(random.choice(len(self.identities), p=self._odds))
+        """Draws an identity, an index, and one of its clips."""
+        identity = int(random.choice(len(self.identities), p=self._probabilities))
         group = self._by_identity[self.identities[identity]]
         return identity, group[random.choice(len(group))]
 
-    def _worn(self, clip: Clip, random: np.random.Generator, cracks: bool = True) -> Clip:
-        """The clip, or in the share of episodes that is `worn` a worn one."""
-        worn = self.settings.degradation_prob and random.random() < self.settings.degradation_prob
-        return Degradation.draw(random, cracks).apply_to_clip(clip) if worn else clip
+    def _degrade(self, clip: Clip, random: np.random.Generator, cracks: bool = True) -> Clip:
+        """Returns the clip, degraded with the probability of the settings."""
+        degraded = self.settings.degradation_prob and random.random() < self.settings.degradation_prob
+        return Degradation.draw(random, cracks).apply_to_clip(clip) if degraded else clip
 
-    def _choose(
+    def _draw_frames(
         self, clip: Clip, landmarks: np.ndarray, random: np.random.Generator
     ) -> tuple[list[int], int, int]:  # fmt: skip
-        """Indices of the K pictures, which of these the texture shows, and the index of the driver."""
+        """Draws K source images, which of them is warped, and the target."""
         count, k = len(clip.frames), self.settings.k_shot
-        if count <= k:  # stills: pictures may come twice, each time turned another way
+        if count <= k:  # stills may repeat, each time with another rotation in depth
             return random.integers(count, size=k).tolist(), 0, int(random.integers(count))
         if self.settings.sampling == "uniform":
-            *shots, driver = random.choice(count, k + 1, replace=False).tolist()
-            return shots, int(random.integers(k)), driver
-        source, driver = self._hard_pair(landmarks, random)
+            *shots, target = random.choice(count, k + 1, replace=False).tolist()
+            return shots, int(random.integers(k)), target
+        source, target = self._draw_hard_pair(landmarks, random)
         others = random.choice(count, k - 1, replace=False).tolist()
-        # Mostly the background that stays belongs to the picture that moves, as with a single source.
-        shown = int(random.integers(k)) if random.random() < 0.2 else 0
-        return [*others[:shown], source, *others[shown:]], shown, driver
+        # The first image gives the background.
+        source_index = int(random.integers(k)) if random.random() < _OTHER_BACKGROUND_PROBABILITY else 0
+        return [*others[:source_index], source, *others[source_index:]], source_index, target
 
-    def _hard_pair(self, landmarks: np.ndarray, random: np.random.Generator) -> tuple[int, int]:
-        """Source and driver: often far apart, sometimes one and the same, so that A to A comes back as A."""
-        driver = int(random.integers(len(landmarks)))
-        if random.random() < 0.08:
-            return driver, driver
-        if random.random() < 0.4:  # a mouth that opens is rare in most clips, and hard
-            by_opening = np.argsort(mouth_aspect_ratios(landmarks))
-            few = max(len(by_opening) // 4, 1)
-            return int(random.choice(by_opening[:few])), int(random.choice(by_opening[-few:]))
-        candidates = random.integers(len(landmarks), size=4)
-        apart = np.abs(landmarks[candidates] - landmarks[driver])[..., :2].mean((1, 2))
-        return int(candidates[apart.argmax()] if random.random() < 0.5 else candidates[0]), driver
+    def _draw_hard_pair(self, landmarks: np.ndarray, random: np.random.Generator) -> tuple[int, int]:
+        """Draws source and target: often distant, sometimes the same frame, which must be reproduced."""
+        target = int(random.integers(len(landmarks)))
+        if random.random() < _SAME_FRAME_PROBABILITY:
+            return target, target
+        if random.random() < _OPENING_MOUTH_PROBABILITY:
+            by_mouth = np.argsort(mouth_aspect_ratios(landmarks))
+            count = max(len(by_mouth) // _OPENING_MOUTH_QUANTILE, 1)
+            return int(random.choice(by_mouth[:count])), int(random.choice(by_mouth[-count:]))
+        candidates = random.integers(len(landmarks), size=_FAR_CANDIDATES)
+        distances = np.abs(landmarks[candidates] - landmarks[target])[..., :2].mean((1, 2))
+        return int(candidates[distances.argmax()] if random.random() < _FAR_PROBABILITY else candidates[0]), target
 
-    def _corner(self, points: np.ndarray, random: np.random.Generator) -> torch.Tensor:
-        """The patch lies on the mouth, about the face, or farther out at hair and shoulders."""
-        place = int(random.choice(3, p=_PATCHES))
-        spread = self.size * (0.05, 0.1, 0.25)[place]
-        center = points[OUTER_LIPS if place == 0 else slice(None)].mean(0) + random.normal(0, spread, 2)
+    def _draw_patch(self, points: np.ndarray, random: np.random.Generator) -> torch.Tensor:
+        """Draws the patch's first pixel (x, y), near the mouth, the face, or hair and shoulders."""
+        kind = int(random.choice(len(_PATCH_PROBABILITIES), p=_PATCH_PROBABILITIES))
+        std = self.size * _PATCH_STD_CROP_FRACTIONS[kind]
+        center = points[OUTER_LIPS if kind == 0 else slice(None)].mean(0) + random.normal(0, std, 2)
         patch = min(self.settings.patch_size or self.size, self.size)
         return torch.from_numpy(np.clip(center - patch / 2, 0, self.size - patch).astype(np.int64))
 
@@ -157,15 +180,15 @@ def assemble(
     change: Augmentation,
     turn: np.random.Generator | None = None,
 ) -> EpisodeBatch:
-    """One episode without patch and identity, all of it augmented alike.
+    """Returns one episode without patch and identity; all images have the same augmentation.
 
     Args:
         clip: the footage.
-        shots: K frames that the embedder sees; the background is that of the first.
-        source_index: which of these is warped.
-        target: the frame to reenact.
+        shots: K frame numbers of the source images. The background is that of the first.
+        source_index: which of the K images is warped.
+        target: number of the frame to reenact.
         change: the augmentation.
-        turn: rotates the images in depth by it, see `rotate_in_depth`; None leaves them.
+        turn: random numbers for `rotate_in_depth` of the source images. None does not rotate them.
     """
     landmarks, size = np.asarray(clip.landmarks), change.size
     valid = np.ones((size, size), np.float32)
@@ -205,9 +228,16 @@ def assemble(
 def _render_background(
     image: np.ndarray, face: Landmarks, matte: np.ndarray, target: Landmarks
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The background [3, S, S] that one image knows behind the target, and [1, S, S] where it shows only a head."""
+    """Returns the background [3, S, S] of one image behind the target, and the unknown part [1, S, S].
+
+    Args:
+        image: uint8 [S, S, 3].
+        face: landmarks of the image, pixels.
+        matte: float32 [S, S], 0 to 1, the person in the image.
+        target: landmarks of the target, pixels.
+    """
     points, target_points = (control_points(landmarks)[None] for landmarks in (face, target))
     model = BackgroundModel(image[None], points, matte[None], torch.device("cpu"))
     images = to_tensor(image[None])
-    use, shares, unknown = model.render(torch.from_numpy(target_points))
-    return blend_backgrounds(images, model.plate(images), use, shares)[0], unknown[0]
+    indices, weights, unknown = model.render(torch.from_numpy(target_points))
+    return blend_backgrounds(images, model.plate(images), indices, weights)[0], unknown[0]

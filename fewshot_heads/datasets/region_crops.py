@@ -1,4 +1,4 @@
-"""Open mouths or eyes, cut out of the footage: what inpainters learn from."""
+"""Draws crops of open mouths or eyes from footage, on which inpainters are trained."""
 
 from __future__ import annotations
 
@@ -19,24 +19,31 @@ from fewshot_heads.landmarks.aspect_ratio import mouth_aspect_ratios, smaller_ey
 from fewshot_heads.landmarks.regions import REGIONS, FaceRegion
 from fewshot_heads.landmarks.stickman import draw_stickman
 
-_WIDEST = 3  # frames drawn, of which the one that is open widest is taken
-# Over its width, how far a part is open when something is seen inside: below, detectors see gaps that are none.
-_OPEN = {"mouth": 0.06, "eyes": 0.2}
-_DRAWS = 20  # of clips, until one is open
-_FAR = 0.75  # times as wide as the other: an eye that is narrower is turned away
-_LOOSE = 0.01  # of the square: standard deviation of where landmarks are put wrongly, as carried ones are
-_NEAR = 0.15  # of its own scale: standard deviation of how much nearer or farther the square is
+_FRAMES_PER_CLIP = 3  # of these, the frame with the widest open region is taken
+# Aspect ratio above which the inside is visible. Below it, detectors report gaps that do not exist.
+_MIN_ASPECT_RATIO = {"mouth": 0.06, "eyes": 0.2}
+_MAX_CLIPS = 20  # clips that are drawn until one shows the region open
+_MIN_EYE_WIDTH_RATIO = 0.75  # of the eyes' widths; a narrower eye is turned away
+_LANDMARK_STD_CROP_FRACTION = 0.01  # error that is added to the landmarks, like that of warped landmarks
+_LOG_SCALE_STD = 0.15  # of the crop's side
+_SHIFT_STD_CROP_FRACTION = 0.03
 
 
 class RegionCrops(Episodes):
-    """Crops of open mouths or eyes. Sample i is a pure function of (seed, i), as in `Episodes`.
+    """A dataset of open mouths or eyes.
+
+    Sample i is a pure function of (seed, i), as in `Episodes`.
 
     Args:
-        size: side of the crops, pixels: the inpainter's.
+        clips: footage of one frame size.
+        length: number of crops.
+        settings: how crops are drawn. `k_shot` and `sampling` have no effect beyond the length of clips.
+        seed: of all random numbers.
+        size: side of the inpainter's crops, pixels.
         part: a key of `landmarks.regions.REGIONS`.
 
     Raises:
-        BadInput: when a sample is asked for and no frame of the footage shows the region open.
+        BadInput: no drawn frame shows the region open. The error occurs when a sample is read.
     """
 
     def __init__(
@@ -48,25 +55,27 @@ class RegionCrops(Episodes):
 
     def __getitem__(self, index: int) -> RegionBatch:  # type: ignore[override]
         random = np.random.default_rng((self.seed, index))
-        identity, clip, frame = self._open_one(random)
+        identity, clip, frame = self._draw_open_frame(random)
         change = Augmentation.draw(random, clip.size, self.settings.augment)
         face = change.face(np.asarray(clip.landmarks)[frame])
-        part = self._one_of(REGIONS[self.part], face, random)
-        place = replace(part.crop_box(face), size=self.size)
+        region = self._draw_region(REGIONS[self.part], face, random)
+        box = replace(region.crop_box(face), size=self.size)
         if self.settings.augment:
-            side, shift = place.side * np.exp(random.normal(0, _NEAR)), random.normal(0, 0.03, 2) * place.side
-            middle = np.array([place.left, place.top]) + place.side / 2 + shift
-            left, top = (middle - side / 2).tolist()
-            place = replace(place, left=left, top=top, side=float(side))
-        picture = to_tensor(change.warp_crop(self._worn(clip, random).frames[frame], place))
-        face = place.to_crop(face)
+            side = box.side * np.exp(random.normal(0, _LOG_SCALE_STD))
+            shift = random.normal(0, _SHIFT_STD_CROP_FRACTION, 2) * box.side
+            center = np.array([box.left, box.top]) + box.side / 2 + shift
+            left, top = (center - side / 2).tolist()
+            box = replace(box, left=left, top=top, side=float(side))
+        image = to_tensor(change.warp_crop(self._degrade(clip, random).frames[frame], box))
+        face = box.to_crop(face)
         if self.settings.augment:
-            face = replace(face, points=face.points + random.normal(0, _LOOSE * self.size, face.points.shape))
+            errors = random.normal(0, _LANDMARK_STD_CROP_FRACTION * self.size, face.points.shape)
+            face = replace(face, points=face.points + errors)
         stickman = to_tensor(draw_stickman(face.points, self.size))
-        hole = torch.from_numpy(part.mask(face, self.size))[None]
+        hole = torch.from_numpy(region.mask(face, self.size))[None]
         margin = (self.size - min(self.settings.patch_size or self.size, self.size)) // 2
         return RegionBatch(
-            target=picture,
+            target=image,
             hole=hole,
             stickman=stickman,
             regions=torch.cat([torch.zeros_like(hole), hole, hole]),
@@ -75,27 +84,27 @@ class RegionCrops(Episodes):
             identity=torch.tensor(identity),
         )
 
-    def _open_one(self, random: np.random.Generator) -> tuple[int, Clip, int]:
-        """Somebody, a clip of theirs, and a frame of it in which the part is open."""
-        for _ in range(_DRAWS):
+    def _draw_open_frame(self, random: np.random.Generator) -> tuple[int, Clip, int]:
+        """Draws an identity, one of its clips, and a frame that shows the region open."""
+        for _ in range(_MAX_CLIPS):
             identity, clip = self._draw(random)
-            drawn = random.integers(len(clip.landmarks), size=_WIDEST)
-            faces = np.asarray(clip.landmarks)[drawn]
-            widths = (
+            frames = random.integers(len(clip.landmarks), size=_FRAMES_PER_CLIP)
+            faces = np.asarray(clip.landmarks)[frames]
+            aspect_ratios = (
                 mouth_aspect_ratios(faces)
                 if self.part == "mouth"
                 else np.array([smaller_eye_aspect_ratio(face) for face in faces])
             )
-            if widths.max() > _OPEN[self.part]:
-                return identity, clip, int(drawn[widths.argmax()])
-        seen = _DRAWS * _WIDEST
-        raise BadInput(f"no open {self.part} in {seen} frames of this footage; add people who look, talk or laugh")
+            if aspect_ratios.max() > _MIN_ASPECT_RATIO[self.part]:
+                return identity, clip, int(frames[aspect_ratios.argmax()])
+        count = _MAX_CLIPS * _FRAMES_PER_CLIP
+        raise BadInput(f"no open {self.part} in {count} frames of this footage; add people who look, talk or laugh")
 
     @staticmethod
-    def _one_of(parts: Sequence[FaceRegion], face: Landmarks, random: np.random.Generator) -> FaceRegion:
-        """One of a face's parts of a kind, not the one that is turned away."""
-        if len(parts) == 1:
-            return parts[0]
-        widths = np.array([np.ptp(face.points[part.outline][:, 0]) for part in parts])
-        drawn = int(random.integers(len(parts)))
-        return parts[drawn if widths.min() > _FAR * widths.max() else int(widths.argmax())]
+    def _draw_region(regions: Sequence[FaceRegion], face: Landmarks, random: np.random.Generator) -> FaceRegion:
+        """Draws one of the regions, but not an eye that is turned away."""
+        if len(regions) == 1:
+            return regions[0]
+        widths = np.array([np.ptp(face.points[region.outline][:, 0]) for region in regions])
+        index = int(random.integers(len(regions)))
+        return regions[index if widths.min() > _MIN_EYE_WIDTH_RATIO * widths.max() else int(widths.argmax())]

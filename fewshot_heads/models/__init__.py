@@ -1,4 +1,4 @@
-"""The networks, built from a plain specification: `build({"size": 256, "embedding": 256, ...})`."""
+"""Builds the networks from a plain specification, such as `{"size": 256, "embedding": 256, ...}`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,15 @@ ARCHITECTURES = ("realtime", "paper", "inpainter")
 
 
 class Networks(nn.Module):
-    """What a checkpoint holds: `embedder` and `generator`, both of one architecture."""
+    """The embedder and the generator of a checkpoint, both of one architecture.
+
+    Args:
+        embedder: network from source images and stickmen to embeddings.
+        generator: network from a stickman, a style and, in the realtime preset, a texture to a frame.
+    """
 
     embedder: Embedder | PaperEmbedder
-    generator: Any  # Generator | PaperGenerator; only the first is `textured` and has `layers`
+    generator: Any  # Generator | PaperGenerator; only `Generator` is `textured` and has `layers`
 
     def __init__(self, embedder: Embedder | PaperEmbedder, generator: Generator | PaperGenerator):
         super().__init__()
@@ -32,26 +37,33 @@ class Networks(nn.Module):
     def forward(
         self, images: Tensor, stickmen: Tensor, stickman: Tensor, texture: WarpInputs | None
     ) -> tuple[Tensor, Tensor]:
-        """The frame [B, 3, S, S] and e_hat [B, E].
+        """Returns the frame [B, 3, S, S] and e_hat [B, E].
 
         Args:
-            images: [B, K, 3, S, S] in [-1, 1], the person.
-            stickmen: [B, K, 3, S, S], the landmarks of the images.
-            stickman: [B, 3, S, S], the landmarks of the frame.
-            texture: the images to be warped; None paints the frame from e_hat alone.
+            images: [B, K, 3, S, S], -1 to 1, source images of one person in each row.
+            stickmen: [B, K, 3, S, S], -1 to 1, landmarks of the images.
+            stickman: [B, 3, S, S], -1 to 1, landmarks of the frame.
+            texture: source images to be warped. None synthesizes the frame from e_hat alone.
         """
         e_hat = self.embedder(images, stickmen).mean(1)
         return self.generator(stickman, self.generator.project(e_hat), texture), e_hat
 
 
 def build(spec: dict[str, Any]) -> Networks | Inpainter:
-    """The networks from keyword arguments; never from a class path read out of a file.
+    """Returns the networks of a specification, with random weights.
 
-    spec: {"architecture": "realtime", "size": pixels, "embedding": length of e_hat, "embedder": {"channels": [...]},
-    "generator": {"channels": [...]}}, or {"architecture": "paper", "size": ..., "embedding": ...,
-    "channels": [fewest, most], "bottleneck": blocks}, or {"architecture": "inpainter", "part": "mouth" or "eyes",
-    "size": ..., "channels": [...]}.
-    Raises BadInput for another architecture.
+    The specification never names a class, so a file cannot make the library import code. All presets have `size`
+    (pixels) and `embedding` (length E of e_hat). The other keys depend on `architecture`:
+
+    - "realtime": `embedder.channels`, `generator.channels`.
+    - "paper": `channels` (fewest and most), `bottleneck` (number of blocks).
+    - "inpainter": `part` ("mouth" or "eyes"), `channels`.
+
+    Args:
+        spec: the specification.
+
+    Raises:
+        BadInput: another architecture.
     """
     embedding, size = spec["embedding"], spec["size"]
     if _architecture(spec) == "inpainter":
@@ -68,9 +80,10 @@ def build(spec: dict[str, Any]) -> Networks | Inpainter:
 
 
 def build_discriminator(spec: dict[str, Any]) -> nn.Module:
-    """The discriminator that trains `build(spec)`: (frame, stickman, w [B, E]) -> (scores, features).
+    """Returns the discriminator that trains `build(spec)`: (frame, stickman, w [B, E]) -> (scores, features).
 
-    spec: that of `build`; the realtime one may say {"discriminator": {"channels": [...]}} besides.
+    Args:
+        spec: as in `build`. "realtime" and "inpainter" may also have `discriminator.channels`.
     """
     if _architecture(spec) == "paper":
         return PaperDiscriminator(spec["embedding"], spec["size"], tuple(spec["channels"]))
@@ -79,7 +92,7 @@ def build_discriminator(spec: dict[str, Any]) -> nn.Module:
 
 
 def _architecture(spec: dict[str, Any]) -> str:
-    architecture = spec.get("architecture", "realtime")  # the first weights files do not say
+    architecture = spec.get("architecture", "realtime")  # the first weights files lack this key
     if architecture not in ARCHITECTURES:
         raise BadInput(f"architecture={architecture}: expected {' or '.join(ARCHITECTURES)}")
     return architecture

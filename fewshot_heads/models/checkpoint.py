@@ -1,4 +1,4 @@
-"""Weights on disk: fp16 safetensors named by their hash, with a JSON specification beside them."""
+"""Saves and loads weights: float16 safetensors named by their hash, each with a JSON specification."""
 
 from __future__ import annotations
 
@@ -22,15 +22,19 @@ from fewshot_heads.models.discriminator import ProjectionDiscriminator
 from fewshot_heads.models.inpainter import Inpainter
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
-_CRITIC = ".critic.safetensors"
+_DISCRIMINATOR_SUFFIX = ".critic.safetensors"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Networks ready to run, and who they are.
+    """Networks that are ready to run, and their origin.
 
-    networks: `models.Networks`, or an `Inpainter`; in eval mode, float32.
-    name: of the preset; sha256: of the weights file, `path`; about: the whole JSON beside it.
+    Attributes:
+        networks: `Networks` or `Inpainter`, float32, in eval mode.
+        name: name of the preset.
+        sha256: hash of the weights file.
+        about: content of the JSON file.
+        path: the weights file.
     """
 
     networks: Any
@@ -47,11 +51,19 @@ def save_checkpoint(
     about: dict[str, Any],
     critic: ProjectionDiscriminator | None = None,
 ) -> Path:
-    """Writes `<name>-<first 8 of sha256>.safetensors` and `.json` into folder; returns the former.
+    """Writes weights and their specification, and returns the path of the weights.
 
-    about: must hold "spec" (see `models.build`); training data, licence and the like go along.
-    critic: kept beside them as `.critic.safetensors`, without its table of people: fine-tuning starts from it.
-    Raises OutputError.
+    The files are `<name>-<first 8 digits of sha256>.safetensors` and `.json`.
+
+    Args:
+        networks: the networks.
+        folder: where the files are written.
+        name: name of the preset.
+        about: content of the JSON file. It has "spec" (see `models.build`), and may have training data and licence.
+        critic: written to `.critic.safetensors` without its identity table. Fine-tuning starts from it.
+
+    Raises:
+        OutputError: a file cannot be written. In that case none is.
     """
     data = _packed(networks.state_dict())
     digest = hashlib.sha256(data).hexdigest()
@@ -59,9 +71,9 @@ def save_checkpoint(
     about = {"name": name, "sha256": digest, **about}
     files = {path: data, path.with_suffix(".json"): (json.dumps(about, indent=2) + "\n").encode()}
     if critic is not None:
-        kept = {key: value for key, value in critic.state_dict().items() if not key.startswith("W.")}
-        files[path.with_suffix(_CRITIC)] = _packed(kept)
-    with ExitStack() as all_or_none:  # they take their places at its end, in reverse: the weights come last
+        without_table = {key: value for key, value in critic.state_dict().items() if not key.startswith("W.")}
+        files[path.with_suffix(_DISCRIMINATOR_SUFFIX)] = _packed(without_table)
+    with ExitStack() as all_or_none:  # moves the files into place at its end, in reverse: the weights come last
         for file, content in files.items():
             part = all_or_none.enter_context(atomic_write(file, (file.suffix,), overwrite=True))
             try:
@@ -72,12 +84,23 @@ def save_checkpoint(
 
 
 def _packed(tensors: Mapping[str, Tensor]) -> bytes:
+    """Returns tensors as a float16 safetensors file."""
     return save({key: value.detach().cpu().half().contiguous() for key, value in tensors.items()})
 
 
 def load_discriminator(checkpoint: Checkpoint) -> ProjectionDiscriminator | None:
-    """The discriminator and w0 a checkpoint was trained against, W empty; None where they were not kept."""
-    path = checkpoint.path.with_suffix(_CRITIC)
+    """Returns the discriminator and w0 that a checkpoint was trained against, without W.
+
+    Args:
+        checkpoint: the networks.
+
+    Returns:
+        None if the discriminator was not saved.
+
+    Raises:
+        WeightsMismatch: the file does not fit the checkpoint.
+    """
+    path = checkpoint.path.with_suffix(_DISCRIMINATOR_SUFFIX)
     if not path.is_file():
         return None
     spec = checkpoint.about["spec"]
@@ -90,9 +113,15 @@ def load_discriminator(checkpoint: Checkpoint) -> ProjectionDiscriminator | None
 
 
 def load_checkpoint(name_or_path: str | Path = "realtime") -> Checkpoint:
-    """A preset that ships with the package, a `.safetensors` with its `.json` beside it, or a folder with one.
+    """Returns the networks of a preset, a weights file or a folder.
 
-    Raises BadInput for an unknown name, WeightsMismatch when file and specification disagree.
+    Args:
+        name_or_path: a preset of the package, a `.safetensors` file with its `.json`, or a folder with such files, of
+            which the newest is taken.
+
+    Raises:
+        BadInput: no such preset, file or specification.
+        WeightsMismatch: file and specification disagree.
     """
     path = _find(name_or_path)
     about_path = path.with_suffix(".json")
@@ -119,9 +148,14 @@ def load_checkpoint(name_or_path: str | Path = "realtime") -> Checkpoint:
 
 
 def load_inpainters(names_or_paths: Sequence[str | Path] = ("mouth", "eyes")) -> dict[str, Inpainter]:
-    """What paints the inside of parts that open, by part (`landmarks.regions.REGIONS`); each as of `load_checkpoint`.
+    """Returns inpainting networks by their face region, a key of `landmarks.regions.REGIONS`.
 
-    Raises WeightsMismatch for other networks.
+    Args:
+        names_or_paths: weights, each as in `load_checkpoint`.
+
+    Raises:
+        BadInput: as `load_checkpoint`.
+        WeightsMismatch: the weights are of other networks.
     """
     inpainters = {}
     for checkpoint in map(load_checkpoint, names_or_paths):
@@ -135,6 +169,7 @@ def load_inpainters(names_or_paths: Sequence[str | Path] = ("mouth", "eyes")) ->
 
 
 def _find(name_or_path: str | Path) -> Path:
+    """Returns the weights file of a preset, a file or a folder."""
     path = Path(name_or_path)
     if path.suffix == ".safetensors":
         if path.is_file():
@@ -152,11 +187,19 @@ def _find(name_or_path: str | Path) -> Path:
 
 
 def _weights_in(folder: Path) -> list[Path]:
-    return [path for path in folder.glob("*.safetensors") if not path.name.endswith(_CRITIC)]
+    """Returns the weights files of a folder, without discriminators."""
+    return [path for path in folder.glob("*.safetensors") if not path.name.endswith(_DISCRIMINATOR_SUFFIX)]
 
 
 def pick_device(device: str = "auto") -> torch.device:
-    """ "auto" takes CUDA, then Apple's MPS, then the CPU."""
+    """Returns the device to run on.
+
+    Args:
+        device: name of torch's device. "auto" takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        BadInput: the machine has no such device.
+    """
     if device != "auto":
         try:
             return torch.empty(0, device=device).device

@@ -1,4 +1,4 @@
-"""Source images warped along flows, and the layers that a frame is composited from."""
+"""Warps source images along flows and composites a frame from layers."""
 
 from __future__ import annotations
 
@@ -8,25 +8,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewshot_heads.imaging import warping as warp
+from fewshot_heads.imaging.warping import log_area_change, resize_flow, sample
 
-_RIGID = 5.0  # e-foldings that a picture counts less for, where it is stretched or pressed to twice or half its area
-_LEAST = 1e-9  # the share of a picture that counts nothing
+# Where the warp doubles or halves the area of an image, the weight of the image falls by this many e-foldings.
+_WEIGHT_LOSS_PER_AREA_DOUBLING = 5.0
+_MIN_IMAGE_WEIGHT = 1e-9  # keeps the logarithm of a weight finite
 
 
 class WarpInputs(NamedTuple):
-    """The source pixels a frame is made from.
+    """The source pixels from which a frame is made: T source images and the background.
 
-    images [B, T, 3, W, W] in [-1, 1]: the source pictures in use for this frame, W = span * S;
-    mattes [B, T, 1, W, W], 0 to 1: which of them is person (`matte.person_matte`);
-    flows [B, T, s, s, 2]: where each comes from (`warp.tps_flow_from_landmarks`);
-    weights [B, T], rows sum to 1: how much each counts;
-    still [B, 3, S, S]: the background (`backdrop`), with heads only where the next two bar it;
-    opened [B, 1, S, S], 0 to 1: mouths and eyes that are shut in the picture (`landmarks.stickman.disocclusion_mask`);
-    covered [B, 1, S, S], 0 to 1: where the driver's head hides the still layer, if a person is carried there
-        (`backdrop.head_occlusion_mask`);
-    unseen [B, 1, S, S], 0 to 1: where the still layer shows only heads (`BackgroundModel.behind`);
-    span: side of what the images show, in crops. Beyond it they are mirrored.
+    S is the side of the generator's crop, W = crop_ratio * S. The images may have a higher resolution.
+
+    Attributes:
+        images: [B, T, 3, W, W], -1 to 1, source images in use. They are mirrored beyond their edges.
+        alpha_mattes: [B, T, 1, W, W], 0 to 1, the person in the images (`person_matte`).
+        flows: [B, T, s, s, 2], positions in the crop of each image, -1 to 1 (`tps_flow_from_landmarks`).
+        weights: [B, T], 0 to 1, weight of each image. Rows sum to 1.
+        background: [B, 3, S, S], -1 to 1, the background behind the head. Heads remain only where the next two masks
+            are 1.
+        disocclusion: [B, 1, S, S], 1 where a mouth or eye opens that is closed in the source (`disocclusion_mask`).
+        head_mask: [B, 1, S, S], 1 where the driver's head occludes the background (`head_occlusion_mask`).
+        background_unknown: [B, 1, S, S], 1 where no source image shows the background (`BackgroundModel.render`).
+        crop_ratio: side of the images, in crops.
     """
 
     images: Tensor
@@ -40,38 +44,58 @@ class WarpInputs(NamedTuple):
     crop_ratio: float = 1.0
 
     def warped(self, flows: Tensor) -> Tensor:
-        """The weighted pictures along flows [B, T, h, w, 2]: [B, 3, h, w]."""
-        return self._along(flows, self.images)
+        """Returns the warped source image, the weighted sum over T, [B, 3, h, w].
+
+        Args:
+            flows: [B, T, h, w, 2], positions in the crops, -1 to 1.
+        """
+        return self._warp(flows, self.images)
 
     def person(self, flows: Tensor) -> Tensor:
-        """How much of what is `carried` is person: [B, 1, h, w], 0 to 1."""
-        return self._along(flows, self.alpha_mattes)
+        """Returns the warped person matte, the weighted sum over T, [B, 1, h, w], 0 to 1.
 
-    def _along(self, flows: Tensor, pictures: Tensor) -> Tensor:
+        Args:
+            flows: [B, T, h, w, 2], positions in the crops, -1 to 1.
+        """
+        return self._warp(flows, self.alpha_mattes)
+
+    def _warp(self, flows: Tensor, images: Tensor) -> Tensor:
+        """Returns the weighted sum [B, C, h, w] of images [B, T, C, W, W] along flows [B, T, h, w, 2]."""
         batch, count = flows.shape[:2]
-        carried = warp.sample(pictures.flatten(0, 1), flows.flatten(0, 1) / self.crop_ratio)
-        return (carried.unflatten(0, (batch, count)) * self._shares(flows.shape[2])).sum(1)
+        warped = sample(images.flatten(0, 1), flows.flatten(0, 1) / self.crop_ratio)
+        return (warped.unflatten(0, (batch, count)) * self._pixel_weights(flows.shape[2])).sum(1)
 
-    def _shares(self, size: int) -> Tensor:
-        """How much each picture counts at each place, [B, T, 1, size, size] or, of a lone one, 1: as a whole, and less
-        where it is pulled apart or pressed together."""
+    def _pixel_weights(self, size: int) -> Tensor:
+        """Returns the weight of each image at each pixel, [B, T, 1, size, size], or [B, 1, 1, 1, 1] for T = 1.
+
+        An image has less weight where the warp stretches or compresses it.
+        """
         if self.weights.shape[1] == 1:
             return self.weights[:, :, None, None, None]
-        bent = warp.log_area_change(self.flows.flatten(0, 1)).abs()
-        bent = F.avg_pool2d(bent, 5, 1, 2, count_include_pad=False).unflatten(0, self.weights.shape)
-        shares = (self.weights.clamp_min(_LEAST).log()[:, :, None, None, None] - _RIGID * bent).softmax(1)
-        return F.interpolate(shares.flatten(0, 1), (size, size), mode="bilinear").unflatten(0, self.weights.shape)
+        distortion = log_area_change(self.flows.flatten(0, 1)).abs()
+        distortion = F.avg_pool2d(distortion, 5, 1, 2, count_include_pad=False).unflatten(0, self.weights.shape)
+        log_weights = self.weights.clamp_min(_MIN_IMAGE_WEIGHT).log()[:, :, None, None, None]
+        pixel_weights = (log_weights - _WEIGHT_LOSS_PER_AREA_DOUBLING * distortion).softmax(1)
+        pixel_weights = F.interpolate(pixel_weights.flatten(0, 1), (size, size), mode="bilinear")
+        return pixel_weights.unflatten(0, self.weights.shape)
 
     def resized_flows(self, size: int) -> Tensor:
+        """Returns the flows at another resolution, [B, T, size, size, 2].
+
+        Args:
+            size: side of the new grid, positions.
+        """
         batch, count = self.flows.shape[:2]
-        return warp.resize_flow(self.flows.flatten(0, 1), size).unflatten(0, (batch, count))
+        return resize_flow(self.flows.flatten(0, 1), size).unflatten(0, (batch, count))
 
 
 class Layers(NamedTuple):
-    """A frame before it is put together: what the network decided, at any resolution.
+    """The generator's output, from which frames of any resolution are composited.
 
-    paint [B, 3, S, S] in [-1, 1]; shares [B, 3, S, S], which sum to 1: of the still layer, the carried
-    source and the paint; flows [B, T, S, S, 2]: the corrected flow of each picture in use.
+    Attributes:
+        synthesized: [B, 3, S, S], -1 to 1, the predicted RGB image.
+        blend_weights: [B, 3, S, S], 0 to 1, weights of background, warped source and predicted RGB. They sum to 1.
+        flows: [B, T, S, S, 2], -1 to 1, the corrected flow of each source image.
     """
 
     synthesized: Tensor
@@ -79,15 +103,18 @@ class Layers(NamedTuple):
     flows: Tensor
 
     def composite(self, texture: WarpInputs) -> Tensor:
-        """The frame [B, 3, R, R] for a texture whose still picture is R x R, S or any other size.
+        """Returns the frame [B, 3, R, R], -1 to 1, at the resolution of the texture's background.
 
-        Kept and carried pixels come from the pictures as they are, so a large source stays sharp.
+        Pixels of the background and of the source are not resampled at S, so a large source stays sharp.
+
+        Args:
+            texture: source pixels. R, the side of its background, may differ from S.
         """
         size = texture.background.shape[-1]
-        paint, shares, flows = self.synthesized, self.blend_weights, self.flows
-        if size != paint.shape[-1]:
-            both = F.interpolate(torch.cat([paint, shares], 1), size=(size, size), mode="bilinear", align_corners=False)
-            paint, shares = both[:, :3], both[:, 3:]
-            flows = warp.resize_flow(flows.flatten(0, 1), size).unflatten(0, flows.shape[:2])
-        still, carried, painted = shares.split(1, 1)
-        return still * texture.background + carried * texture.warped(flows) + painted * paint
+        rgb, weights, flows = self.synthesized, self.blend_weights, self.flows
+        if size != rgb.shape[-1]:
+            maps = F.interpolate(torch.cat([rgb, weights], 1), size=(size, size), mode="bilinear", align_corners=False)
+            rgb, weights = maps[:, :3], maps[:, 3:]
+            flows = resize_flow(flows.flatten(0, 1), size).unflatten(0, flows.shape[:2])
+        background, warped, synthesized = weights.split(1, 1)
+        return background * texture.background + warped * texture.warped(flows) + synthesized * rgb

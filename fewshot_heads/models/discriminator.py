@@ -1,4 +1,7 @@
-"""The projection discriminator with the vectors it judges by: W, one a person, and w0 (Zakharov et al., eq. 5)."""
+"""The projection discriminator with its identity table W and shared vector w0.
+
+Zakharov et al., ICCV 2019, eq. 5.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,14 @@ from fewshot_heads.models.blocks import conv
 
 
 class ProjectionDiscriminator(nn.Module):
-    """score = V(frame, stickman)^T (W_i + w0) + b.
+    """Scores frames of the identities in a table: D = V(frame, stickman)^T (W_i + w0) + b (eq. 5).
 
-    discriminator: (frame, stickman, w [B, E]) -> (score, features). identities: rows of W.
-    sparse: W's gradient holds only the rows of the batch, which a million people ask for (docs/training.md).
+    Args:
+        discriminator: network (frame, stickman, w [B, E]) -> (scores, features).
+        identities: rows of W.
+        embedding: length E of a row.
+        sparse: whether the gradient of W holds only the rows of the batch. A table of a million people needs this
+            (docs/training.md).
     """
 
     def __init__(self, discriminator: nn.Module, identities: int, embedding: int, sparse: bool = False):
@@ -22,19 +29,28 @@ class ProjectionDiscriminator(nn.Module):
         self.discriminator = discriminator
         self.W = nn.Embedding(identities, embedding, sparse=sparse)
         self.w0 = nn.Parameter(torch.empty(embedding))
-        # Within 0.1, as in the authors' later code, but not negative: the paper's e_hat, which has to meet W, never is.
+        # The range is that of the authors' later code. W is not negative, because the paper's e_hat never is, and the
+        # match loss brings the two together.
         nn.init.uniform_(self.W.weight, 0.0, 0.1)
         nn.init.uniform_(self.w0, -0.1, 0.1)
 
     def forward(self, frame: Tensor, stickman: Tensor, identity: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """frame, stickman [B, 3, H, W]; identity [B], rows of W. Returns scores and the discriminator's features."""
+        """Returns the scores and the features of the discriminator.
+
+        Args:
+            frame: [B, 3, H, W], -1 to 1.
+            stickman: [B, 3, H, W], -1 to 1.
+            identity: [B], rows of W.
+        """
         return self.discriminator(frame, stickman, self.W(identity) + self.w0)
 
 
 class PatchDiscriminator(nn.Module):
-    """score = V(frame, stickman)^T w + b at every place of a coarse map.
+    """Scores each position of a coarse map: D = V(frame, stickman)^T w + b (eq. 5).
 
-    channels: of the stages, each at half the resolution of the one before; embedding: length of w.
+    Args:
+        channels: of each stage. Each stage halves the resolution.
+        embedding: length E of w.
     """
 
     def __init__(self, channels: tuple[int, ...] = (32, 64, 128, 192), embedding: int = 256):
@@ -47,7 +63,13 @@ class PatchDiscriminator(nn.Module):
         self.score = spectral_norm(conv(channels[-1], 1))
 
     def forward(self, frame: Tensor, stickman: Tensor, w: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """frame, stickman [B, 3, H, W]; w [B, E]. Returns scores [B, h, w] and the stages' features."""
+        """Returns the scores [B, h, w] and the features of all stages.
+
+        Args:
+            frame: [B, 3, H, W], -1 to 1.
+            stickman: [B, 3, H, W], -1 to 1.
+            w: [B, E].
+        """
         x = torch.cat([frame, stickman], 1)
         features = []
         for stage in self.stages:

@@ -1,8 +1,8 @@
-"""The realtime generator: what the warp cannot do.
+"""The generator of the realtime preset, which corrects and completes the warped source image.
 
-Three layers make a frame: what stands still (the background), the source carried by the landmarks
-(the person), and new paint (an opening mouth, eyelids, a cheek the turn uncovers). The network sees all it
-needs to judge, and answers with a correction of the flow, the paint, and how much of each layer shows where.
+A frame has three layers: the background, the warped source image and a synthesized RGB image. The generator predicts
+a flow correction, the RGB image and the blend weights of the layers. The RGB image is used where the source shows
+nothing: in an opening mouth, on eyelids, or on a cheek that a turn uncovers.
 """
 
 from __future__ import annotations
@@ -11,34 +11,43 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewshot_heads.imaging import warping as warp
+from fewshot_heads.imaging.warping import identity_grid, log_area_change
 from fewshot_heads.models.blocks import AdaResBlock, Down, conv
 from fewshot_heads.models.compositing import Layers, WarpInputs
 
-_DISTRUST = 30.0  # logits taken from still and carried pixels where something opened: more than the net can give back
-_MAX_CORRECTION = 0.3  # of the flow, in units of half the picture
+# Subtracted from the logits of background and warped source in a disocclusion, more than the network can add to them.
+_DISOCCLUSION_LOGIT_PENALTY = 30.0
+_MAX_FLOW_CORRECTION_HALF_CROPS = 0.3
+_HINT_DISPLACEMENT_GAIN = 10  # displacements are about a tenth of half a crop
 
 
 def _smooth(maps: Tensor) -> Tensor:
-    """The binomial 3x3 filter: what it takes away whole is the pattern of two pixels that pixel_shuffle may leave."""
-    # Contiguous, or torch.compile stops at this padding's backward. On a CPU slices are ten times as fast as a pooling.
-    wide = F.pad(maps.contiguous(), (1, 1, 1, 1), mode="replicate")
-    across = wide[..., :-2] + 2 * wide[..., 1:-1] + wide[..., 2:]
-    return (across[..., :-2, :] + 2 * across[..., 1:-1, :] + across[..., 2:, :]) / 16
+    """Returns maps [B, C, H, W] after a binomial 3x3 filter.
+
+    The filter removes the two-pixel pattern that pixel_shuffle may leave.
+    """
+    # torch.compile fails in this padding's backward unless the maps are contiguous. On a CPU, slices are ten times as
+    # fast as a pooling.
+    padded = F.pad(maps.contiguous(), (1, 1, 1, 1), mode="replicate")
+    rows = padded[..., :-2] + 2 * padded[..., 1:-1] + padded[..., 2:]
+    return (rows[..., :-2, :] + 2 * rows[..., 1:-1, :] + rows[..., 2:, :]) / 16
 
 
 class Generator(nn.Module):
-    """AdaIN U-Net over the carried texture; 256 x 256 at 3.3 GFLOP a frame.
+    """An AdaIN U-Net over stickman, warped source and background, 3.3 GFLOP a frame.
 
-    channels: at 1/2, 1/4, 1/8 and 1/16 of the picture; embedding: length of e_hat.
+    Args:
+        channels: at 1/2, 1/4, 1/8 and 1/16 of the resolution.
+        embedding: length E of e_hat.
+        size: side S of the frames, pixels.
     """
 
-    textured = True  # takes a `WarpInputs`
+    textured = True  # the network takes a `WarpInputs`
 
     def __init__(self, channels: tuple[int, ...] = (16, 48, 96, 160), embedding: int = 256, size: int = 256):
         super().__init__()
         self.size = size
-        inputs = 3 * 3 * 4 + 3  # still, carried and stickman at half size, flow and its stretch
+        inputs = 3 * 3 * 4 + 3  # background, warped and stickman at half size; flow and area change
         self.stem = conv(inputs, channels[0])
         self.down = nn.ModuleList(Down(a, b) for a, b in zip(channels, channels[1:], strict=False))
         self.bottom = nn.ModuleList(AdaResBlock(channels[-1], channels[-1]) for _ in range(2))
@@ -47,13 +56,15 @@ class Generator(nn.Module):
         self.up = nn.ModuleList(AdaResBlock(2 * b, b) for _, b in coarse_to_fine)
         self.head = conv(channels[0], 4 * (3 + 3) + 2)
         self.project = nn.Linear(embedding, sum(block.style_size for block in self._styled))
-        self._start_as_the_bare_warp()
+        self._initialize_as_bare_warp()
 
     @property
     def _styled(self) -> list[AdaResBlock]:
+        """The blocks that a style controls, in the order of the style vector."""
         return [block for block in (*self.bottom, *self.up) if isinstance(block, AdaResBlock)]
 
-    def _start_as_the_bare_warp(self) -> None:
+    def _initialize_as_bare_warp(self) -> None:
+        """Initializes projection and head so that the frame starts as the warped source image."""
         nn.init.normal_(self.project.weight, std=0.01)
         with torch.no_grad():
             scale_shift = []
@@ -62,47 +73,65 @@ class Generator(nn.Module):
                     scale_shift += [torch.ones(width), torch.zeros(width)]
             self.project.bias.copy_(torch.cat(scale_shift))
             self.head.weight.mul_(0.1)
-            shares = torch.tensor([0.0, 2.0, -1.0]).repeat_interleave(4)  # still, carried, paint
-            self.head.bias = nn.Parameter(torch.cat([torch.zeros(12), shares, torch.zeros(2)]))
+            # Blend logits of background, warped source and synthesized RGB.
+            logits = torch.tensor([0.0, 2.0, -1.0]).repeat_interleave(4)
+            self.head.bias = nn.Parameter(torch.cat([torch.zeros(12), logits, torch.zeros(2)]))
 
     def forward(self, stickman: Tensor, style: Tensor, texture: WarpInputs | None) -> Tensor:
-        """stickman [B, 3, S, S], style [B, P] from `project(e_hat)`; returns the frame [B, 3, S, S] in [-1, 1].
+        """Returns the frame [B, 3, S, S], -1 to 1.
 
-        Without a texture the whole frame is painted from the style.
+        Args:
+            stickman: [B, 3, S, S], -1 to 1, landmarks of the frame.
+            style: [B, P], `project(e_hat)`.
+            texture: source pixels. None synthesizes the frame from the style alone.
         """
         if texture is not None:
             return self.layers(stickman, style, texture).composite(texture)
-        nothing = stickman.new_zeros(stickman.shape[0], 6, self.size, self.size)
+        no_pixels = stickman.new_zeros(stickman.shape[0], 6, self.size, self.size)
         hint = stickman.new_zeros(stickman.shape[0], 3, self.size // 2, self.size // 2)
-        return _smooth(torch.tanh(self._decide(torch.cat([nothing, stickman], 1), hint, style)[0][:, :3]))
+        return _smooth(torch.tanh(self._predict(torch.cat([no_pixels, stickman], 1), hint, style)[0][:, :3]))
 
     def layers(self, stickman: Tensor, style: Tensor, texture: WarpInputs) -> Layers:
-        """What the frame is made of; `compose_config` puts it together."""
+        """Returns the layers of the frame, which `Layers.composite` puts together.
+
+        Args:
+            stickman: [B, 3, S, S], -1 to 1, landmarks of the frame.
+            style: [B, P], `project(e_hat)`.
+            texture: source pixels.
+        """
         flows = texture.resized_flows(self.size)
-        pictures = torch.cat([texture.background, texture.warped(flows), stickman], 1)
-        detail, correction = self._decide(pictures, self._hint(texture), style)
-        # What has just opened is in no source pixel: leave it to the paint.
-        trust = F.pad(-_DISTRUST * texture.disocclusion.expand(-1, 2, -1, -1), (0, 0, 0, 0, 0, 1))
-        still, carried, painted = (_smooth(detail[:, 3:]) + trust).softmax(1).split(1, 1)
-        # No background shows through a head, and none goes along with it where another is seen.
+        images = torch.cat([texture.background, texture.warped(flows), stickman], 1)
+        maps, correction = self._predict(images, self._hint(texture), style)
+        # No source pixel shows a disocclusion, so it is synthesized.
+        penalty = -_DISOCCLUSION_LOGIT_PENALTY * texture.disocclusion.expand(-1, 2, -1, -1)
+        logits = _smooth(maps[:, 3:]) + F.pad(penalty, (0, 0, 0, 0, 0, 1))
+        background, warped, synthesized = logits.softmax(1).split(1, 1)
+        # The background never shows through a head. The source's background does not move with the head, except where
+        # no other pixels are known.
         person = texture.person(flows)
-        to_carried = still * (1 - (1 - texture.head_mask * person) * (1 - texture.background_unknown))
-        to_still = carried * (1 - person) * (1 - texture.background_unknown)
-        moved = to_carried - to_still
-        shares = torch.cat([still - moved, carried + moved, painted], 1)
-        return Layers(_smooth(torch.tanh(detail[:, :3])), shares, flows + correction[:, None])
+        to_warped = background * (1 - (1 - texture.head_mask * person) * (1 - texture.background_unknown))
+        to_background = warped * (1 - person) * (1 - texture.background_unknown)
+        transfer = to_warped - to_background
+        blend_weights = torch.cat([background - transfer, warped + transfer, synthesized], 1)
+        return Layers(_smooth(torch.tanh(maps[:, :3])), blend_weights, flows + correction[:, None])
 
     def _hint(self, texture: WarpInputs) -> Tensor:
-        """[B, 3, S/2, S/2]: displacement and stretch of the heaviest picture's flow."""
-        first = texture.weights.argmax(1)
-        flow = texture.flows[torch.arange(len(first), device=first.device), first]
-        displacement = (flow - warp.identity_grid(flow.shape[1], flow)).permute(0, 3, 1, 2)
-        hint = torch.cat([10 * displacement, warp.log_area_change(flow)], 1)
+        """Returns displacement and area change of the main image's flow, [B, 3, S/2, S/2]."""
+        index = texture.weights.argmax(1)
+        flow = texture.flows[torch.arange(len(index), device=index.device), index]
+        displacement = (flow - identity_grid(flow.shape[1], flow)).permute(0, 3, 1, 2)
+        hint = torch.cat([_HINT_DISPLACEMENT_GAIN * displacement, log_area_change(flow)], 1)
         return F.interpolate(hint, size=(self.size // 2, self.size // 2), mode="bilinear", align_corners=False)
 
-    def _decide(self, pictures: Tensor, hint: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
-        """Paint and mask logits [B, 6, S, S]; flow correction [B, S, S, 2]."""
-        x = self.stem(torch.cat([F.pixel_unshuffle(pictures, 2), hint], 1))
+    def _predict(self, images: Tensor, hint: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns RGB and blend logits [B, 6, S, S], and the flow correction [B, S, S, 2].
+
+        Args:
+            images: [B, 9, S, S], background, warped source and stickman.
+            hint: [B, 3, S/2, S/2], see `_hint`.
+            style: [B, P].
+        """
+        x = self.stem(torch.cat([F.pixel_unshuffle(images, 2), hint], 1))
         skips = []
         for down in self.down:
             skips.append(x)
@@ -114,6 +143,6 @@ class Generator(nn.Module):
             x = F.interpolate(narrow(x), scale_factor=2, mode="bilinear", align_corners=False)
             x = up(torch.cat([x, skips.pop()], 1), next(styles))
         x = self.head(F.relu(x))
-        correction = _MAX_CORRECTION * torch.tanh(x[:, 24:] / 3)
+        correction = _MAX_FLOW_CORRECTION_HALF_CROPS * torch.tanh(x[:, 24:] / 3)
         correction = F.interpolate(correction, size=(self.size, self.size), mode="bilinear", align_corners=False)
         return F.pixel_shuffle(x[:, :24], 2), correction.permute(0, 2, 3, 1)

@@ -1,7 +1,7 @@
-"""Paints what lies inside a mouth or an eye that opens, from all that is around the hole.
+"""The network that fills the inside of an opening mouth or eye from its surroundings.
 
-A context encoder (Pathak et al., CVPR 2016) with the skips of a U-Net, trained against a projection discriminator like
-the generator. It needs no pairs: anything open, cut out, is a truth.
+A context encoder (Pathak et al., CVPR 2016) with the skips of a U-Net. Like the generator, the network is trained
+against a projection discriminator. Training needs no pairs, because each open mouth or eye is its own target.
 """
 
 from __future__ import annotations
@@ -13,11 +13,19 @@ from torch import Tensor, nn
 from fewshot_heads.errors import BadInput
 from fewshot_heads.models.blocks import Down, channels_last, conv
 
-HOLE_THRESHOLD = 0.1  # of the hole's soft edge: up to there the picture is seen, which is lips or lids
+HOLE_THRESHOLD = 0.1  # value of the hole up to which the network reads the image, which is lips or lids
 
 
 class Inpainter(nn.Module):
-    """size: pixels of the square around a part; channels: at 1/2, 1/4, ... of it. Raises BadInput for other sizes."""
+    """A U-Net that fills a hole in a crop around a face region.
+
+    Args:
+        size: side S of the crop, pixels.
+        channels: at 1/2, 1/4, ... of the resolution.
+
+    Raises:
+        BadInput: if the resolution cannot be halved for each entry of `channels`.
+    """
 
     def __init__(self, size: int = 64, channels: tuple[int, ...] = (32, 64, 96, 128)):
         super().__init__()
@@ -27,21 +35,32 @@ class Inpainter(nn.Module):
         self.unet = channels_last(_UNet(channels))
 
     def paint(self, picture: Tensor, hole: Tensor, stickman: Tensor) -> Tensor:
-        """What belongs in the hole [B, 1, S, S], 0 to 1 with a soft edge, of a picture [B, 3, S, S] in [-1, 1].
+        """Returns an image [B, 3, S, S], -1 to 1, to be blended into the hole.
 
-        Painted everywhere, [B, 3, S, S] in [-1, 1], to be laid over the picture by the hole; of the picture nothing is
-        seen there. stickman [B, 3, S, S]: the face's.
+        The network does not read the pixels in the hole. The result is defined everywhere, so that the hole can have
+        a soft edge.
+
+        Args:
+            picture: [B, 3, S, S], -1 to 1.
+            hole: [B, 1, S, S], 0 to 1.
+            stickman: [B, 3, S, S], -1 to 1, landmarks of the face.
         """
         hidden = (hole > HOLE_THRESHOLD).to(picture.dtype)
         return self.unet(torch.cat([picture * (1 - hidden), hidden, stickman], 1))
 
     def forward(self, image: Tensor, hole: Tensor, stickman: Tensor) -> Tensor:
-        """The image [B, 3, S, S] with its hole inpainted; see `paint`."""
+        """Returns the image [B, 3, S, S] with its hole filled.
+
+        Args:
+            image: [B, 3, S, S], -1 to 1.
+            hole: [B, 1, S, S], 0 to 1.
+            stickman: [B, 3, S, S], -1 to 1, landmarks of the face.
+        """
         return image + hole * (self.paint(image, hole, stickman) - image)
 
 
 class _UNet(nn.Module):
-    """[B, 7, S, S] to [B, 3, S, S] in [-1, 1]."""
+    """Maps [B, 7, S, S] to an image [B, 3, S, S], -1 to 1."""
 
     def __init__(self, channels: tuple[int, ...]):
         super().__init__()
@@ -52,7 +71,7 @@ class _UNet(nn.Module):
         self.up = nn.ModuleList(
             nn.Sequential(nn.ReLU(), conv(2 * b, b), nn.ReLU(), conv(b, b)) for _, b in coarse_to_fine
         )
-        # Not a pixel_shuffle: its pattern of two pixels is what passes for teeth first.
+        # Not a pixel_shuffle: a discriminator takes its two-pixel pattern for teeth.
         self.head = nn.Sequential(conv(channels[0], channels[0] // 2), nn.ReLU(), conv(channels[0] // 2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,4 +87,5 @@ class _UNet(nn.Module):
 
 
 def _doubled(x: Tensor) -> Tensor:
+    """Returns x [B, C, H, W] at twice the resolution, [B, C, 2 H, 2 W]."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

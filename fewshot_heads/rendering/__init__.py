@@ -1,1 +1,1 @@
-"""From a head and landmarks to frames."""
+"""Renders frames from a head and landmarks."""

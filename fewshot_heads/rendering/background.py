@@ -1,5 +1,7 @@
-"""The still layer of a head: the first picture's background, what other pictures of that scene know of it, and a guess
-where none does."""
+"""Background behind the head.
+
+Pixels come from the first source image, then from other images of the same scene, then from inpainting.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +31,18 @@ _LEAST = 1e-6  # a share below which a place is seen by nobody
 
 
 class BackgroundModel:
-    """What is behind a head of K pictures.
+    """The background behind a head, from K source images.
 
-    images uint8 [K, S, S, 3]; points [K, N, 2]: control points of their heads, pixels; people float32 [K, S, S]: how
-    much of each place is a person (`matte.person_matte`).
-    The background stays the first picture's. Pictures that show the same scene, such as frames of one video, lend
-    theirs: the nearer the head is to the driver's, the more, for shoulders and hair are then in their places too. Where
-    all these hide the scene by their heads, the plate shows it: the mean of all pictures, without their heads. Of a
-    lone picture the plate is a guess from what lies beside the head; several are carried there, each from nearby.
+    The background is that of the first image. Images of the same scene, such as frames of one video, add their
+    backgrounds. An image has more weight if its head is nearer to the driver's, because its shoulders and hair then
+    fit too. The clean plate fills what all of these heads occlude. The plate is the mean of all images without their
+    heads, inpainted where no image shows the background.
+
+    Args:
+        images: uint8 [K, S, S, 3], crops of the source images.
+        points: [K, N, 2], control points of the heads, pixels.
+        people: float32 [K, S, S], 0 to 1, person mattes (`person_matte`).
+        device: device of the results.
     """
 
     def __init__(self, images: np.ndarray, points: np.ndarray, people: np.ndarray, device: torch.device):
@@ -54,7 +60,11 @@ class BackgroundModel:
         self._numbers, self._lone = torch.tensor(self.scene), len(images) == 1
 
     def plate(self, images: Tensor) -> Tensor:
-        """Of all pictures [K, 3, R, R] their mean without heads [3, R, R]; filled in where all have theirs."""
+        """Returns the clean plate [3, R, R]: the mean of all images without heads, inpainted elsewhere.
+
+        Args:
+            images: [K, 3, R, R], -1 to 1, the source images.
+        """
         shares = resize(self._clear / self._clear.sum(0).clamp_min(_LEAST), images.shape[-1])
         mattes = resize(self._people, images.shape[-1])
         hidden = 1 - shares.sum(0)  # there the first stays as it is: a row that is all hat goes on as a hat
@@ -65,9 +75,15 @@ class BackgroundModel:
         return inpaint_background(mean, self._seen[0], clothes, self._chin)
 
     def render(self, driver: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """For driver's control points [B, N, 2] (pixels): which of the K pictures are in use [B, T], their shares of
-        each place and the plate's [B, T + 1, 1, S, S], which sum to 1, and [B, 1, S, S], 0 to 1, where these show only
-        heads."""
+        """Returns which images show the background of each frame, and how much.
+
+        Args:
+            driver: [B, N, 2], control points of the driver, pixels.
+
+        Returns:
+            Indices [B, T] of the images in use, blend weights [B, T + 1, 1, S, S] of these images and the plate, which
+                sum to 1, and a mask [B, 1, S, S], 1 where these images show only heads.
+        """
         ways = (self._points[None] - driver[:, None]).norm(dim=-1) / self.size
         nearest, use = ways.mean(-1).topk(min(_IN_USE, len(self.scene)), largest=False)
         near, fills = (torch.softmax(-nearest / each, 1) for each in (_NEAR, _FILLS))
@@ -91,8 +107,13 @@ class BackgroundModel:
 
 
 def blend_backgrounds(images: Tensor, plate: Tensor, use: Tensor, shares: Tensor) -> Tensor:
-    """What is behind heads, [B, 3, R, R]: pictures [K, 3, R, R] and their plate, as `BackgroundModel.behind` shares
-    them.
+    """Returns the background behind the heads, [B, 3, R, R].
+
+    Args:
+        images: [K, 3, R, R], -1 to 1, the source images.
+        plate: [3, R, R], -1 to 1, their clean plate.
+        use: [B, T], indices of the images in use, from `BackgroundModel.render`.
+        shares: [B, T + 1, 1, S, S], blend weights, from `BackgroundModel.render`.
     """
     sized = resize(shares.flatten(0, 1), images.shape[-1]).unflatten(0, shares.shape[:2])
     result = plate * sized[:, -1]

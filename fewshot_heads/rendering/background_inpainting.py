@@ -1,4 +1,4 @@
-"""A guess of what a hole in a picture hides, for there a head was."""
+"""Inpaints the background that a head occludes."""
 
 from __future__ import annotations
 
@@ -30,12 +30,17 @@ _STUB = 0.12  # of the crop: so far into it hats go on that are cut by its edge,
 def inpaint_background(
     picture: Tensor, known: Tensor, person: Tensor, chin: int, own: tuple[slice, slice] = (slice(None), slice(None))
 ) -> Tensor:
-    """A picture [3, R, R] where known [S, S] is 1; where it is 0, a guess from what lies on either side and below.
+    """Inpaints the masked region of an image.
 
-    Above the chin (a row of S) background goes on if there is any, from either side, mirrored and, if there is too
-    little of it, stretched; below it neck and clothes do, the nearest most, but not upward beside a neck. Deep inside a
-    hole rows run into each other, or they would be streaks. person [1, R, R], 0 to 1; own: rows and columns of S that
-    may go on.
+    Above the chin, each row is filled with background mirrored from both sides. Below the chin, neck and clothes are
+    extended from the nearest valid pixels. Rows deep inside the hole are blurred to avoid streaks.
+
+    Args:
+        picture: [3, R, R], -1 to 1.
+        known: [S, S], 0 to 1, 1 where the image is valid.
+        person: [1, R, R], 0 to 1, the person matte.
+        chin: row of the chin, pixels of S.
+        own: rows and columns of S that may be copied.
     """
     size, x = len(known), np.arange(len(known))
     y = x[:, None]
@@ -114,12 +119,16 @@ def _run(picture: Tensor) -> Tensor:
 def clean_plate_wide(
     picture: Tensor, person: np.ndarray, points: np.ndarray, span: float, own: tuple[slice, slice]
 ) -> Tensor:
-    """The plate [3, R, R] of a lone picture that is known around its crop: behind a hat as wide as the crop is what
-    lies beside that.
+    """Returns the clean plate [3, R, R] of a single source image, with its surroundings.
 
-    picture [3, W, W] with the crop in its middle, W = span * R; person float32 [V, V]: its matte, V = span * S;
-    points [N, 2]: control points of its head, pixels of the crop S x S; own: rows and columns of V that are the
-    picture's own, and all of the crop's; beyond them it is mirrored.
+    The surroundings show background beside a hat that is as wide as the crop.
+
+    Args:
+        picture: [3, W, W], -1 to 1, the image with the crop in its middle, W = span * R.
+        person: float32 [V, V], 0 to 1, the person matte of the image, V = span * S.
+        points: [N, 2], control points of the head, pixels of the crop S x S.
+        span: side of the image, in crops.
+        own: rows and columns of V that may be copied, because they are in the source image or in the crop.
     """
     size, side = len(person), round(picture.shape[-1] / span)
     crop = round((1 - 1 / span) / 2 * size)  # where it begins

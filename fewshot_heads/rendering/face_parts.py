@@ -1,4 +1,4 @@
-"""Face parts laid over a composited frame: eyelids, eyes and the inside of a mouth."""
+"""Applies face parts to a composited frame: eyelids, eyes and the inside of a mouth."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from fewshot_heads.rendering.region_compositing import inpaint
 
 
 class SourceVisibility(NamedTuple):
-    """What pictures show of a person for a face that is to be made of them.
+    """What the source images show of the eyes and the mouth of one frame.
 
-    eyes [2]: how far they are open (`lids.eye_aspect_ratios`); opened [3]: how much of the face's eyes and mouth is
-    not in them
-    (`landmarks.stickman.disocclusion_amount`); palette [3, 3], brightness: what they make of colors, and the mean
-    level of the face
-    in them.
+    Attributes:
+        eyes: [2], how far the source's eyes are open, right eye first (`eye_aspect_ratios`).
+        disocclusion: [3], 0 to 1, how far eyes and mouth open beyond the source (`disocclusion_amount`).
+        color_matrix: [3, 3], from neutral colors to those of the source image.
+        brightness: mean level of the source's face, 0 to 255.
     """
 
     eyes: np.ndarray
@@ -35,24 +35,34 @@ class SourceVisibility(NamedTuple):
 def apply_face_parts(
     frames: np.ndarray,
     faces: Sequence[Landmarks],
-    seen: Sequence[SourceVisibility],
+    visibility: Sequence[SourceVisibility],
     size: int,
     mouths: Sequence[MouthCrop] | None = None,
     inpainters: Mapping[str, Inpainter] | None = None,
 ) -> np.ndarray:
-    """Composed frames uint8 [B, R, R, 3] of faces (pixels of the crop of that size): lids come down over eyes that were
-    made open; what no picture shows gets a painted inside, and a mouth the driver's, if there are mouths."""
+    """Returns the frames with eyelids closed, and with the inside of disoccluded eyes and mouths.
+
+    The inside of a mouth comes from the driver, if `mouths` are given and visible, or from the inpainter.
+
+    Args:
+        frames: uint8 [B, R, R, 3], result of `HeadRenderer.composite`.
+        faces: landmarks of the frames, pixels of the crop.
+        visibility: what the source images show, for each frame.
+        size: side S of the crop, pixels.
+        mouths: the driver's mouths, one a frame; None leaves all mouths to the inpainter.
+        inpainters: networks by face region (`landmarks.regions.REGIONS`). Other regions stay as they are.
+    """
     result, inpainters = [], inpainters or {}
-    for i, (frame, face, each) in enumerate(zip(frames, faces, seen, strict=True)):
-        there = face.moved(np.zeros(2, np.float32), len(frame) / size)
-        frame = close_eyelids(frame, open_eyelids(there, each.eyes), there)
+    for i, (frame, crop_face, source) in enumerate(zip(frames, faces, visibility, strict=True)):
+        face = crop_face.moved(np.zeros(2, np.float32), len(frame) / size)
+        frame = close_eyelids(frame, open_eyelids(face, source.eyes), face)
         if "eyes" in inpainters:
-            for eye, share in zip(EYES, each.disocclusion[:2], strict=True):
-                frame = inpaint(eye, frame, there, share, each.color_matrix, inpainters["eyes"])
-        mouth, share = mouths[i] if mouths else None, each.disocclusion[2]
+            for eye, disocclusion in zip(EYES, source.disocclusion[:2], strict=True):
+                frame = inpaint(eye, frame, face, disocclusion, source.color_matrix, inpainters["eyes"])
+        mouth, disocclusion = mouths[i] if mouths else None, source.disocclusion[2]
         if "mouth" in inpainters and (mouth is None or mouth.visibility_weight < 1):
-            frame = inpaint(MOUTH, frame, there, share, each.color_matrix, inpainters["mouth"])
+            frame = inpaint(MOUTH, frame, face, disocclusion, source.color_matrix, inpainters["mouth"])
         if mouth is not None:
-            frame = transfer_mouth(mouth, frame, there, share, each.color_matrix, each.brightness)
+            frame = transfer_mouth(mouth, frame, face, disocclusion, source.color_matrix, source.brightness)
         result.append(frame)
     return np.stack(result)

@@ -1,4 +1,7 @@
-"""Transfers the inside of the driver's mouth between the source's lips (Averbuch-Elor et al., SIGGRAPH Asia 2017)."""
+"""Transfers the inside of the driver's mouth between the source's lips.
+
+Averbuch-Elor et al., "Bringing Portraits to Life", SIGGRAPH Asia 2017.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.regions import MOUTH
 from fewshot_heads.rendering.region_compositing import composite
 
-_FLOW_CELLS = 24  # side of the flow's grid; the spline is smooth
+_FLOW_CELLS = 24  # side of the flow's grid, enough because the spline is smooth
 _STIFFNESS = 1e-2  # regularization of the spline: lip landmarks are accurate to about a pixel
-_LIGHT_EXPONENT = 0.7  # of the ratio of face brightnesses: a part of it is light, a part is skin
+_LIGHT_EXPONENT = 0.7  # of the ratio of the face brightnesses, which comes from the light and in part from the skin
 _LOWEST_LIGHT = 0.5  # factor below which teeth are not darkened
 
 
@@ -30,7 +33,7 @@ def transfer_mouth(
     """Returns the frame with the driver's mouth inside the inner lips of the face.
 
     Args:
-        mouth: the driver's mouth in the same moment.
+        mouth: the driver's mouth of the same frame.
         frame: uint8 [H, W, 3].
         face: landmarks in pixels of the frame.
         disocclusion: how far the mouth opens beyond the source, 0 to 1.
@@ -48,7 +51,13 @@ def transfer_mouth(
 
 
 def _warp_to_lips(mouth: MouthCrop, lips: np.ndarray, size: int) -> np.ndarray:
-    """Returns the mouth's image, uint8 [size, size, 3], with its lips at `lips` [20, 2]."""
+    """Returns the mouth's image with its lips at given points, uint8 [size, size, 3].
+
+    Args:
+        mouth: the driver's mouth.
+        lips: [20, 2], the wanted points, pixels of the result.
+        size: side of the result, pixels.
+    """
     image = np.asarray(cv2.imdecode(np.frombuffer(mouth.jpeg, np.uint8), cv2.IMREAD_COLOR))
     source = normalize_points(torch.from_numpy(mouth.lips)[None], len(image))
     target = normalize_points(torch.from_numpy(lips)[None], size)

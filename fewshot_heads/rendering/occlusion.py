@@ -1,4 +1,4 @@
-"""Where a head hides what is behind it."""
+"""Masks of the head and its hair, and the scene of source images."""
 
 from __future__ import annotations
 
@@ -19,9 +19,14 @@ _SWAY = 0.02  # of the crop: a crown's way over which hair begins to have gone; 
 
 
 def head_occlusion_mask(source: np.ndarray, driver: np.ndarray, size: int) -> np.ndarray:
-    """Where the driver's head hides what is behind it, [S, S], 0 to 1: all control points [N, 2] in pixels.
+    """Returns where the driver's head occludes the background, float32 [S, S], 0 to 1.
 
-    That is its hull, and where it has gone far from the source's all the place its hair may take, which goes along.
+    The mask is the hull of the head. If the head moved far from the source pose, the mask includes its hair margin.
+
+    Args:
+        source: [N, 2], control points of the source, pixels.
+        driver: [N, 2], control points of the driver, pixels.
+        size: side S of the crop, pixels.
     """
     head = head_mask(driver, size)
     gone = float(displacement_weight(torch.from_numpy(source - driver).norm(dim=-1) / size))
@@ -29,17 +34,26 @@ def head_occlusion_mask(source: np.ndarray, driver: np.ndarray, size: int) -> np
 
 
 def displacement_weight(ways: Tensor) -> Tensor:
-    """[...] for the ways [..., N] of control points (of the crop): 1 where hair has gone far and would stay behind as a
-    ghost; 0 where it only sways and may be left alone."""
+    """Returns 1 for hair displaced by more than 4 % of the crop, 0 up to 2 %, [...].
+
+    Displaced hair would remain in the background as a ghost.
+
+    Args:
+        ways: [..., N], displacements of the control points, fractions of the crop.
+    """
     crowns = ways[..., N_POINTS:].mean(-1)
     return ((crowns - _SWAY) / _SWAY).clamp(0, 1)
 
 
 def frames_of_same_scene(images: np.ndarray, heads: np.ndarray) -> list[int]:
-    """Indices of the pictures uint8 [K, S, S, 3] that show the scene of the first, which is always one of them.
+    """Returns the indices of the images that show the scene of the first, including the first.
 
-    heads float32 [K, S, S]: where the heads are, which are not looked at. What is beside and above them has to agree,
-    and what is below: two pictures on a white wall are one scene only if the clothes are the same too.
+    The backgrounds beside and above the heads must agree, and the clothes below them. Images on white walls are
+    therefore one scene only with the same clothes.
+
+    Args:
+        images: uint8 [K, S, S, 3].
+        heads: float32 [K, S, S], 0 to 1, masks of the heads, which are not compared.
     """
     width = max(images.shape[1] // 32, 1)
     blurred = [cv2.blur(image, (width, width)).astype(np.int16) for image in images]
@@ -56,7 +70,14 @@ def frames_of_same_scene(images: np.ndarray, heads: np.ndarray) -> list[int]:
 
 
 def hair_margin_mask(head: np.ndarray, span: float = 1.0) -> np.ndarray:
-    """[S, S], 1 on a head and wherever its hair may be: about it, and farther out above the chin. S is span crops."""
+    """Returns a mask [S, S] of a head and its hair margin.
+
+    The margin is wider above the chin.
+
+    Args:
+        head: [S, S], 0 to 1, mask of the head.
+        span: S, in crops.
+    """
     around, far = _AROUND / span, _FAR / span
     below = np.arange(len(head), dtype=np.float32)[:, None] - chin_row(head)
     above = np.clip(0.5 - below / (around * len(head)), 0, 1)
@@ -64,12 +85,21 @@ def hair_margin_mask(head: np.ndarray, span: float = 1.0) -> np.ndarray:
 
 
 def chin_row(head: np.ndarray) -> int:
-    """The lowest row of a head [S, S]."""
+    """Returns the lowest row of a head.
+
+    Args:
+        head: [S, S], 0 to 1, mask of the head.
+    """
     return int(np.flatnonzero((head > 0.5).any(1)).max(initial=0))
 
 
 def dilate_soft(mask: np.ndarray, share: float) -> np.ndarray:
-    """[S, S] wider by a share of S, with a soft edge."""
+    """Returns the mask [S, S], dilated and with a soft edge.
+
+    Args:
+        mask: [S, S], 0 to 1.
+        share: width of the dilation, as a fraction of S.
+    """
     # Not DIST_MASK_PRECISE, whose last bit depends on where the array lies in memory.
     away = cv2.distanceTransform((mask < 0.5).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     away = np.minimum(away, len(mask))  # it is without bounds where there is no mask at all
@@ -77,7 +107,12 @@ def dilate_soft(mask: np.ndarray, share: float) -> np.ndarray:
 
 
 def head_mask(points: np.ndarray, size: int) -> np.ndarray:
-    """Where a head is: float32 [size, size], 0 to 1, the hull of its control points [N, 2] (pixels) and a soft edge."""
+    """Returns a mask of a head, float32 [size, size], 0 to 1: the hull of its points with a soft edge.
+
+    Args:
+        points: [N, 2], control points, pixels.
+        size: side of the mask, pixels.
+    """
     canvas = np.zeros((size, size), np.uint8)
     cv2.fillConvexPoly(canvas, cv2.convexHull(points.round().astype(np.int32)), 255)
     wide = max(round(size * 9 / 256), 1)

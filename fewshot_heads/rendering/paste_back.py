@@ -1,4 +1,4 @@
-"""The moving head back in the whole picture: a feathered seam, its colors matched to the surroundings."""
+"""Pastes the head back into the source image, with a feathered seam and matched colors."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ import numpy as np
 
 from fewshot_heads.landmarks.crop import Crop
 
-_FEATHER = 0.10  # width of the seam, as a share of the crop's side, where a person crosses it
-_NARROW = 0.02  # and where background does, which stays: hair that ends just inside the crop must not be feathered away
-_MATCH_SIZE = 32  # color differences are measured and spread at this resolution
-_MATCH_LIMIT = 12.0  # 8-bit levels; more than that is a head that moved, not a color that drifted
+_PERSON_SEAM_CROP_FRACTION = 0.10  # width of the seam where a person crosses the crop's border
+# Width of the seam on background, which does not move. A wider seam would fade hair that ends just inside the crop.
+_BACKGROUND_SEAM_CROP_FRACTION = 0.02
+_COLOR_MATCH_PIXELS = 32  # resolution at which color differences are measured and spread
+_MAX_COLOR_DIFFERENCE_LEVELS = 12.0  # a larger difference is a head that moved, not a color that drifted
 
 
 class Paster:
-    """Pastes frames of one crop into one picture; all that depends on the two alone is computed once."""
+    """Pastes frames into one crop of one image; the seam is computed once."""
 
     def __init__(self, picture: np.ndarray, crop: Crop, matte: np.ndarray):
         """Precomputes the seam.
 
         Args:
-            picture: uint8 [H, W, 3].
-            crop: where the frames belong, possibly beyond the picture's edges.
+            picture: uint8 [H, W, 3], the source image.
+            crop: position of the frames, which may reach beyond the image.
             matte: float32 [S, S], 0 to 1, the person in the crop.
         """
         self.picture = picture
@@ -32,65 +33,86 @@ class Paster:
         right, bottom = round(crop.left + crop.side), round(crop.top + crop.side)
         self._size = (right - left, bottom - top)
         outer = (max(left, 0), max(top, 0), min(right, width), min(bottom, height))
-        self._place = np.s_[outer[1] : outer[3], outer[0] : outer[2]]
-        self._part = np.s_[outer[1] - top : outer[3] - top, outer[0] - left : outer[2] - left]
+        self._box = np.s_[outer[1] : outer[3], outer[0] : outer[2]]  # in the image
+        self._part = np.s_[outer[1] - top : outer[3] - top, outer[0] - left : outer[2] - left]  # of the crop
         original = crop.cut(picture)
         self._original = original.astype(np.float32)
-        # An edge of the crop that is also the picture's edge has nothing to be blended into.
+        # At a border of the image there is nothing to blend with.
         open_sides = (left > 0, top > 0, right < width, bottom < height)
-        widths = _widths(matte, self._size)
+        widths = _seam_widths(matte, self._size)
         self._alpha = _feather(self._size, open_sides, widths)[self._part][..., None]
-        seam = 1 - _feather((_MATCH_SIZE, _MATCH_SIZE), open_sides, [np.full(_MATCH_SIZE, 1.5 * _FEATHER)] * 4)
+        match_widths = [np.full(_COLOR_MATCH_PIXELS, 1.5 * _PERSON_SEAM_CROP_FRACTION)] * 4
+        seam = 1 - _feather((_COLOR_MATCH_PIXELS, _COLOR_MATCH_PIXELS), open_sides, match_widths)
         self._seam = (seam * (1 - seam) * 4)[..., None] if seam.any() else None
 
     def paste(self, frame: np.ndarray) -> np.ndarray:
-        """frame uint8 [R, R, 3], the crop's new content; returns a new picture uint8 [H, W, 3]."""
+        """Returns the image uint8 [H, W, 3] with new content in the crop.
+
+        Args:
+            frame: uint8 [R, R, 3], the new content.
+        """
         matched = self._match(frame)
         resized = cv2.resize(matched, self._size, interpolation=cv2.INTER_CUBIC)[self._part]
         result = self.picture.copy()
-        under = result[self._place]
-        result[self._place] = np.clip(under + self._alpha * (resized - under) + 0.5, 0, 255)
+        original = result[self._box]
+        result[self._box] = np.clip(original + self._alpha * (resized - original) + 0.5, 0, 255)
         return result
 
     def _match(self, frame: np.ndarray) -> np.ndarray:
-        """Takes out the slow color difference along the seam (a membrane, at low resolution)."""
+        """Returns the frame without the smooth color difference along the seam, float32 [R, R, 3].
+
+        The difference is spread into the frame at low resolution, like a membrane.
+        """
         result = frame.astype(np.float32)
         if self._seam is None:
             return result
         original = _small(self._original)
-        difference = np.clip(original - _small(result), -_MATCH_LIMIT, _MATCH_LIMIT)
+        difference = original - _small(result)
+        difference = np.clip(difference, -_MAX_COLOR_DIFFERENCE_LEVELS, _MAX_COLOR_DIFFERENCE_LEVELS)
         spread = cv2.GaussianBlur(difference * self._seam, (0, 0), 3)
-        share = cv2.GaussianBlur(self._seam, (0, 0), 3)[..., None] + 1e-3
-        correction = spread / share * np.minimum(share * 4, 1)
+        weight = cv2.GaussianBlur(self._seam, (0, 0), 3)[..., None] + 1e-3
+        correction = spread / weight * np.minimum(weight * 4, 1)
         return result + cv2.resize(correction, result.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def _small(image: np.ndarray) -> np.ndarray:
-    return cv2.resize(image, (_MATCH_SIZE, _MATCH_SIZE), interpolation=cv2.INTER_AREA)
+    """Returns an image at the resolution of color matching."""
+    return cv2.resize(image, (_COLOR_MATCH_PIXELS, _COLOR_MATCH_PIXELS), interpolation=cv2.INTER_AREA)
 
 
-def _widths(matte: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
-    """Of the seam at the left, top, right and bottom, where a crop has the matte [S, S], for each pixel along that side
-    of its (width, height)."""
-    reach = round(_NARROW * len(matte)) + 1
+def _seam_widths(matte: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
+    """Returns the widths of the seam at left, top, right and bottom, fractions of the crop.
+
+    Args:
+        matte: float32 [S, S], 0 to 1, the person in the crop.
+        size: width and height of the crop, pixels. Each side has one width for each pixel.
+    """
+    reach = round(_BACKGROUND_SEAM_CROP_FRACTION * len(matte)) + 1
     edges = matte[:, :reach].max(1), matte[:reach].max(0), matte[:, -reach:].max(1), matte[-reach:].max(0)
     widths = []
     for edge, length in zip(edges, size[::-1] * 2, strict=True):
-        crossed = cv2.GaussianBlur(edge[None], (0, 0), _FEATHER / 2 * len(edge))
-        widths.append(_NARROW + (_FEATHER - _NARROW) * cv2.resize(crossed, (length, 1))[0])
+        person = cv2.GaussianBlur(edge[None], (0, 0), _PERSON_SEAM_CROP_FRACTION / 2 * len(edge))
+        extra_width = _PERSON_SEAM_CROP_FRACTION - _BACKGROUND_SEAM_CROP_FRACTION
+        widths.append(_BACKGROUND_SEAM_CROP_FRACTION + extra_width * cv2.resize(person, (length, 1))[0])
     return widths
 
 
 def _feather(
     size: tuple[int, int], open_sides: tuple[bool, bool, bool, bool], widths: Sequence[np.ndarray]
 ) -> np.ndarray:
-    """float32 [h, w]: 1 inside, smoothly to 0 at the open sides (left, top, right, bottom) over their widths."""
+    """Returns a mask float32 [h, w] that is 1 inside and falls smoothly to 0 at open sides.
+
+    Args:
+        size: w and h, pixels.
+        open_sides: whether the left, top, right and bottom side is blended.
+        widths: of the seam along these sides, each [h] or [w], fractions of the size.
+    """
     x, y = ((np.arange(length) + 0.5) / length for length in size)
-    ways = (x[None], y[:, None], 1 - x[None], 1 - y[:, None])
+    distances = (x[None], y[:, None], 1 - x[None], 1 - y[:, None])
     left, top, right, bottom = widths
-    shares = (left[:, None], top[None], right[:, None], bottom[None])
+    seam_widths = (left[:, None], top[None], right[:, None], bottom[None])
     alpha = np.ones(size[::-1])
-    for is_open, way, share in zip(open_sides, ways, shares, strict=True):
+    for is_open, distance, width in zip(open_sides, distances, seam_widths, strict=True):
         if is_open:
-            alpha *= np.clip(way / share, 0, 1)
+            alpha *= np.clip(distance / width, 0, 1)
     return (alpha * alpha * (3 - 2 * alpha)).astype(np.float32)

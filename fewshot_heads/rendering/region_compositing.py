@@ -18,7 +18,7 @@ from fewshot_heads.landmarks.regions import FaceRegion
 from fewshot_heads.landmarks.stickman import draw_stickman
 from fewshot_heads.models.inpainter import Inpainter
 
-_FULLY_OPEN = 0.5  # disocclusion from which nothing of the source remains in the region
+_FULL_DISOCCLUSION = 0.5  # disocclusion from which no source pixel remains in the region
 
 
 def composite(
@@ -30,13 +30,13 @@ def composite(
         region: the mouth or an eye.
         frame: uint8 [H, W, 3].
         face: landmarks in pixels of the frame.
-        box: where `inside` lies in the frame, on whole pixels.
+        box: position of `inside` in the frame, on whole pixels.
         inside: [S, S, 3], 0 to 255, S = box.size.
         disocclusion: how far the region opens beyond the source, 0 to 1.
     """
-    before = box.cut(frame)
-    alpha = region.mask(box.to_crop(face), box.size) * min(disocclusion / _FULLY_OPEN, 1.0)
-    blended = (before + alpha[..., None] * (inside - before.astype(np.float32)) + 0.5).astype(np.uint8)
+    source = box.cut(frame)
+    alpha = region.mask(box.to_crop(face), box.size) * min(disocclusion / _FULL_DISOCCLUSION, 1.0)
+    blended = (source + alpha[..., None] * (inside - source.astype(np.float32)) + 0.5).astype(np.uint8)
     corner = np.array([box.left, box.top], int)
     (left, top), (right, bottom) = np.clip([corner, corner + box.size], 0, frame.shape[1::-1])
     result = frame.copy()

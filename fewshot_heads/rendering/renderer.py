@@ -1,4 +1,4 @@
-"""A head on the device, ready for any landmarks: all that depends on the source alone is done once."""
+"""Renders frames of one head; what depends on the source alone is computed once."""
 
 from __future__ import annotations
 
@@ -38,17 +38,25 @@ from fewshot_heads.rendering.source_images import (
 )
 from fewshot_heads.rendering.symmetry import MirrorCompletion
 
-_BLEND_SHARPNESS = 0.007  # pose distance over which one of several pictures gives way to another
-_IN_USE = 4  # pictures blended in one frame, at most
-_LEAST = 1e-6  # what of several pictures each counts that are all as near as the next
+_WEIGHT_POSE_DISTANCE_SCALE = 0.007  # pose distance over which the weight of a source image falls by a factor of e
+_MAX_IMAGES_PER_FRAME = 4
+_MIN_IMAGE_WEIGHT = 1e-6  # keeps the sum of weights above 0 if all images are at the same distance
 
 
 class HeadRenderer:
-    """Paints frames of one head.
+    """Renders frames of one head.
 
-    generator: the head's own, or the checkpoint's; size: pixels of its crop; resolution: pixels of a large frame,
-    None takes the pictures' own; inpainters: by part, of what opens (`landmarks.regions.REGIONS`), others are left
-    to the generator.
+    Images and masks lie in four square pixel spaces: the generator's crop S x S, the textures R x R, and a single
+    source image with its surroundings, W x W with W = crop_ratio * R, and its matte V x V. The source image itself is
+    the fifth.
+
+    Args:
+        head: the head.
+        generator: the head's tuned generator, or the one of the checkpoint.
+        size: S, pixels.
+        device: device of the generator.
+        resolution: R of large frames, pixels. None takes the resolution of the head's textures.
+        inpainters: networks by face region (`landmarks.regions.REGIONS`). Other regions are left to the generator.
     """
 
     def __init__(
@@ -58,132 +66,178 @@ class HeadRenderer:
         self.generator, self.landmarks, self.size, self.device = generator, head.landmarks, size, device
         self.inpainters = inpainters
         self.style = head.style.to(device)[None]
-        pictures, held = to_tensor(head.textures), np.stack([control_points(face) for face in head.landmarks])
-        images = to_uint8(resize_images(pictures, size))
+        textures, head_points = to_tensor(head.textures), np.stack([control_points(face) for face in head.landmarks])
+        images = to_uint8(resize_images(textures, size))
         mattes = person_mattes(head, size)
-        people = mattes.crops
-        self.backdrop = BackgroundModel(images, held, people, device)
+        alpha_mattes = mattes.crops  # [K, S, S]
+        self.background = BackgroundModel(images, head_points, alpha_mattes, device)
         colors = FaceColor.of(head.picture, head.crop.from_crop(head.landmarks[0]).points)
         self.color_matrix, self.brightness = colors.color_matrix, colors.brightness
-        whole, self.crop_ratio, self.other_side = pictures, 1.0, None
+        wide_images, self.crop_ratio, self.other_side = textures, 1.0, None  # [K, 3, R, R]
         if mattes.wide is not None and generator.textured:
-            whole, self.crop_ratio = to_tensor(surroundings(head))[None], WIDE_CROP_RATIO
-            people = mattes.wide[None]
+            wide_images, self.crop_ratio = to_tensor(surroundings(head))[None], WIDE_CROP_RATIO  # [1, 3, W, W]
+            alpha_mattes = mattes.wide[None]  # [1, V, V]
             self.other_side = MirrorCompletion.of(head.landmarks[0], size)
-        self.alpha_mattes = torch.from_numpy(people)[:, None].to(device)
+        self.alpha_mattes = torch.from_numpy(alpha_mattes)[:, None].to(device)
 
-        def at(side: int) -> SourceImages:
-            shown = resize_images(pictures, side).to(device)
-            if whole is pictures:
-                return SourceImages(shown, shown, self.backdrop.plate(shown))
-            carried = resize_images(whole, round(side * self.crop_ratio)).to(device)
-            plate = clean_plate_wide(
-                carried[0], people[0], held[0], self.crop_ratio, unmirrored_bounds(head, len(people[0]))
-            )
-            return SourceImages(shown, carried, plate)
+        def source_images(side: int) -> SourceImages:
+            crops = resize_images(textures, side).to(device)
+            if wide_images is textures:
+                return SourceImages(crops, crops, self.background.plate(crops))
+            wide = resize_images(wide_images, round(side * self.crop_ratio)).to(device)
+            bounds = unmirrored_bounds(head, len(alpha_mattes[0]))
+            plate = clean_plate_wide(wide[0], alpha_mattes[0], head_points[0], self.crop_ratio, bounds)
+            return SourceImages(crops, wide, plate)
 
-        resolution = resolution or pictures.shape[-1]
-        self.small = at(size)
-        self.large = self.small if resolution == size else at(resolution)
-        # On the CPU: the spline's system is small, and its points come from there.
+        resolution = resolution or textures.shape[-1]
+        self.small = source_images(size)
+        self.large = self.small if resolution == size else source_images(resolution)
+        # On the CPU, because the spline's system is small and is solved there.
         self.points = torch.from_numpy(np.stack([warp_points(face) for face in head.landmarks]))
 
     @torch.inference_mode()
     def render(self, faces: Sequence[Landmarks], large: bool, mouths: Sequence[MouthCrop] | None = None) -> np.ndarray:
-        """Frames uint8 [B, R, R, 3] for landmarks in pixels of the crop; large: at the textures' resolution.
+        """Returns frames uint8 [B, R, R, 3], or [B, S, S, 3].
 
-        mouths: whose inside shows in each frame where the picture's own is shut; None has it painted.
+        Args:
+            faces: landmarks of the B frames, pixels of the crop.
+            large: whether frames have the resolution R; else they have S.
+            mouths: the driver's mouths, one a frame, which fill a mouth that is closed in the source. None leaves the
+                mouth to the inpainter.
         """
-        seen = [self.visibility(face) for face in faces]
-        frames = to_uint8(self.composite(faces, seen, self.style.expand(len(faces), -1), large))
-        return apply_face_parts(frames, faces, seen, self.size, mouths, self.inpainters)
+        visibility = [self.visibility(face) for face in faces]
+        frames = to_uint8(self.composite(faces, visibility, self.style.expand(len(faces), -1), large))
+        return apply_face_parts(frames, faces, visibility, self.size, mouths, self.inpainters)
 
     def visibility(self, face: Landmarks) -> SourceVisibility:
-        """What the pictures that are in use for a face show of what it needs."""
-        if not self.generator.textured:  # lids and mouth are painted like everything else
-            return SourceVisibility(np.full(2, -np.inf), np.zeros(3), self.color_matrix, self.brightness)
-        weights, place = (each[0].tolist() for each in self._used([face]))
-        eyes = sum(
-            weight * eye_aspect_ratios(self.landmarks[i], face) for weight, i in zip(weights, place, strict=True)
-        )
-        fresh = sum(
-            weight * disocclusion_amount(self.landmarks[i], face) for weight, i in zip(weights, place, strict=True)
-        )
-        return SourceVisibility(np.asarray(eyes), np.asarray(fresh), self.color_matrix, self.brightness)
+        """Returns what the source images show of the eyes and the mouth of a face.
 
-    def _used(self, faces: Sequence[Landmarks]) -> tuple[Tensor, Tensor]:
-        """For each face the pictures nearest to it in pose and expression: weights [B, T], rows sum to 1; indices."""
-        away = torch.tensor([[pose_distance(own, face) for own in self.landmarks] for face in faces])
-        nearest, place = away.topk(min(_IN_USE + 1, len(self.landmarks)), largest=False)
-        weights = torch.softmax(-nearest / _BLEND_SHARPNESS, 1)
-        if len(self.landmarks) > _IN_USE:  # the last in use counts nothing when the next takes its place
-            weights, place = (weights[:, :-1] - weights[:, -1:]).clamp_min(_LEAST), place[:, :-1]
+        Args:
+            face: landmarks of the frame, pixels of the crop.
+        """
+        if not self.generator.textured:  # the network synthesizes lids and mouth like everything else
+            return SourceVisibility(np.full(2, -np.inf), np.zeros(3), self.color_matrix, self.brightness)
+        weights, indices = (row[0].tolist() for row in self._nearest_images([face]))
+        eyes = sum(
+            weight * eye_aspect_ratios(self.landmarks[i], face) for weight, i in zip(weights, indices, strict=True)
+        )
+        disocclusion = sum(
+            weight * disocclusion_amount(self.landmarks[i], face) for weight, i in zip(weights, indices, strict=True)
+        )
+        return SourceVisibility(np.asarray(eyes), np.asarray(disocclusion), self.color_matrix, self.brightness)
+
+    def _nearest_images(self, faces: Sequence[Landmarks]) -> tuple[Tensor, Tensor]:
+        """Returns weights and indices [B, T] of the source images nearest to each face.
+
+        Each row of weights sums to 1.
+        """
+        distances = torch.tensor([[pose_distance(source, face) for source in self.landmarks] for face in faces])
+        nearest, indices = distances.topk(min(_MAX_IMAGES_PER_FRAME + 1, len(self.landmarks)), largest=False)
+        weights = torch.softmax(-nearest / _WEIGHT_POSE_DISTANCE_SCALE, 1)
+        if len(self.landmarks) > _MAX_IMAGES_PER_FRAME:  # an image has no weight when the next one replaces it
+            weights, indices = (weights[:, :-1] - weights[:, -1:]).clamp_min(_MIN_IMAGE_WEIGHT), indices[:, :-1]
             weights = weights / weights.sum(1, keepdim=True)
-        return weights, place
+        return weights, indices
 
     @torch.inference_mode()
     def composite(
         self,
         faces: Sequence[Landmarks],
-        seen: Sequence[SourceVisibility],
+        visibility: Sequence[SourceVisibility],
         style: Tensor,
         large: bool,
-        seat: Tensor | None = None,
+        background_flow: Tensor | None = None,
     ) -> Tensor:
-        """Frames [B, 3, R, R] in [-1, 1], yet to be `apply_face_parts`, under a style [B, P] that need not be
-        the head's own.
+        """Returns frames [B, 3, R, R], or [B, 3, S, S], -1 to 1, before `apply_face_parts`.
 
-        seen: what pictures show for each face; eyes that they show open stay open.
-        seat: flow [B, s, s, 2] along which the still picture is carried first; None leaves it in its place.
+        Args:
+            faces: landmarks of the B frames, pixels of the crop.
+            visibility: result of `visibility` for each face. Eyes that are open in the source stay open.
+            style: [B, P], the head's style or another one.
+            large: whether frames have the resolution R; else they have S.
+            background_flow: [B, s, s, 2], -1 to 1, flow along which the background is warped. None leaves the
+                background in place.
         """
-        wide = [open_eyelids(face, each.eyes) for face, each in zip(faces, seen, strict=True)]
-        stickmen = rasterize_landmarks(wide, self.size).to(self.device)
+        open_faces = [open_eyelids(face, source.eyes) for face, source in zip(faces, visibility, strict=True)]
+        stickmen = rasterize_landmarks(open_faces, self.size).to(self.device)
         if not self.generator.textured:
             return self.generator(stickmen, style)
-        weights, place = self._used(faces)
-        texture, behind = self._texture(wide, weights.to(self.device), place, seat)
+        weights, indices = self._nearest_images(faces)
+        texture, background_blend = self._texture(open_faces, weights.to(self.device), indices, background_flow)
         layers = self.generator.layers(stickmen, style, texture)
         colors = torch.from_numpy(self.color_matrix.astype(np.float32)).to(self.device)
         layers = layers._replace(synthesized=torch.einsum("ij,bjhw->bihw", colors, layers.synthesized + 1) - 1)
         if large and self.large is not self.small:
-            still = blend_backgrounds(self.large.crops, self.large.background_plate, *behind)
-            texture = texture._replace(images=pick_images(self.large.wide, place), background=_seated(still, seat))
+            background = blend_backgrounds(self.large.crops, self.large.background_plate, *background_blend)
+            background = shift_background(background, background_flow)
+            texture = texture._replace(images=pick_images(self.large.wide, indices), background=background)
         frames = layers.composite(texture)
-        return self.other_side.apply(frames, texture, wide) if self.other_side else frames
+        return self.other_side.apply(frames, texture, open_faces) if self.other_side else frames
 
     def _texture(
-        self, faces: Sequence[Landmarks], weights: Tensor, place: Tensor, seat: Tensor | None
+        self, faces: Sequence[Landmarks], weights: Tensor, indices: Tensor, background_flow: Tensor | None
     ) -> tuple[WarpInputs, tuple[Tensor, Tensor]]:
-        """Pictures at place [B, T] for the faces, and what is behind: indices and shares, as of
-        `BackgroundModel.behind`.
+        """Returns the source pixels at the resolution S, and the blend of backgrounds.
+
+        Args:
+            faces: landmarks of the B frames, pixels of the crop.
+            weights: [B, T], of the source images in use.
+            indices: [B, T], of the source images in use.
+            background_flow: [B, s, s, 2], or None.
+
+        Returns:
+            The texture, and indices and weights of the backgrounds as `BackgroundModel.render` returns them.
         """
-        count = len(faces)
-        held = np.stack([control_points(face) for face in faces])
-        use, shares, only_heads = self.backdrop.render(torch.from_numpy(held))
-        driver = torch.from_numpy(np.stack([warp_points(face) for face in faces]))
-        source = self.points[place]
-        used = place.shape[1]
-        driver = driver[:, None].expand(-1, used, -1, -1)
-        flows = tps_flow_from_landmarks(source.flatten(0, 1), driver.flatten(0, 1), self.size)
-        still = _seated(blend_backgrounds(self.small.crops, self.small.background_plate, use, shares), seat)
-        shown = [self.landmarks[i] for i in place[:, 0]]
-        fresh = [disocclusion_mask(own, face, self.size) for own, face in zip(shown, faces, strict=True)]
-        hides = [
-            head_occlusion_mask(control_points(own), goal, self.size) for own, goal in zip(shown, held, strict=True)
-        ]
-        shut, head = (torch.from_numpy(np.stack(each)).to(still.device)[:, None] for each in (fresh, hides))
-        flows = flows.unflatten(0, (count, used)).to(still.device)
-        images, mattes = (pick_images(each, place) for each in (self.small.wide, self.alpha_mattes))
-        texture = WarpInputs(
-            images, mattes, flows, weights, still, shut, head, _seated(only_heads, seat), self.crop_ratio
+        batch, count = indices.shape
+        head_points = np.stack([control_points(face) for face in faces])
+        background_indices, background_weights, unknown = self.background.render(torch.from_numpy(head_points))
+        target_points = torch.from_numpy(np.stack([warp_points(face) for face in faces]))
+        source_points = self.points[indices]
+        target_points = target_points[:, None].expand(-1, count, -1, -1)
+        flows = tps_flow_from_landmarks(source_points.flatten(0, 1), target_points.flatten(0, 1), self.size)
+        background = blend_backgrounds(
+            self.small.crops, self.small.background_plate, background_indices, background_weights
         )
-        return texture, (use, shares)
+        background = shift_background(background, background_flow)
+        nearest_faces = [self.landmarks[i] for i in indices[:, 0]]
+        disocclusion = [
+            disocclusion_mask(source, face, self.size) for source, face in zip(nearest_faces, faces, strict=True)
+        ]
+        head_mask = [
+            head_occlusion_mask(control_points(source), points, self.size)
+            for source, points in zip(nearest_faces, head_points, strict=True)
+        ]
+        texture = WarpInputs(
+            images=pick_images(self.small.wide, indices),
+            alpha_mattes=pick_images(self.alpha_mattes, indices),
+            flows=flows.unflatten(0, (batch, count)).to(background.device),
+            weights=weights,
+            background=background,
+            disocclusion=torch.from_numpy(np.stack(disocclusion)).to(background.device)[:, None],
+            head_mask=torch.from_numpy(np.stack(head_mask)).to(background.device)[:, None],
+            background_unknown=shift_background(unknown, background_flow),
+            crop_ratio=self.crop_ratio,
+        )
+        return texture, (background_indices, background_weights)
 
 
 def rasterize_landmarks(faces: Sequence[Landmarks], size: int) -> Tensor:
-    """The stickmen [B, 3, size, size] of landmarks in pixels of the crop."""
+    """Returns the stickmen of landmarks, [B, 3, size, size], -1 to 1.
+
+    Args:
+        faces: landmarks, pixels of the crop.
+        size: side of the crop, pixels.
+    """
     return to_tensor(np.stack([draw_stickman(face.points, size) for face in faces]))
 
 
-def _seated(still: Tensor, seat: Tensor | None) -> Tensor:
-    return still if seat is None else sample(still, resize_flow(seat, still.shape[-1]))
+def shift_background(background: Tensor, background_flow: Tensor | None) -> Tensor:
+    """Returns the background, or a mask of it, warped along a flow, [B, C, R, R].
+
+    Args:
+        background: [B, C, R, R].
+        background_flow: [B, s, s, 2], -1 to 1. None leaves the background in place.
+    """
+    if background_flow is None:
+        return background
+    return sample(background, resize_flow(background_flow, background.shape[-1]))

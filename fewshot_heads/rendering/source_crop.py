@@ -1,4 +1,4 @@
-"""Where in its picture a head is cut out: the crops of a person's pictures."""
+"""Chooses the crops of a person's source images."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ _WIDEST, _SWAY = 1.4, 0.15  # times the crop that one with hair or a hat may be;
 
 
 def choose_crops(images: Sequence[np.ndarray], faces: Sequence[Landmarks], crops: Sequence[Crop]) -> list[Crop]:
-    """Returns the crops of one person's K images: room for the hair of a single one, one scene's shared by several.
+    """Returns the crops of one person's K source images.
+
+    The crop of a single image grows to include hair and hats. Several images of one scene share a crop.
 
     Args:
-        images: uint8 [H, W, 3].
-        faces: landmarks, pixels of the images.
-        crops: those around the faces.
+        images: K images, uint8 [H, W, 3].
+        faces: K landmarks, pixels of the images.
+        crops: K crops around the faces.
     """
     if len(images) > 1:
         return shared_crop(images, faces, crops)
@@ -34,15 +36,28 @@ def choose_crops(images: Sequence[np.ndarray], faces: Sequence[Landmarks], crops
 
 
 def texture_size(crops: Sequence[Crop]) -> int:
-    """Side of the textures, pixels: that of the largest crop within limits, a multiple of 32."""
+    """Returns the side of the textures, pixels.
+
+    The side is that of the largest crop, within 256 to 768, rounded up to a multiple of 32.
+
+    Args:
+        crops: of the source images.
+    """
     side = max(min(crop.side, _MAX_TEXTURE_SIZE) for crop in crops)
     return max(int(np.ceil(side / 32)) * 32, _MIN_TEXTURE_SIZE)
 
 
 def shared_crop(images: Sequence[np.ndarray], faces: Sequence[Landmarks], crops: Sequence[Crop]) -> list[Crop]:
-    """The crops of K pictures uint8 [H, W, 3], with one for all that show the first one's scene, so that their
-    backgrounds lie upon each other. Unless the head moves about so much that it would be too small in it, or leave
-    it."""
+    """Returns the crops, with a shared one for all images of the first scene.
+
+    With a shared crop, backgrounds align. The crops are unchanged if the head moves so far that the head would be too
+    small in a shared crop, or leave it.
+
+    Args:
+        images: K images, uint8 [H, W, 3].
+        faces: K landmarks, pixels of the images.
+        crops: K crops around the faces.
+    """
     first, (height, width, _) = crops[0], images[0].shape
     alike = [i for i, image in enumerate(images) if image.shape == images[0].shape]
     small = [cv2.resize(images[i], (first.size, first.size), interpolation=cv2.INTER_AREA) for i in alike]
@@ -58,8 +73,15 @@ def shared_crop(images: Sequence[np.ndarray], faces: Sequence[Landmarks], crops:
 
 
 def expand_crop_for_hair(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
-    """The crop of a lone picture uint8 [H, W, 3], wider and higher by what its hair or hat needs, as far as the picture
-    goes: what lies outside of a crop does not move."""
+    """Returns the crop of a single source image, enlarged to include hair and hats.
+
+    Pixels outside a crop do not move, so hair outside would be cut off. The crop grows within the image only.
+
+    Args:
+        image: uint8 [H, W, 3].
+        face: landmarks, pixels of the image.
+        crop: crop around the face.
+    """
     return _raised(image, face, _widened(image, face, crop))
 
 

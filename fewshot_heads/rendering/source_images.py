@@ -1,4 +1,4 @@
-"""A head's source images at one resolution, with their surroundings."""
+"""The source images of a head at one resolution, with their surroundings and mattes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_tensor, to_uint8, unit_to_uint8
 from fewshot_heads.imaging.segmentation import person_matte
 
-# Side of a single source image's surroundings, in crops: so much may come into view when the head leans.
+# Side of a single source image's surroundings, in crops. They come into view when the head leans.
 WIDE_CROP_RATIO = 1.5
 
 
@@ -31,13 +31,22 @@ class SourceImages(NamedTuple):
     background_plate: Tensor
 
 
-def pick_images(pictures: Tensor, place: Tensor) -> Tensor:
-    """Of pictures or mattes [K, C, R, R] those at place [B, T]: [B, T, C, R, R]; no copies of a lone one."""
-    return pictures.expand(len(place), 1, -1, -1, -1) if len(pictures) == 1 else pictures[place]
+def pick_images(images: Tensor, indices: Tensor) -> Tensor:
+    """Returns the images of each frame, [B, T, C, R, R]; a single image is not copied.
+
+    Args:
+        images: [K, C, R, R], images or mattes.
+        indices: [B, T], 0 to K - 1.
+    """
+    return images.expand(len(indices), 1, -1, -1, -1) if len(images) == 1 else images[indices]
 
 
 def surroundings(head: Head) -> np.ndarray:
-    """The first picture around its crop, uint8 [W, W, 3] at the texture's resolution; mirrored beyond its edges."""
+    """Returns the first source image around its crop, uint8 [W, W, 3], mirrored beyond its edges.
+
+    Args:
+        head: the head. Its textures give the resolution: W = 1.5 R.
+    """
     return replace(head.crop.grown(WIDE_CROP_RATIO), size=round(head.textures.shape[1] * WIDE_CROP_RATIO)).cut(
         head.picture
     )
@@ -56,7 +65,12 @@ class PersonMattes(NamedTuple):
 
 
 def person_mattes(head: Head, size: int) -> PersonMattes:
-    """Returns the mattes that the head keeps; segments the images of a head of the first file format."""
+    """Returns the mattes of a head; segments the images if the head has none.
+
+    Args:
+        head: with or without mattes.
+        size: S, side of the generator's crop, pixels.
+    """
     head = segment_head(head, size)
     assert head.mattes is not None
     wide = None if head.wide_matte is None else _unit(head.wide_matte)
@@ -68,10 +82,10 @@ def _unit(matte: np.ndarray) -> np.ndarray:
 
 
 def segment_head(head: Head, size: int) -> Head:
-    """The head with the mattes of its images: each is segmented once, here.
+    """Returns the head with mattes, so that each image is segmented once.
 
     Args:
-        head: with or without mattes; one that has them is returned as it is.
+        head: with or without mattes. A head with mattes is returned unchanged.
         size: S, side of the generator's crop, pixels.
     """
     if head.mattes is not None:
@@ -85,20 +99,24 @@ def segment_head(head: Head, size: int) -> Head:
 
 
 def _refine_middle(wide: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    """A matte [V, V], with what a closer look [S, S] finds in its middle."""
-    wide, first = wide.copy(), (len(wide) - len(middle)) // 2
+    """Returns a matte [V, V] with the larger values of a more exact matte [S, S] in its middle."""
+    refined, first = wide.copy(), (len(wide) - len(middle)) // 2
     inner = (slice(first, first + len(middle)),) * 2
-    wide[inner] = np.maximum(wide[inner], middle)
-    return wide
+    refined[inner] = np.maximum(refined[inner], middle)
+    return refined
 
 
 def unmirrored_bounds(head: Head, width: int) -> tuple[slice, slice]:
-    """Those rows and columns of its `surroundings`, width x width, that are not mirrored, and all of the crop's."""
-    crop, scale, margin = (
-        head.crop,
-        width / (head.crop.side * WIDE_CROP_RATIO),
-        round((1 - 1 / WIDE_CROP_RATIO) / 2 * width),
-    )
+    """Returns the rows and the columns of `surroundings` that are not mirrored.
+
+    The rows and columns of the crop are always included.
+
+    Args:
+        head: the head.
+        width: side of the surroundings, pixels.
+    """
+    crop, scale = head.crop, width / (head.crop.side * WIDE_CROP_RATIO)
+    margin = round((1 - 1 / WIDE_CROP_RATIO) / 2 * width)
     spans = []
     for corner, length in zip((crop.top, crop.left), head.picture.shape[:2], strict=True):
         first = margin - round(corner * scale)
@@ -106,8 +124,13 @@ def unmirrored_bounds(head: Head, width: int) -> tuple[slice, slice]:
     return spans[0], spans[1]
 
 
-def resize_images(pictures: Tensor, size: int) -> Tensor:
-    """[K, 3, R, R] to [K, 3, size, size]; as they are where that is their size."""
-    if pictures.shape[-1] == size:
-        return pictures
-    return F.interpolate(pictures, (size, size), mode="bilinear", align_corners=False, antialias=True)
+def resize_images(images: Tensor, size: int) -> Tensor:
+    """Returns images at another size, [K, 3, size, size].
+
+    Args:
+        images: [K, 3, R, R].
+        size: new side, pixels.
+    """
+    if images.shape[-1] == size:
+        return images
+    return F.interpolate(images, (size, size), mode="bilinear", align_corners=False, antialias=True)

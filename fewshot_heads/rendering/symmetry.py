@@ -1,6 +1,6 @@
-"""The cheek that a turned picture hides, from the one that it shows: a face is nearly its own mirror image.
+"""Completes the hidden cheek of a turned portrait by mirroring the visible one.
 
-Soft symmetry, after Hassner et al., "Effective Face Frontalization in Unconstrained Images", CVPR 2015.
+Soft symmetry after Hassner et al., "Effective Face Frontalization in Unconstrained Images", CVPR 2015.
 """
 
 from __future__ import annotations
@@ -39,9 +39,11 @@ _BOLD = 1.8  # half a need is met nearly whole, or two cheeks would show through
 
 
 class MirrorCompletion:
-    """What the mirror image of a lone picture knows of the side that the picture hides.
+    """Mirror completion for a single source image.
 
-    own: the face in it, pixels of a crop size x size.
+    Args:
+        own: landmarks of the source image, pixels of the crop.
+        size: side S of the crop, pixels.
     """
 
     def __init__(self, own: Landmarks, size: int):
@@ -53,13 +55,23 @@ class MirrorCompletion:
 
     @classmethod
     def of(cls, own: Landmarks, size: int) -> MirrorCompletion | None:
-        """None for a picture that hides nothing, or whose surface no detector saw."""
+        """Returns the completion, or None if both cheeks are visible or no surface is known.
+
+        Args:
+            own: landmarks of the source image, pixels of the crop.
+            size: side S of the crop, pixels.
+        """
         other = cls(own, size)
         return other if own.surface is not None and other.hidden.max() > _LEAST else None
 
     def apply(self, frames: Tensor, texture: WarpInputs, faces: Sequence[Landmarks]) -> Tensor:
-        """Frames [B, 3, R, R] of faces (pixels of the crop), made from texture; where they show what its picture hides,
-        they show its mirror image, in the light that is there."""
+        """Returns the frames with the hidden cheek completed, in the frame's light, [B, 3, R, R].
+
+        Args:
+            frames: [B, 3, R, R], -1 to 1.
+            texture: source pixels from which the frames were made.
+            faces: landmarks of the B frames, pixels of the crop.
+        """
         return torch.cat([self._over(frames[i : i + 1], texture, i, face) for i, face in enumerate(faces)])
 
     def _over(self, frame: Tensor, texture: WarpInputs, index: int, face: Landmarks) -> Tensor:

@@ -1,4 +1,7 @@
-"""Stage two: a generator of one person's own, from a few images (Zakharov et al., ICCV 2019, sec. 3.3)."""
+"""Stage two: fine-tunes the generator for one person from a few images.
+
+Zakharov et al., ICCV 2019, sec. 3.3.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ from fewshot_heads.datasets.clips import Footage
 from fewshot_heads.head import Head
 from fewshot_heads.models.checkpoint import Checkpoint, load_discriminator
 from fewshot_heads.training.head_tuner import FineTuningConfig, tune
-from fewshot_heads.training.losses import LossConfig, WeightedLosses
+from fewshot_heads.training.weighted_losses import LossConfig, WeightedLosses
 
-# Needs no download: pixels and, where the checkpoint has its discriminator, its terms. A test holds it equal to
-# conf/criterion/fine_tune.yaml, so that the library needs no configuration files.
+# These losses need no download: L1, and the adversarial losses if the checkpoint has its discriminator. They equal
+# conf/criterion/fine_tune.yaml, which a test checks. The library therefore needs no configuration files.
 DEFAULT_LOSSES: LossConfig = {
     "l1": {"weight": 10.0, "eyes": 5.0, "mouth": 1.0, "disoccluded": 0.0},
     "vgg19": {"weight": 0.0, "weights": "torchvision"},
@@ -30,7 +33,11 @@ DEFAULT_LOSSES: LossConfig = {
 
 
 def from_config(config: Mapping[str, Any]) -> tuple[FineTuningConfig, LossConfig]:
-    """The settings and the losses of a composed conf/fine_tune.yaml."""
+    """Returns the settings and the losses of a composed conf/fine_tune.yaml.
+
+    Args:
+        config: the composed configuration, plain dictionaries.
+    """
     settings = FineTuningConfig(**{field.name: config[field.name] for field in fields(FineTuningConfig)})
     return settings, config["criterion"]
 
@@ -48,12 +55,12 @@ def fine_tune_head(
 
     Args:
         checkpoint: the networks that made both heads.
-        head: the head to be returned; its own tuned generator, if any, is where tuning starts.
-        training_head: its images are learnt from.
-        steps: takes the place of `settings.steps`.
+        head: the head to be returned. Tuning starts from the head's tuned generator, if it has one.
+        training_head: the head whose images are the training data.
+        steps: replaces `settings.steps`.
         settings: None takes the defaults.
-        criterion: None takes `DEFAULT_LOSSES`.
-        on_step: called with (steps done, steps in all).
+        criterion: losses; None takes `DEFAULT_LOSSES`.
+        on_step: called with (steps done, total steps).
     """
     settings = replace(settings or FineTuningConfig(), **({"steps": steps} if steps else {}))
     networks = checkpoint.networks

@@ -1,4 +1,4 @@
-"""From a training batch to the networks' frame: what the networks, which know tensors only, are given."""
+"""Runs the networks on a training batch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from fewshot_heads.models.compositing import WarpInputs
 
 
 def warp_inputs(batch: EpisodeBatch) -> WarpInputs:
-    """The source images of a batch, to be warped to its targets."""
-    # In full precision even under autocast: the spline solves a stiff system.
+    """Returns the source images of a batch with the flows to its targets.
+
+    Args:
+        batch: episodes.
+    """
+    # In full precision also under autocast: the spline solves a stiff system.
     with torch.autocast(batch.images.device.type, enabled=False):
         flow = tps_flow_from_landmarks(batch.source_points, batch.target_points, batch.images.shape[-1])
     return WarpInputs(
@@ -30,12 +34,12 @@ def warp_inputs(batch: EpisodeBatch) -> WarpInputs:
 
 
 def predict(networks: nn.Module, batch: TrainingBatch, use_texture: bool = True) -> tuple[Tensor, Tensor | None]:
-    """The frame [B, 3, S, S] of a batch, and e_hat [B, E]; an inpainter has none.
+    """Returns the frame [B, 3, S, S] and e_hat [B, E], which is None for an inpainter.
 
     Args:
         networks: `Networks` or `Inpainter`, possibly inside the wrapper of a distributed run.
-        batch: the matching batch, on the networks' device.
-        use_texture: False paints from e_hat alone.
+        batch: `EpisodeBatch` for `Networks`, `RegionBatch` for `Inpainter`, on the device of the networks.
+        use_texture: False synthesizes the frame from e_hat alone.
     """
     if isinstance(batch, RegionBatch):
         return networks(batch.target, batch.hole, batch.stickman), None

@@ -24,11 +24,11 @@ from fewshot_heads.landmarks.pose_distance import pose_distance
 from fewshot_heads.models.discriminator import ProjectionDiscriminator
 from fewshot_heads.training import losses
 from fewshot_heads.training.forward import warp_inputs
-from fewshot_heads.training.losses import WeightedLosses
 from fewshot_heads.training.trainer import update_ema
+from fewshot_heads.training.weighted_losses import WeightedLosses
 
-_HOLDOUT_MIN_IMAGES = 4  # with fewer, none can be spared for evaluation
-_PATIENCE_EVALUATIONS = 4  # without a gain on the held-out images, after which tuning ends
+_HOLDOUT_MIN_IMAGES = 4  # with fewer images, none is held out
+_PATIENCE_EVALUATIONS = 4  # evaluations without a gain on the held-out images, after which tuning ends
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class FineTuningConfig:
         batch: episodes per step.
         lr: Adam's learning rate of generator and style.
         lr_discriminator: Adam's learning rate of the discriminator and w.
-        ema: decay of the averaged weights, which are the ones kept, 0 to 1.
+        ema: decay of the averaged weights, 0 to 1. The result has the averaged weights.
         augment: strength of the augmentation, 0 to 2; see `EpisodeSettings`.
         pseudo_pair_prob: fraction of the episodes whose source is rotated in depth, 0 to 1.
         patch_size: side of the square that perceptual and adversarial losses see, pixels; None is the whole frame.
-        weight_interpolation: WiSE-FT's alpha, 0 to 1: how far the weights move from the start to the tuned ones. It is
-            the largest one tried where images are held out; with n < 4 images, n / 4 of it is taken.
+        weight_interpolation: WiSE-FT's alpha, 0 to 1, from the initial to the tuned weights. With held-out images,
+            smaller values are tried too. With n < 4 images, alpha is multiplied by n / 4.
         eval_every: steps between evaluations on the held-out images.
-        seed: of the episodes; the same one tunes the same head.
+        seed: of the episodes. The same seed gives the same head.
     """
 
     steps: int = 0
@@ -70,7 +70,7 @@ class FineTuned:
     Attributes:
         style: [P], every AdaIN scale and shift.
         generator: the generator's state dict.
-        curve: (step, loss on the held-out images), empty where none could be held out.
+        curve: (step, loss on the held-out images), empty without held-out images.
     """
 
     style: Tensor
@@ -79,12 +79,12 @@ class FineTuned:
 
 
 def default_steps(images: int) -> int:
-    """Steps for a number of images: 40 for one, 80 for 8, 160 for 32 and more."""
+    """Returns the steps: 40 for one image, 80 for 8, 160 for 32 or more."""
     return int(np.interp(images, [1, 8, 32], [40, 80, 160]))
 
 
 def holdout_indices(images: int) -> list[int]:
-    """Indices of the images that are only evaluated on; never the first, whose background is shown."""
+    """Returns which images are held out, never the first, which provides the background."""
     return list(range(2, images, 4)) if images >= _HOLDOUT_MIN_IMAGES else []
 
 
@@ -98,17 +98,17 @@ def tune(
     e_hat: Tensor | None = None,
     on_step: Callable[[int, int], object] | None = None,
 ) -> FineTuned:
-    """Fine-tunes copies of the networks; the arguments stay as they are.
+    """Fine-tunes copies of the networks and returns the result.
 
     Args:
-        generator: where the weights start.
-        style: [P], psi' = P e_hat, where the style starts.
+        generator: the initial weights.
+        style: [P], the initial style, psi' = P e_hat.
         clip: the T images of the person.
         criterion: the losses.
-        settings: how long and how fast.
-        discriminator: that of meta-learning; None leaves the adversarial losses out.
-        e_hat: [E], for w' = w0 + e_hat.
-        on_step: called with (steps done, steps in all).
+        settings: number of steps, learning rates and the like.
+        discriminator: the discriminator of meta-learning. None leaves the adversarial losses out.
+        e_hat: [E], for the initial w' = w0 + e_hat.
+        on_step: called with (steps done, total steps).
     """
     return _HeadTuner(generator, style, clip, criterion, settings, discriminator, e_hat).run(on_step)
 
@@ -121,6 +121,8 @@ class _State(NamedTuple):
 
 
 class _HeadTuner:
+    """One run of `tune`."""
+
     def __init__(
         self,
         generator: nn.Module,
@@ -137,9 +139,9 @@ class _HeadTuner:
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.average_style = self.style.detach().clone()
         self.probe = copy.deepcopy(self.average)
-        # The projection P made the style; from here on the style is free, and P stays as it is.
-        free = [weight for name, weight in self.generator.named_parameters() if not name.startswith("project")]
-        self.optimizer = torch.optim.Adam([self.style, *free], settings.lr)
+        # The projection P made the initial style. Now the style itself is optimized, and P is not.
+        tuned_weights = [weight for name, weight in self.generator.named_parameters() if not name.startswith("project")]
+        self.optimizer = torch.optim.Adam([self.style, *tuned_weights], settings.lr)
         self.discriminator = None
         if discriminator is not None and e_hat is not None and criterion.weight("adversarial"):
             self.discriminator = copy.deepcopy(discriminator.discriminator).requires_grad_(True).to(self.device)
@@ -150,21 +152,23 @@ class _HeadTuner:
         self._draw_episodes(clip)
 
     def _draw_episodes(self, clip: Clip) -> None:
+        """Sets up the episodes for training and the batch of held-out images."""
         settings, count = self.settings, len(clip.frames)
         holdout = holdout_indices(count)
-        kept = [i for i in range(count) if i not in holdout]
+        training = [i for i in range(count) if i not in holdout]
         self.steps = settings.steps or default_steps(count)
-        # A single image has little to teach that is not warped from it anyway.
+        # With few images, most target pixels are warped from the source anyway, so tuning has less to gain.
         self.interpolation = settings.weight_interpolation * min(1.0, count / _HOLDOUT_MIN_IMAGES)
         drawing = EpisodeSettings(
             1, "uniform", settings.augment, 0.0, settings.pseudo_pair_prob, self.criterion.patch_size
         )
-        self.episodes = Episodes([Excerpt(clip, kept)], self.steps * settings.batch, drawing, settings.seed)
+        self.episodes = Episodes([Excerpt(clip, training)], self.steps * settings.batch, drawing, settings.seed)
         unchanged = Augmentation.draw(np.random.default_rng(0), self.episodes.size, 0.0)
-        evaluated = [assemble(clip, [_nearest(clip, i, kept)], 0, i, unchanged) for i in holdout]
+        evaluated = [assemble(clip, [_nearest(clip, i, training)], 0, i, unchanged) for i in holdout]
         self.holdout = to_device(collate(evaluated), self.device) if evaluated else None
 
     def run(self, on_step: Callable[[int, int], object] | None) -> FineTuned:
+        """Returns the interpolated weights after all steps, or of the best evaluation."""
         start, best, best_evaluation = self._state(), self._state(), 0
         curve: list[tuple[int, float]] = []
         for step in range(self.steps + 1):
@@ -184,6 +188,7 @@ class _HeadTuner:
         return self._result(min(states, key=self._evaluate), curve)
 
     def _step(self, step: int) -> None:
+        """Takes one step of generator and style, then of the discriminator, and updates the averages."""
         count = self.settings.batch
         batch = to_device(collate([self.episodes[step * count + i] for i in range(count)]), self.device)
         frame = _reenact(self.generator, self.style, batch)
@@ -210,7 +215,7 @@ class _HeadTuner:
 
     @torch.no_grad()
     def _evaluate(self, state: _State) -> float:
-        """The loss on the held-out images."""
+        """Returns the loss on the held-out images."""
         assert self.holdout is not None
         self.probe.load_state_dict(state.generator)
         frame = _reenact(self.probe, state.style, self.holdout)
@@ -225,21 +230,21 @@ class _HeadTuner:
 
 
 def _reenact(generator: nn.Module, style: Tensor, batch: EpisodeBatch) -> Tensor:
-    """The frames [B, 3, S, S] of a batch under one style [1, P]."""
+    """Returns the frames [B, 3, S, S] of a batch with one style [1, P]."""
     texture = warp_inputs(batch) if generator.textured else None
     return generator(batch.stickman, style.expand(len(batch.stickman), -1), texture)
 
 
 def _nearest(clip: Clip, target: int, others: Sequence[int]) -> int:
-    """The image that would be warped to the target when the head is animated."""
+    """Returns the index of the image that animation would warp to the target."""
     faces = [Landmarks.from_array(points) for points in clip.landmarks]
     return min(others, key=lambda i: pose_distance(faces[i], faces[target]))
 
 
 def _interpolate(start: _State, end: _State, alpha: float) -> _State:
-    """Weights between two states (WiSE-FT, Wortsman et al., CVPR 2022).
+    """Returns weights between two states (WiSE-FT, Wortsman et al., CVPR 2022).
 
-    What was learnt from many people is lost later than what one person teaches is learnt.
+    The interpolated weights fit the person almost as well as the tuned ones, and forget less of the other people.
     """
     generator = {key: value.lerp(end.generator[key], alpha) for key, value in start.generator.items()}
     return _State(start.style.lerp(end.style, alpha), generator)

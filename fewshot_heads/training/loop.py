@@ -1,16 +1,15 @@
-"""A training run and its folder: the loop, log.jsonl, state.pt to resume from, and grids to look at."""
+"""The training loop, its checkpoint state.pt and its grids of samples."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
 
 import cv2
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
@@ -20,15 +19,28 @@ from fewshot_heads.datasets.batches import TrainingBatch, collate, first_samples
 from fewshot_heads.datasets.episodes import Episodes
 from fewshot_heads.errors import BadInput, FewshotHeadsError, WeightsMismatch, first_line
 from fewshot_heads.imaging.convert import to_uint8
+from fewshot_heads.imaging.grid import image_grid
 from fewshot_heads.media.files import atomic_write, write_error
 from fewshot_heads.media.images import write_image
 from fewshot_heads.media.provenance import UNNAMED
 from fewshot_heads.training.forward import predict
+from fewshot_heads.training.log import Log
 from fewshot_heads.training.trainer import Training
 
 
 class Batches:
-    """Indices of each step's share of the samples: process `rank` of `count` takes its slice of every batch."""
+    """Sample indices of each step, for one process of a run.
+
+    Args:
+        first: first step.
+        last: step before which the run ends.
+        batch: samples of a step in all processes.
+        rank: index of the process.
+        count: number of processes.
+
+    Raises:
+        BadInput: `batch` is not a multiple of `count`.
+    """
 
     def __init__(self, first: int, last: int, batch: int, rank: int = 0, count: int = 1):
         if batch % count:
@@ -48,9 +60,24 @@ def train(
     training: Training, episodes: Episodes, out: Path, batch: int, workers: int = 1, save_minutes: float = 4,
     grid_every: int = 500, tensorboard: bool = False, unseen: TrainingBatch | None = None,
 ) -> None:  # fmt: skip
-    """Runs `training` to its last step, or goes on with it; writes state.pt, log.jsonl and grids into out.
+    """Runs the training to its last step and writes state.pt, log.jsonl and grids.
 
-    unseen: episodes that are not trained on, for the grids and for the log's "unseen" terms of the averaged weights.
+    A run is resumed if the folder has a state.pt.
+
+    Args:
+        training: networks, losses and optimizers.
+        episodes: the samples.
+        out: folder of the run.
+        batch: samples per step in all processes.
+        workers: processes that load samples; 0 loads them in this process.
+        save_minutes: minutes between checkpoints.
+        grid_every: steps between grids.
+        tensorboard: whether TensorBoard files are written too.
+        unseen: held-out samples. The grids show them, and the log has their losses under "unseen_".
+
+    Raises:
+        BadInput: as `Batches` and `Log`.
+        WeightsMismatch: as `load_state`.
     """
     accelerator, resume = training.accelerator, out / "state.pt"
     main = accelerator.is_main_process
@@ -60,14 +87,14 @@ def train(
     batches = Batches(training.step, training.steps, batch, accelerator.process_index, accelerator.num_processes)
     loader = DataLoader(
         episodes, batch_sampler=batches, num_workers=workers, prefetch_factor=4 if workers else None,
-        pin_memory=accelerator.device.type == "cuda", worker_init_fn=_alone, collate_fn=collate,
+        pin_memory=accelerator.device.type == "cuda", worker_init_fn=_single_threaded, collate_fn=collate,
     )  # fmt: skip
     saved = time.monotonic()
     bar = tqdm(
         loader, "meta-learn", initial=training.step, total=training.steps, disable=None if main else True, unit="step"
     )
     with Log(out, training.step, tensorboard) if main else nullcontext() as log:
-        for episode in _plainly(bar):
+        for episode in _without_traceback(bar):
             terms = training.update(episode)
             if log is None:
                 continue
@@ -82,23 +109,28 @@ def train(
     accelerator.wait_for_everyone()
 
 
-def _plainly(episodes: Iterable[TrainingBatch]) -> Iterator[TrainingBatch]:
-    """What a worker could not read is said as if there were no worker: in one line, without its traceback."""
+def _without_traceback(batches: Iterable[TrainingBatch]) -> Iterator[TrainingBatch]:
+    """Yields the batches; reduces the error of a worker to its one-line message."""
     try:
-        yield from episodes
+        yield from batches
     except FewshotHeadsError as error:
-        last = [line for line in str(error).splitlines() if line.strip()][-1]
-        raise type(error)(last.removeprefix(f"{type(error).__module__}.{type(error).__name__}: ")) from error
+        message = [line for line in str(error).splitlines() if line.strip()][-1]
+        raise type(error)(message.removeprefix(f"{type(error).__module__}.{type(error).__name__}: ")) from error
 
 
-def _alone(_: int) -> None:
-    """A forked worker has OpenCV's thread pool without its threads, and would wait for them for ever."""
+def _single_threaded(_: int) -> None:
+    """Turns OpenCV's threads off: a forked worker lacks them and would wait for them forever."""
     cv2.setNumThreads(0)
 
 
 @torch.no_grad()
 def measure(training: Training, unseen: TrainingBatch | None) -> dict[str, float]:
-    """The content terms of the averaged weights; nothing without episodes."""
+    """Returns the reconstruction losses of the averaged weights, before weighting.
+
+    Args:
+        training: the run.
+        unseen: held-out samples; None gives no losses.
+    """
     if unseen is None:
         return {}
     unseen = to_device(unseen, training.accelerator.device)
@@ -106,50 +138,16 @@ def measure(training: Training, unseen: TrainingBatch | None) -> dict[str, float
     return {name: float(term) for name, term in training.losses.reconstruction_terms(frame, unseen).items()}
 
 
-class Log:
-    """log.jsonl, a line a step, and TensorBoard's scalars. Lines after the checkpoint gone on from are dropped."""
-
-    def __init__(self, out: Path, step: int, tensorboard: bool):
-        path = out / "log.jsonl"
-        kept = [line for line in path.read_text().splitlines() if _step(line) <= step] if path.exists() else []
-        path.write_text("".join(f"{line}\n" for line in kept))
-        self.file = open(path, "a", buffering=1)  # noqa: SIM115 (closed with the log)
-        self.board: Any = None
-        if tensorboard:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError as error:
-                raise BadInput(
-                    "tensorboard=true needs pip install 'fewshot_heads[train]'; or tensorboard=false"
-                ) from error
-            self.board = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
-
-    def __enter__(self) -> Log:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
-        if self.board is not None:
-            self.board.close()
-
-    def add(self, step: int, terms: Mapping[str, float]) -> None:
-        if not terms:
-            return
-        self.file.write(json.dumps({"step": step, **{name: round(value, 5) for name, value in terms.items()}}) + "\n")
-        if self.board is not None:
-            for name, value in terms.items():
-                self.board.add_scalar(name, value, step)
-
-
-def _step(line: str) -> int:
-    try:
-        return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):  # the line a kill cut short
-        return 1 << 62
-
-
 def save_state(training: Training, path: Path) -> None:
-    """Whole or not at all: on a full disk the last good one stays. Raises OutputError."""
+    """Writes a checkpoint; if that fails, the previous one remains.
+
+    Args:
+        training: the run.
+        path: file of the checkpoint.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     with atomic_write(path, (".pt",), overwrite=True) as part:
         try:
             with part.open("wb") as file:  # given a path, torch would not say that the disk is full
@@ -159,7 +157,15 @@ def save_state(training: Training, path: Path) -> None:
 
 
 def load_state(training: Training, path: Path) -> None:
-    """Raises WeightsMismatch for a checkpoint of another architecture or number of identities, or a broken one."""
+    """Restores a checkpoint.
+
+    Args:
+        training: the run, changed in place.
+        path: file of the checkpoint.
+
+    Raises:
+        WeightsMismatch: a broken file, or one of another architecture or number of identities.
+    """
     try:
         training.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except (RuntimeError, KeyError, ValueError, EOFError, OSError, UnpicklingError) as error:
@@ -170,8 +176,20 @@ def load_state(training: Training, path: Path) -> None:
 
 @torch.no_grad()
 def save_grid(networks: nn.Module, batch: TrainingBatch, path: Path, most: int = 8) -> None:
-    """One column an episode: source, stickman, result, truth."""
-    shown = to_device(first_samples(batch, most), next(networks.parameters()).device)
-    frame, _ = predict(networks, shown)
-    rows = [shown.source, shown.stickman, frame, shown.target]
-    write_image(path, to_uint8(torch.cat([torch.cat(list(row), 2) for row in rows], 1)), UNNAMED, overwrite=True)
+    """Writes an image with one column for each sample: source, stickman, frame and target.
+
+    Args:
+        networks: `Networks` or `Inpainter`.
+        batch: the samples.
+        path: the image file.
+        most: largest number of columns.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    samples = to_device(first_samples(batch, most), next(networks.parameters()).device)
+    frames, _ = predict(networks, samples)
+    rows: list[list[np.ndarray]] = [
+        list(to_uint8(images)) for images in (samples.source, samples.stickman, frames, samples.target)
+    ]
+    write_image(path, image_grid(rows), UNNAMED, overwrite=True)

@@ -1,4 +1,7 @@
-"""Meta-learning: prepared footage to trained networks (Zakharov et al., ICCV 2019, sec. 3.2)."""
+"""Stage one: trains networks on prepared footage of many people.
+
+Zakharov et al., ICCV 2019, sec. 3.2.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from fewshot_heads.training.loop import train
 from fewshot_heads.training.trainer import Optim, Training
 
 _log = logging.getLogger(__name__)
+# Losses that an inpainter cannot have, and what it lacks for each.
 _NOT_FOR_INPAINTERS = {
     "match": "e_hat to match with W",
     "vggface": "whole face to see",
@@ -32,16 +36,16 @@ _HOLDOUT_EPISODES = 8  # episodes of held-out frames in the grids and in the log
 def meta_learn(roots: Sequence[str], out: Path, config: Mapping[str, Any]) -> Path:
     """Trains embedder and generator, or an inpainter, and returns the path of the weights.
 
-    A run that exists in `out` is resumed.
+    A run is resumed if `out` has one.
 
     Args:
         roots: folders or URLs that `prepare` wrote.
-        out: folder of the run: checkpoint, log, grids and weights.
-        config: conf/meta_learn.yaml as plain dictionaries; it is left as it is.
+        out: folder of the run, for checkpoint, log, grids and weights.
+        config: conf/meta_learn.yaml as plain dictionaries, not changed.
 
     Raises:
         BadInput: no footage, footage of another size, or settings that do not fit each other.
-        WeightsMismatch: the weights to start from have another architecture.
+        WeightsMismatch: the initial weights have another architecture.
     """
     spec = {key: value for key, value in config["model"].items() if key != "name"}
     runtime, criterion = config["runtime"], config["criterion"]
@@ -86,12 +90,20 @@ def meta_learn(roots: Sequence[str], out: Path, config: Mapping[str, Any]) -> Pa
 
 
 def same_architecture(spec: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether weights of one specification fit the other; only the paper's layers depend on the image size."""
+    """Returns whether weights of one specification fit the other.
+
+    Only the layers of the paper's networks depend on the image size.
+
+    Args:
+        spec: specification of the weights.
+        other: specification of the networks.
+    """
     free = {} if other["architecture"] == "paper" else {"size": other["size"]}
     return {**spec, **free} == other
 
 
 def _check(config: Mapping[str, Any], spec: Mapping[str, Any], out: Path) -> None:
+    """Raises BadInput for settings that do not fit each other."""
     if config["steps"] < 1:
         raise BadInput("steps=0: nothing would be learnt; expected 1 or more")
     if out.exists() and not out.is_dir():
@@ -102,6 +114,7 @@ def _check(config: Mapping[str, Any], spec: Mapping[str, Any], out: Path) -> Non
 
 
 def _accelerator(runtime: Mapping[str, Any]) -> Any:
+    """Returns Hugging Face's `Accelerator` for the device and precision of conf/runtime."""
     try:
         from accelerate import Accelerator
     except ImportError as error:
@@ -115,7 +128,7 @@ def _accelerator(runtime: Mapping[str, Any]) -> Any:
 
 
 def _load_clips(roots: Sequence[str], identities: set[str]) -> list[Clip]:
-    """The clips of the training split, of all identities or of those named."""
+    """Returns the training clips of the given identities, or of all if none is given."""
     clips: list[Clip] = []
     for root in roots:
         first, *rest = open_shards(root)
@@ -130,7 +143,7 @@ def _load_clips(roots: Sequence[str], identities: set[str]) -> list[Clip]:
 def _holdout_batch(
     dataset: Callable[..., Episodes], clips: list[Clip], settings: EpisodeSettings, seed: int
 ) -> TrainingBatch | None:
-    """One batch of episodes of held-out frames, without augmentation; None where no clip has two frames."""
+    """Returns a batch of held-out frames, not augmented; None if no clip has two."""
     longest = max((len(clip.frames) for clip in clips), default=0)
     if longest <= 1:
         return None
@@ -142,7 +155,7 @@ def _holdout_batch(
 
 
 def _load_start(path: str | None, spec: Mapping[str, Any], name: str) -> Checkpoint | None:
-    """The weights to start from, if any are named."""
+    """Returns the initial weights, or None without a path."""
     if not path:
         return None
     start = load_checkpoint(path)
@@ -152,11 +165,11 @@ def _load_start(path: str | None, spec: Mapping[str, Any], name: str) -> Checkpo
 
 
 def _history(config: Mapping[str, Any], identities: int, start: str | None) -> dict[str, Any]:
-    """What the JSON beside the weights says of their training."""
-    kept = {key: config[key] for key in ("steps", "batch", "seed", "data", "optim")}
+    """Returns the description of the training for the JSON file of the weights."""
+    settings = {key: config[key] for key in ("steps", "batch", "seed", "data", "optim")}
     terms = {name: dict(term) for name, term in config["criterion"].items()}
     for term in terms.values():
         if term.get("weights"):
             term["weights"] = Path(term["weights"]).name  # the user's folders stay private
     data = {key: value for key, value in config["data"].items() if key not in ("identities", "holdout_fraction")}
-    return {**kept, "data": data, "criterion": terms, "identities": identities, "start": start}
+    return {**settings, "data": data, "criterion": terms, "identities": identities, "start": start}

@@ -1,6 +1,6 @@
-"""One step of meta-learning (Zakharov et al., ICCV 2019, sec. 3.2); the loop around it is in `training.loop`.
+"""One step of meta-learning (Zakharov et al., ICCV 2019, sec. 3.2).
 
-The same code trains every preset and the inpainters.
+The same code trains every preset and the inpainters. The loop is in `training.loop`.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from fewshot_heads.models import Networks, build, build_discriminator
 from fewshot_heads.models.discriminator import ProjectionDiscriminator
 from fewshot_heads.training import losses
 from fewshot_heads.training.forward import predict
-from fewshot_heads.training.losses import LossConfig, WeightedLosses
+from fewshot_heads.training.weighted_losses import LossConfig, WeightedLosses
 
 
 @dataclass(frozen=True)
 class Optim:
-    """How weights move (conf/optim).
+    """Settings of the optimizers (conf/optim).
 
     Attributes:
         lr: Adam's learning rate of embedder and generator.
-        lr_discriminator: Adam's learning rate of the discriminator and its vectors.
+        lr_discriminator: Adam's learning rate of the discriminator, W and w0.
         schedule: "constant", or "cosine", which falls to a twentieth of lr.
         warmup: steps in which lr rises from 0.
-        betas: Adam's, of embedder and generator.
-        betas_discriminator: Adam's, of the discriminator.
-        eps: Adam's.
+        betas: Adam's betas of embedder and generator.
+        betas_discriminator: Adam's betas of the discriminator.
+        eps: Adam's epsilon.
         clip: largest norm of the gradient; 0 is off.
         ema: decay of the averaged weights, 0 to 1.
         discriminator_steps: for each step of the generator.
         adversarial_start: fraction of the run before the discriminator joins, 0 to 1.
-        texture_dropout: fraction of the steps that paint from e_hat alone, 0 to 1.
+        texture_dropout: fraction of the steps that synthesize the frame from e_hat alone, 0 to 1.
         sparse_identities: see `ProjectionDiscriminator`.
     """
 
@@ -59,27 +59,33 @@ class Optim:
 
 
 @torch.no_grad()
-def update_ema(kept: nn.Module, current: nn.Module, decay: float) -> None:
-    """Takes one step of the exponential moving average `kept`; copies buffers (spectral norm's)."""
-    for mean, weight in zip(kept.parameters(), current.parameters(), strict=True):
+def update_ema(ema: nn.Module, current: nn.Module, decay: float) -> None:
+    """Updates an exponential moving average of weights; copies the buffers, which are spectral norm's.
+
+    Args:
+        ema: the averaged network, changed in place.
+        current: the trained network.
+        decay: weight of the old average, 0 to 1.
+    """
+    for mean, weight in zip(ema.parameters(), current.parameters(), strict=True):
         mean.lerp_(weight, 1 - decay)
-    for copied, buffer in zip(kept.buffers(), current.buffers(), strict=True):
-        copied.copy_(buffer)
+    for average_buffer, buffer in zip(ema.buffers(), current.buffers(), strict=True):
+        average_buffer.copy_(buffer)
 
 
 class Training:
-    """All that changes in training; its `state_dict` is a complete point to resume from.
+    """The complete state of a training run, which `state_dict` saves and `load_state_dict` restores.
 
     Args:
-        spec: of the networks, see `models.build`.
-        identities: number of people, rows of W.
-        steps: generator steps in all.
-        table: the losses and their weights.
-        optim: how the weights move.
-        accelerator: of Hugging Face Accelerate: device, precision, processes.
+        spec: specification of the networks, see `models.build`.
+        identities: number of identities, rows of W.
+        steps: total number of generator steps.
+        table: losses and their weights, see `WeightedLosses`.
+        optim: settings of the optimizers.
+        accelerator: Hugging Face's `Accelerator`, with device, precision and processes.
         patch_size: side of the patch that perceptual and adversarial losses see, pixels; None for the whole frame.
-        seed: of all that is random.
-        start: networks whose weights are taken over.
+        seed: of all random numbers.
+        start: networks whose weights are the initial ones; None for random weights.
 
     Raises:
         BadInput: as `WeightedLosses`.
@@ -87,11 +93,11 @@ class Training:
 
     def __init__(
         self, spec: dict[str, Any], identities: int, steps: int, table: LossConfig, optim: Optim, accelerator: Any,
-        patch: int | None = None, seed: int = 0, start: Networks | None = None,
+        patch_size: int | None = None, seed: int = 0, start: Networks | None = None,
     ):  # fmt: skip
         torch.manual_seed(seed)
         self.steps, self.optim, self.seed, self.accelerator = steps, optim, seed, accelerator
-        self.losses = WeightedLosses(table, patch).to(accelerator.device)
+        self.losses = WeightedLosses(table, patch_size).to(accelerator.device)
         networks = build(spec)
         if start is not None:
             networks.load_state_dict(start.state_dict())
@@ -109,32 +115,46 @@ class Training:
         self.step = 0
 
     def compile(self) -> None:
-        """Compiles the parts that are called as they are by torch.compile."""
+        """Compiles embedder, generator and discriminator with torch.compile."""
         for part in (*self.networks.children(), self.critic.discriminator):
             part.compile()
 
     def state_dict(self) -> dict[str, Any]:
+        """Returns weights, optimizers, step and random state, by their keys in state.pt."""
         parts = {name: part.state_dict() for name, part in self._parts()}
         return {**parts, "step": self.step, "rng": torch.get_rng_state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores a saved state; learning rates, betas and eps keep their current values.
+
+        Args:
+            state: result of `state_dict`.
+        """
         for name, part in self._parts():
-            asked = [{key: group[key] for key in ("lr", "betas", "eps")} for group in getattr(part, "param_groups", ())]
+            groups = getattr(part, "param_groups", ())
+            settings = [{key: group[key] for key in ("lr", "betas", "eps")} for group in groups]
             part.load_state_dict(state[name])
-            for group, today in zip(getattr(part, "param_groups", ()), asked, strict=True):
-                group.update(today)  # not what the state was saved under
+            for group, current in zip(getattr(part, "param_groups", ()), settings, strict=True):
+                group.update(current)  # the saved state may have other settings
         self.step = state["step"]
         torch.set_rng_state(state["rng"].cpu())
 
     def _parts(self) -> Iterator[tuple[str, Any]]:
-        """All that is saved, by its key in state.pt."""
+        """Yields everything that has a state dict, with its key in state.pt."""
         yield from {"networks": self.networks, "ema": self.ema, "critic": self.critic}.items()
         yield from {"optimiser": self.optimizer, "critic_optimiser": self.critic_optimizer}.items()
         if self.table_optimizer is not None:
             yield "table_optimiser", self.table_optimizer
 
     def update(self, batch: TrainingBatch) -> dict[str, float]:
-        """Takes one generator step, then the discriminator's; returns the losses before weighting."""
+        """Takes one step of the generator, then of the discriminator; returns the losses before weighting.
+
+        Args:
+            batch: samples of this process.
+
+        Raises:
+            FloatingPointError: a loss or a gradient is not finite.
+        """
         optim, progress = self.optim, self.step / self.steps
         batch = to_device(batch, self.accelerator.device)
         identity = batch.identity
@@ -155,7 +175,7 @@ class Training:
                 self.losses.crop_patch(image, batch) for image in (frame, batch.target, batch.stickman)
             )
             if adversarial:
-                # The critic outside its wrapper: its gradients are none of this step's business.
+                # The critic without its distributed wrapper, because this step does not use the critic's gradients.
                 terms |= losses.generator_adversarial_loss(
                     self.critic, fake, real, stickman, identity, self.losses.relativistic
                 )
@@ -170,12 +190,13 @@ class Training:
                 raise FloatingPointError(f"step {self.step}: discriminator is not finite; lower optim.lr_discriminator")
             self._descend(terms["discriminator"], self.critic, self.critic_optimizer, self.table_optimizer)
         self.step += 1
-        # Young averages forget their random beginning sooner.
+        # The decay starts low, so that the average forgets the random initial weights.
         update_ema(self.ema, self.networks, min(optim.ema, (1 + self.step) / (10 + self.step)))
         means = self.accelerator.reduce(torch.stack([term.detach().float() for term in terms.values()]), "mean")
         return dict(zip(terms, means.tolist(), strict=True))
 
     def _descend(self, loss: Tensor, module: nn.Module, *optimizers: torch.optim.Optimizer | None) -> None:
+        """Takes one step of the optimizers down the clipped gradient of a loss."""
         module.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         dense = [p for p in module.parameters() if p.grad is not None and not p.grad.is_sparse]
@@ -187,6 +208,7 @@ class Training:
                 optimizer.step()
 
     def _rate(self, progress: float) -> float:
-        warm = min(1.0, (self.step + 1) / (self.optim.warmup + 1))
+        """Returns the learning rate over `Optim.lr`, 0 to 1, at a progress of 0 to 1."""
+        warmup = min(1.0, (self.step + 1) / (self.optim.warmup + 1))
         cosine = 0.05 + 0.95 * (1 + math.cos(math.pi * progress)) / 2
-        return warm * (cosine if self.optim.schedule == "cosine" else 1.0)
+        return warmup * (cosine if self.optim.schedule == "cosine" else 1.0)

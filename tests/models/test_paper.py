@@ -11,9 +11,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fewshot_heads.cli.config import CONF_DIR
 from fewshot_heads.errors import BadInput
-from fewshot_heads.models import build, build_discriminator, paper
+from fewshot_heads.models import build, build_discriminator, paper_blocks
 from fewshot_heads.models.discriminator import PatchDiscriminator
-from fewshot_heads.models.paper import PaperDiscriminator, PaperEmbedder, PaperGenerator, ResBlock, SelfAttention
+from fewshot_heads.models.paper import PaperDiscriminator, PaperEmbedder, PaperGenerator
+from fewshot_heads.models.paper_blocks import ResBlock, SelfAttention
 
 MINIATURE = {"architecture": "paper", "size": 64, "embedding": 8, "channels": [4, 8], "bottleneck": 1}
 
@@ -116,8 +117,8 @@ def test_every_number_of_the_style_is_the_mean_or_the_deviation_of_one_channel(m
         used.extend([scale, shift])
         return out
 
-    adain = paper.adain
-    monkeypatch.setattr(paper, "adain", watched)
+    adain = paper_blocks.adain
+    monkeypatch.setattr(paper_blocks, "adain", watched)
     style = torch.randn(2, generator.project.out_features)
     generator(pictures(2), style)
     torch.testing.assert_close(torch.cat(used, 1)[:, -style.shape[1] :], style, atol=0, rtol=0)

@@ -17,7 +17,7 @@ from fewshot_heads.models.checkpoint import load_checkpoint, load_discriminator,
 from fewshot_heads.models.discriminator import ProjectionDiscriminator
 from fewshot_heads.training.fine_tuning import DEFAULT_LOSSES, from_config
 from fewshot_heads.training.head_tuner import FineTuningConfig, default_steps, tune
-from fewshot_heads.training.losses import WeightedLosses
+from fewshot_heads.training.weighted_losses import WeightedLosses
 from tests.conftest import EXAMPLES
 from tests.footage import SPEC, TABLE, mona_footage
 

@@ -11,7 +11,7 @@ from fewshot_heads.datasets.batches import EpisodeBatch, RegionBatch
 from fewshot_heads.features.vgg19 import RGB_MEAN, RGB_STD, VGG19Features
 from fewshot_heads.models.discriminator import PatchDiscriminator, ProjectionDiscriminator
 from fewshot_heads.training import losses
-from fewshot_heads.training.losses import WeightedLosses
+from fewshot_heads.training.weighted_losses import WeightedLosses
 
 TORCHVISION = {0: (3, 4), 2: (4, 4), 5: (4, 4), 7: (4, 4), 10: (4, 4), 12: (4, 4), 14: (4, 4), 16: (4, 4), 19: (4, 4),
                21: (4, 4), 23: (4, 4), 25: (4, 4), 28: (4, 4)}  # fmt: skip

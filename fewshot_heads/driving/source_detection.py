@@ -1,0 +1,76 @@
+"""Reads source images and finds the face to animate in each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from fewshot_heads.errors import BadInput, NoFaceFound
+from fewshot_heads.landmarks import Detector, Landmarks
+from fewshot_heads.landmarks.crop import Crop
+from fewshot_heads.media.images import read_image
+
+Pictures = str | Path | np.ndarray | Sequence[str | Path | np.ndarray]
+
+
+class SourceFace(NamedTuple):
+    """A source image with its face.
+
+    Attributes:
+        image: uint8 [H, W, 3].
+        face: landmarks, pixels of the image.
+        crop: the crop around the face, or the largest centered square.
+    """
+
+    image: np.ndarray
+    face: Landmarks
+    crop: Crop
+
+
+def detect_sources(
+    pictures: Pictures, face: int | Sequence[int], crop: str, detector: Detector, size: int
+) -> list[SourceFace]:
+    """Returns the source images of one person with their faces.
+
+    Args:
+        pictures: one image or K images, paths or uint8 [H, W, 3].
+        face: which face of each image, or one number for each image; 0 is the largest.
+        crop: "auto" puts a square around the face, "full" takes the largest centered square.
+        detector: the landmark detector.
+        size: side of the generator's crop, pixels.
+
+    Raises:
+        BadInput: an image cannot be read, or the numbers of images and faces differ.
+        NoFaceFound: an image does not show the face.
+    """
+    if isinstance(pictures, (str, Path)) or (isinstance(pictures, np.ndarray) and pictures.ndim < 4):
+        pictures = [pictures]
+    numbers = [face] * len(pictures) if isinstance(face, int) else list(face)
+    if not numbers or len(numbers) != len(pictures):
+        raise BadInput(f"embed got {len(pictures)} pictures and {len(numbers)} faces; it needs one of each at least")
+    return [
+        _detect_source(picture, i, number, crop, detector, size)
+        for i, (picture, number) in enumerate(zip(pictures, numbers, strict=True))
+    ]
+
+
+def _detect_source(
+    picture: str | Path | np.ndarray, index: int, number: int, crop: str, detector: Detector, size: int
+) -> SourceFace:
+    """Returns one source image with face `number`; `index` names an array in messages."""
+    image = picture if isinstance(picture, np.ndarray) else read_image(picture)
+    name = f"picture {index}" if isinstance(picture, np.ndarray) else str(picture)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise BadInput(f"{name}: got {image.dtype} {list(image.shape)}, expected uint8 [H, W, 3]")
+    faces = detector.detect(image)
+    if not faces:
+        raise NoFaceFound(f"{name}: no face found; use a picture with a larger face, or landmarks=face_alignment")
+    if not 0 <= number < len(faces):
+        raise NoFaceFound(f"{name}: face {number} asked for, {len(faces)} found; use 0 to {len(faces) - 1}")
+    if crop == "full":
+        height, width = image.shape[:2]
+        return SourceFace(image, faces[number], Crop.full(height, width, size))
+    return SourceFace(image, faces[number], Crop.around([faces[number]], size))

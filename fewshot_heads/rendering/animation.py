@@ -1,0 +1,92 @@
+"""From source images to a head, and from a head with moving landmarks to frames."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from fewshot_heads.driving.mouth_crop import MouthCrop
+from fewshot_heads.driving.source_detection import SourceFace
+from fewshot_heads.head import Head
+from fewshot_heads.imaging.convert import to_tensor
+from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.models.inpainter import Inpainter
+from fewshot_heads.rendering.paste_back import Paster
+from fewshot_heads.rendering.renderer import HeadRenderer, rasterize_landmarks
+from fewshot_heads.rendering.source_crop import choose_crops, texture_size
+from fewshot_heads.rendering.source_images import person_mattes, segment_head
+
+
+def embed_sources(
+    sources: Sequence[SourceFace], adjust_crops: bool, networks: Any, sha256: str, size: int, device: torch.device
+) -> Head:
+    """Returns the head of one person from source images with their faces.
+
+    Args:
+        sources: the K images.
+        adjust_crops: whether crops grow for hair and are shared by images of one scene (`choose_crops`).
+        networks: `Networks` on the device.
+        sha256: hash of the networks' weights file.
+        size: side S of the generator's crop, pixels.
+        device: device of the networks.
+    """
+    images, faces, crops = zip(*sources, strict=True)
+    if adjust_crops:
+        crops = choose_crops(images, faces, crops)
+    resolution = texture_size(crops)
+    cropped = list(zip(images, crops, strict=True))
+    textures = np.stack([replace(crop, size=resolution).cut(image) for image, crop in cropped])
+    frames = to_tensor(np.stack([crop.cut(image) for image, crop in cropped])).to(device)
+    landmarks = [crop.to_crop(face) for face, crop in zip(faces, crops, strict=True)]
+    stickmen = rasterize_landmarks(landmarks, size).to(device)
+    e_hat = networks.embedder(frames[None], stickmen[None]).mean(1)
+    style = networks.generator.project(e_hat)
+    head = Head(e_hat[0].cpu(), style[0].cpu(), textures, landmarks, images[0], crops[0], sha256)
+    return segment_head(head, size)
+
+
+def render_frames(
+    head: Head,
+    faces: Sequence[Landmarks],
+    generator: Any,
+    inpainters: Mapping[str, Inpainter],
+    mouths: Sequence[MouthCrop] | None,
+    paste_back: bool,
+    batch: int,
+    size: int,
+    device: torch.device,
+) -> Iterator[np.ndarray]:
+    """Yields frames of a head, uint8, in the size of the source image or of the crop.
+
+    Args:
+        head: the head.
+        faces: landmarks of the frames, pixels of the crop.
+        generator: the checkpoint's generator, which a tuned one of the head replaces.
+        inpainters: networks by face region.
+        mouths: the driver's mouths, one a frame; None leaves all mouths to the inpainter.
+        paste_back: whether the head is pasted back into the source image. Else frames are crops S x S.
+        batch: frames per call of the generator.
+        size: side S of the generator's crop, pixels.
+        device: device of the generator.
+    """
+    renderer = HeadRenderer(head, _tuned(generator, head), size, device, inpainters=inpainters)
+    head = segment_head(head, size)
+    paster = Paster(head.picture, head.crop, person_mattes(head, size).crops[0]) if paste_back else None
+    for first in range(0, len(faces), batch):
+        rows = slice(first, first + batch)
+        for frame in renderer.render(faces[rows], paste_back, mouths and mouths[rows]):
+            yield paster.paste(frame) if paster else frame
+
+
+def _tuned(generator: Any, head: Head) -> Any:
+    """Returns the head's own generator if fine-tuning made one, else the given generator."""
+    if head.tuned is None:
+        return generator
+    tuned = copy.deepcopy(generator)
+    tuned.load_state_dict(head.tuned)
+    return tuned
