@@ -74,8 +74,8 @@ def render_frames(
         size: side S of the generator's crop, pixels.
         device: device of the generator.
     """
-    renderer = HeadRenderer(head, _tuned(generator, head), size, device, inpainters=inpainters)
     head = segment_head(head, size)
+    renderer = HeadRenderer(head, _tuned(generator, head), size, device, inpainters=inpainters)
     paster = Paster(head.picture, head.crop, person_mattes(head, size).crops[0]) if paste_back else None
     for first in range(0, len(faces), batch):
         rows = slice(first, first + batch)
