@@ -78,7 +78,8 @@ def quality(out: Path, overrides: Sequence[str]) -> Path:
     cases = make_cases(clips, portraits, turned, chosen)
     if not cases:
         raise BadInput(
-            "no case: name portraits=FOLDER for paintings, people=FOLDER for turned; cross_reenactment needs two people"
+            "no case: for paintings name portraits=FOLDER, for turned people=FOLDER; cross_reenactment needs two people "
+            "or more"
         )
     _judge(json.dumps(chosen))  # reports bad settings before anything is written
     if out.exists() and not out.is_dir():

@@ -279,9 +279,9 @@ def test_every_source_is_driven_by_others_and_the_seed_says_by_whom():
     people = [Footage(name, f"{name}/{i}", f"{name}{i}") for name in "abcd" for i in range(2)]
     chosen = {"protocols": ["cross_reenactment"], "k_shots": [1], "drivers": 3, "seed": 0}
     chosen |= {"max_identities": 0, "max_clips_per_identity": 0}
-    cases = make_cases(people, [], chosen)
+    cases = make_cases(people, [], [], chosen)
     assert len(cases) == 4 * 3 and all(case.source.identity != case.driver.identity for case in cases)
-    assert cases == make_cases(people, [], chosen) != make_cases(people, [], {**chosen, "seed": 1})
+    assert cases == make_cases(people, [], [], chosen) != make_cases(people, [], [], {**chosen, "seed": 1})
 
 
 def test_file_names_of_cases_do_not_meet():
