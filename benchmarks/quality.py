@@ -78,8 +78,8 @@ def quality(out: Path, overrides: Sequence[str]) -> Path:
     cases = make_cases(clips, portraits, turned, chosen)
     if not cases:
         raise BadInput(
-            "no case: for paintings name portraits=FOLDER, for turned people=FOLDER; cross_reenactment needs two people "
-            "or more"
+            "no case: for paintings name portraits=FOLDER, for turned people=FOLDER; cross_reenactment needs two "
+            "people or more"
         )
     _judge(json.dumps(chosen))  # reports bad settings before anything is written
     if out.exists() and not out.is_dir():
