@@ -12,8 +12,8 @@ import numpy as np
 
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.aspect_ratio import EYES_AND_BROWS, LOWER_LID, UPPER_LID, eye_aspect_ratio, eye_axes
+from fewshot_heads.landmarks.lids import UPPER_LID_SHARE
 
-_UPPER_LID_FRACTION = 0.85  # of an eye's closing is the movement of the upper lid
 # Eye aspect ratio over that of the source. Detectors report 0.25 for a closed eye. From 0.55 on they are right.
 _CLOSED_EYE_RATIO, _RELIABLE_EYE_RATIO = 0.25, 0.55
 _LID_SKIN_BROW_FRACTION = 0.8  # of the distance from eye to brow: the skin that an upper lid unfolds
@@ -67,8 +67,8 @@ def _open_by(eye: np.ndarray, change: float) -> None:
     """Moves an eye's lids [6, 2] apart by a change of the aspect ratio, in place."""
     x, y = eye_axes(eye)
     displacement = change * ((eye[3] - eye[0]) @ x) * y
-    eye[UPPER_LID] -= _UPPER_LID_FRACTION * displacement
-    eye[LOWER_LID] += (1 - _UPPER_LID_FRACTION) * displacement
+    eye[UPPER_LID] -= UPPER_LID_SHARE * displacement
+    eye[LOWER_LID] += (1 - UPPER_LID_SHARE) * displacement
 
 
 def _draw_eyelids(frame: np.ndarray, open_eye: np.ndarray, closing_eye: np.ndarray, brow: np.ndarray) -> np.ndarray:
