@@ -18,7 +18,7 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.media.files import atomic_write, write_error
 
-_FORMAT, _READ_FORMATS = "fewshot_heads.head.2", ("fewshot_heads.head.1", "fewshot_heads.head.2")
+_FORMAT = "fewshot_heads.head.3"
 _TUNED = "tuned."
 
 
@@ -29,29 +29,33 @@ class Head:
     Attributes:
         e_hat: float32 [E], the identity embedding, mean over the K source images.
         style: float32 [P], every AdaIN scale and shift.
-        textures: uint8 [K, R, R, 3], crops of the source images, R a multiple of 32. A single source image is warped
-            from `picture`, which continues beyond the crop.
+        textures: uint8 [K, R, R, 3], crops of the source images, R a multiple of 32.
+        heads: uint8 [K, R, R, 4], RGB and alpha of face, ears, hair and hat in each crop.
+        body: uint8 [R, R, 4], RGB and alpha of the body in the first crop, complete behind the head.
+        background: uint8 [R, R, 3], the first crop without the person.
         landmarks: K faces, pixels of the generator's crop S x S.
         picture: uint8 [H, W, 3], the complete first source image, into which the moving head is pasted back.
         crop: position of the first texture in `picture`.
         generator: sha256 of the weights that made the head. Other weights cannot animate the head.
         tuned: state dict of the generator after fine-tuning, which replaces the checkpoint's; or None.
-        mattes: uint8 [K, S, S], 0 to 255, the person in each crop. None in files of the first format, whose images
-            are segmented when the head is animated.
-        wide_matte: uint8 [V, V], 0 to 255, the person in the surroundings of a single image, V = 1.5 S. None for
-            several images.
     """
 
     e_hat: Tensor
     style: Tensor
     textures: np.ndarray
+    heads: np.ndarray
+    body: np.ndarray
+    background: np.ndarray
     landmarks: list[Landmarks]
     picture: np.ndarray
     crop: Crop
     generator: str
     tuned: Mapping[str, Tensor] | None = None
-    mattes: np.ndarray | None = None
-    wide_matte: np.ndarray | None = None
+
+    @property
+    def person(self) -> np.ndarray:
+        """Opacity of the person in the first crop, float32 [R, R], 0 to 1."""
+        return np.maximum(self.heads[0, ..., 3], self.body[..., 3]).astype(np.float32) / 255
 
     @property
     def usual(self) -> Crop:
@@ -85,10 +89,9 @@ class Head:
         tensors["picture"] = _to_png(self.picture)
         for i, texture in enumerate(self.textures):
             tensors[f"texture_{i}"] = _to_png(texture)
-        for i, matte in enumerate(() if self.mattes is None else self.mattes):
-            tensors[f"matte_{i}"] = _to_png(matte)
-        if self.wide_matte is not None:
-            tensors["wide_matte"] = _to_png(self.wide_matte)
+        for i, layer in enumerate(self.heads):
+            tensors[f"head_{i}"] = _to_png(layer)
+        tensors["body"], tensors["background"] = _to_png(self.body), _to_png(self.background)
         for name, value in (self.tuned or {}).items():
             tensors[f"{_TUNED}{name}"] = value.half()
         about = {"format": _FORMAT, "generator": self.generator}
@@ -115,7 +118,9 @@ class Head:
             with safe_open(path, "pt") as file:
                 about = file.metadata() or {}
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no dict)
-            if about.get("format") not in _READ_FORMATS:
+            if about.get("format", "").startswith("fewshot_heads.head.") and about["format"] != _FORMAT:
+                raise BadInput(f"{path}: a head of another version of fewshot_heads; embed its pictures again")
+            if about.get("format") != _FORMAT:
                 raise KeyError("format")
             points, confidence = tensors["landmarks"].numpy(), tensors["confidence"].tolist()
             faces = [Landmarks.from_array(array, sure) for array, sure in zip(points, confidence, strict=True)]
@@ -123,22 +128,23 @@ class Head:
             textures = np.stack([_from_png(tensors[f"texture_{i}"]) for i in range(len(faces))])
             picture, crop = _from_png(tensors["picture"]), Crop(left, top, side, int(size))
             tuned = {k.removeprefix(_TUNED): v.float() for k, v in tensors.items() if k.startswith(_TUNED)}
-            mattes = [_from_png(tensors[f"matte_{i}"], gray=True) for i in range(len(faces)) if "matte_0" in tensors]
-            wide_matte = _from_png(tensors["wide_matte"], gray=True) if "wide_matte" in tensors else None
+            heads = np.stack([_from_png(tensors[f"head_{i}"]) for i in range(len(faces))])
+            body, background = _from_png(tensors["body"]), _from_png(tensors["background"])
             return cls(
-                tensors["e_hat"], tensors["style"], textures, faces, picture, crop, about["generator"], tuned or None,
-                np.stack(mattes) if mattes else None, wide_matte,
+                tensors["e_hat"], tensors["style"], textures, heads, body, background, faces, picture, crop,
+                about["generator"], tuned or None,
             )  # fmt: skip
         except (OSError, SafetensorError, KeyError, ValueError, IndexError, TypeError, cv2.error) as error:
             raise BadInput(f"{path}: not a head saved by fewshot_heads; make one with Head.save") from error
 
 
 def _to_png(image: np.ndarray) -> Tensor:
-    """Returns an RGB or gray image as the bytes of a PNG file."""
-    return torch.from_numpy(cv2.imencode(".png", image[..., ::-1] if image.ndim == 3 else image)[1].ravel())
+    """Returns an RGB or RGBA image as the bytes of a PNG file."""
+    code = cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+    return torch.from_numpy(cv2.imencode(".png", cv2.cvtColor(image, code))[1].ravel())
 
 
-def _from_png(data: Tensor, gray: bool = False) -> np.ndarray:
-    """Returns the RGB or gray image of a PNG file."""
-    image = np.asarray(cv2.imdecode(data.numpy(), cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR))
-    return image if gray else np.ascontiguousarray(image[..., ::-1])
+def _from_png(data: Tensor) -> np.ndarray:
+    """Returns the RGB or RGBA image of a PNG file."""
+    image = np.asarray(cv2.imdecode(data.numpy(), cv2.IMREAD_UNCHANGED))
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)

@@ -18,16 +18,10 @@ class EpisodeBatch(NamedTuple):
     A single episode has no leading B.
 
     Attributes:
-        images: [B, K, 3, S, S], the embedder's input. The background is that of the first.
+        images: [B, K, 3, S, S], the embedder's input.
         stickmen: [B, K, 3, S, S], the landmarks of the images.
         source_index: [B], which of the K images is warped.
-        alpha_matte: [B, 1, S, S], the person in the source image.
-        background: [B, 3, S, S], the first image's background behind the target's head.
-        disocclusion: [B, 1, S, S], where a mouth or eye opens that is closed in the source.
-        head_mask: [B, 1, S, S], where the target's head occludes the background.
-        background_unknown: [B, 1, S, S], where no image shows the background.
-        source_points: [B, N, 3], `warp_points` of the source, pixels.
-        target_points: [B, N, 3], `warp_points` of the target, pixels.
+        views, flows, weights, confidence, background, disocclusion: of the warped image, see `WarpInputs`.
         target: [B, 3, S, S], the frame to reenact.
         stickman: [B, 3, S, S], the target's landmarks.
         regions: [B, 3, S, S], the target's eyes, the target's mouth, and the disocclusion.
@@ -40,13 +34,12 @@ class EpisodeBatch(NamedTuple):
     images: Tensor
     stickmen: Tensor
     source_index: Tensor
-    alpha_matte: Tensor
+    views: Tensor
+    flows: Tensor
+    weights: Tensor
+    confidence: Tensor
     background: Tensor
     disocclusion: Tensor
-    head_mask: Tensor
-    background_unknown: Tensor
-    source_points: Tensor
-    target_points: Tensor
     target: Tensor
     stickman: Tensor
     regions: Tensor

@@ -17,13 +17,11 @@ from fewshot_heads.datasets.degradation import Degradation
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.imaging.masks import disocclusion_mask, region_masks
-from fewshot_heads.imaging.segmentation import person_matte
 from fewshot_heads.landmarks import OUTER_LIPS, Landmarks
 from fewshot_heads.landmarks.aspect_ratio import mouth_aspect_ratios
-from fewshot_heads.landmarks.control_points import control_points, warp_points
 from fewshot_heads.landmarks.stickman import draw_stickman
-from fewshot_heads.rendering.background import BackgroundModel, blend_backgrounds
-from fewshot_heads.rendering.occlusion import head_occlusion_mask
+from fewshot_heads.rendering.head_views import HeadViews
+from fewshot_heads.rendering.layers import BehindHead, rgba_tensor, separate
 
 _log = logging.getLogger(__name__)
 # Where the patch of perceptual and adversarial losses is: on the mouth, on the face, or at hair and shoulders.
@@ -34,7 +32,6 @@ _PATCH_STD_CROP_FRACTIONS = (0.05, 0.1, 0.25)  # standard deviation of the patch
 _STILLS_PSEUDO_PAIR_PROBABILITY = 0.5
 _MAX_COUNTED_FRAMES = 200  # more frames of one identity do not increase its probability
 # "hard" sampling.
-_OTHER_BACKGROUND_PROBABILITY = 0.2  # any of the K images is warped; else the first, which gives the background
 _SAME_FRAME_PROBABILITY = 0.08  # source and target are one frame
 _OPENING_MOUTH_PROBABILITY = 0.4  # a mouth that opens is rare in most clips, and hard
 _OPENING_MOUTH_QUANTILE = 4  # source and target are from the quarters with the most closed and most open mouths
@@ -145,10 +142,7 @@ class Episodes(Dataset):
             *shots, target = random.choice(count, k + 1, replace=False).tolist()
             return shots, int(random.integers(k)), target
         source, target = self._draw_hard_pair(landmarks, random)
-        others = random.choice(count, k - 1, replace=False).tolist()
-        # The first image gives the background.
-        source_index = int(random.integers(k)) if random.random() < _OTHER_BACKGROUND_PROBABILITY else 0
-        return [*others[:source_index], source, *others[source_index:]], source_index, target
+        return [source, *random.choice(count, k - 1, replace=False).tolist()], 0, target
 
     def _draw_hard_pair(self, landmarks: np.ndarray, random: np.random.Generator) -> tuple[int, int]:
         """Draws source and target: often distant, sometimes the same frame, which must be reproduced."""
@@ -184,7 +178,7 @@ def assemble(
 
     Args:
         clip: the footage.
-        shots: K frame numbers of the source images. The background is that of the first.
+        shots: K frame numbers of the source images.
         source_index: which of the K images is warped.
         target: number of the frame to reenact.
         change: the augmentation.
@@ -197,47 +191,30 @@ def assemble(
         sources = {i: rotate_in_depth(image, points, turn) for i, (image, points, _) in sources.items()}
     images = {i: change.picture(image) for i, (image, _, _) in sources.items()}
     faces = {i: change.face(points) for i, (_, points, _) in sources.items()}
-    first, source = shots[0], shots[source_index]
-    valid = change.warp(np.minimum(sources[source][2], sources[first][2])).round()
+    source = shots[source_index]
+    valid = change.warp(sources[source][2]).round()
     stickmen = {i: draw_stickman(face.points, size) for i, face in faces.items()}
     source_face, target_face = faces[source], change.face(landmarks[target])
     disocclusion = disocclusion_mask(source_face, target_face, size)
-    mattes = {i: person_matte(images[i]) for i in {first, source}}
-    background, unknown = _render_background(images[first], faces[first], mattes[first], target_face)
-    head_mask = head_occlusion_mask(control_points(source_face), control_points(target_face), size)
+    layers = separate(images[source], source_face)
+    views = HeadViews([source_face], layers.head[None, ..., 3].astype(np.float32) / 255, size).blend(target_face)
+    head = rgba_tensor(layers.head[None])
+    behind = BehindHead(rgba_tensor(layers.body[None])[0], to_tensor(layers.background))
+    background = behind.follow([source_face], [target_face], size)[0]
     regions = np.stack([*region_masks(target_face.points, size), disocclusion]).astype(np.float32)
     return EpisodeBatch(
         images=to_tensor(np.stack([images[i] for i in shots])),
         stickmen=to_tensor(np.stack([stickmen[i] for i in shots])),
         source_index=torch.tensor(source_index),
-        alpha_matte=torch.from_numpy(mattes[source])[None],
+        views=torch.cat([head, head.flip(-1)]),
+        flows=views.flows,
+        weights=views.weights,
+        confidence=views.confidence,
         background=background,
         disocclusion=torch.from_numpy(disocclusion)[None],
-        head_mask=torch.from_numpy(head_mask)[None],
-        background_unknown=unknown,
-        source_points=torch.from_numpy(warp_points(source_face)),
-        target_points=torch.from_numpy(warp_points(target_face)),
         target=to_tensor(change.picture(clip.frames[target])),
         stickman=to_tensor(draw_stickman(target_face.points, size)),
         regions=torch.from_numpy(regions),
         valid_mask=torch.from_numpy(np.ascontiguousarray(valid))[None],
         face_box=torch.from_numpy(target_face.box.astype(np.float32)),
     )
-
-
-def _render_background(
-    image: np.ndarray, face: Landmarks, matte: np.ndarray, target: Landmarks
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns the background [3, S, S] of one image behind the target, and the unknown part [1, S, S].
-
-    Args:
-        image: uint8 [S, S, 3].
-        face: landmarks of the image, pixels.
-        matte: float32 [S, S], 0 to 1, the person in the image.
-        target: landmarks of the target, pixels.
-    """
-    points, target_points = (control_points(landmarks)[None] for landmarks in (face, target))
-    model = BackgroundModel(image[None], points, matte[None], torch.device("cpu"))
-    images = to_tensor(image[None])
-    indices, weights, unknown = model.render(torch.from_numpy(target_points))
-    return blend_backgrounds(images, model.plate(images), indices, weights)[0], unknown[0]

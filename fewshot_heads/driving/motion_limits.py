@@ -1,7 +1,6 @@
 """Limits that keep a retargeted face plausible: rotation, translation, crop borders, lids and lips.
 
-The limits of rotation and translation are soft. A motion is unchanged up to 70 % of its limit, and larger motions
-approach the limit.
+The limits of rotation and translation are soft: smaller motions are unchanged, and larger motions approach the limit.
 """
 
 from __future__ import annotations
@@ -12,16 +11,12 @@ import cv2
 import numpy as np
 
 from fewshot_heads.landmarks import LOWER_INNER_LIP, UPPER_INNER_LIP, Landmarks
-from fewshot_heads.landmarks.pose import Pose
+from fewshot_heads.landmarks.pose import NECK, Pose
 
-# Beyond this rotation from the source pose, a cheek appears that the source image does not show.
-_MAX_ROTATION_FROM_SOURCE_RADIANS = np.radians(35)
-# A head turned this far from the camera hides its other cheek completely. Such a head may hardly turn back.
-_HIDDEN_CHEEK_RADIANS = np.radians(60)
-_MIN_BACK_ROTATION_FRACTION = 0.1  # of the rotation limit: remains for a head that hides its other cheek
-# Beyond this angle to the camera, the landmarks of the far cheek slide into each other.
-_MAX_ANGLE_TO_CAMERA_RADIANS = np.radians(48)
-_NECK_HEAD_UNITS = np.array([[0.0, 1.6, 0.6]])  # position of the neck in the head's frame
+# Rotations from the source pose, and of the head's axis from the camera: unchanged up to the first angle, never beyond
+# the second. Farther around, the source image shows nothing of the head.
+_FREE_ROTATION_RADIANS, _MAX_ROTATION_RADIANS = np.radians([45, 70])
+_FREE_VIEW_RADIANS, _MAX_VIEW_RADIANS = np.radians([50, 70])
 _MAX_NECK_SHIFT_HEAD_UNITS = 0.4  # from shoulders that stand still; talking and leaning shift by 0.25 at most
 _MAX_SCALE_FACTOR = 1.3  # larger or smaller than the source, on shoulders that stand still
 _FREE_FRACTION = 0.7  # of a limit, up to which a motion is unchanged
@@ -29,23 +24,18 @@ _UPPER_LIDS, _LOWER_LIDS = [37, 38, 43, 44], [41, 40, 47, 46]  # in pairs
 
 
 def limit_rotation(rotation: np.ndarray, source: np.ndarray) -> np.ndarray:
-    """Returns a head rotation, softly limited to 35 degrees from the source pose.
+    """Returns a head rotation, softly limited from 45 degrees from the source pose, and 50 degrees from the camera.
 
-    The head's angle to the camera is limited too: to 48 degrees, or to the source's angle over 0.7 if that is more. A
-    roll is not limited. The more a head is turned away in the source, the less it may turn back: see
-    `_HIDDEN_CHEEK_RADIANS`.
+    A source that looks farther aside may keep its own angle to the camera. A roll is not limited.
 
     Args:
         rotation: [3, 3], the wanted rotation, as `Pose.rotation`.
         source: [3, 3], rotation of the source pose.
     """
     wanted_view, source_view = _view_angles(rotation), _view_angles(source)
-    change, source_angle = wanted_view - source_view, float(np.linalg.norm(source_view))
-    # Angle of the change toward the camera and past it.
-    back = max(0.0, float(-change @ source_view)) / max(float(np.linalg.norm(change)), 1e-9)
-    back_fraction = max(1 - back / _HIDDEN_CHEEK_RADIANS, _MIN_BACK_ROTATION_FRACTION)
-    view = source_view + _soft_limit(change, _MAX_ROTATION_FROM_SOURCE_RADIANS * back_fraction)
-    view = _soft_limit(view, max(_MAX_ANGLE_TO_CAMERA_RADIANS, source_angle / _FREE_FRACTION))
+    view = source_view + _soft_limit(wanted_view - source_view, _FREE_ROTATION_RADIANS, _MAX_ROTATION_RADIANS)
+    free = max(_FREE_VIEW_RADIANS, float(np.linalg.norm(source_view)))
+    view = _soft_limit(view, free, max(_MAX_VIEW_RADIANS, free))
     return _shortest_rotation(_view_direction(wanted_view), _view_direction(view)) @ rotation
 
 
@@ -58,10 +48,12 @@ def limit_translation(pose: Pose, source: Pose) -> Pose:
         pose: the wanted pose, crop pixels.
         source: pose of the source, crop pixels.
     """
-    log_growth = _soft_limit(np.log([pose.scale / source.scale]), np.log(_MAX_SCALE_FACTOR))
+    log_growth = _soft_limit(np.log([pose.scale / source.scale]), _FREE_FRACTION * np.log(_MAX_SCALE_FACTOR), np.log(_MAX_SCALE_FACTOR))
     sized = replace(pose, scale=source.scale * float(np.exp(log_growth[0])))
-    displacement = (sized.apply(_NECK_HEAD_UNITS) - source.apply(_NECK_HEAD_UNITS))[0]
-    limited_xy = _soft_limit(displacement[:2], _MAX_NECK_SHIFT_HEAD_UNITS * source.scale)
+    displacement = (sized.apply(NECK) - source.apply(NECK))[0]
+    limited_xy = _soft_limit(
+        displacement[:2] / source.scale, _FREE_FRACTION * _MAX_NECK_SHIFT_HEAD_UNITS, _MAX_NECK_SHIFT_HEAD_UNITS
+    ) * source.scale
     limited = np.append(limited_xy, displacement[2])
     return replace(sized, translation=sized.translation + limited - displacement)
 
@@ -124,10 +116,10 @@ def _shortest_rotation(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     return cv2.Rodrigues(axis / max(sine, 1e-9) * np.arctan2(sine, float(start @ end)))[0]
 
 
-def _soft_limit(vector: np.ndarray, limit: float) -> np.ndarray:
-    """Returns a vector of the same direction, shorter than the limit."""
-    length, free = float(np.linalg.norm(vector)), _FREE_FRACTION * limit
+def _soft_limit(vector: np.ndarray, free: float, limit: float) -> np.ndarray:
+    """Returns a vector of the same direction: unchanged up to a free length, then softly limited."""
+    length = float(np.linalg.norm(vector))
     if length <= free:
         return vector
     margin = limit - free
-    return vector / length * (free + margin * np.tanh((length - free) / margin))
+    return vector / length * (free + margin * np.tanh((length - free) / max(margin, 1e-9)))

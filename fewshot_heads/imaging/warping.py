@@ -12,7 +12,7 @@ from torch import Tensor
 
 BORDER = 12  # fixed points on the crop's border, which keep the background in place
 _STIFFNESS = 1e-3  # ridge on the bending part: landmarks that nearly coincide (closed lips) must not fold the plane
-REACH = 2.0  # distance of the border points in `tps_flow_from_landmarks` from the crop's center, in half crops
+REACH = 2.0  # distance of the border points from the crop's center, in half crops
 _MIN_POINT_WEIGHT = 1e-8  # a point of this weight has no influence on the spline
 _CHUNK_POSITIONS = 512  # grid positions evaluated at once, so that the arrays stay in the CPU cache
 FLOW_SIZE = 64  # side of the grid that the spline is evaluated on; a smooth flow can be interpolated
@@ -53,7 +53,7 @@ def _kernel(a: Tensor, b: Tensor) -> Tensor:
 
 
 def tps_flow(
-    source: Tensor, driver: Tensor, size: int = FLOW_SIZE, reach: float = 1.0, stiffness: Tensor | None = None
+    source: Tensor, driver: Tensor, size: int = FLOW_SIZE, reach: float = 1.0, weights: Tensor | None = None
 ) -> Tensor:
     """Returns the flow from the driver's points to the source's points.
 
@@ -65,34 +65,45 @@ def tps_flow(
         driver: control points [B, N, 2], -1 to 1.
         size: side of the flow, grid positions.
         reach: distance of the border points from the crop's center, in half crops.
-        stiffness: [B, N], ridge on the bending part. The larger it is, the less closely the spline meets the point.
-            None is 1e-3 for all points.
+        weights: see `tps_interpolate`.
 
     Returns:
         [B, size, size, 2], positions in the source, -1 to 1.
     """
-    batch = driver.shape[0]
-    border = reach * border_points(driver).expand(batch, -1, -1)
-    centers, values = torch.cat([driver, border], 1), torch.cat([source, border], 1)
+    # The displacement rather than the position is interpolated: zero motion then gives exactly zero flow.
+    return identity_grid(size, driver) + tps_interpolate(driver, source - driver, weights, size, reach)
+
+
+def tps_interpolate(
+    points: Tensor, values: Tensor, weights: Tensor | None = None, size: int = FLOW_SIZE, reach: float = REACH
+) -> Tensor:
+    """Returns the thin-plate spline through values at points, evaluated on a grid over the crop, [B, size, size, D].
+
+    Args:
+        points: [B, N, 2], -1 to 1.
+        values: [B, N, D].
+        weights: [B, N], 0 to 1: how closely the spline meets the value, by a ridge on the bending part. None is 1.
+        size: side of the grid, positions.
+        reach: distance from the crop's center of border points with the value 0, in half crops.
+    """
+    batch, depth = len(points), values.shape[-1]
+    border = reach * border_points(points).expand(batch, -1, -1)
+    centers = torch.cat([points, border], 1)
     n = centers.shape[1]
+    ridge = points.new_full((batch, n), _STIFFNESS)
+    if weights is not None:
+        ridge[:, : points.shape[1]] /= weights.clamp_min(_MIN_POINT_WEIGHT)
     affine = torch.cat([torch.ones_like(centers[..., :1]), centers], -1)
     system = centers.new_zeros(batch, n + 3, n + 3)
-    ridge = centers.new_full((batch, n), _STIFFNESS)
-    if stiffness is not None:
-        ridge[:, : driver.shape[1]] = stiffness
     system[:, :n, :n] = _kernel(centers, centers) + torch.diag_embed(ridge)
     system[:, :n, n:] = affine
     system[:, n:, :n] = affine.transpose(1, 2)
-    # Solved for the displacement rather than the position: zero motion then gives exactly zero flow.
-    target = torch.cat([values - centers, centers.new_zeros(batch, 3, 2)], 1)
-    weights = _solve(system, target)
-    grid = identity_grid(size, driver).expand(batch, -1, -1, -1)
-    positions = grid.reshape(batch, -1, 2)
+    solution = _solve(system, torch.cat([values, values.new_zeros(batch, BORDER + 3, depth)], 1))
+    positions = identity_grid(size, points).expand(batch, -1, -1, -1).reshape(batch, -1, 2)
     # In chunks that stay in the cache: fetched from memory, these products take three times as long.
     chunks = positions.split(_CHUNK_POSITIONS, 1)
-    bending = torch.cat([_kernel(chunk, centers) @ weights[:, :n] for chunk in chunks], 1)
-    displacement = bending + weights[:, n : n + 1] + positions @ weights[:, n + 1 :]
-    return grid + displacement.view(batch, size, size, 2)
+    bending = torch.cat([_kernel(chunk, centers) @ solution[:, :n] for chunk in chunks], 1)
+    return (bending + solution[:, n : n + 1] + positions @ solution[:, n + 1 :]).view(batch, size, size, depth)
 
 
 def _solve(system: Tensor, target: Tensor) -> Tensor:
@@ -117,25 +128,6 @@ def _solve(system: Tensor, target: Tensor) -> Tensor:
         return torch.linalg.solve(system, target).to(device)
     finally:
         torch.set_num_threads(threads)
-
-
-def tps_flow_from_landmarks(source: Tensor, driver: Tensor, size: int) -> Tensor:
-    """Returns the `tps_flow` that warps the person of a source image.
-
-    The border points lie far outside the crop. Hair and shoulders then move with the head and are not stretched
-    between the head and the crop's border. The background moves along too, and `rendering.background` replaces it.
-
-    Args:
-        source: `landmarks.control_points.warp_points` of the source, [B, N, 3], crop pixels.
-        driver: `landmarks.control_points.warp_points` of the driver, [B, N, 3], crop pixels.
-        size: side of the crop, pixels.
-
-    Returns:
-        [B, 64, 64, 2], positions in the source, -1 to 1.
-    """
-    weights = torch.minimum(source[..., 2], driver[..., 2]).clamp_min(_MIN_POINT_WEIGHT)
-    source_points, driver_points = normalize_points(source[..., :2], size), normalize_points(driver[..., :2], size)
-    return tps_flow(source_points, driver_points, reach=REACH, stiffness=_STIFFNESS / weights)
 
 
 def identity_grid(size: int, like: Tensor) -> Tensor:

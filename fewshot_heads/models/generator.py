@@ -1,8 +1,8 @@
-"""The generator of the realtime preset, which corrects and completes the warped source image.
+"""The generator of the realtime preset, which corrects and completes a composite of layers.
 
-A frame has three layers: the background, the warped source image and a synthesized RGB image. The generator predicts
-a flow correction, the RGB image and the blend weights of the layers. The RGB image is used where the source shows
-nothing: in an opening mouth, on eyelids, or on a cheek that a turn uncovers.
+The composite has the turned head over the body and the background. The generator predicts a flow correction of the
+head, an RGB image and its blend weight. The RGB image is used where the source shows nothing: in an opening mouth, on
+eyelids, or at hair and ears that a turn uncovers.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewshot_heads.imaging.warping import identity_grid, log_area_change
+from fewshot_heads.imaging.warping import resize
 from fewshot_heads.models.blocks import AdaResBlock, Down, conv
 from fewshot_heads.models.compositing import Layers, WarpInputs
 
-# Subtracted from the logits of background and warped source in a disocclusion, more than the network can add to them.
-_DISOCCLUSION_LOGIT_PENALTY = 30.0
-_MAX_FLOW_CORRECTION_HALF_CROPS = 0.3
-_HINT_DISPLACEMENT_GAIN = 10  # displacements are about a tenth of half a crop
+# Added to the blend logit in a disocclusion, more than the network can subtract.
+_DISOCCLUSION_LOGIT = 30.0
+_MAX_FLOW_CORRECTION_HALF_CROPS = 0.1
+_INITIAL_BLEND_LOGIT = -3.0  # a new network shows the composite
 
 
 def _smooth(maps: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def _smooth(maps: Tensor) -> Tensor:
 
 
 class Generator(nn.Module):
-    """An AdaIN U-Net over stickman, warped source and background, 3.3 GFLOP a frame.
+    """An AdaIN U-Net over stickman, composite and background, 3.3 GFLOP a frame.
 
     Args:
         channels: at 1/2, 1/4, 1/8 and 1/16 of the resolution.
@@ -47,24 +47,24 @@ class Generator(nn.Module):
     def __init__(self, channels: tuple[int, ...] = (16, 48, 96, 160), embedding: int = 256, size: int = 256):
         super().__init__()
         self.size = size
-        inputs = 3 * 3 * 4 + 3  # background, warped and stickman at half size; flow and area change
+        inputs = 3 * 3 * 4 + 3  # background, composite and stickman at half size; see `_hint`
         self.stem = conv(inputs, channels[0])
         self.down = nn.ModuleList(Down(a, b) for a, b in zip(channels, channels[1:], strict=False))
         self.bottom = nn.ModuleList(AdaResBlock(channels[-1], channels[-1]) for _ in range(2))
         coarse_to_fine = list(zip(channels[:0:-1], channels[-2::-1], strict=True))
         self.narrow = nn.ModuleList(conv(a, b, 1) for a, b in coarse_to_fine)
         self.up = nn.ModuleList(AdaResBlock(2 * b, b) for _, b in coarse_to_fine)
-        self.head = conv(channels[0], 4 * (3 + 3) + 2)
+        self.head = conv(channels[0], 4 * (3 + 1) + 2)
         self.project = nn.Linear(embedding, sum(block.style_size for block in self._styled))
-        self._initialize_as_bare_warp()
+        self._initialize_as_composite()
 
     @property
     def _styled(self) -> list[AdaResBlock]:
         """The blocks that a style controls, in the order of the style vector."""
         return [block for block in (*self.bottom, *self.up) if isinstance(block, AdaResBlock)]
 
-    def _initialize_as_bare_warp(self) -> None:
-        """Initializes projection and head so that the frame starts as the warped source image."""
+    def _initialize_as_composite(self) -> None:
+        """Initializes projection and head so that the frame starts as the composite."""
         nn.init.normal_(self.project.weight, std=0.01)
         with torch.no_grad():
             scale_shift = []
@@ -73,8 +73,7 @@ class Generator(nn.Module):
                     scale_shift += [torch.ones(width), torch.zeros(width)]
             self.project.bias.copy_(torch.cat(scale_shift))
             self.head.weight.mul_(0.1)
-            # Blend logits of background, warped source and synthesized RGB.
-            logits = torch.tensor([0.0, 2.0, -1.0]).repeat_interleave(4)
+            logits = torch.full((4,), _INITIAL_BLEND_LOGIT)
             self.head.bias = nn.Parameter(torch.cat([torch.zeros(12), logits, torch.zeros(2)]))
 
     def forward(self, stickman: Tensor, style: Tensor, texture: WarpInputs | None) -> Tensor:
@@ -100,34 +99,27 @@ class Generator(nn.Module):
             texture: source pixels.
         """
         flows = texture.resized_flows(self.size)
-        images = torch.cat([texture.background, texture.warped(flows), stickman], 1)
-        maps, correction = self._predict(images, self._hint(texture), style)
+        composite, alpha = texture.composite(flows)
+        images = torch.cat([resize(texture.background, self.size), composite, stickman], 1)
+        maps, correction = self._predict(images, self._hint(texture, alpha), style)
         # No source pixel shows a disocclusion, so it is synthesized.
-        penalty = -_DISOCCLUSION_LOGIT_PENALTY * texture.disocclusion.expand(-1, 2, -1, -1)
-        logits = _smooth(maps[:, 3:]) + F.pad(penalty, (0, 0, 0, 0, 0, 1))
-        background, warped, synthesized = logits.softmax(1).split(1, 1)
-        # The background never shows through a head. The source's background does not move with the head, except where
-        # no other pixels are known.
-        person = texture.person(flows)
-        to_warped = background * (1 - (1 - texture.head_mask * person) * (1 - texture.background_unknown))
-        to_background = warped * (1 - person) * (1 - texture.background_unknown)
-        transfer = to_warped - to_background
-        blend_weights = torch.cat([background - transfer, warped + transfer, synthesized], 1)
-        return Layers(_smooth(torch.tanh(maps[:, :3])), blend_weights, flows + correction[:, None])
+        logits = _smooth(maps[:, 3:]) + _DISOCCLUSION_LOGIT * texture.disocclusion
+        return Layers(_smooth(torch.tanh(maps[:, :3])), torch.sigmoid(logits), flows + correction[:, None])
 
-    def _hint(self, texture: WarpInputs) -> Tensor:
-        """Returns displacement and area change of the main image's flow, [B, 3, S/2, S/2]."""
-        index = texture.weights.argmax(1)
-        flow = texture.flows[torch.arange(len(index), device=index.device), index]
-        displacement = (flow - identity_grid(flow.shape[1], flow)).permute(0, 3, 1, 2)
-        hint = torch.cat([_HINT_DISPLACEMENT_GAIN * displacement, log_area_change(flow)], 1)
-        return F.interpolate(hint, size=(self.size // 2, self.size // 2), mode="bilinear", align_corners=False)
-
-    def _predict(self, images: Tensor, hint: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns RGB and blend logits [B, 6, S, S], and the flow correction [B, S, S, 2].
+    def _hint(self, texture: WarpInputs, alpha: Tensor) -> Tensor:
+        """Returns the head's alpha, confidence and disocclusion, [B, 3, S/2, S/2].
 
         Args:
-            images: [B, 9, S, S], background, warped source and stickman.
+            texture: source pixels.
+            alpha: [B, 1, S, S], of the head.
+        """
+        return torch.cat([resize(x, self.size // 2) for x in (alpha, texture.confidence, texture.disocclusion)], 1)
+
+    def _predict(self, images: Tensor, hint: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns RGB and blend logit [B, 4, S, S], and the flow correction [B, S, S, 2].
+
+        Args:
+            images: [B, 9, S, S], background, composite and stickman.
             hint: [B, 3, S/2, S/2], see `_hint`.
             style: [B, P].
         """
@@ -143,6 +135,6 @@ class Generator(nn.Module):
             x = F.interpolate(narrow(x), scale_factor=2, mode="bilinear", align_corners=False)
             x = up(torch.cat([x, skips.pop()], 1), next(styles))
         x = self.head(F.relu(x))
-        correction = _MAX_FLOW_CORRECTION_HALF_CROPS * torch.tanh(x[:, 24:] / 3)
+        correction = _MAX_FLOW_CORRECTION_HALF_CROPS * torch.tanh(x[:, 16:] / 3)
         correction = F.interpolate(correction, size=(self.size, self.size), mode="bilinear", align_corners=False)
-        return F.pixel_shuffle(x[:, :24], 2), correction.permute(0, 2, 3, 1)
+        return F.pixel_shuffle(x[:, :16], 2), correction.permute(0, 2, 3, 1)

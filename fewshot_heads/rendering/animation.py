@@ -16,10 +16,10 @@ from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.models.inpainter import Inpainter
+from fewshot_heads.rendering.layers import separate, separate_head
 from fewshot_heads.rendering.paste_back import Paster
 from fewshot_heads.rendering.renderer import HeadRenderer, rasterize_landmarks
-from fewshot_heads.rendering.source_crop import choose_crops, texture_size
-from fewshot_heads.rendering.source_images import person_mattes, segment_head
+from fewshot_heads.rendering.source_crop import crop_with_hair, texture_size
 
 
 def embed_sources(
@@ -29,7 +29,7 @@ def embed_sources(
 
     Args:
         sources: the K images.
-        adjust_crops: whether crops grow for hair and are shared by images of one scene (`choose_crops`).
+        adjust_crops: whether crops grow for hair and hats (`crop_with_hair`).
         networks: `Networks` on the device.
         sha256: hash of the networks' weights file.
         size: side S of the generator's crop, pixels.
@@ -37,7 +37,7 @@ def embed_sources(
     """
     images, faces, crops = zip(*sources, strict=True)
     if adjust_crops:
-        crops = choose_crops(images, faces, crops)
+        crops = [crop_with_hair(image, face, crop) for image, face, crop in sources]
     resolution = texture_size(crops)
     cropped = list(zip(images, crops, strict=True))
     textures = np.stack([replace(crop, size=resolution).cut(image) for image, crop in cropped])
@@ -46,8 +46,13 @@ def embed_sources(
     stickmen = rasterize_landmarks(landmarks, size).to(device)
     e_hat = networks.embedder(frames[None], stickmen[None]).mean(1)
     style = networks.generator.project(e_hat)
-    head = Head(e_hat[0].cpu(), style[0].cpu(), textures, landmarks, images[0], crops[0], sha256)
-    return segment_head(head, size)
+    large = [face.moved(np.zeros(2, np.float32), resolution / size) for face in landmarks]
+    first = separate(textures[0], large[0])
+    others = [separate_head(texture, face) for texture, face in zip(textures[1:], large[1:], strict=True)]
+    return Head(
+        e_hat[0].cpu(), style[0].cpu(), textures, np.stack([first.head, *others]), first.body, first.background,
+        landmarks, images[0], crops[0], sha256,
+    )  # fmt: skip
 
 
 def render_frames(
@@ -74,9 +79,8 @@ def render_frames(
         size: side S of the generator's crop, pixels.
         device: device of the generator.
     """
-    head = segment_head(head, size)
     renderer = HeadRenderer(head, _tuned(generator, head), size, device, inpainters=inpainters)
-    paster = Paster(head.picture, head.crop, person_mattes(head, size).crops[0]) if paste_back else None
+    paster = Paster(head.picture, head.crop, head.person) if paste_back else None
     for first in range(0, len(faces), batch):
         rows = slice(first, first + batch)
         for frame in renderer.render(faces[rows], paste_back, mouths and mouths[rows]):

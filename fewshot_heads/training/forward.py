@@ -8,28 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from fewshot_heads.datasets.batches import EpisodeBatch, RegionBatch, TrainingBatch
-from fewshot_heads.imaging.warping import tps_flow_from_landmarks
 from fewshot_heads.models.compositing import WarpInputs
 
 
 def warp_inputs(batch: EpisodeBatch) -> WarpInputs:
-    """Returns the source images of a batch with the flows to its targets.
+    """Returns the views of the source images of a batch with the flows to its targets.
 
     Args:
         batch: episodes.
     """
-    # In full precision also under autocast: the spline solves a stiff system.
-    with torch.autocast(batch.images.device.type, enabled=False):
-        flow = tps_flow_from_landmarks(batch.source_points, batch.target_points, batch.images.shape[-1])
     return WarpInputs(
-        images=batch.source[:, None],
-        alpha_mattes=batch.alpha_matte[:, None],
-        flows=flow[:, None],
-        weights=torch.ones_like(flow[:, :1, 0, 0]),
-        background=batch.background,
-        disocclusion=batch.disocclusion,
-        head_mask=batch.head_mask,
-        background_unknown=batch.background_unknown,
+        batch.views, batch.flows, batch.weights, batch.confidence, batch.background, batch.disocclusion
     )
 
 

@@ -1,0 +1,198 @@
+"""The head of a source image as a surface in space, which turns to any pose.
+
+A surface has two sheets that meet at the silhouette. The front is what the image shows, at its depth. The back is its
+reflection at the silhouette's depth, with the hair just inside the silhouette, so a turned head does not end there.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fewshot_heads.imaging.splatting import splat
+from fewshot_heads.imaging.warping import normalize_points, tps_interpolate
+from fewshot_heads.landmarks import N_POINTS, Landmarks
+from fewshot_heads.landmarks.canonical_face import CanonicalFace
+from fewshot_heads.landmarks.control_points import warp_points
+from fewshot_heads.landmarks.pose import HEAD_ANCHORS, Pose, fit_pose, landmarks_3d
+from fewshot_heads.rendering.depth import head_depth
+
+CELLS = 128  # side of the splatted map, for the crop
+_POINTS_PER_CELL_SIDE = 2
+_DEPTH_CELLS = 96  # side of the depth map, for the crop
+_EXPRESSION_CELLS = 48  # side of the grid on which the expression's spline is evaluated
+_EXPRESSION_REACH_HEAD_UNITS = 0.35  # an expression moves the silhouette by less
+_INSIDE_CELLS = 3  # of the depth map: so far inside the silhouette its fringe ends
+_MAX_BACK_DEPTH_HEAD_UNITS = 0.3  # thickness of the front up to which it has a back: the face itself has none
+_SURFACE_THICKNESS_HEAD_UNITS = 0.1  # in one cell, points this far behind each other belong to one sheet
+_BARE_COVERAGE, _FULL_COVERAGE = 0.2, 0.5
+_FRINGE_WEIGHT = 0.01  # of a transparent point, which counts only where no opaque one is
+
+
+class Projection(NamedTuple):
+    """A head's surface as a frame shows it, on a map of c x c cells.
+
+    Attributes:
+        flow: [1, c, c, 2], positions in the source crop, -1 to 1.
+        coverage: [1, 1, c, c], 0 to 1, where the surface is.
+        opacity: [1, 1, c, c], 0 to 1, the coverage times the head's matte.
+        squareness: [1, 1, c, c], 0 to 1, cosine of the angle at which the source image shows each place.
+        seen: [1, 1, c, c], 0 to 1, the same cosine for the image whose mirror image this surface is; else 0.
+    """
+
+    flow: Tensor
+    coverage: Tensor
+    opacity: Tensor
+    squareness: Tensor
+    seen: Tensor
+
+
+class HeadSurface:
+    """A head's surface from one source image, computed once.
+
+    Args:
+        face: landmarks of the image, pixels of the crop.
+        matte: float32 [M, M], 0 to 1, the head in the crop.
+        size: side of the crop, pixels.
+        original: pose of the image whose mirror image this is. None for an image that a camera took.
+    """
+
+    def __init__(self, face: Landmarks, matte: np.ndarray, size: int, original: Pose | None = None):
+        self.face, self.size, self.pose = face, size, fit_pose(face)
+        self.canonical, self.warp_points = CanonicalFace.of(face).shape, warp_points(face)
+        scale = size / _DEPTH_CELLS  # pixels per cell
+        small = cv2.resize(matte, (_DEPTH_CELLS, _DEPTH_CELLS), interpolation=cv2.INTER_AREA)
+        depth = scale * head_depth(face.moved(np.zeros(2, np.float32), 1 / scale), small)
+        normals = _normals(depth / scale)
+        seen = np.zeros_like(depth)
+        if original is not None:
+            turned = normals @ (original.rotation @ self.pose.rotation.T).T
+            seen = (-turned[..., 2]).clip(0)
+        solid = cv2.GaussianBlur(cv2.dilate((small > 0.05).astype(np.float32), np.ones((3, 3))), (0, 0), 0.5)
+        thickness = _silhouette_depth(depth, small) - depth
+        maps = np.stack([depth, -normals[..., 2], solid, small, thickness, seen])
+        self._maps = torch.from_numpy(np.concatenate([maps, _offset_inward(small)]).astype(np.float32))[None]
+        self._positions = _grid_near(matte, _EXPRESSION_REACH_HEAD_UNITS * self.pose.scale / size)
+
+    def project(self, target: Landmarks) -> Projection:
+        """Returns the surface with the pose and the expression of a face.
+
+        Args:
+            target: landmarks of the frame, pixels of the crop.
+        """
+        target_pose = fit_pose(target)
+        change = self._expression(target)  # [N, 3]
+        flow = self._positions + change[:, :2]
+        at = F.grid_sample(self._maps, flow[None, None], align_corners=False)[0, :, 0].T
+        depth, _, solid, opacity, thickness = at[:, :5].unbind(1)
+        front = torch.cat([(self._positions + 1) * (self.size / 2), (depth + change[:, 2])[:, None]], 1)
+        back = front + torch.stack([torch.zeros_like(depth)] * 2 + [2 * thickness], 1)
+        front_weight = (solid > 0.5) * (opacity**2).clamp_min(_FRINGE_WEIGHT)
+        has_back = (opacity > 0.9) & (thickness > 0) & (thickness < _MAX_BACK_DEPTH_HEAD_UNITS * self.pose.scale)
+        is_back = torch.cat([torch.zeros_like(depth), torch.ones_like(depth)])[:, None]
+        values = torch.cat([torch.cat([flow, flow + at[:, 6:8]]), is_back], 1)
+        weights = torch.cat([front_weight, has_back.float()])
+        kept = weights > 0
+        points = self._turned(torch.cat([front, back])[kept], target_pose)
+        result = splat(
+            points[None], values[kept][None], weights[kept][None], CELLS,
+            torch.tensor([_SURFACE_THICKNESS_HEAD_UNITS * target_pose.scale]), _POINTS_PER_CELL_SIDE**2,
+        )  # fmt: skip
+        source_flow = result.values[:, :2].permute(0, 2, 3, 1)
+        coverage = F.avg_pool2d(result.coverage, 3, 1, 1)
+        coverage = ((coverage - _BARE_COVERAGE) / (_FULL_COVERAGE - _BARE_COVERAGE)).clamp(0, 1)
+        maps = F.grid_sample(self._maps[:, [1, 3, 5]], source_flow, align_corners=False)
+        squareness, opacity, seen = maps.split(1, 1)
+        squareness = squareness * (1 - result.values[:, 2:].clamp(0, 1))
+        return Projection(source_flow, coverage, coverage * opacity, squareness, seen)
+
+    def _expression(self, target: Landmarks) -> Tensor:
+        """Returns how the target's expression displaces each grid position, [N, 3].
+
+        The expression is seen in the source's pose, where it is small. x and y lead to the source, in half crops. The
+        depth, in pixels, leads away from it.
+        """
+        canonical = CanonicalFace.of(target).shape
+        count = min(len(canonical), len(self.canonical))
+        expressed = Landmarks.from_array(self.pose.apply(canonical[:count]))
+        centers = warp_points(expressed)
+        weights = np.minimum.reduce([centers[:, 2], self.warp_points[:, 2], warp_points(target)[:, 2]])
+        depth_change = np.zeros(len(centers))
+        change = expressed.to_array()[:, 2] - landmarks_3d(self.face)[:count, 2]
+        depth_change[:N_POINTS] = change[:N_POINTS]
+        depth_change[N_POINTS + len(HEAD_ANCHORS) :][: count - N_POINTS] = change[N_POINTS:]
+        flat = torch.from_numpy(centers[:, :2])
+        values = torch.from_numpy(np.column_stack([self.warp_points[:, :2] - centers[:, :2], depth_change]))
+        values = values.float() * torch.tensor([2 / self.size, 2 / self.size, 1])
+        spline = tps_interpolate(
+            normalize_points(flat, self.size)[None], values[None], torch.from_numpy(weights)[None], _EXPRESSION_CELLS
+        )
+        positions = self._positions[None, None]
+        return F.grid_sample(spline.permute(0, 3, 1, 2), positions, align_corners=False, padding_mode="border")[0, :, 0].T
+
+    def _turned(self, points: Tensor, target: Pose) -> Tensor:
+        """Returns points [N, 3] (pixels) in the target's pose; x and y from -1 to 1, depth in pixels."""
+        rotation = target.scale / self.pose.scale * target.rotation @ self.pose.rotation.T
+        offset = target.translation - rotation @ self.pose.translation
+        turned = points @ torch.from_numpy(rotation.T).float() + torch.from_numpy(offset).float()
+        return torch.cat([normalize_points(turned[:, :2], self.size), turned[:, 2:]], 1)
+
+
+def _normals(depth: np.ndarray) -> np.ndarray:
+    """Returns unit normals [g, g, 3] of a depth map [g, g] in pixels of the map, toward the viewer."""
+    dx, dy = (cv2.Sobel(depth, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
+    normals = np.dstack([dx, dy, -np.ones_like(dx)])
+    return normals / np.linalg.norm(normals, axis=-1, keepdims=True)
+
+
+def _silhouette_depth(depth: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    """Returns the depth of the nearest place outside the head, [g, g]."""
+    outside = (matte < 0.5).astype(np.uint8)
+    y, x = _nearest(outside)
+    return cv2.GaussianBlur(depth[y, x], (0, 0), 3.0)
+
+
+def _offset_inward(matte: np.ndarray) -> np.ndarray:
+    """Returns the offset from a silhouette's fringe to opaque pixels, [2, g, g], half crops.
+
+    The fringe is reflected at the border of the opaque pixels.
+    """
+    size = len(matte)
+    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _INSIDE_CELLS + 1,) * 2)
+    y, x = _nearest(cv2.erode((matte > 0.8).astype(np.uint8), ellipse))
+    rows, columns = np.mgrid[:size, :size]
+    offset = 2 * np.stack([x - columns, y - rows]).astype(np.float32)
+    length = np.linalg.norm(offset, axis=0)
+    offset *= np.minimum(1, 4 * _INSIDE_CELLS / np.maximum(length, 1e-6))
+    return np.stack([cv2.GaussianBlur(part, (0, 0), 0.7) for part in offset]) * (2 / size)
+
+
+def _nearest(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns row and column of the nearest pixel of a mask uint8 [g, g], each [g, g]; of itself in an empty mask."""
+    if not mask.any():
+        rows, columns = np.mgrid[: len(mask), : len(mask)]
+        return rows, columns
+    _, labels = cv2.distanceTransformWithLabels(1 - mask, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    rows, columns = np.nonzero(mask)
+    position = np.zeros((labels.max() + 1, 2), int)
+    position[labels[rows, columns]] = np.stack([rows, columns], 1)
+    return position[labels, 0], position[labels, 1]
+
+
+def _grid_near(matte: np.ndarray, reach: float) -> Tensor:
+    """Returns the grid positions of a head and of its surroundings, [N, 2], -1 to 1.
+
+    Args:
+        matte: float32 [M, M], 0 to 1.
+        reach: width of the surroundings, crops.
+    """
+    side = CELLS * _POINTS_PER_CELL_SIDE
+    width = 2 * round(reach * side) + 1
+    head = (cv2.resize(matte, (side, side), interpolation=cv2.INTER_AREA) > 0.02).astype(np.uint8)
+    y, x = np.nonzero(cv2.dilate(head, np.ones((width, width), np.uint8)))
+    return torch.from_numpy((np.stack([x, y], 1) + 0.5) * (2 / side) - 1).float()
