@@ -43,20 +43,19 @@ def splat(
     """
     batch, count = weights.shape
     cells, shares = _bilinear_cells(points[..., :2], size)  # [B, 4, N] each
-    shares = shares * (weights > 0)[:, None]
-    depth = points[..., 2][:, None].expand(-1, 4, -1)
-    opaque = (weights > _MIN_OPAQUE_WEIGHT)[:, None] & (shares > 0)
-    nearest = depth.new_full((batch, size * size), torch.inf).scatter_reduce(
-        1, cells.flatten(1), torch.where(opaque, depth, torch.inf).flatten(1), "amin"
-    )
-    in_front = depth <= nearest.gather(1, cells.flatten(1)).unflatten(1, (4, count)) + tolerance[:, None, None]
-    shares = shares * in_front
-    weighted = shares * weights[:, None]
-    columns = torch.cat([values, torch.ones_like(values[..., :1])], -1)[:, None] * weighted[..., None]
-    columns = torch.cat([columns, shares[..., None] / points_per_cell], -1).flatten(1, 2)
-    sums = values.new_zeros(batch, size * size, columns.shape[-1])
-    sums.scatter_add_(1, cells.flatten(1)[..., None].expand_as(columns), columns)
-    maps = sums.transpose(1, 2).unflatten(2, (size, size))
+    first_cells = torch.arange(batch, device=cells.device) * size * size
+    cells = (cells + first_cells[:, None, None]).flatten()  # of one map for the whole batch
+    depth, weight = (x[:, None].expand(-1, 4, -1).flatten() for x in (points[..., 2], weights))
+    shares = shares.flatten() * (weight > 0)
+    opaque_depth = torch.where((weight > _MIN_OPAQUE_WEIGHT) & (shares > 0), depth, torch.inf)
+    nearest = depth.new_full((batch * size * size,), torch.inf).scatter_reduce(0, cells, opaque_depth, "amin")
+    tolerances = tolerance[:, None].expand(-1, 4 * count).flatten()
+    shares = shares * (depth <= nearest[cells] + tolerances)
+    weighted = shares * weight
+    columns = values[:, None].expand(-1, 4, -1, -1).flatten(0, 2) * weighted[:, None]
+    columns = torch.cat([columns, weighted[:, None], shares[:, None] / points_per_cell], 1)
+    sums = values.new_zeros(batch * size * size, columns.shape[1]).index_add_(0, cells, columns)
+    maps = sums.view(batch, size, size, -1).permute(0, 3, 1, 2)
     return _close_gaps(maps[:, :-2] / maps[:, -2:-1].clamp_min(_MIN_WEIGHT_SUM), maps[:, -1:].clamp(max=1))
 
 

@@ -53,7 +53,7 @@ def _kernel(a: Tensor, b: Tensor) -> Tensor:
 
 
 def tps_flow(
-    source: Tensor, driver: Tensor, size: int = FLOW_SIZE, reach: float = 1.0, weights: Tensor | None = None
+    source: Tensor, driver: Tensor, size: int = FLOW_SIZE, reach: float = 1.0, stiffness: float = _STIFFNESS
 ) -> Tensor:
     """Returns the flow from the driver's points to the source's points.
 
@@ -65,32 +65,38 @@ def tps_flow(
         driver: control points [B, N, 2], -1 to 1.
         size: side of the flow, grid positions.
         reach: distance of the border points from the crop's center, in half crops.
-        weights: see `tps_interpolate`.
+        stiffness: ridge on the bending part. The larger it is, the less closely the spline meets the points.
 
     Returns:
         [B, size, size, 2], positions in the source, -1 to 1.
     """
     # The displacement rather than the position is interpolated: zero motion then gives exactly zero flow.
-    return identity_grid(size, driver) + tps_interpolate(driver, source - driver, weights, size, reach)
+    return identity_grid(size, driver) + tps_interpolate(driver, source - driver, None, size, reach, stiffness)
 
 
 def tps_interpolate(
-    points: Tensor, values: Tensor, weights: Tensor | None = None, size: int = FLOW_SIZE, reach: float = REACH
+    points: Tensor,
+    values: Tensor,
+    weights: Tensor | None = None,
+    size: int = FLOW_SIZE,
+    reach: float = REACH,
+    stiffness: float = _STIFFNESS,
 ) -> Tensor:
     """Returns the thin-plate spline through values at points, evaluated on a grid over the crop, [B, size, size, D].
 
     Args:
         points: [B, N, 2], -1 to 1.
         values: [B, N, D].
-        weights: [B, N], 0 to 1: how closely the spline meets the value, by a ridge on the bending part. None is 1.
+        weights: [B, N], 0 to 1. The smaller a weight, the less closely the spline meets the value. None is 1.
         size: side of the grid, positions.
         reach: distance from the crop's center of border points with the value 0, in half crops.
+        stiffness: ridge on the bending part of a point of weight 1.
     """
     batch, depth = len(points), values.shape[-1]
     border = reach * border_points(points).expand(batch, -1, -1)
     centers = torch.cat([points, border], 1)
     n = centers.shape[1]
-    ridge = points.new_full((batch, n), _STIFFNESS)
+    ridge = points.new_full((batch, n), stiffness)
     if weights is not None:
         ridge[:, : points.shape[1]] /= weights.clamp_min(_MIN_POINT_WEIGHT)
     affine = torch.cat([torch.ones_like(centers[..., :1]), centers], -1)

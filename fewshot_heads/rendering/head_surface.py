@@ -23,7 +23,7 @@ from fewshot_heads.landmarks.pose import HEAD_ANCHORS, Pose, fit_pose, landmarks
 from fewshot_heads.rendering.depth import head_depth
 
 CELLS = 128  # side of the splatted map, for the crop
-_POINTS_PER_CELL_SIDE = 2
+_POINTS_PER_CELL_SIDE = 1.5
 _DEPTH_CELLS = 96  # side of the depth map, for the crop
 _EXPRESSION_CELLS = 48  # side of the grid on which the expression's spline is evaluated
 _EXPRESSION_REACH_HEAD_UNITS = 0.35  # an expression moves the silhouette by less
@@ -191,7 +191,7 @@ def _grid_near(matte: np.ndarray, reach: float) -> Tensor:
         matte: float32 [M, M], 0 to 1.
         reach: width of the surroundings, crops.
     """
-    side = CELLS * _POINTS_PER_CELL_SIDE
+    side = round(CELLS * _POINTS_PER_CELL_SIDE)
     width = 2 * round(reach * side) + 1
     head = (cv2.resize(matte, (side, side), interpolation=cv2.INTER_AREA) > 0.02).astype(np.uint8)
     y, x = np.nonzero(cv2.dilate(head, np.ones((width, width), np.uint8)))

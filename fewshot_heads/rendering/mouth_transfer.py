@@ -61,5 +61,5 @@ def _warp_to_lips(mouth: MouthCrop, lips: np.ndarray, size: int) -> np.ndarray:
     image = np.asarray(cv2.imdecode(np.frombuffer(mouth.jpeg, np.uint8), cv2.IMREAD_COLOR))
     source = normalize_points(torch.from_numpy(mouth.lips)[None], len(image))
     target = normalize_points(torch.from_numpy(lips)[None], size)
-    flow = tps_flow(source, target, _FLOW_CELLS, stiffness=torch.full((1, len(lips)), _STIFFNESS))
+    flow = tps_flow(source, target, _FLOW_CELLS, stiffness=_STIFFNESS)
     return to_uint8(sample(to_tensor(image)[None], resize_flow(flow, size)))[0]
