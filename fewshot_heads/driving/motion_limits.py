@@ -48,12 +48,17 @@ def limit_translation(pose: Pose, source: Pose) -> Pose:
         pose: the wanted pose, crop pixels.
         source: pose of the source, crop pixels.
     """
-    log_growth = _soft_limit(np.log([pose.scale / source.scale]), _FREE_FRACTION * np.log(_MAX_SCALE_FACTOR), np.log(_MAX_SCALE_FACTOR))
+    log_growth = _soft_limit(
+        np.log([pose.scale / source.scale]), _FREE_FRACTION * np.log(_MAX_SCALE_FACTOR), np.log(_MAX_SCALE_FACTOR)
+    )
     sized = replace(pose, scale=source.scale * float(np.exp(log_growth[0])))
     displacement = (sized.apply(NECK) - source.apply(NECK))[0]
-    limited_xy = _soft_limit(
-        displacement[:2] / source.scale, _FREE_FRACTION * _MAX_NECK_SHIFT_HEAD_UNITS, _MAX_NECK_SHIFT_HEAD_UNITS
-    ) * source.scale
+    limited_xy = (
+        _soft_limit(
+            displacement[:2] / source.scale, _FREE_FRACTION * _MAX_NECK_SHIFT_HEAD_UNITS, _MAX_NECK_SHIFT_HEAD_UNITS
+        )
+        * source.scale
+    )
     limited = np.append(limited_xy, displacement[2])
     return replace(sized, translation=sized.translation + limited - displacement)
 

@@ -91,7 +91,8 @@ def _close_gaps(means: Tensor, coverage: Tensor) -> Splat:
         coverage: [B, 1, s, s], 0 to 1.
     """
     reach = _CLOSED_HOLE_CELLS // 2
-    closed = -F.max_pool2d(-F.max_pool2d(coverage, _CLOSED_HOLE_CELLS, 1, reach), _CLOSED_HOLE_CELLS, 1, reach)
+    dilated = F.max_pool2d(F.pad(coverage, [reach] * 4), _CLOSED_HOLE_CELLS, 1, reach)
+    closed = -F.max_pool2d(-dilated, _CLOSED_HOLE_CELLS, 1)  # outside the map there is nothing
     own = torch.cat([means, torch.ones_like(coverage)], 1) * coverage
     around = F.avg_pool2d(F.avg_pool2d(own, 3, 1, 1), 3, 1, 1)
     mixed = own + (1 - coverage) * around

@@ -21,7 +21,7 @@ class WarpInputs(NamedTuple):
         images: [B, V, 4, R, R], head layers: colors from -1 to 1, then the alpha matte from 0 to 1.
         flows: [B, V, s, s, 2], positions in the views, -1 to 1 (`rendering.head_surface`).
         weights: [B, V, s, s], 0 to 1, weight of each view. They sum to 1 where the head is, to 0 where it is not.
-        confidence: [B, 1, s, s], 0 to 1, how squarely the views show what they contribute.
+        confidence: [B, 1, s, s], 0 to 1, the sharpness of what the views contribute.
         background: [B, 3, R, R], -1 to 1, body and background, complete behind the head.
         disocclusion: [B, 1, S, S], 1 where a mouth or eye opens that is closed in the source (`disocclusion_mask`).
     """

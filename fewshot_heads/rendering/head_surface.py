@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewshot_heads.imaging.splatting import splat
-from fewshot_heads.imaging.warping import normalize_points, tps_interpolate
+from fewshot_heads.imaging.warping import identity_grid, normalize_points, tps_interpolate
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.control_points import warp_points
@@ -31,6 +31,7 @@ _INSIDE_CELLS = 3  # of the depth map: so far inside the silhouette its fringe e
 _MAX_BACK_DEPTH_HEAD_UNITS = 0.3  # thickness of the front up to which it has a back: the face itself has none
 _SURFACE_THICKNESS_HEAD_UNITS = 0.1  # in one cell, points this far behind each other belong to one sheet
 _BARE_COVERAGE, _FULL_COVERAGE = 0.2, 0.5
+_MIN_COSINE = 0.15  # of the angle between a normal and the viewer, where it divides
 _FRINGE_WEIGHT = 0.01  # of a transparent point, which counts only where no opaque one is
 
 
@@ -41,14 +42,15 @@ class Projection(NamedTuple):
         flow: [1, c, c, 2], positions in the source crop, -1 to 1.
         coverage: [1, 1, c, c], 0 to 1, where the surface is.
         opacity: [1, 1, c, c], 0 to 1, the coverage times the head's matte.
-        squareness: [1, 1, c, c], 0 to 1, cosine of the angle at which the source image shows each place.
-        seen: [1, 1, c, c], 0 to 1, the same cosine for the image whose mirror image this surface is; else 0.
+        sharpness: [1, 1, c, c], 0 to 1, pixels that the source image has of a place over those that the frame shows:
+            the ratio of the cosines at which both see the surface. In the source's own pose it is 1.
+        seen: [1, 1, c, c], 0 to 1, the same ratio for the image whose mirror image this surface is; else 0.
     """
 
     flow: Tensor
     coverage: Tensor
     opacity: Tensor
-    squareness: Tensor
+    sharpness: Tensor
     seen: Tensor
 
 
@@ -75,8 +77,8 @@ class HeadSurface:
             seen = (-turned[..., 2]).clip(0)
         solid = cv2.GaussianBlur(cv2.dilate((small > 0.05).astype(np.float32), np.ones((3, 3))), (0, 0), 0.5)
         thickness = _silhouette_depth(depth, small) - depth
-        maps = np.stack([depth, -normals[..., 2], solid, small, thickness, seen])
-        self._maps = torch.from_numpy(np.concatenate([maps, _offset_inward(small)]).astype(np.float32))[None]
+        maps = [np.stack([depth, solid, small, thickness]), _offset_inward(small), normals.transpose(2, 0, 1), seen[None]]
+        self._maps = torch.from_numpy(np.concatenate(maps).astype(np.float32))[None]
         self._positions = _grid_near(matte, _EXPRESSION_REACH_HEAD_UNITS * self.pose.scale / size)
 
     def project(self, target: Landmarks) -> Projection:
@@ -89,27 +91,31 @@ class HeadSurface:
         change = self._expression(target)  # [N, 3]
         flow = self._positions + change[:, :2]
         at = F.grid_sample(self._maps, flow[None, None], align_corners=False)[0, :, 0].T
-        depth, _, solid, opacity, thickness = at[:, :5].unbind(1)
+        depth, solid, opacity, thickness = at[:, :4].unbind(1)
         front = torch.cat([(self._positions + 1) * (self.size / 2), (depth + change[:, 2])[:, None]], 1)
         back = front + torch.stack([torch.zeros_like(depth)] * 2 + [2 * thickness], 1)
         front_weight = (solid > 0.5) * (opacity**2).clamp_min(_FRINGE_WEIGHT)
         has_back = (opacity > 0.9) & (thickness > 0) & (thickness < _MAX_BACK_DEPTH_HEAD_UNITS * self.pose.scale)
         is_back = torch.cat([torch.zeros_like(depth), torch.ones_like(depth)])[:, None]
-        values = torch.cat([torch.cat([flow, flow + at[:, 6:8]]), is_back], 1)
         weights = torch.cat([front_weight, has_back.float()])
         kept = weights > 0
         points = self._turned(torch.cat([front, back])[kept], target_pose)
+        # The displacement is splatted rather than the position: without motion, the flow is then exact.
+        displacement = torch.cat([flow, flow + at[:, 4:6]])[kept] - points[:, :2]
         result = splat(
-            points[None], values[kept][None], weights[kept][None], CELLS,
+            points[None], torch.cat([displacement, is_back[kept]], 1)[None], weights[kept][None], CELLS,
             torch.tensor([_SURFACE_THICKNESS_HEAD_UNITS * target_pose.scale]), _POINTS_PER_CELL_SIDE**2,
         )  # fmt: skip
-        source_flow = result.values[:, :2].permute(0, 2, 3, 1)
+        source_flow = identity_grid(CELLS, points) + result.values[:, :2].permute(0, 2, 3, 1)
         coverage = F.avg_pool2d(result.coverage, 3, 1, 1)
         coverage = ((coverage - _BARE_COVERAGE) / (_FULL_COVERAGE - _BARE_COVERAGE)).clamp(0, 1)
-        maps = F.grid_sample(self._maps[:, [1, 3, 5]], source_flow, align_corners=False)
-        squareness, opacity, seen = maps.split(1, 1)
-        squareness = squareness * (1 - result.values[:, 2:].clamp(0, 1))
-        return Projection(source_flow, coverage, coverage * opacity, squareness, seen)
+        maps = F.grid_sample(self._maps[:, [2, 6, 7, 8, 9]], source_flow, align_corners=False)
+        opacity, normals, seen = maps.split([1, 3, 1], 1)
+        to_viewer = torch.from_numpy(-(target_pose.rotation @ self.pose.rotation.T)[2]).float()
+        needed = torch.einsum("c,bchw->bhw", to_viewer, normals)[:, None].clamp_min(_MIN_COSINE)
+        front_share = 1 - result.values[:, 2:].clamp(0, 1)
+        sharpness = (-normals[:, 2:] / needed).clamp(0, 1) * front_share
+        return Projection(source_flow, coverage, coverage * opacity, sharpness, (seen / needed).clamp(0, 1))
 
     def _expression(self, target: Landmarks) -> Tensor:
         """Returns how the target's expression displaces each grid position, [N, 3].
@@ -133,7 +139,9 @@ class HeadSurface:
             normalize_points(flat, self.size)[None], values[None], torch.from_numpy(weights)[None], _EXPRESSION_CELLS
         )
         positions = self._positions[None, None]
-        return F.grid_sample(spline.permute(0, 3, 1, 2), positions, align_corners=False, padding_mode="border")[0, :, 0].T
+        return F.grid_sample(spline.permute(0, 3, 1, 2), positions, align_corners=False, padding_mode="border")[
+            0, :, 0
+        ].T
 
     def _turned(self, points: Tensor, target: Pose) -> Tensor:
         """Returns points [N, 3] (pixels) in the target's pose; x and y from -1 to 1, depth in pixels."""

@@ -100,7 +100,9 @@ class BehindHead:
             targets: B faces of the frames, pixels of the crop.
             size: side S of the crop, pixels.
         """
-        before, after = (np.stack([fit_pose(face).apply(NECK)[0, :2] for face in faces]) for faces in (sources, targets))
+        before, after = (
+            np.stack([fit_pose(face).apply(NECK)[0, :2] for face in faces]) for faces in (sources, targets)
+        )
         shifts = torch.from_numpy((after - before) * (2 / size)).to(self.body)  # [B, 2], half crops
         heights = torch.from_numpy(before[:, 1] * (2 / size) - 1).to(self.body).expand(len(shifts))
         side = self.body.shape[-1]

@@ -135,9 +135,7 @@ class HeadRenderer:
         views = [self.views.blend(face) for face in faces]
         indices = torch.stack([view.indices for view in views])
         nearest = [self.landmarks[i] for i in indices[:, 0]]
-        disocclusion = [
-            disocclusion_mask(source, face, self.size) for source, face in zip(nearest, faces, strict=True)
-        ]
+        disocclusion = [disocclusion_mask(source, face, self.size) for source, face in zip(nearest, faces, strict=True)]
         texture = WarpInputs(
             images=self.small.views[indices],
             flows=torch.stack([view.flows for view in views]).to(self.device),

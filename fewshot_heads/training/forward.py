@@ -17,9 +17,7 @@ def warp_inputs(batch: EpisodeBatch) -> WarpInputs:
     Args:
         batch: episodes.
     """
-    return WarpInputs(
-        batch.views, batch.flows, batch.weights, batch.confidence, batch.background, batch.disocclusion
-    )
+    return WarpInputs(batch.views, batch.flows, batch.weights, batch.confidence, batch.background, batch.disocclusion)
 
 
 def predict(networks: nn.Module, batch: TrainingBatch, use_texture: bool = True) -> tuple[Tensor, Tensor | None]:

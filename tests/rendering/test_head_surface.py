@@ -1,0 +1,122 @@
+"""The head as a surface: its depth, and how it turns."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fewshot_heads.imaging.warping import identity_grid
+from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks.pose import fit_pose, mirrored
+from fewshot_heads.rendering.depth import head_depth
+from fewshot_heads.rendering.head_surface import CELLS, HeadSurface
+from fewshot_heads.rendering.head_views import HeadViews
+from tests.faces import face
+
+SIZE = 256
+
+
+def oval(landmarks, size=SIZE):
+    """A head's matte: an ellipse that is larger than its face."""
+    low, high = landmarks.points.min(0), landmarks.points.max(0)
+    center, half = (low + high) / 2, (high - low) * [0.62, 0.72]
+    matte = np.zeros((size, size), np.float32)
+    cv2.ellipse(matte, (center.tolist(), (2 * half).tolist(), 0), 1.0, -1, cv2.LINE_AA)
+    return matte
+
+
+def measured_face(rotation=(0, 0, 0), **options):
+    return face(rotation, surface=0, **options)
+
+
+def at(projection, points):
+    """Returns the flow of a projection at points, pixels."""
+    where = torch.from_numpy(points.astype(np.float32))[None, None] * 2 / SIZE - 1
+    flow = F.grid_sample(projection.flow.permute(0, 3, 1, 2), where, align_corners=False)[0, :, 0].T
+    return (flow.numpy() + 1) * SIZE / 2
+
+
+def test_a_sphere_is_inflated_from_a_disk():
+    """Outside the face the depth falls off to the silhouette, and only there."""
+    landmarks = measured_face()
+    depth = head_depth(landmarks.moved(np.zeros(2, np.float32), 96 / SIZE), cv2.resize(oval(landmarks), (96, 96)))
+    middle = landmarks.points[30] * 96 / SIZE
+    row = depth[int(middle[1]) - 8]
+    nearest = int(row[20:76].argmin()) + 20
+    assert abs(nearest - middle[0]) < 6
+    assert (np.diff(row[nearest + 3 : 76]) > -0.2).all() and row[-1] - row[nearest] > 15
+    assert np.abs(np.diff(depth, axis=1)).max() < 2.0  # no step that splatting would tear
+
+
+@pytest.mark.parametrize("matte", [np.zeros((96, 96), np.float32), np.ones((96, 96), np.float32)])
+def test_a_matte_of_nothing_or_everything_has_a_depth(matte):
+    depth = head_depth(measured_face().moved(np.zeros(2, np.float32), 96 / SIZE), matte)
+    assert np.isfinite(depth).all()
+
+
+def test_a_head_in_its_own_pose_stays_where_it_is():
+    landmarks = measured_face()
+    projection = HeadSurface(landmarks, oval(landmarks), SIZE).project(landmarks)
+    inside = torch.from_numpy(cv2.resize(oval(landmarks), (CELLS, CELLS), interpolation=cv2.INTER_AREA)) > 0.9
+    moved = (projection.flow - identity_grid(CELLS, projection.flow))[0][inside] * SIZE / 2
+    assert moved.abs().max() < 0.2  # pixels
+    assert projection.coverage[0, 0][inside].min() == 1
+
+
+@pytest.mark.parametrize("rotation", [(0, 0.5, 0), (0.3, 0, 0), (0, -0.3, 0.3)])
+def test_landmarks_land_on_the_landmarks_of_the_target(rotation):
+    source, target = measured_face(), measured_face(rotation, mouth=0.1)
+    found = at(HeadSurface(source, oval(source), SIZE).project(target), target.points[27:68])
+    assert np.abs(found - source.points[27:68]).mean() < 2  # pixels
+
+
+def test_a_turned_head_hides_its_far_side():
+    source = measured_face()
+    surface = HeadSurface(source, oval(source), SIZE)
+    frontal, turned = surface.project(source), surface.project(measured_face((0, 0.7, 0)))
+    assert turned.coverage.sum() < frontal.coverage.sum() * 1.1
+    shown = turned.flow[0][turned.coverage[0, 0] > 0.9]
+    sides = [(shown[:, 0] < 0).float().mean(), (shown[:, 0] > 0).float().mean()]
+    assert max(sides) > 1.5 * min(sides)
+
+
+def test_the_mirror_image_shows_what_the_image_does_not():
+    source, target = measured_face((0, 0.6, 0)), measured_face((0, -0.6, 0))
+    views = HeadViews([source], oval(source)[None], SIZE)
+    own, other = views.blend(source), views.blend(target)
+    assert own.weights[1].sum() < 0.05 * own.weights[0].sum()
+    assert other.weights[1].sum() > other.weights[0].sum()
+    assert other.weights.sum(0).max() <= 1 + 1e-5
+
+
+def test_a_mirror_image_never_adds_to_a_frontal_head():
+    """What the image would have shown squarely, but does not show, is not there."""
+    source = measured_face()
+    matte = oval(source)
+    matte[:90, 150:200] = 1  # a bun on one side only
+    weights = HeadViews([source], matte[None], SIZE).blend(source).weights
+    other_side = np.s_[: 90 // 2, (SIZE - 200) // 2 : (SIZE - 160) // 2]
+    assert (weights[1] * 1.0)[other_side].max() < 0.1
+
+
+def test_of_several_images_the_nearest_shows_the_face():
+    left, right = measured_face((0, 0.5, 0)), measured_face((0, -0.5, 0))
+    views = HeadViews([left, right], np.stack([oval(left), oval(right)]), SIZE)
+    for index, target in enumerate((left, right)):
+        view = views.blend(target)
+        assert view.indices[0] == index and view.weights[0].sum() > 0.8 * view.weights.sum()
+
+
+def test_landmarks_without_depth_make_a_surface_too():
+    full = measured_face()
+    flat = Landmarks(full.points, None, 1.0)
+    projection = HeadSurface(flat, oval(full), SIZE).project(Landmarks(face((0, 0.2, 0)).points, None, 1.0))
+    assert torch.isfinite(projection.flow).all() and projection.coverage.max() == 1
+
+
+def test_the_mirror_image_of_a_pose_is_its_mirror_image():
+    landmarks = measured_face((0.1, 0.4, 0.2))
+    pose, other = fit_pose(landmarks), fit_pose(mirrored(landmarks, SIZE))
+    flip = np.diag([-1.0, 1.0, 1.0])
+    np.testing.assert_allclose(other.rotation, flip @ pose.rotation @ flip, atol=0.02)
