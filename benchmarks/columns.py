@@ -132,7 +132,13 @@ class Animated:
         size = (self.reenactor.size,) * 2
         motion = Motion([faces[i] for i in rendered], [], [(0, len(rendered))], size, mouths=mouths)
         frames = self.reenactor.animate(
-            head, motion, self.motion, reference=rendered.index(reference), paste_back=False, crop="full"
+            head,
+            motion,
+            self.motion,
+            reference=rendered.index(reference),
+            paste_back=False,
+            crop="full",
+            resolution=self.reenactor.size,
         )
         images = dict(zip(rendered, frames, strict=True))
         return {i: resized(images[i], scene.driver.shape[1]) for i in scene.wanted}

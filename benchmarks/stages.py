@@ -24,16 +24,14 @@ from benchmarks.timing import allow, peak_mib, timed, waiter
 from fewshot_heads import BadInput, Reenactor, VideoWriter, read_image, read_video
 from fewshot_heads.cli.config import CONF_DIR, load_config
 from fewshot_heads.driving.retargeting import retarget
-from fewshot_heads.imaging.warping import tps_flow_from_landmarks
-from fewshot_heads.landmarks import N_POINTS, N_SURFACE
-from fewshot_heads.landmarks.pose import HEAD_ANCHORS
+from fewshot_heads.imaging.warping import identity_grid
 from fewshot_heads.models import build
 from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint
 from fewshot_heads.models.compositing import WarpInputs
 from fewshot_heads.rendering.face_parts import apply_face_parts
+from fewshot_heads.rendering.head_surface import CELLS
 from fewshot_heads.rendering.paste_back import Paster
 from fewshot_heads.rendering.renderer import HeadRenderer, rasterize_landmarks
-from fewshot_heads.rendering.source_images import person_mattes
 
 Work = tuple[Callable[[], Any], int]  # a call, and the number of frames it handles
 COMPARED = (1, 4)  # batch sizes at which models are compared
@@ -82,8 +80,7 @@ def pipeline(reenactor: Reenactor, source: str, driver: str, batches: Sequence[i
     """
     portrait, video = read_image(source), read_video(driver)
     head, frames = reenactor.embed([portrait]), list(islice(video, CLIP_FRAMES))
-    motion, mattes = reenactor.track(frames), person_mattes(head, reenactor.size)
-    paster = Paster(head.picture, head.crop, mattes.crops[0])
+    motion, paster = reenactor.track(frames), Paster(head.picture, head.crop, head.person)
     driver_faces = motion.cropped(reenactor.size)
     faces = retarget(head.landmarks[0], driver_faces)
     renderer = HeadRenderer(head, reenactor.networks.generator, reenactor.size, reenactor.device)
@@ -102,6 +99,7 @@ def pipeline(reenactor: Reenactor, source: str, driver: str, batches: Sequence[i
         "decode, ms/frame": (lambda: list(islice(video, len(frames))), len(frames)),
         "detect landmarks, ms/frame": (lambda: reenactor.track(frames), len(frames)),
         "retarget, ms/frame": (lambda: retarget(head.landmarks[0], driver_faces), len(driver_faces)),
+        "turn the head, ms/frame": (lambda: [renderer.views.blend(face) for face in faces], len(faces)),
         "raster, ms/frame": (lambda: rasterize_landmarks(faces, reenactor.size), len(faces)),
         "embed, ms/portrait": (lambda: reenactor.embed([portrait]), 1),
         **generator(reenactor, batches),
@@ -112,7 +110,7 @@ def pipeline(reenactor: Reenactor, source: str, driver: str, batches: Sequence[i
 
 
 def generator(reenactor: Reenactor, batches: Sequence[int]) -> dict[str, Work]:
-    """Returns a stage with flow and generator for each batch size."""
+    """Returns a stage with generator and compositing for each batch size."""
     return {batch_title(batch): (generator_call(reenactor, batch), batch) for batch in batches}
 
 
@@ -126,22 +124,19 @@ def generator_call(reenactor: Reenactor, batch: int) -> Callable[[], torch.Tenso
     networks, device, size = reenactor.networks, reenactor.device, reenactor.size
     random = torch.Generator().manual_seed(0)
     source, stickman = (torch.rand(2, batch, 3, size, size, generator=random) * 2 - 1).to(device)
-    # The spline is solved on the CPU, as in `HeadRenderer`.
-    count = N_POINTS + len(HEAD_ANCHORS) + N_SURFACE
-    points = torch.rand(batch, count, 3, generator=random)
-    points[..., :2] = size * (0.6 * points[..., :2] + 0.2)
-    moved = points * torch.tensor([0.97, 0.97, 1.0])
     with torch.inference_mode():
         style = networks.generator.project(networks.embedder(source[:1, None], stickman[:1, None]).mean(1))
-    style, weights = style.expand(batch, -1), source.new_ones(batch, 1)
-    zeros = source.new_zeros(batch, 1, size, size)
+    style = style.expand(batch, -1)
+    # As `HeadViews` gives them for one source image: the image and its mirror image.
+    views = torch.rand(batch, 2, 4, size, size, generator=random).to(device)
+    flows = identity_grid(CELLS, views).expand(batch, 2, -1, -1, -1)
+    weights = views.new_full((batch, 2, CELLS, CELLS), 0.5)
+    inputs = WarpInputs(views, flows, weights, weights[:, :1], source, source.new_zeros(batch, 1, size, size))
 
     @torch.inference_mode()
     def call() -> torch.Tensor:
         if not networks.generator.textured:
             return networks.generator(stickman, style)
-        flows = tps_flow_from_landmarks(points, moved, size)[:, None].to(device)
-        inputs = WarpInputs(source[:, None], zeros[:, None] + 1, flows, weights, source, zeros, zeros, zeros)
         return networks.generator(stickman, style, inputs)
 
     return call

@@ -57,7 +57,8 @@ def _animate(arguments: argparse.Namespace) -> Path:
     motion = track_driver(reenactor, driver, config)
     options = {key: config[key] for key in ("motion", "pose", "expression", "paste_back", "batch", "mouth")}
     reference = None if config["reference"] == "auto" else int(config["reference"])
-    frames = reenactor.animate(head, motion, reference=reference, **options)
+    resolution = None if config["resolution"] == "auto" else int(config["resolution"])
+    frames = reenactor.animate(head, motion, reference=reference, resolution=resolution, **options)
     if config["side_by_side"]:
         frames = _side_by_side(head.picture, driver, frames)
     mark = reenactor.provenance(composite=config["paste_back"])

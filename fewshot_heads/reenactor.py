@@ -98,8 +98,8 @@ class Reenactor:
     def embed(self, pictures: Pictures, face: int | Sequence[int] = 0, crop: str = "auto") -> Head:
         """Returns the head of one person from one source image or several.
 
-        The first image is the one that is animated, with its background. The other images add views of the face. If
-        they show the same scene, such as frames of one video, they also add the background behind the head.
+        The first image is the one that is animated, with its body and background. The other images add views of the
+        head.
 
         Args:
             pictures: one image or K images, paths or uint8 RGB [H, W, 3].
@@ -186,6 +186,7 @@ class Reenactor:
         crop: str = "auto",
         batch: int = 4,
         mouth: str = "driver",
+        resolution: int | None = None,
     ) -> Iterator[np.ndarray]:
         """Returns an iterator over frames of a head that moves like the driver, uint8 RGB.
 
@@ -205,6 +206,8 @@ class Reenactor:
             batch: frames per call of the generator.
             mouth: fills a mouth that is closed in the source. "driver" takes the driver's mouth if the motion has
                 images of it, "inpainted" takes a network.
+            resolution: side of the square crop, pixels, if `paste_back` is False. None takes that of the source image,
+                256 to 1024.
 
         Raises:
             BadInput: an option or the driver is wrong.
@@ -215,6 +218,8 @@ class Reenactor:
         check_choice("crop", crop, ("auto", "full"))
         check_choice("mouth", mouth, ("driver", "inpainted"))
         check_at_least("batch", batch, 1)
+        if resolution is not None:
+            check_at_least("resolution", resolution, 64)
         self.check_made_here(head)
         if not isinstance(driver, Motion):
             driver = self.track(driver)
@@ -227,7 +232,10 @@ class Reenactor:
         )
         mouths = driver.mouths if mouth == "driver" else None
         generator = self.networks.generator
-        return render_frames(head, faces, generator, self.inpainters, mouths, paste_back, batch, self.size, self.device)
+        return render_frames(
+            head, faces, generator, self.inpainters, mouths, paste_back, batch, self.size, self.device,
+            None if paste_back else resolution,
+        )  # fmt: skip
 
     def check_made_here(self, head: Head, name: str | None = None) -> None:
         """Checks that the networks of this reenactor made a head.

@@ -30,6 +30,7 @@ KEYS = {
     "same_person": "identity_threshold",
     "save_minutes": "checkpoint_minutes",
     "shard_mib": "shard_size_mib",
+    "size": "resolution",
     "smooth": "smoothing",
     "start": "init_from",
     "toward": "target_identity",

@@ -17,7 +17,7 @@ from fewshot_heads.datasets.degradation import Degradation
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.imaging.masks import disocclusion_mask, region_masks
-from fewshot_heads.landmarks import OUTER_LIPS, Landmarks
+from fewshot_heads.landmarks import OUTER_LIPS
 from fewshot_heads.landmarks.aspect_ratio import mouth_aspect_ratios
 from fewshot_heads.landmarks.stickman import draw_stickman
 from fewshot_heads.rendering.head_views import HeadViews

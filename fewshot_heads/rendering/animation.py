@@ -65,6 +65,7 @@ def render_frames(
     batch: int,
     size: int,
     device: torch.device,
+    resolution: int | None = None,
 ) -> Iterator[np.ndarray]:
     """Yields frames of a head, uint8, in the size of the source image or of the crop.
 
@@ -74,16 +75,17 @@ def render_frames(
         generator: the checkpoint's generator, which a tuned one of the head replaces.
         inpainters: networks by face region.
         mouths: the driver's mouths, one a frame; None leaves all mouths to the inpainter.
-        paste_back: whether the head is pasted back into the source image. Else frames are crops S x S.
+        paste_back: whether the head is pasted back into the source image. Else frames are square crops.
         batch: frames per call of the generator.
         size: side S of the generator's crop, pixels.
         device: device of the generator.
+        resolution: side of the crop, pixels. None takes that of the head's textures.
     """
-    renderer = HeadRenderer(head, _tuned(generator, head), size, device, inpainters=inpainters)
+    renderer = HeadRenderer(head, _tuned(generator, head), size, device, resolution, inpainters)
     paster = Paster(head.picture, head.crop, head.person) if paste_back else None
     for first in range(0, len(faces), batch):
         rows = slice(first, first + batch)
-        for frame in renderer.render(faces[rows], paste_back, mouths and mouths[rows]):
+        for frame in renderer.render(faces[rows], True, mouths and mouths[rows]):
             yield paster.paste(frame) if paster else frame
 
 

@@ -77,7 +77,12 @@ class HeadSurface:
             seen = (-turned[..., 2]).clip(0)
         solid = cv2.GaussianBlur(cv2.dilate((small > 0.05).astype(np.float32), np.ones((3, 3))), (0, 0), 0.5)
         thickness = _silhouette_depth(depth, small) - depth
-        maps = [np.stack([depth, solid, small, thickness]), _offset_inward(small), normals.transpose(2, 0, 1), seen[None]]
+        maps = [
+            np.stack([depth, solid, small, thickness]),
+            _offset_inward(small),
+            normals.transpose(2, 0, 1),
+            seen[None],
+        ]
         self._maps = torch.from_numpy(np.concatenate(maps).astype(np.float32))[None]
         self._positions = _grid_near(matte, _EXPRESSION_REACH_HEAD_UNITS * self.pose.scale / size)
 

@@ -55,5 +55,9 @@ def before_and_after(reenactor: Animator, head: Head, tuned: Head) -> np.ndarray
     ]
     rows = [(pictures * len(faces))[: len(faces)]]
     for version in (head, tuned):
-        rows.append(list(reenactor.animate(version, motion, "absolute", paste_back=False, crop="full")))
+        rows.append(
+            list(
+                reenactor.animate(version, motion, "absolute", paste_back=False, crop="full", resolution=reenactor.size)
+            )
+        )
     return image_grid(rows)

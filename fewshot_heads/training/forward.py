@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from fewshot_heads.datasets.batches import EpisodeBatch, RegionBatch, TrainingBatch

@@ -4,7 +4,7 @@ import pytest
 from fewshot_heads.driving.retargeting import choose_reference, retarget
 from fewshot_heads.landmarks import RIGHT_EYE
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
-from fewshot_heads.landmarks.pose import MEAN_HEAD, MEAN_SURFACE, fit_pose
+from fewshot_heads.landmarks.pose import MEAN_HEAD, MEAN_SURFACE, NECK, fit_pose
 from tests.faces import face
 
 WIDE = MEAN_HEAD * [0.25, 0.0, 0.0] * (np.arange(70) < 17)[:, None]  # a driver with a broad jaw
@@ -98,26 +98,26 @@ def looking(landmarks) -> np.ndarray:
     return np.degrees(np.arctan2(rotation[:2, 2], rotation[2, 2]))
 
 
-def test_a_head_turns_no_farther_than_its_picture_bears():
-    angles = np.radians(np.arange(-80, 81, 5))
+def test_a_head_turns_freely_up_to_40_degrees_and_never_beyond_70():
+    angles = np.radians(np.arange(-85, 86, 5))
     driver = [face((0, a, 0)) for a in angles]
     straight = int(np.abs(angles).argmin())
     turned = np.array([looking(moved)[0] for moved in retarget(face(), driver, reference=straight)])
     wanted = np.array([looking(moved)[0] for moved in driver])
-    free = np.abs(wanted) < 24
+    free = np.abs(wanted) < 42
     np.testing.assert_allclose(turned[free], wanted[free], atol=1.0)
-    assert np.abs(turned).max() < 36
+    assert 60 < np.abs(turned).max() < 70
     assert (np.diff(turned) * np.sign(np.diff(wanted)) > -0.2).all(), "held back, but never turned round"
 
 
-def test_a_head_turned_away_shows_little_of_its_hidden_cheek_and_does_not_turn_from_the_camera():
+def test_a_head_turned_away_may_turn_back_and_hardly_farther():
     source = face((0, np.radians(38), 0))
-    driver = [face((0, np.radians(a), 0)) for a in (0, -50, 50)]
+    driver = [face((0, np.radians(a), 0)) for a in (0, -40, 50)]
     same, back, farther = (looking(moved)[0] for moved in retarget(source, driver, reference=0))
     source_angle = looking(source)[0]
     assert same == pytest.approx(source_angle, abs=0.1)
-    assert 5 < abs(back - source_angle) < 17
-    assert abs(farther) < 56
+    assert abs(back - source_angle) == pytest.approx(40, abs=2)
+    assert abs(farther) < 71
 
 
 def test_leaning_sideways_is_free():
@@ -142,7 +142,7 @@ def test_a_face_stays_in_its_crop():
 
 def neck(landmarks):
     """Where a head sits on its shoulders, in pixels."""
-    return fit_pose(landmarks).apply(np.array([[0.0, 1.6, 0.6]]))[0, :2]
+    return fit_pose(landmarks).apply(NECK)[0, :2]
 
 
 def test_a_head_stays_on_shoulders_that_stand_still():

@@ -6,7 +6,6 @@ import pytest
 from fewshot_heads.imaging.masks import disocclusion_mask
 from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE
 from fewshot_heads.landmarks.stickman import draw_stickman
-from fewshot_heads.rendering.occlusion import head_mask
 from tests.faces import face
 
 
@@ -48,11 +47,6 @@ def test_a_mouth_that_opens_is_marked_and_one_that_was_open_is_not():
     assert mask[y, x] == 1 and mask[: y - 40].max() == 0
     assert disocclusion_mask(open_mouth, open_mouth, 256).max() == 0
     assert disocclusion_mask(open_mouth, shut, 256).max() == 0
-
-
-def test_a_head_is_its_hull_with_a_soft_edge():
-    head = head_mask(np.array([[100, 80], [160, 80], [160, 180], [100, 180], [130, 130]], float), 256)
-    assert head[130, 130] == 1 and head[40, 40] == 0 and 0 < head[130, 94] < 1
 
 
 @pytest.mark.parametrize("depth", [True, False])
