@@ -61,12 +61,9 @@ class Head:
     def usual(self) -> Crop:
         """The crop that `Crop.around` gives for the face, pixels of the head's crop.
 
-        The head's crop may differ: a single image has more room for hair, and `crop="full"` has any framing. For
-        several images, this is the complete crop.
+        The head's crop may differ: it has more room for hair, and `crop="full"` has any framing.
         """
         crop, size = self.crop, self.crop.size
-        if len(self.landmarks) > 1:
-            return Crop(0, 0, size, size)
         around = Crop.around([crop.from_crop(self.landmarks[0])], size)
         left, top = (around.left - crop.left) * crop.scale, (around.top - crop.top) * crop.scale
         return Crop(left, top, around.side * crop.scale, size)
@@ -114,12 +111,11 @@ class Head:
         path = Path(path)
         if not path.is_file():
             raise BadInput(f"{path}: no such file")
+        about: dict[str, str] = {}
         try:
             with safe_open(path, "pt") as file:
                 about = file.metadata() or {}
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no dict)
-            if about.get("format", "").startswith("fewshot_heads.head.") and about["format"] != _FORMAT:
-                raise BadInput(f"{path}: a head of another version of fewshot_heads; embed its pictures again")
             if about.get("format") != _FORMAT:
                 raise KeyError("format")
             points, confidence = tensors["landmarks"].numpy(), tensors["confidence"].tolist()
@@ -135,6 +131,8 @@ class Head:
                 about["generator"], tuned or None,
             )  # fmt: skip
         except (OSError, SafetensorError, KeyError, ValueError, IndexError, TypeError, cv2.error) as error:
+            if about.get("format", "").startswith(_FORMAT.rstrip("0123456789")) and about["format"] != _FORMAT:
+                raise BadInput(f"{path}: a head of another version of fewshot_heads; embed its pictures again") from error
             raise BadInput(f"{path}: not a head saved by fewshot_heads; make one with Head.save") from error
 
 

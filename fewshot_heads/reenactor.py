@@ -98,8 +98,7 @@ class Reenactor:
     def embed(self, pictures: Pictures, face: int | Sequence[int] = 0, crop: str = "auto") -> Head:
         """Returns the head of one person from one source image or several.
 
-        The first image is the one that is animated, with its body and background. The other images add views of the
-        head.
+        The first image is animated, with its body and background. The other images add views of the head.
 
         Args:
             pictures: one image or K images, paths or uint8 RGB [H, W, 3].
@@ -232,10 +231,8 @@ class Reenactor:
         )
         mouths = driver.mouths if mouth == "driver" else None
         generator = self.networks.generator
-        return render_frames(
-            head, faces, generator, self.inpainters, mouths, paste_back, batch, self.size, self.device,
-            None if paste_back else resolution,
-        )  # fmt: skip
+        options = (paste_back, batch, self.size, self.device, None if paste_back else resolution)
+        return render_frames(head, faces, generator, self.inpainters, mouths, *options)
 
     def check_made_here(self, head: Head, name: str | None = None) -> None:
         """Checks that the networks of this reenactor made a head.

@@ -116,7 +116,7 @@ def test_several_pictures_of_a_real_clip_beat_one(reenactor, driver_frames):
     for count in (1, 3):
         head = reenactor.embed(sources[:count])
         assert len(head.textures) == len(head.landmarks) == count
-        frames = reenactor.animate(head, [driver_frames[0], *held_out], reference=0, paste_back=False)
+        frames = reenactor.animate(head, [driver_frames[0], *held_out], reference=0, paste_back=False, resolution=256)
         truth = [head.crop.cut(frame) for frame in (driver_frames[0], *held_out)]
         results[count] = np.mean([psnr(f, t) for f, t in list(zip(frames, truth, strict=True))[1:]])
     assert results[3] > results[1]
@@ -246,4 +246,4 @@ def test_absolute_motion_knows_that_a_crop_was_raised_and_widened(reenactor, mon
     motion = reenactor.track([mona], smooth=0)
     (frame,) = reenactor.animate(head, motion, "absolute")
     assert np.abs(frame.astype(int) - mona).mean() < 1
-    assert reenactor.embed([mona, mona]).usual == Crop(0, 0, size, size)
+    assert reenactor.embed([mona, mona]).usual == head.usual

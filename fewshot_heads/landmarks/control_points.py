@@ -17,7 +17,7 @@ _CHIN = 8
 _FACE_SIDES = ((-1, slice(0, 8), [17, 36, 31, 48, 8]), (1, slice(9, 17), [26, 45, 35, 54, 8]))
 
 
-def warp_points(landmarks: Landmarks) -> np.ndarray:
+def warp_points(landmarks: Landmarks, pose: Pose | None = None) -> np.ndarray:
     """Returns the points that warp an image, each with its weight in the spline.
 
     A surface point that does not face the viewer has weight 0, because the pixels at this point show what occludes it.
@@ -25,11 +25,12 @@ def warp_points(landmarks: Landmarks) -> np.ndarray:
 
     Args:
         landmarks: the face, pixels.
+        pose: pose of the face. None fits the pose.
 
     Returns:
         float32 [70 + A + 151, 3]: `control_points`, then the surface. Columns: x and y in pixels, weight from 0 to 1.
     """
-    pose = fit_pose(landmarks)
+    pose = pose or fit_pose(landmarks)
     held_points = control_points(landmarks, pose)
     if landmarks.surface is None:
         surface, visibility = pose.apply(MEAN_SURFACE), np.zeros(N_SURFACE)

@@ -131,7 +131,7 @@ class HeadSurface:
         canonical = CanonicalFace.of(target).shape
         count = min(len(canonical), len(self.canonical))
         expressed = Landmarks.from_array(self.pose.apply(canonical[:count]))
-        centers = warp_points(expressed)
+        centers = warp_points(expressed, self.pose)
         weights = np.minimum.reduce([centers[:, 2], self.warp_points[:, 2], warp_points(target)[:, 2]])
         depth_change = np.zeros(len(centers))
         change = expressed.to_array()[:, 2] - landmarks_3d(self.face)[:count, 2]

@@ -22,8 +22,8 @@ from fewshot_heads.rendering.head_surface import HeadSurface, Projection
 _MAX_IMAGES_PER_FRAME = 2
 _WEIGHT_POSE_DISTANCE_SCALE = 0.007  # pose distance over which the weight of a source image falls by a factor of e
 _MIN_IMAGE_WEIGHT = 1e-6  # keeps the sum of weights above 0 if all images are at the same distance
-# Another view replaces the nearest image where it is sharper by this. On pictures that turn by 20 to 40 degrees, CSIM is
-# .695, .725 and .727 for penalties of .15, .3 and .45, and L1 in the head .072, .072 and .075.
+# Another view replaces the nearest image where it is sharper by this. On pictures that turn by 20 to 40 degrees, CSIM
+# is .695, .725 and .727 for penalties of .15, .3 and .45, and L1 in the head .072, .072 and .075.
 _OTHER_VIEW_PENALTY = 0.3
 _SHARPNESS_TEMPERATURE = 0.04
 

@@ -28,7 +28,14 @@ class Animator(Protocol):
     size: int
 
     def animate(
-        self, head: Head, driver: Motion, motion: str = "relative", *, paste_back: bool = True, crop: str = "auto"
+        self,
+        head: Head,
+        driver: Motion,
+        motion: str = "relative",
+        *,
+        paste_back: bool = True,
+        crop: str = "auto",
+        resolution: int | None = None,
     ) -> Iterator[np.ndarray]:
         """Yields frames of a head, as `Reenactor.animate` does."""
         ...
@@ -55,9 +62,6 @@ def before_and_after(reenactor: Animator, head: Head, tuned: Head) -> np.ndarray
     ]
     rows = [(pictures * len(faces))[: len(faces)]]
     for version in (head, tuned):
-        rows.append(
-            list(
-                reenactor.animate(version, motion, "absolute", paste_back=False, crop="full", resolution=reenactor.size)
-            )
-        )
+        frames = reenactor.animate(version, motion, "absolute", paste_back=False, crop="full", resolution=size)
+        rows.append(list(frames))
     return image_grid(rows)

@@ -22,6 +22,7 @@ from fewshot_heads.landmarks.regions import EYES, MOUTH, REGIONS
 from fewshot_heads.models import build
 from fewshot_heads.models.checkpoint import load_checkpoint, load_inpainters, save_checkpoint
 from fewshot_heads.models.inpainter import Inpainter
+from fewshot_heads.rendering.layers import separate
 from fewshot_heads.rendering.region_compositing import inpaint
 from fewshot_heads.training.forward import predict
 from tests.footage import laughing_footage, mona_footage
@@ -209,7 +210,9 @@ def test_eyes_that_are_shut_in_the_picture_open_by_paint_and_others_do_not(aslee
     for picture, own, painted in ((frame, shut, True), (mona, awake, False)):
         head = replace(reenactor.embed([mona]), picture=picture)
         crop = head.crop
-        head = replace(head, textures=crop.cut(picture)[None], landmarks=[crop.to_crop(own)], mattes=None)
+        layers = separate(crop.cut(picture), crop.to_crop(own))
+        heads, landmarks = layers.head[None], [crop.to_crop(own)]
+        head = replace(head, heads=heads, body=layers.body, background=layers.background, landmarks=landmarks)
         goal = Motion([awake], [], [(0, 1)], mona.shape[:2])
         one, two = (
             next(each.animate(head, goal, "absolute", paste_back=False, mouth="inpainted"))

@@ -101,7 +101,7 @@ class IdentityBlend:
             return to_uint8(self.renderers[0].composite(faces, visibility, styles, large=False))
         features = np.stack([_feature_mask(face, self.size) for face in faces])
         inside = torch.from_numpy(features)[:, None].to(self.device)
-        side = self.renderers[0].large.crops.shape[-1]
+        side = self.renderers[0].resolution
         inside = F.interpolate(inside, (side, side), mode="bilinear", align_corners=False)
         visibility = [self._mixed_visibility(face, row) for face, row in zip(faces, weights, strict=True)]
         frames: Tensor | float = 0.0
