@@ -13,10 +13,7 @@ from fewshot_heads.landmarks.pose import fit_pose
 # Head units, in the frame of `landmarks.pose.MEAN_HEAD`. The chin is at y = 1.17 and the ears' lobes at 0.5.
 _NECK_TOP, _NECK_BASE = (0.0, 0.30, 0.75), (0.0, 1.20, 0.85)  # ends of the neck's axis
 _NECK_HALF_WIDTH = 0.58  # 117 mm of neck over 142 mm of face (ANSUR II, men), less for women
-_VISIBLE_NECK = (0.35, 0.80)  # half widths of a silhouette that is a neck's
-_SHOULDER_RISE = 0.35  # a shoulder rises by this share of the way to the neck until a third of it is left
-_LEAST_RISE = 0.10
-_DOME_POWER = 2.0
+_VISIBLE_NECK = (0.35, 0.75)  # half widths of a silhouette that is a neck's
 _SOFT = 0.02  # half of the width of the outline's edge
 
 
@@ -51,42 +48,64 @@ class Axis:
 def body_under_head(person: np.ndarray, hole: np.ndarray, axis: Axis) -> np.ndarray:
     """Returns the opacity of the body in the hole that the head leaves, float32 [H, W], 0 to 1.
 
+    On each side, the silhouette of the shoulder or neck goes on to the neck's axis as a smooth curve and ends in a dome
+    level with the ears' lobes.
+
     Args:
         person: float32 [H, W], 0 to 1, matte of the person. Only pixels outside of the hole are read.
         hole: bool [H, W], where the head hides what is behind.
         axis: axis of the neck.
     """
-    height, width = hole.shape
     left, right, background = _crossings(person, hole, axis)
-    if not background:
-        return hole.astype(np.float32)
-    rim = nearest(person > 0.5, ~hole).astype(np.float32)
-    y, x = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None]
     alpha = hole.astype(np.float32)
+    if not background or left is None or right is None:
+        return alpha
+    rim = nearest(person > 0.5, ~hole).astype(np.float32)
+    y, x = (np.arange(n, dtype=np.float32) for n in hole.shape)
+    soft = 2 * _SOFT * axis.unit
     for crossing, sign in ((left, -1), (right, 1)):
-        if crossing is None:
-            continue
-        profile = _profile(y[:, 0], crossing, sign, axis)
-        slope = np.sqrt(1 + np.gradient(profile) ** 2)
-        distance = sign * (profile[:, None] - x) / slope[:, None]
-        inside = np.clip(0.5 + distance / (2 * _SOFT * axis.unit), 0, 1)
-        below = np.where(sign * (x - crossing[0]) < 0, 1.0, rim)
-        alpha *= np.where(y > crossing[1], below, inside)
-    return alpha.astype(np.float32)
+        profile = _profile(y, crossing, sign, _flare(person, hole, crossing, sign, axis), axis)
+        distance = sign * (profile[:, None] - x) / np.sqrt(1 + np.gradient(profile) ** 2)[:, None]
+        outward = np.where(sign * (x - crossing[0]) < 0, 1.0, rim)
+        alpha *= np.where(y[:, None] > crossing[1], outward, np.clip(0.5 + distance / soft, 0, 1))
+    top = min(axis.top[1], left[1], right[1])
+    return (alpha * np.clip((y - top) / soft, 0, 1)[:, None]).astype(np.float32)
 
 
-def _profile(y: np.ndarray, crossing: np.ndarray, sign: int, axis: Axis) -> np.ndarray:
-    """Returns the column of one side's outline at rows y."""
+def _profile(y: np.ndarray, crossing: np.ndarray, sign: int, flare: float, axis: Axis) -> np.ndarray:
+    """Returns the column of one side's outline at rows y, [N].
+
+    Args:
+        y: rows, [N], ascending.
+        crossing: [2], where the silhouette goes under the head.
+        sign: -1 for the left side, 1 for the right.
+        flare: columns that the silhouette goes outward for each row down, at the crossing.
+        axis: axis of the neck.
+    """
     unit, center = axis.unit, axis.x(y)
     reach = sign * (crossing[0] - float(axis.x(crossing[1:])[0])) / unit
-    half = float(np.clip(reach, _VISIBLE_NECK[0], _NECK_HALF_WIDTH)) if reach < _VISIBLE_NECK[1] else _NECK_HALF_WIDTH
+    half = float(np.clip(reach, *_VISIBLE_NECK)) if reach < _VISIBLE_NECK[1] else _NECK_HALF_WIDTH
     start = min(crossing[1], axis.base[1])
     share = np.clip((start - y) / max(start - axis.top[1], 0.3 * unit), 0, 1)
-    column = center + sign * half * unit * np.sqrt(1 - share**_DOME_POWER)
-    at_crossing = float(np.interp(crossing[1], y, column))
-    offset = crossing[0] - at_crossing
-    rise = max(min(_SHOULDER_RISE * abs(offset), (crossing[1] - axis.base[1]) / 2), _LEAST_RISE * unit)
-    return column + offset * np.exp(-np.maximum(crossing[1] - y, 0) / rise)
+    column = center + sign * half * unit * np.sqrt(1 - share**2)
+    offset = crossing[0] - float(np.interp(crossing[1], y, column))
+    rise = np.clip(abs(offset) / max(flare, 0.1), 0.3 * abs(offset), max((crossing[1] - axis.top[1]) / 3, 0.05 * unit))
+    return column + offset * np.exp(-np.maximum(crossing[1] - y, 0) / max(float(rise), 1e-3))
+
+
+def _flare(person: np.ndarray, hole: np.ndarray, crossing: np.ndarray, sign: int, axis: Axis) -> float:
+    """Returns how many columns the silhouette goes outward for each row down, below a crossing."""
+    height, width = hole.shape
+    rows = np.arange(round(crossing[1] + 0.06 * axis.unit), round(crossing[1] + 0.3 * axis.unit) + 1)
+    begin = int(np.clip(crossing[0] - sign * 0.08 * axis.unit, 0, width - 1))
+    slopes = []
+    for row in rows[rows < height]:
+        line = (person[row] > 0.5) | hole[row]
+        line = line[begin:] if sign > 0 else line[begin::-1]
+        run = len(line) if line.all() else int(line.argmin())
+        if run:
+            slopes.append((begin + sign * run - crossing[0]) * sign / (row - crossing[1]))
+    return float(np.clip(np.median(slopes), 0, 4)) if slopes else 1.0
 
 
 def _crossings(

@@ -13,7 +13,7 @@ import numpy as np
 
 _SIZES = (48, 96)  # longer side of the levels at which patches are found, pixels
 _PATCH = 5  # side of a patch, pixels
-_SMOOTH_FRACTION = 0.05  # standard deviation of the smooth layer, fraction of the longer side
+_SMOOTH_FRACTION = 0.02  # standard deviation of the smooth layer, fraction of the longer side
 _LOW_LIKENESS = 0.5  # what a difference of the smooth layer counts in a match, beside one of the texture
 _DISTANCE_COST = 60.0  # gray levels squared that a copy across the whole image costs
 _SEAM_COST = 6.0  # gray levels squared that each neighbor costs that is copied from elsewhere
@@ -26,7 +26,9 @@ _USES = 2
 _SWEEPS = 3  # passes of search and vote at the finer level
 
 
-def fill(image: np.ndarray, known: np.ndarray, wanted: np.ndarray | None = None) -> np.ndarray:
+def fill(
+    image: np.ndarray, known: np.ndarray, wanted: np.ndarray | None = None, smoothing: float = _SMOOTH_FRACTION
+) -> np.ndarray:
     """Returns the image with its unknown pixels inpainted, float32 [H, W, C].
 
     Args:
@@ -34,11 +36,12 @@ def fill(image: np.ndarray, known: np.ndarray, wanted: np.ndarray | None = None)
         known: bool [H, W].
         wanted: bool [H, W], the unknown pixels that need texture. None wants all of them. The others get the smooth
             layer only.
+        smoothing: standard deviation of the smooth layer, fraction of the longer side.
     """
     image = image.astype(np.float32)
     if known.all() or not known.any():
         return image
-    smooth = smooth_layer(image, known)
+    smooth = smooth_layer(image, known, smoothing)
     residual = (image - smooth) * known[..., None]
     hole = ~known if wanted is None else wanted & ~known
     offsets = _offsets(residual, smooth, known, hole)
@@ -47,7 +50,7 @@ def fill(image: np.ndarray, known: np.ndarray, wanted: np.ndarray | None = None)
     return np.where(known[..., None], image, smooth + residual)
 
 
-def smooth_layer(image: np.ndarray, known: np.ndarray) -> np.ndarray:
+def smooth_layer(image: np.ndarray, known: np.ndarray, smoothing: float = _SMOOTH_FRACTION) -> np.ndarray:
     """Returns the low frequencies of the known pixels, continued into the hole by diffusion, float32 [H, W, C].
 
     Args:
@@ -56,7 +59,7 @@ def smooth_layer(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     """
     height, width = known.shape
     small, share = _reduced(image, known, 128)
-    sigma = _SMOOTH_FRACTION * 128
+    sigma = smoothing * 128
     weight = cv2.GaussianBlur(share, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
     blurred = cv2.GaussianBlur(small * share[..., None], (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
     inside = share > 0.5 if (share > 0.5).any() else share > 0
@@ -113,7 +116,7 @@ def _offsets(residual: np.ndarray, smooth: np.ndarray, known: np.ndarray, hole: 
         part = cv2.resize(hole.astype(np.float32), share.shape[::-1], interpolation=cv2.INTER_AREA)
         finer = _Level(texture, low, share > 0.999, part > 0)
         if finer.sources.size < _MIN_SOURCES:
-            break
+            continue
         if level is None:
             finer.peel()
         else:
