@@ -14,6 +14,7 @@ _STRAY_FRACTION = 0.08
 _HEAD = 0.1
 _HEAD_MARGIN = 0.06
 _CHIN_MARGIN = 0.14
+_NECK_TEXTURE = 0.4
 _NECK_SMOOTHING = 0.02
 _SOLID = 0.9
 _MARGIN_FRACTION = 0.02  # of the longer side: hair and its blur reach so far beyond a matte
@@ -75,16 +76,15 @@ def _colors(image, alpha, hole, face, axis, box):
     neck = _neck(image, known, hole, face, axis)[box]
     y, x = (np.arange(n, dtype=np.float32) for n in hole.shape)
     column = np.clip(0.5 + (0.7 * axis.unit - np.abs(x - axis.x(y)[:, None])) / (0.1 * axis.unit), 0, 1)
-    rise = (np.clip((axis.base[1] - y) / (0.2 * axis.unit) + 0.5, 0, 1)[:, None] * column)[box]
+    rise = (np.clip((axis.base[1] - y) / (0.2 * axis.unit) + 1.2, 0, 1)[:, None] * column)[box]
     image, known, hole, wanted = image[box], known[box], hole[box], (hole & (alpha > 0))[box]
+    share = np.where(hole, np.maximum(nearest(neck, known), rise), neck | ~known).astype(np.float32)
+    share = cv2.GaussianBlur(share, (0, 0), 0.03 * axis.unit) * (hole & neck.any())
     clothes = known & ~neck
-    rgb = fill(image, clothes if clothes.sum() > known.sum() / 10 else known, wanted)
+    rgb = fill(image, clothes if clothes.sum() > known.sum() / 10 else known, wanted & (share < 0.99))
     rgb[known] = image[known]
     if neck.any():
-        skin = fill(image, neck, wanted, _NECK_SMOOTHING)
-        share = np.where(hole, np.maximum(nearest(neck, known), rise), neck | ~known).astype(np.float32)
-        share = cv2.GaussianBlur(share, (0, 0), 0.03 * axis.unit) * hole
-        rgb += share[..., None] * (skin - rgb)
+        rgb += share[..., None] * (fill(image, neck, wanted & (share > 0.01), _NECK_SMOOTHING, _NECK_TEXTURE) - rgb)
     rgb[~known & ~hole] = image[~known & ~hole]
     return np.rint(rgb).clip(0, 255).astype(np.uint8)
 
@@ -119,7 +119,8 @@ def _neck(image, known, hole, face, axis):
     column = np.abs(x - axis.x(y)[:, None]) < 0.6 * unit
     ring = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     near = known & column & (y > axis.base[1] - 0.4 * unit)[:, None] & (ring < 0.5 * unit)
-    skin = near & _like_skin(image, face)
+    even = 2 * max(round(0.03 * unit), 1) + 1
+    skin = near & (cv2.medianBlur(_like_skin(image, face).astype(np.uint8), even) > 0)
     if (skin & (ring < 0.15 * unit)).sum() > 0.02 * unit**2:
         return skin
     rim = near & (ring < 0.1 * unit)
@@ -145,4 +146,4 @@ def _like_skin(image, face):
     total = image.sum(2, dtype=np.float32) + 3.0
     hue = np.abs((image + 1.0) / total[..., None] - cheek / cheek.sum()).sum(2)
     light = total / cheek.sum()
-    return (hue < 0.14) & (light > 0.3) & (light < 1.25)
+    return (hue < 0.14) & (light > 0.2) & (light < 1.5)
