@@ -18,7 +18,7 @@ _SOFT = 0.02  # half of the width of the outline's edge
 
 
 @dataclass(frozen=True)
-class Axis:
+class NeckAxis:
     """The neck's axis in the image.
 
     Attributes:
@@ -32,7 +32,7 @@ class Axis:
     unit: float
 
     @classmethod
-    def of(cls, face: Landmarks) -> Axis:
+    def of(cls, face: Landmarks) -> NeckAxis:
         """Returns the axis under a face, which ends at least half a head unit higher than it begins."""
         pose = fit_pose(face)
         base, top = pose.apply(np.array([_NECK_BASE, _NECK_TOP]))[:, :2]
@@ -45,7 +45,7 @@ class Axis:
         return self.base[0] + share * (self.top[0] - self.base[0])
 
 
-def body_under_head(person: np.ndarray, hole: np.ndarray, axis: Axis) -> np.ndarray:
+def body_under_head(person: np.ndarray, hole: np.ndarray, axis: NeckAxis) -> np.ndarray:
     """Returns the opacity of the body in the hole that the head leaves, float32 [H, W], 0 to 1.
 
     On each side, the silhouette of the shoulder or neck goes on to the neck's axis as a smooth curve and ends in a dome
@@ -60,7 +60,7 @@ def body_under_head(person: np.ndarray, hole: np.ndarray, axis: Axis) -> np.ndar
     alpha = hole.astype(np.float32)
     if not background or left is None or right is None:
         return alpha
-    rim = nearest(person > 0.5, ~hole).astype(np.float32)
+    rim = nearest_values(person > 0.5, ~hole).astype(np.float32)
     y, x = (np.arange(n, dtype=np.float32) for n in hole.shape)
     soft = 2 * _SOFT * axis.unit
     for crossing, sign in ((left, -1), (right, 1)):
@@ -72,7 +72,7 @@ def body_under_head(person: np.ndarray, hole: np.ndarray, axis: Axis) -> np.ndar
     return (alpha * np.clip((y - top) / soft, 0, 1)[:, None]).astype(np.float32)
 
 
-def _profile(y: np.ndarray, crossing: np.ndarray, sign: int, flare: float, axis: Axis) -> np.ndarray:
+def _profile(y: np.ndarray, crossing: np.ndarray, sign: int, flare: float, axis: NeckAxis) -> np.ndarray:
     """Returns the column of one side's outline at rows y, [N].
 
     Args:
@@ -93,7 +93,7 @@ def _profile(y: np.ndarray, crossing: np.ndarray, sign: int, flare: float, axis:
     return column + offset * np.exp(-np.maximum(crossing[1] - y, 0) / max(float(rise), 1e-3))
 
 
-def _flare(person: np.ndarray, hole: np.ndarray, crossing: np.ndarray, sign: int, axis: Axis) -> float:
+def _flare(person: np.ndarray, hole: np.ndarray, crossing: np.ndarray, sign: int, axis: NeckAxis) -> float:
     """Returns how many columns the silhouette goes outward for each row down, below a crossing."""
     height, width = hole.shape
     rows = np.arange(round(crossing[1] + 0.06 * axis.unit), round(crossing[1] + 0.3 * axis.unit) + 1)
@@ -109,7 +109,7 @@ def _flare(person: np.ndarray, hole: np.ndarray, crossing: np.ndarray, sign: int
 
 
 def _crossings(
-    person: np.ndarray, hole: np.ndarray, axis: Axis
+    person: np.ndarray, hole: np.ndarray, axis: NeckAxis
 ) -> tuple[np.ndarray | None, np.ndarray | None, bool]:
     """Returns where the silhouette goes under the head, left and right, [2] each, and whether there is background.
 
@@ -152,7 +152,7 @@ def _settled(flags: np.ndarray, length: int) -> np.ndarray:
     return np.r_[sums[length:] - sums[:-length] == length, np.zeros(length - 1, bool)][: len(flags)]
 
 
-def nearest(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+def nearest_values(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Returns for each pixel the value of the nearest known one, [H, W]."""
     if not known.any():
         return np.zeros_like(values)

@@ -14,7 +14,9 @@ from fewshot_heads.rendering.patch_match import PatchSearch
 
 _SEARCH_SIZES = (48, 96)  # longer side of the images in which patches are compared, pixels
 _SMOOTH_PIXELS = 128  # longer side of the image in which the smooth layer is computed
-_SMOOTH_FRACTION = 0.02  # standard deviation of the smooth layer, fraction of the longer side
+_SMOOTH_FRACTIONS = (0.02, 0.05)  # standard deviation of the smooth layer, fraction of the longer side: walls, texture
+_CONTRASTS = (3.0, 8.0)  # mean difference from the smooth layer on plain walls and in textures, levels
+_RIM_PIXELS, _RIM_FRACTION = 256, 0.012  # size of the image and width of the means that remove a step at the rim
 _MIN_SOURCES = 24  # number of known patches below which no texture is copied
 _SWEEPS = 3  # passes of search at each size
 _MEMBRANE_STEPS = 24  # relaxation steps at each size
@@ -24,7 +26,7 @@ def fill(
     image: np.ndarray,
     known: np.ndarray,
     wanted: np.ndarray | None = None,
-    smoothing: float = _SMOOTH_FRACTION,
+    smoothing: float | None = None,
     texture: float = 1.0,
 ) -> np.ndarray:
     """Returns the image with its unknown pixels inpainted, float32 [H, W, C].
@@ -34,22 +36,52 @@ def fill(
         known: bool [H, W].
         wanted: bool [H, W], the unknown pixels that need texture. None wants all of them. The others get the smooth
             layer only.
-        smoothing: standard deviation of the smooth layer, fraction of the longer side.
+        smoothing: standard deviation of the smooth layer, fraction of the longer side. None chooses it by the contrast
+            of the texture: small on plain walls, where nothing but grain is copied, and large where whole shapes are.
         texture: contrast of the copied texture, 0 to 1.
     """
     image = image.astype(np.float32)
     if known.all() or not known.any():
         return image
-    smooth = smooth_layer(image, known, smoothing)
+    smooth = smooth_layer(image, known, _SMOOTH_FRACTIONS[1] if smoothing is None else smoothing)
+    if smoothing is None:
+        contrast = float(np.abs(image - smooth)[known].mean())
+        share = np.clip((contrast - _CONTRASTS[0]) / (_CONTRASTS[1] - _CONTRASTS[0]), 0, 1)
+        if share < 1:
+            smooth = smooth_layer(image, known, float(np.interp(share, (0, 1), _SMOOTH_FRACTIONS)))
     residual = (image - smooth) * known[..., None]
     hole = ~known if wanted is None else wanted & ~known
     offsets = _offsets(residual, smooth, known, hole)
     if offsets is not None:
         residual = np.where(known[..., None], residual, texture * _copied(residual, offsets, hole))
-    return np.where(known[..., None], image, smooth + residual)
+    filled = np.where(known[..., None], image, smooth + residual)
+    return filled + _rim_correction(filled, known)
 
 
-def smooth_layer(image: np.ndarray, known: np.ndarray, smoothing: float = _SMOOTH_FRACTION) -> np.ndarray:
+def _rim_correction(image: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Returns what removes a step between the known pixels and the filled ones, float32 [H, W, C].
+
+    The step is the difference of both sides' local means. The correction fades inside the hole.
+
+    Args:
+        image: float32 [H, W, C], filled.
+        known: bool [H, W].
+    """
+    height, width = known.shape
+    sigma = _RIM_FRACTION * _RIM_PIXELS
+    means = []
+    for side in (known, ~known):
+        mean, share = _reduced(image, side, _RIM_PIXELS)
+        weight = cv2.GaussianBlur(share, (0, 0), sigma)
+        blurred = cv2.GaussianBlur(mean * share[..., None], (0, 0), sigma).reshape(mean.shape)
+        means.append(blurred / np.maximum(weight, 1e-6)[..., None])
+    step = cv2.resize(means[0] - means[1], (width, height), interpolation=cv2.INTER_LINEAR).reshape(image.shape)
+    depth = cv2.distanceTransform((~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    fade = np.exp(-depth / (_RIM_FRACTION * max(height, width))) * (depth > 0)
+    return step * np.where(fade > 0.05, fade - 0.05, 0)[..., None]
+
+
+def smooth_layer(image: np.ndarray, known: np.ndarray, smoothing: float = _SMOOTH_FRACTIONS[1]) -> np.ndarray:
     """Returns the low frequencies of the known pixels, continued into the hole by diffusion, float32 [H, W, C].
 
     Args:

@@ -20,6 +20,7 @@ _SEAM_COST = 12.0  # for each of four neighbors that is copied from another plac
 _SEAM_COST_RATIO = 0.1  # added to it: a share of the median cost, so strong textures have large pieces too
 _REUSE_COST = 6.0  # for each use of a pixel above `_FREE_USES`, up to `_MOST_USES`
 _FREE_USES, _MOST_USES = 2, 4
+_ODDITY_COST = 0.03  # for each squared level of a copied patch, so single objects are not repeated
 _COHERENCE = 0.8  # while peeling, a neighbor's match is kept if this share of its distance is less than the best one
 _PEEL_FRACTION = 0.3  # of the hole's rim that is filled at once. The rest can then follow these matches
 _NEIGHBOR_STEPS = (1, 2, 5)  # pixels from where matches are propagated
@@ -85,6 +86,7 @@ class PatchSearch:
             weight = np.tile(self._patches(done.reshape(-1, 1), rim), (1, self._channels))
             score = (weight * patch**2).sum(1, keepdims=True) - 2 * (weight * patch) @ source.T + weight @ squares.T
             score /= weight.sum(1, keepdims=True)
+            score += _ODDITY_COST * squares.mean(1)
             score += _LIGHT_COST / self._channels * _squared_distances(self._light[rim], self._light[self.sources])
             here = np.stack(np.divmod(rim, self.shape[1]), -1).astype(np.float32)
             score += _DISTANCE_COST / max(self.shape) ** 2 * _squared_distances(here, places)
@@ -124,6 +126,7 @@ class PatchSearch:
             typical = float(np.median(self._costs(patches, self.targets, self.match[self.targets])))
             seam = _SEAM_COST + _SEAM_COST_RATIO * typical
             reuse *= _REUSE_COST + _SEAM_COST_RATIO * typical
+            reuse += _ODDITY_COST * (patches**2).mean(1)
             for half in halves:
                 self._search(half, patches, seam, reuse)
 
