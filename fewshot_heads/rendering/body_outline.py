@@ -12,7 +12,7 @@ from fewshot_heads.landmarks.pose import fit_pose
 
 # Head units, in the frame of `landmarks.pose.MEAN_HEAD`. The chin is at y = 1.17 and the ears' lobes at 0.5.
 _NECK_TOP, _NECK_BASE = (0.0, 0.30, 0.75), (0.0, 1.20, 0.85)  # ends of the neck's axis
-_NECK_HALF_WIDTH = 0.58  # 117 mm of neck over 142 mm of face (ANSUR II, men), less for women
+_NECK_HALF_WIDTH = 0.58  # of a neck that hair hides: three quarters of a face's half width at the ears
 _VISIBLE_NECK = (0.35, 0.75)  # half widths of a silhouette that is a neck's
 _SOFT = 0.02  # half of the width of the outline's edge
 
@@ -68,8 +68,11 @@ def body_under_head(person: np.ndarray, hole: np.ndarray, axis: NeckAxis) -> np.
         distance = sign * (profile[:, None] - x) / np.sqrt(1 + np.gradient(profile) ** 2)[:, None]
         outward = np.where(sign * (x - crossing[0]) < 0, 1.0, rim)
         alpha *= np.where(y[:, None] > crossing[1], outward, np.clip(0.5 + distance / soft, 0, 1))
-    top = min(axis.top[1], left[1], right[1])
-    return (alpha * np.clip((y - top) / soft, 0, 1)[:, None]).astype(np.float32)
+    top = int(np.clip(min(axis.top[1], left[1], right[1]), 0, len(hole)))
+    alpha *= np.clip((y - top) / soft, 0, 1)[:, None]
+    if top and not hole[:top].all():  # beside a body that reaches higher, such as an arm or an armchair
+        alpha[:top] = hole[:top] & nearest_values(person[:top] > 0.5, ~hole[:top])
+    return alpha.astype(np.float32)
 
 
 def _profile(y: np.ndarray, crossing: np.ndarray, sign: int, flare: float, axis: NeckAxis) -> np.ndarray:

@@ -165,7 +165,7 @@ def _offsets(residual: np.ndarray, smooth: np.ndarray, known: np.ndarray, hole: 
 def _copied(image: np.ndarray, offsets: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """Returns copies of the image's pixels, zero outside of the hole, float32 [H, W, C].
 
-    A pixel blends the copies of the four nearest cells of `offsets`. Where these agree, the copy is exact, grain included.
+    A pixel blends the copies by the four nearest cells of `offsets`. Where these agree, the copy is exact.
 
     Args:
         image: float32 [H, W, C].

@@ -103,7 +103,9 @@ def _head_hole(head: np.ndarray, axis: NeckAxis) -> np.ndarray:
     solid = (head > _FAINT).astype(np.uint8)
     y, x = (np.arange(n, dtype=np.float32) for n in head.shape)
     chin = solid * (np.abs(x - axis.x(y)[:, None]) < _CHIN_HALF_WIDTH * axis.unit)
-    hole = cv2.dilate(solid, disk(_HEAD_MARGIN * axis.unit)) | cv2.dilate(chin, disk(_CHIN_MARGIN * axis.unit))
+    hole: np.ndarray = np.maximum(
+        cv2.dilate(solid, disk(_HEAD_MARGIN * axis.unit)), cv2.dilate(chin, disk(_CHIN_MARGIN * axis.unit))
+    )
     _, labels, stats, _ = cv2.connectedComponentsWithStats(1 - hole)
     islands = stats[:, cv2.CC_STAT_AREA] < _LEAST_AREA * axis.unit**2
     islands[0] = False  # the hole itself
