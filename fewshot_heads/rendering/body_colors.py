@@ -1,0 +1,117 @@
+"""Colors of a body under its head: neck and clothes are continued separately."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.rendering.body_outline import NeckAxis, nearest_values
+from fewshot_heads.rendering.patch_fill import fill
+
+_OPAQUE = 0.9  # opacity from which a pixel shows nothing but the body
+# Head units, see `landmarks.pose`.
+_EDGE = 0.02  # so near to the body's edge, colors mix with the background
+_MARGIN = 0.6  # of known pixels around the ones that are wanted
+_NECK_REACH = 0.5  # of the pixels that tell the neck's color, from the head
+_NECK_HALF_WIDTH, _FILLED_HALF_WIDTH = 0.6, 0.7  # of known and of continued neck
+_RIM = 0.1  # width of the rim that is continued where no skin is visible
+_NECK_RAMP, _NECK_RAMP_START = 0.2, 0.14  # all is neck above this much below the chin, and nothing a ramp lower
+_BLEND = 0.03  # standard deviation of the border between neck and clothes
+_LEAST_SKIN = 0.02  # squared: less visible skin tells no color
+_NECK_SMOOTH_FRACTION = 0.02  # see `patch_fill.fill`
+_NECK_TEXTURE = 0.25  # contrast: a short neck has few patches, whose repetition would be visible
+_LEAST_CLOTHES_SHARE = 0.1  # of the known pixels. With fewer, the neck is continued everywhere
+# Skin: distance of the hue from that of the cheeks, and brightness over that of the cheeks.
+_SKIN_HUE, _SKIN_LIGHT = 0.14, (0.2, 1.5)
+_RIM_SPREADS, _RIM_LEVELS = 3.0, 24.0  # colors of a rim: median distances from its median, plus levels
+
+
+def body_colors(image: np.ndarray, alpha: np.ndarray, hole: np.ndarray, face: Landmarks, axis: NeckAxis) -> np.ndarray:
+    """Returns the image with the colors of the body in the hole that the head leaves, uint8 [H, W, 3].
+
+    Args:
+        image: uint8 RGB [H, W, 3].
+        alpha: float32 [H, W], opacity of the body, also in the hole.
+        hole: bool [H, W], where the head hides the body.
+        face: landmarks, pixels.
+        axis: axis of the neck.
+    """
+    result = image.copy()
+    wanted = hole & (alpha > 0)
+    if not wanted.any():
+        return result
+    edge = 2 * max(round(_EDGE * axis.unit), 1) + 1
+    known = (cv2.erode((alpha > _OPAQUE).astype(np.uint8), np.ones((edge, edge), np.uint8)) > 0) & ~hole
+    if not known.any():  # a head alone: its face tells the color
+        known = wanted & _like_skin(image, face)
+    neck, column = _visible_neck(image, known, hole, face, axis), _neck_column(hole.shape, axis)
+    box = _box(wanted, round(_MARGIN * axis.unit))
+    image, known, hole, neck, wanted, column = (each[box] for each in (image, known, hole, neck, wanted, column))
+    share = np.where(hole, np.maximum(nearest_values(neck, known), column), neck | ~known).astype(np.float32)
+    share = cv2.GaussianBlur(share, (0, 0), max(_BLEND * axis.unit, 0.5)) * (wanted & neck.any())
+    clothes = known & ~neck
+    if clothes.sum() < _LEAST_CLOTHES_SHARE * known.sum():
+        clothes = known
+    colors = fill(image, clothes, wanted & (share < 0.99))
+    if neck.any():
+        skin = fill(image, neck, wanted & (share > 0.01), _NECK_SMOOTH_FRACTION, _NECK_TEXTURE)
+        colors += share[..., None] * (skin - colors)
+    result[box] = np.where(wanted[..., None], np.rint(colors).clip(0, 255), image).astype(np.uint8)
+    return result
+
+
+def _box(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
+    """Returns rows and columns of a mask [H, W] that is not empty, with a margin in pixels."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return (
+        slice(max(rows[0] - margin, 0), rows[-1] + margin + 1),
+        slice(max(columns[0] - margin, 0), columns[-1] + margin + 1),
+    )
+
+
+def _neck_column(shape: tuple[int, ...], axis: NeckAxis) -> np.ndarray:
+    """Returns where the hole shows neck and no clothes, float32 [H, W], 0 to 1: around the axis, above the chin."""
+    y, x = (np.arange(n, dtype=np.float32) for n in shape)
+    beside = np.abs(x - axis.x(y)[:, None]) / axis.unit
+    inside = np.clip(0.5 + (_FILLED_HALF_WIDTH - beside) / (_NECK_RAMP / 2), 0, 1)
+    below = (y - axis.base[1]) / axis.unit
+    return inside * np.clip(1 + (_NECK_RAMP_START - below) / _NECK_RAMP, 0, 1)[:, None]
+
+
+def _visible_neck(
+    image: np.ndarray, known: np.ndarray, hole: np.ndarray, face: Landmarks, axis: NeckAxis
+) -> np.ndarray:
+    """Returns the known pixels whose color the neck takes, bool [H, W].
+
+    These are skin below the chin. Without visible skin (beard, scarf, turtleneck) they are what adjoins the head.
+    """
+    y, x = (np.arange(n, dtype=np.float32) for n in hole.shape)
+    distance = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) / axis.unit
+    near = known & (distance < _NECK_REACH) & (np.abs(x - axis.x(y)[:, None]) < _NECK_HALF_WIDTH * axis.unit)
+    if not hole.all():
+        near &= (y > axis.base[1] - 0.4 * axis.unit)[:, None]
+    side = 2 * max(round(0.03 * axis.unit), 1) + 1
+    skin = near & (cv2.medianBlur(_like_skin(image, face).astype(np.uint8), side) > 0)
+    if (skin & (distance < 1.5 * _RIM)).sum() > _LEAST_SKIN * axis.unit**2:
+        return skin
+    rim = image[near & (distance < _RIM)].astype(np.float32)
+    if not len(rim):
+        return np.zeros_like(hole)
+    color = np.median(rim, 0)
+    spread = float(np.median(np.abs(rim - color).sum(1)))
+    return near & (np.abs(image - color).sum(2) < _RIM_SPREADS * spread + _RIM_LEVELS)
+
+
+def _like_skin(image: np.ndarray, face: Landmarks) -> np.ndarray:
+    """Returns the pixels with the hue of the face's cheeks, in deep shade or bright light, bool [H, W]."""
+    half = max(round(0.04 * face.size), 1)
+    height, width = image.shape[:2]
+    patches = []
+    for x, y in (face.points[[31, 35]] + face.points[[3, 13]]) / 2:  # between nostril and jaw
+        left, top = int(np.clip(x, 0, width - 1)), int(np.clip(y, 0, height - 1))
+        patches.append(image[max(top - half, 0) : top + half + 1, max(left - half, 0) : left + half + 1].reshape(-1, 3))
+    cheek = np.median(np.concatenate(patches), 0).astype(np.float32) + 1
+    light = (image.sum(2, dtype=np.float32) + 3) / cheek.sum()
+    hue = np.abs((image + np.float32(1)) / (light * cheek.sum())[..., None] - cheek / cheek.sum()).sum(2)
+    return (hue < _SKIN_HUE) & (light > _SKIN_LIGHT[0]) & (light < _SKIN_LIGHT[1])

@@ -1,0 +1,122 @@
+"""Clean plates of a portrait: the background without the person, and the body without the head.
+
+"Clean plate" is the film term for a shot without the actor. A renderer lays the moving head over both plates.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.rendering.body_colors import body_colors
+from fewshot_heads.rendering.body_outline import NeckAxis, body_under_head
+from fewshot_heads.rendering.patch_fill import fill, smooth_layer
+
+_FAINT = 0.1  # opacity above which a pixel may show the person or the head
+# Fractions of the image's longer side.
+_PERSON_MARGIN_FRACTION = 0.02  # blur and hair reach so far beyond the matte
+_STRAY_REACH_FRACTION = 0.08  # single hairs are searched so far beyond this margin
+_STRAY_MARGIN_FRACTION = 0.01  # around each found hair
+_STRAY_WALL_FRACTION = 0.05  # standard deviation of the smooth wall that hairs are compared with
+_LEAST_WALL_SHARE = 0.02  # of the image, beyond the reach of hairs: less background says nothing about its texture
+_STRAY_LEVELS, _STRAY_RATIO = 3.0, 1.5  # a hair differs more than this, and than the 98th percentile of the wall times
+# Head units, see `landmarks.pose`.
+_HEAD_MARGIN = 0.06  # around the head
+_CHIN_MARGIN = 0.14  # below the chin, where its contact shadow would stay as a line
+_CHIN_HALF_WIDTH = 0.75
+_LEAST_AREA = 0.1  # squared: smaller pieces of a body are errors of the matte
+
+
+def background_plate(image: np.ndarray, person: np.ndarray) -> np.ndarray:
+    """Returns the image without the person, uint8 [H, W, 3].
+
+    Behind the person and in a margin around it, the background is inpainted, see `patch_fill`. On plain walls, single
+    hairs beyond the margin are removed too. Other pixels are unchanged. If the person is everywhere, the image is
+    returned.
+
+    Args:
+        image: uint8 RGB [H, W, 3].
+        person: float32 [H, W], 0 to 1, matte of the person with the head.
+    """
+    size = max(person.shape)
+    hidden = cv2.dilate((person > _FAINT).astype(np.uint8), disk(_PERSON_MARGIN_FRACTION * size)) > 0
+    if hidden.all():
+        hidden = person > _FAINT
+    hidden |= _stray_hairs(image, hidden)
+    return np.rint(fill(image, ~hidden)).clip(0, 255).astype(np.uint8)
+
+
+def body_layer(
+    image: np.ndarray, person: np.ndarray, head: np.ndarray, face: Landmarks
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the body without the head: colors uint8 [H, W, 3] and opacity float32 [H, W], 0 to 1.
+
+    Under the head, the neck goes up to the ears' lobes and the shoulders go on behind hair. Colors are defined where
+    the opacity is above 0. Elsewhere they are the image's.
+
+    Args:
+        image: uint8 RGB [H, W, 3].
+        person: float32 [H, W], 0 to 1, matte of the person with the head.
+        head: float32 [H, W], 0 to 1, matte of face, ears and hair.
+        face: landmarks, pixels.
+    """
+    axis = NeckAxis.of(face)
+    hole = _head_hole(head, axis)
+    alpha = np.where(hole, body_under_head(person, hole, axis), _without_specks(person, hole, axis))
+    return body_colors(image, alpha, hole, face, axis), alpha.astype(np.float32)
+
+
+def disk(radius: float) -> np.ndarray:
+    """Returns a round structuring element, at least a pixel in radius."""
+    side = 2 * max(round(radius), 1) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+
+
+def _stray_hairs(image: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """Returns pixels beside the person that differ from a plain wall, bool [H, W]. None on textured backgrounds.
+
+    Args:
+        image: uint8 [H, W, 3].
+        hidden: bool [H, W], the person with its margin.
+    """
+    size = max(hidden.shape)
+    if hidden.all() or not hidden.any():
+        return np.zeros_like(hidden)
+    distance = cv2.distanceTransform((~hidden).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    near = (distance < _STRAY_REACH_FRACTION * size) & ~hidden
+    wall = ~near & ~hidden
+    if wall.mean() < _LEAST_WALL_SHARE:
+        return np.zeros_like(hidden)
+    smooth = smooth_layer(image.astype(np.float32), ~hidden, _STRAY_WALL_FRACTION)
+    difference = cv2.blur(np.abs(image - smooth).max(2), (3, 3))
+    limit = max(_STRAY_RATIO * float(np.percentile(difference[wall], 98)), _STRAY_LEVELS)
+    strays = (near & (difference > limit)).astype(np.uint8)
+    return cv2.dilate(strays, disk(_STRAY_MARGIN_FRACTION * size)) > 0
+
+
+def _head_hole(head: np.ndarray, axis: NeckAxis) -> np.ndarray:
+    """Returns where the head hides the body, with a margin that is wider below the chin, bool [H, W].
+
+    Small islands that are enclosed by hair belong to the hole.
+    """
+    solid = (head > _FAINT).astype(np.uint8)
+    y, x = (np.arange(n, dtype=np.float32) for n in head.shape)
+    chin = solid * (np.abs(x - axis.x(y)[:, None]) < _CHIN_HALF_WIDTH * axis.unit)
+    hole: np.ndarray = np.maximum(
+        cv2.dilate(solid, disk(_HEAD_MARGIN * axis.unit)), cv2.dilate(chin, disk(_CHIN_MARGIN * axis.unit))
+    )
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(1 - hole)
+    islands = stats[:, cv2.CC_STAT_AREA] < _LEAST_AREA * axis.unit**2
+    islands[0] = False  # the hole itself
+    return (hole > 0) | islands[labels]
+
+
+def _without_specks(person: np.ndarray, hole: np.ndarray, axis: NeckAxis) -> np.ndarray:
+    """Returns the matte outside of the hole without small pieces, such as tips of hair, float32 [H, W]."""
+    pieces = ((person > _FAINT / 2) & ~hole).astype(np.uint8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(pieces)
+    bottom = stats[:, cv2.CC_STAT_TOP] + stats[:, cv2.CC_STAT_HEIGHT]
+    kept = (stats[:, cv2.CC_STAT_AREA] > _LEAST_AREA * axis.unit**2) | (bottom == len(person))
+    kept[0] = False
+    return person * kept[labels]
