@@ -17,13 +17,13 @@ from fewshot_heads.datasets.degradation import Degradation
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.imaging.masks import disocclusion_mask, region_masks
-from fewshot_heads.imaging.segmentation import person_matte
 from fewshot_heads.landmarks import OUTER_LIPS, Landmarks
 from fewshot_heads.landmarks.aspect_ratio import mouth_aspect_ratios
 from fewshot_heads.landmarks.control_points import control_points, warp_points
 from fewshot_heads.landmarks.stickman import draw_stickman
 from fewshot_heads.rendering.background import BackgroundModel, blend_backgrounds
 from fewshot_heads.rendering.occlusion import head_occlusion_mask
+from fewshot_heads.rendering.parsing import person_matte
 
 _log = logging.getLogger(__name__)
 # Where the patch of perceptual and adversarial losses is: on the mouth, on the face, or at hair and shoulders.

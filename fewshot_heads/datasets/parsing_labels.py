@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from fewshot_heads.features.segmenters import Segmenter
-from fewshot_heads.imaging.matting import refine_matte
+from fewshot_heads.imaging.matting import head_share, refine_matte
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import MEAN_HEAD, Pose, fit_pose
 from fewshot_heads.media.files import atomic_write
@@ -106,23 +106,10 @@ def label_image(image: np.ndarray, face: Landmarks, person_net: Segmenter, hair_
     distance = cv2.distanceTransform((hull < 0.5).astype(np.uint8), cv2.DIST_L2, 5) / pose.scale
     head = np.maximum(hair * _below(distance, _HAIR_REACH), _near(distance, pose, image.shape))
     head = _connected(np.maximum(head * person, hull), hull)
-    share = _split(head, person, pose.scale)
+    share = head_share(person, head, _MARGIN * pose.scale)
     person = np.maximum(refine_matte(image, person, _MARGIN * pose.scale), hull)
     share = np.maximum(refine_matte(image, share, _MARGIN * pose.scale / 2), hull)
     return ParsingLabel(person, person * share, trusted)
-
-
-def _split(head: np.ndarray, person: np.ndarray, scale: float) -> np.ndarray:
-    """Returns the head's share of each pixel, float32 [H, W], 0 to 1, also outside of the person.
-
-    Without a body near, all is head, so the head's outline is that of the person.
-    """
-    side = 2 * round(_MARGIN * scale / 2) + 1
-    not_head = ((person > 0.5) & (head < 0.5)).astype(np.uint8)
-    body = cv2.morphologyEx(not_head, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
-    seeds = ((head >= 0.5) & (body == 0)).astype(np.uint8)
-    to_head, to_body = (cv2.distanceTransform(1 - mask, cv2.DIST_L2, 5) for mask in (seeds, body))
-    return (0.5 + (to_body - to_head) / (_EDGE * scale)).clip(0, 1).astype(np.float32)
 
 
 def _face_hull(face: Landmarks, shape: tuple[int, ...]) -> np.ndarray:

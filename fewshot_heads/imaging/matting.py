@@ -11,7 +11,7 @@ _COLOR_NOISE = 0.03  # of 1; the color difference that separates nothing
 _VARIANCE_WEIGHT = 0.3  # of the colors' variance against the squared difference of their means
 _FUSION_WINDOWS_PX = (90, 6)  # as Forte has them
 _HAZE = 0.08  # opacity below which a pixel is clear, and above 1 minus which it is opaque
-_GUIDE_EPSILON = 2e-4  # variance of the guide, 0 to 1, up to which the guided filter smooths
+_GUIDE_EPSILON = 16.0  # variance of the guide, 0 to 255, up to which the guided filter smooths
 
 
 def refine_matte(image: np.ndarray, matte: np.ndarray, radius: float) -> np.ndarray:
@@ -47,8 +47,28 @@ def refine_matte(image: np.ndarray, matte: np.ndarray, radius: float) -> np.ndar
         maps = cv2.resize(maps, (width, height), interpolation=cv2.INTER_LINEAR)
     by_color = ((guide * maps[..., :3]).sum(2) - maps[..., 3]).clip(0, 1)
     alpha = prior + maps[..., 4] * (by_color - prior)
-    smooth = cv2.ximgproc.guidedFilter(guide, alpha.astype(np.float32), max(round(radius / 4), 1), _GUIDE_EPSILON)
+    # Guides with values up to 1 leave only a blur (measured, OpenCV 5.0), so the guide has those of the image.
+    smooth = cv2.ximgproc.guidedFilter(image, alpha.astype(np.float32), max(round(radius / 4), 1), _GUIDE_EPSILON)
     return ((smooth - _HAZE) / (1 - 2 * _HAZE)).clip(0, 1).astype(np.float32)
+
+
+def head_share(person: np.ndarray, head: np.ndarray, width: float) -> np.ndarray:
+    """Returns the head's share of each pixel, float32 [H, W], 0 to 1, also outside of the person.
+
+    Each pixel goes to the nearer of head and body. Without a body near, all is head, so the product of person and share
+    has the outline of the person.
+
+    Args:
+        person: float32 [H, W], 0 to 1.
+        head: float32 [H, W], 0 to 1.
+        width: a body that is narrower is an error of the mattes, pixels.
+    """
+    side = 2 * round(width / 2) + 1
+    not_head = ((person > 0.5) & (head < 0.5)).astype(np.uint8)
+    body = cv2.morphologyEx(not_head, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    seeds = ((head >= 0.5) & (body == 0)).astype(np.uint8)
+    to_head, to_body = (cv2.distanceTransform(1 - mask, cv2.DIST_L2, 5) for mask in (seeds, body))
+    return (0.5 + (to_body - to_head) / max(width / 2, 1)).clip(0, 1).astype(np.float32)
 
 
 def estimate_foreground(image: np.ndarray, matte: np.ndarray) -> np.ndarray:

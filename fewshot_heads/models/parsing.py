@@ -13,24 +13,27 @@ from torch import Tensor, nn
 from fewshot_heads.errors import BadInput
 from fewshot_heads.models.blocks import channels_last, conv
 
+_PATCH = 4  # side of the patches that the first layer reads, pixels; edges are refined later, see `imaging.matting`
+
 
 class Parser(nn.Module):
     """A U-Net from an image to the mattes of a person and of the head.
 
     Args:
         size: side S of the image, pixels.
-        channels: at 1/2, 1/4, ... of the resolution.
+        channels: at 1/4, 1/8, ... of the resolution.
 
     Raises:
         BadInput: if the resolution cannot be halved for each entry of `channels`.
     """
 
-    def __init__(self, size: int = 256, channels: tuple[int, ...] = (16, 32, 48, 64, 80)):
+    def __init__(self, size: int = 256, channels: tuple[int, ...] = (32, 48, 64, 72)):
         super().__init__()
-        if size % 2 ** len(channels):
-            raise BadInput(f"size={size}: expected a multiple of {2 ** len(channels)}, for {len(channels)} channels")
+        multiple = _PATCH * 2 ** (len(channels) - 1)
+        if size % multiple:
+            raise BadInput(f"size={size}: expected a multiple of {multiple}, for {len(channels)} channels")
         self.size = size
-        self.stem = _Block(4 * 3, channels[0])
+        self.stem = _Block(_PATCH**2 * 3, channels[0])
         self.down = nn.ModuleList(
             nn.Sequential(_Block(a, b, stride=2), _Residual(b)) for a, b in zip(channels, channels[1:], strict=False)
         )
@@ -38,7 +41,7 @@ class Parser(nn.Module):
         coarse_to_fine = list(zip(channels[:0:-1], channels[-2::-1], strict=True))
         self.narrow = nn.ModuleList(conv(a, b, 1) for a, b in coarse_to_fine)
         self.up = nn.ModuleList(_Block(2 * b, b) for _, b in coarse_to_fine)
-        self.head = conv(channels[0], 4 * 2)
+        self.head = conv(channels[0], _PATCH**2 * 2)
         channels_last(self)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -47,7 +50,7 @@ class Parser(nn.Module):
         Args:
             image: [B, 3, S, S], -1 to 1.
         """
-        x = self.stem(F.pixel_unshuffle(image, 2))
+        x = self.stem(F.pixel_unshuffle(image, _PATCH))
         skips = []
         for down in self.down:
             skips.append(x)
@@ -56,7 +59,7 @@ class Parser(nn.Module):
         for narrow, up in zip(self.narrow, self.up, strict=True):
             x = F.interpolate(narrow(x), scale_factor=2, mode="bilinear", align_corners=False)
             x = x + up(torch.cat([x, skips.pop()], 1))
-        return F.pixel_shuffle(self.head(x), 2)
+        return F.pixel_shuffle(self.head(x), _PATCH)
 
 
 def mattes(logits: Tensor) -> Tensor:

@@ -8,11 +8,11 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from fewshot_heads.imaging.segmentation import person_matte
 from fewshot_heads.landmarks import OUTER_LIPS, Landmarks
 from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.rendering.occlusion import frames_of_same_scene, head_mask
+from fewshot_heads.rendering.parsing import person_matte
 
 _MIN_TEXTURE_SIZE, _MAX_TEXTURE_SIZE = 256, 768  # pixels; between these, crops keep their own resolution
 _WIDER = 1.4  # times the first picture's crop: one for all may be so large

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_tensor, to_uint8, unit_to_uint8
-from fewshot_heads.imaging.segmentation import person_matte
+from fewshot_heads.rendering.parsing import person_matte
 
 # Side of a single source image's surroundings, in crops. They come into view when the head leans.
 WIDE_CROP_RATIO = 1.5

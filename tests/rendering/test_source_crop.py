@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from fewshot_heads.imaging.segmentation import person_matte
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.pose import MEAN_HEAD
+from fewshot_heads.rendering.parsing import person_matte
 from fewshot_heads.rendering.source_crop import _above_mouth, expand_crop_for_hair, shared_crop
 from tests.rendering.test_background import scene
 
