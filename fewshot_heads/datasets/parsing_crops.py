@@ -15,7 +15,7 @@ from fewshot_heads.datasets.degradation import Degradation
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings
 from fewshot_heads.datasets.parsing_labels import LabelStore, ParsingLabel
 from fewshot_heads.errors import BadInput
-from fewshot_heads.imaging.convert import to_tensor
+from fewshot_heads.imaging.convert import resized, to_tensor
 from fewshot_heads.imaging.matting import estimate_foreground
 from fewshot_heads.landmarks import Landmarks
 
@@ -43,16 +43,19 @@ class ParsingCrops(Episodes):
         settings: how samples are drawn. `k_shot`, `sampling` and `patch_size` have no effect beyond clips' length.
         seed: of all random numbers.
         labels: mattes of the frames.
+        size: side of the samples, pixels; None is that of the footage.
 
     Raises:
         BadInput: the teachers agree on none of the drawn frames. The error occurs when a sample is read.
     """
 
     def __init__(
-        self, clips: Sequence[Clip], length: int, settings: EpisodeSettings, seed: int = 0, *, labels: LabelStore
-    ):
+        self, clips: Sequence[Clip], length: int, settings: EpisodeSettings, seed: int = 0, *, labels: LabelStore,
+        size: int | None = None,
+    ):  # fmt: skip
         super().__init__(clips, length, settings, seed)
         self.labels = labels
+        self.size = size or self.size
 
     def __getitem__(self, index: int) -> ParsingBatch:  # type: ignore[override]
         random = np.random.default_rng((self.seed, index))
@@ -77,7 +80,8 @@ class ParsingCrops(Episodes):
             image = clip.frames[frame]
             label = self.labels(image, Landmarks.from_array(np.asarray(clip.landmarks)[frame]))
             if label.trusted:
-                return image, label
+                mattes = [resized(matte, self.size) for matte in (label.person, label.head)]
+                return resized(image, self.size), ParsingLabel(mattes[0], mattes[1], True)
         raise BadInput(f"the segmenters agree on none of {_MAX_FRAMES} frames; is the footage of heads?")
 
     def _composite(
@@ -106,8 +110,8 @@ class ParsingCrops(Episodes):
         else:
             _, clip = self._draw(random)
             image = clip.frames[int(random.integers(len(clip.frames)))]
-            side = int(random.integers(size // 12, size // 2))
-            left, top = random.integers(size - side, size=2)
+            side = int(random.integers(clip.size // 12, clip.size // 2))
+            left, top = random.integers(clip.size - side, size=2)
             detail = image[top : top + side, left : left + side]
             background = cv2.resize(detail, (size, size), interpolation=cv2.INTER_CUBIC)
             background = background + random.normal(0, random.uniform(0, 15), (size, size, 1))

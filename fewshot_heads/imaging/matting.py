@@ -5,13 +5,14 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-_MAX_MODEL_SIDE = 256  # local colors are estimated at this resolution, because they vary slowly
-_NEAR_RADII, _FAR_RADII = 1.0, 3.0  # Gaussians that average colors; the far one fills in where the near one sees none
+_MAX_MODEL_SIDE = 128  # local colors are estimated at this resolution, because they vary slowly
+_NEAR_WINDOW, _FAR_WINDOW = 5, 10  # sides of the windows that average colors, radii; the far one fills in
 _COLOR_NOISE = 0.03  # of 1; the color difference that separates nothing
 _VARIANCE_WEIGHT = 0.3  # of the colors' variance against the squared difference of their means
 _FUSION_WINDOWS_PX = (90, 6)  # as Forte has them
 _HAZE = 0.08  # opacity below which a pixel is clear, and above 1 minus which it is opaque
-_GUIDE_EPSILON = 16.0  # variance of the guide, 0 to 255, up to which the guided filter smooths
+_MAX_GUIDED_RADIUS_PX = 2  # a larger window is filtered at a lower resolution
+_GUIDE_EPSILON = 2.5e-4  # variance of the guide, 0 to 1, up to which the guided filter smooths
 
 
 def refine_matte(image: np.ndarray, matte: np.ndarray, radius: float) -> np.ndarray:
@@ -47,9 +48,45 @@ def refine_matte(image: np.ndarray, matte: np.ndarray, radius: float) -> np.ndar
         maps = cv2.resize(maps, (width, height), interpolation=cv2.INTER_LINEAR)
     by_color = ((guide * maps[..., :3]).sum(2) - maps[..., 3]).clip(0, 1)
     alpha = prior + maps[..., 4] * (by_color - prior)
-    # Guides with values up to 1 leave only a blur (measured, OpenCV 5.0), so the guide has those of the image.
-    smooth = cv2.ximgproc.guidedFilter(image, alpha.astype(np.float32), max(round(radius / 4), 1), _GUIDE_EPSILON)
+    smooth = _guided_filter(guide, alpha.astype(np.float32), max(round(radius / 4), 1))
     return ((smooth - _HAZE) / (1 - 2 * _HAZE)).clip(0, 1).astype(np.float32)
+
+
+def _guided_filter(guide: np.ndarray, matte: np.ndarray, radius: int) -> np.ndarray:
+    """Returns the matte as locally linear functions of the guide's colors (He et al., eq. 19 to 21).
+
+    The functions of large windows are found at a lower resolution (He and Sun, "Fast Guided Filter", 2015). OpenCV's
+    own filter is in opencv-contrib only, and with guides from 0 to 1 it only blurs (5.0).
+
+    Args:
+        guide: float32 [H, W, 3], 0 to 1.
+        matte: float32 [H, W].
+        radius: half the side of the windows, pixels.
+    """
+    full_guide, full_size = guide, guide.shape[1::-1]
+    if radius > _MAX_GUIDED_RADIUS_PX:
+        factor, radius = _MAX_GUIDED_RADIUS_PX / radius, _MAX_GUIDED_RADIUS_PX
+        guide, matte = (cv2.resize(x, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA) for x in (guide, matte))
+    window = (2 * radius + 1,) * 2
+    red, green, blue = cv2.split(guide)
+    products = [red * red, red * green, red * blue, green * green, green * blue, blue * blue]
+    layers = np.dstack([guide, matte, guide * matte[..., None], *products])
+    r, g, b, p, rp, gp, bp, rr, rg, rb, gg, gb, bb = cv2.split(cv2.blur(layers, window))
+    rp, gp, bp = rp - r * p, gp - g * p, bp - b * p
+    rr, rg, rb = rr - r * r + _GUIDE_EPSILON, rg - r * g, rb - r * b
+    gg, gb, bb = gg - g * g + _GUIDE_EPSILON, gb - g * b, bb - b * b + _GUIDE_EPSILON
+    # The inverse of the symmetric covariance, by its cofactors.
+    c_rr, c_rg, c_rb = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
+    c_gg, c_gb, c_bb = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg
+    determinant = rr * c_rr + rg * c_rg + rb * c_rb
+    slope_r = (c_rr * rp + c_rg * gp + c_rb * bp) / determinant
+    slope_g = (c_rg * rp + c_gg * gp + c_gb * bp) / determinant
+    slope_b = (c_rb * rp + c_gb * gp + c_bb * bp) / determinant
+    start = p - slope_r * r - slope_g * g - slope_b * b
+    functions = cv2.blur(np.dstack([slope_r, slope_g, slope_b, start]), window)
+    if functions.shape[1::-1] != full_size:
+        functions = cv2.resize(functions, full_size, interpolation=cv2.INTER_LINEAR)
+    return (functions[..., :3] * full_guide).sum(2) + functions[..., 3]
 
 
 def head_share(person: np.ndarray, head: np.ndarray, width: float) -> np.ndarray:
@@ -110,9 +147,14 @@ def _eroded(matte: np.ndarray, radius: float) -> np.ndarray:
 def _local_colors(image: np.ndarray, mask: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
     """Returns the mean color [H, W, 3] of the masked pixels nearby, and their variance [H, W]."""
     values = np.dstack([image, np.square(image).sum(2)]) * mask[..., None]
-    near, far = (
-        cv2.GaussianBlur(np.dstack([values, mask]), (0, 0), radius * (1 + radii)) for radii in (_NEAR_RADII, _FAR_RADII)
-    )
-    total = near + 0.05 * far + 1e-6 * np.append(values.mean((0, 1)), mask.mean() + 1e-6)
+    values = np.dstack([values, mask])
+    near, far = (_twice_blurred(values, radius * windows) for windows in (_NEAR_WINDOW, _FAR_WINDOW))
+    total = near + 0.05 * far + 1e-6 * (values[::4, ::4].mean((0, 1)) + [0, 0, 0, 0, 1e-6])
     mean = total[..., :4] / total[..., 4:]
     return mean[..., :3], (mean[..., 3] - np.square(mean[..., :3]).sum(2)).clip(0)
+
+
+def _twice_blurred(values: np.ndarray, side: float) -> np.ndarray:
+    """Returns values [H, W, C] averaged over windows twice, in a time that does not depend on their side."""
+    window = (2 * round(side / 2) + 1,) * 2
+    return cv2.blur(cv2.blur(values, window), window)

@@ -71,7 +71,7 @@ def meta_learn(roots: Sequence[str], out: Path, config: Mapping[str, Any]) -> Pa
     if is_inpainter:
         dataset = partial(RegionCrops, size=spec["size"], part=spec["part"])
     if labels is not None:
-        dataset = partial(ParsingCrops, labels=labels)
+        dataset = partial(ParsingCrops, labels=labels, size=spec["size"])
     episodes = dataset(clips, config["steps"] * config["batch"], settings, config["seed"])
     if episodes.size != spec["size"]:
         raise BadInput(f"{roots[0]}: pictures of {episodes.size} px; use model.size={episodes.size} or prepare anew")
