@@ -132,7 +132,9 @@ class Head:
             )  # fmt: skip
         except (OSError, SafetensorError, KeyError, ValueError, IndexError, TypeError, cv2.error) as error:
             if about.get("format", "").startswith(_FORMAT.rstrip("0123456789")) and about["format"] != _FORMAT:
-                raise BadInput(f"{path}: a head of another version of fewshot_heads; embed its pictures again") from error
+                raise BadInput(
+                    f"{path}: a head of another version of fewshot_heads; embed its pictures again"
+                ) from error
             raise BadInput(f"{path}: not a head saved by fewshot_heads; make one with Head.save") from error
 
 

@@ -11,10 +11,10 @@ from fewshot_heads.cli.config import load_config
 from fewshot_heads.datasets.shards import INDEX
 from fewshot_heads.landmarks import N_POINTS
 from fewshot_heads.meta_learn import main
-from fewshot_heads.models.checkpoint import load_checkpoint, load_discriminator, load_inpainters
+from fewshot_heads.models.checkpoint import load_checkpoint, load_discriminator, load_inpainters, load_parser
 from fewshot_heads.preparation.shard_writer import Sample, ShardWriter, encode
 from fewshot_heads.training.meta_learning import same_architecture
-from tests.footage import laughing_footage, mona_footage
+from tests.footage import StandInSegmenter, laughing_footage, mona_footage
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -150,3 +150,20 @@ def test_a_run_is_a_folder(prepared, tmp_path, capsys):
 def test_a_folder_that_was_not_prepared_is_named(tmp_path, capsys):
     assert learn(tmp_path, "-o", tmp_path / "run") == 1
     assert "fewshot_heads.prepare" in capsys.readouterr().err
+
+
+def test_parsing_is_learnt_by_the_same_command(prepared, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("fewshot_heads.datasets.parsing_labels.Segmenter", StandInSegmenter)
+    size = ("model.size=128", "model.channels=[4,6,8]", "runtime.workers=0", "steps=2", "batch=2", "grid_every=2")
+    run = [str(prepared), "-o", str(tmp_path / "run"), "experiment=parsing", *size]
+    assert main(run) == 2
+    assert "data.person_segmenter and data.hair_segmenter" in capsys.readouterr().err
+    run += ["data.person_segmenter=selfie.tflite", "data.hair_segmenter=hair.tflite"]
+    assert main([*run, "data.holdout_fraction=0.4"]) == 0
+    checkpoint = load_checkpoint(capsys.readouterr().out.strip().splitlines()[-1])
+    assert load_parser(checkpoint.path).size == 128 and load_discriminator(checkpoint) is None
+    assert "selfie" not in json.dumps(checkpoint.about), "the user's files stay private"
+    assert len(list((tmp_path / "run" / "labels").glob("*.png"))) > 1
+    assert read_image(tmp_path / "run" / "grid_000002.jpg").shape == (5 * 128, 8 * 128, 3)
+    assert main([*run, "criterion=l1"]) == 2
+    assert "experiment=parsing" in capsys.readouterr().err

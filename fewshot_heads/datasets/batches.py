@@ -81,8 +81,21 @@ class RegionBatch(NamedTuple):
         return self.target * (self.hole <= HOLE_THRESHOLD)
 
 
-TrainingBatch = EpisodeBatch | RegionBatch
-Batch = TypeVar("Batch", bound=EpisodeBatch | RegionBatch)
+class ParsingBatch(NamedTuple):
+    """Portraits with the mattes of person and head.
+
+    Attributes:
+        image: [B, 3, S, S], -1 to 1.
+        mattes: [B, 2, S, S], 0 to 1, person and head.
+    """
+
+    image: Tensor
+    mattes: Tensor
+
+
+TrainingBatch = EpisodeBatch | RegionBatch  # of the networks that make images
+AnyBatch = TrainingBatch | ParsingBatch
+Batch = TypeVar("Batch", bound=AnyBatch)
 
 
 def collate(samples: Sequence[Batch]) -> Batch:

@@ -14,8 +14,9 @@ from fewshot_heads.models.embedder import Embedder
 from fewshot_heads.models.generator import Generator
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.models.paper import PaperDiscriminator, PaperEmbedder, PaperGenerator
+from fewshot_heads.models.parsing import Parser
 
-ARCHITECTURES = ("realtime", "paper", "inpainter")
+ARCHITECTURES = ("realtime", "paper", "inpainter", "parsing")
 
 
 class Networks(nn.Module):
@@ -49,15 +50,16 @@ class Networks(nn.Module):
         return self.generator(stickman, self.generator.project(e_hat), texture), e_hat
 
 
-def build(spec: dict[str, Any]) -> Networks | Inpainter:
+def build(spec: dict[str, Any]) -> Networks | Inpainter | Parser:
     """Returns the networks of a specification, with random weights.
 
     The specification never names a class, so a file cannot make the library import code. All presets have `size`
-    (pixels) and `embedding` (length E of e_hat). The other keys depend on `architecture`:
+    (pixels), and all but "parsing" have `embedding` (length E of e_hat). The other keys depend on `architecture`:
 
     - "realtime": `embedder.channels`, `generator.channels`.
     - "paper": `channels` (fewest and most), `bottleneck` (number of blocks).
     - "inpainter": `part` ("mouth" or "eyes"), `channels`.
+    - "parsing": `channels`.
 
     Args:
         spec: the specification.
@@ -65,7 +67,10 @@ def build(spec: dict[str, Any]) -> Networks | Inpainter:
     Raises:
         BadInput: another architecture.
     """
-    embedding, size = spec["embedding"], spec["size"]
+    size = spec["size"]
+    if _architecture(spec) == "parsing":
+        return Parser(size, tuple(spec["channels"]))
+    embedding = spec["embedding"]
     if _architecture(spec) == "inpainter":
         return Inpainter(size, tuple(spec["channels"]))
     if _architecture(spec) == "paper":

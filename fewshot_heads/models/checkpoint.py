@@ -20,6 +20,7 @@ from fewshot_heads.media.files import atomic_write, write_error
 from fewshot_heads.models import build, build_discriminator
 from fewshot_heads.models.discriminator import ProjectionDiscriminator
 from fewshot_heads.models.inpainter import Inpainter
+from fewshot_heads.models.parsing import Parser
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 _DISCRIMINATOR_SUFFIX = ".critic.safetensors"
@@ -30,7 +31,7 @@ class Checkpoint:
     """Networks that are ready to run, and their origin.
 
     Attributes:
-        networks: `Networks` or `Inpainter`, float32, in eval mode.
+        networks: `Networks`, `Inpainter` or `Parser`, float32, in eval mode.
         name: name of the preset.
         sha256: hash of the weights file.
         about: content of the JSON file.
@@ -166,6 +167,22 @@ def load_inpainters(names_or_paths: Sequence[str | Path] = ("mouth", "eyes")) ->
             )
         inpainters[part] = checkpoint.networks
     return inpainters
+
+
+def load_parser(name_or_path: str | Path = "parsing") -> Parser:
+    """Returns the network that parses portraits.
+
+    Args:
+        name_or_path: weights, as in `load_checkpoint`.
+
+    Raises:
+        BadInput: as `load_checkpoint`.
+        WeightsMismatch: the weights are of another network.
+    """
+    checkpoint = load_checkpoint(name_or_path)
+    if not isinstance(checkpoint.networks, Parser):
+        raise WeightsMismatch(f"{checkpoint.path}: parses no portraits; take weights trained with experiment=parsing")
+    return checkpoint.networks
 
 
 def _find(name_or_path: str | Path) -> Path:

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from fewshot_heads.imaging.convert import to_tensor
+from fewshot_heads.imaging.matting import estimate_foreground
 from fewshot_heads.imaging.warping import identity_grid, sample
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import NECK, fit_pose
-from fewshot_heads.rendering.parsing import estimate_foreground, parse
+from fewshot_heads.rendering.parsing import parse
 from fewshot_heads.rendering.plates import background_plate, body_layer
 
 _LOWEST_NECK = 0.9  # half crops from the crop's center: a neck at the border would bend at once
@@ -41,7 +42,7 @@ def separate(image: np.ndarray, face: Landmarks) -> PortraitLayers:
         image: uint8 RGB [R, R, 3].
         face: landmarks, pixels of the image.
     """
-    mattes = parse(image, face)
+    mattes = parse(image)
     background = background_plate(image, mattes.person)
     body, alpha = body_layer(image, mattes.person, mattes.head, face)
     head = estimate_foreground(image, mattes.head)
@@ -55,7 +56,7 @@ def separate_head(image: np.ndarray, face: Landmarks) -> np.ndarray:
         image: uint8 RGB [R, R, 3].
         face: landmarks, pixels of the image.
     """
-    matte = parse(image, face).head
+    matte = parse(image).head
     return _with_alpha(estimate_foreground(image, matte), matte)
 
 

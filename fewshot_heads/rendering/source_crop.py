@@ -26,7 +26,7 @@ def crop_with_hair(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
         crop: crop around the face.
     """
     wide = crop.grown(_MAX_GROWTH)
-    head = parse(wide.cut(image), wide.to_crop(face)).head > _MIN_MATTE
+    head = parse(wide.cut(image)).head > _MIN_MATTE
     if not head.any():
         return crop
     low = np.minimum([crop.left, crop.top], 0.0)

@@ -24,7 +24,7 @@ from fewshot_heads.landmarks.pose_distance import pose_distance
 from fewshot_heads.models.discriminator import ProjectionDiscriminator
 from fewshot_heads.training import losses
 from fewshot_heads.training.forward import warp_inputs
-from fewshot_heads.training.trainer import update_ema
+from fewshot_heads.training.run_state import update_ema
 from fewshot_heads.training.weighted_losses import WeightedLosses
 
 _HOLDOUT_MIN_IMAGES = 4  # with fewer images, none is held out

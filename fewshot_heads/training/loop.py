@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from fewshot_heads.datasets.batches import TrainingBatch, collate, first_samples, to_device
+from fewshot_heads.datasets.batches import AnyBatch, collate, first_samples, to_device
 from fewshot_heads.datasets.episodes import Episodes
 from fewshot_heads.errors import BadInput, FewshotHeadsError, WeightsMismatch, first_line
 from fewshot_heads.imaging.convert import to_uint8
@@ -23,9 +23,9 @@ from fewshot_heads.imaging.grid import image_grid
 from fewshot_heads.media.files import atomic_write, write_error
 from fewshot_heads.media.images import write_image
 from fewshot_heads.media.provenance import UNNAMED
-from fewshot_heads.training.forward import predict
+from fewshot_heads.training.forward import grid_rows, predict
 from fewshot_heads.training.log import Log
-from fewshot_heads.training.trainer import Training
+from fewshot_heads.training.run_state import RunState
 
 
 class Batches:
@@ -57,8 +57,8 @@ class Batches:
 
 
 def train(
-    training: Training, episodes: Episodes, out: Path, batch: int, workers: int = 1, save_minutes: float = 4,
-    grid_every: int = 500, tensorboard: bool = False, unseen: TrainingBatch | None = None,
+    training: RunState, episodes: Episodes, out: Path, batch: int, workers: int = 1, save_minutes: float = 4,
+    grid_every: int = 500, tensorboard: bool = False, unseen: AnyBatch | None = None,
 ) -> None:  # fmt: skip
     """Runs the training to its last step and writes state.pt, log.jsonl and grids.
 
@@ -109,7 +109,7 @@ def train(
     accelerator.wait_for_everyone()
 
 
-def _without_traceback(batches: Iterable[TrainingBatch]) -> Iterator[TrainingBatch]:
+def _without_traceback(batches: Iterable[AnyBatch]) -> Iterator[AnyBatch]:
     """Yields the batches; reduces the error of a worker to its one-line message."""
     try:
         yield from batches
@@ -124,7 +124,7 @@ def _single_threaded(_: int) -> None:
 
 
 @torch.no_grad()
-def measure(training: Training, unseen: TrainingBatch | None) -> dict[str, float]:
+def measure(training: RunState, unseen: AnyBatch | None) -> dict[str, float]:
     """Returns the reconstruction losses of the averaged weights, before weighting.
 
     Args:
@@ -138,7 +138,7 @@ def measure(training: Training, unseen: TrainingBatch | None) -> dict[str, float
     return {name: float(term) for name, term in training.losses.reconstruction_terms(frame, unseen).items()}
 
 
-def save_state(training: Training, path: Path) -> None:
+def save_state(training: RunState, path: Path) -> None:
     """Writes a checkpoint; if that fails, the previous one remains.
 
     Args:
@@ -156,7 +156,7 @@ def save_state(training: Training, path: Path) -> None:
             raise write_error(path, error) from error
 
 
-def load_state(training: Training, path: Path) -> None:
+def load_state(training: RunState, path: Path) -> None:
     """Restores a checkpoint.
 
     Args:
@@ -175,11 +175,11 @@ def load_state(training: Training, path: Path) -> None:
 
 
 @torch.no_grad()
-def save_grid(networks: nn.Module, batch: TrainingBatch, path: Path, most: int = 8) -> None:
-    """Writes an image with one column for each sample: source, stickman, frame and target.
+def save_grid(networks: nn.Module, batch: AnyBatch, path: Path, most: int = 8) -> None:
+    """Writes an image with one column for each sample, see `grid_rows`.
 
     Args:
-        networks: `Networks` or `Inpainter`.
+        networks: `Networks`, `Inpainter` or `Parser`.
         batch: the samples.
         path: the image file.
         most: largest number of columns.
@@ -188,8 +188,5 @@ def save_grid(networks: nn.Module, batch: TrainingBatch, path: Path, most: int =
         OutputError: the file cannot be written.
     """
     samples = to_device(first_samples(batch, most), next(networks.parameters()).device)
-    frames, _ = predict(networks, samples)
-    rows: list[list[np.ndarray]] = [
-        list(to_uint8(images)) for images in (samples.source, samples.stickman, frames, samples.target)
-    ]
+    rows: list[list[np.ndarray]] = [list(to_uint8(images)) for images in grid_rows(networks, samples)]
     write_image(path, image_grid(rows), UNNAMED, overwrite=True)

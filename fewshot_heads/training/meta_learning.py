@@ -12,16 +12,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fewshot_heads.datasets.batches import TrainingBatch, collate
+from fewshot_heads.datasets.batches import AnyBatch, collate
 from fewshot_heads.datasets.clips import Clip, hold_out
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings
+from fewshot_heads.datasets.parsing_crops import ParsingCrops
+from fewshot_heads.datasets.parsing_labels import LabelStore
 from fewshot_heads.datasets.region_crops import RegionCrops
 from fewshot_heads.datasets.shards import open_shards
 from fewshot_heads.errors import BadInput, WeightsMismatch
 from fewshot_heads.landmarks import N_POINTS
 from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, pick_device, save_checkpoint
 from fewshot_heads.training.loop import train
-from fewshot_heads.training.trainer import Optim, Training
+from fewshot_heads.training.parsing import ParsingTraining
+from fewshot_heads.training.run_state import Optim
+from fewshot_heads.training.trainer import Training
 
 _log = logging.getLogger(__name__)
 # Losses that an inpainter cannot have, and what it lacks for each.
@@ -30,11 +34,13 @@ _NOT_FOR_INPAINTERS = {
     "vggface": "whole face to see",
     "identity": "whole face to see",
 }
+_PRIVATE_DATA = ("identities", "holdout_fraction", "person_segmenter", "hair_segmenter", "labels")
+_PARSING_LOSSES = ("person", "head", "l1", "gradient")
 _HOLDOUT_EPISODES = 8  # episodes of held-out frames in the grids and in the log
 
 
 def meta_learn(roots: Sequence[str], out: Path, config: Mapping[str, Any]) -> Path:
-    """Trains embedder and generator, or an inpainter, and returns the path of the weights.
+    """Trains embedder and generator, an inpainter or a parsing network, and returns the path of the weights.
 
     A run is resumed if `out` has one.
 
@@ -54,6 +60,7 @@ def meta_learn(roots: Sequence[str], out: Path, config: Mapping[str, Any]) -> Pa
 
     # Load the footage.
     data = dict(config["data"])
+    labels = _label_store(data, out) if spec["architecture"] == "parsing" else None
     identities, share = {str(name) for name in data.pop("identities")}, data.pop("holdout_fraction")
     clips, held_out = hold_out(_load_clips(roots, identities), share)
     settings = EpisodeSettings(**data)
@@ -63,6 +70,8 @@ def meta_learn(roots: Sequence[str], out: Path, config: Mapping[str, Any]) -> Pa
     dataset: Callable[..., Episodes] = Episodes
     if is_inpainter:
         dataset = partial(RegionCrops, size=spec["size"], part=spec["part"])
+    if labels is not None:
+        dataset = partial(ParsingCrops, labels=labels, size=spec["size"])
     episodes = dataset(clips, config["steps"] * config["batch"], settings, config["seed"])
     if episodes.size != spec["size"]:
         raise BadInput(f"{roots[0]}: pictures of {episodes.size} px; use model.size={episodes.size} or prepare anew")
@@ -70,10 +79,15 @@ def meta_learn(roots: Sequence[str], out: Path, config: Mapping[str, Any]) -> Pa
 
     # Construct the networks.
     start = _load_start(config["init_from"], spec, config["model"]["name"])
-    training = Training(
-        spec, len(episodes.identities), config["steps"], criterion, Optim(**config["optim"]), accelerator,
-        settings.patch_size, config["seed"], start.networks if start else None,
-    )  # fmt: skip
+    optim, networks = Optim(**config["optim"]), start.networks if start else None
+    training: Training | ParsingTraining
+    if labels is not None:
+        training = ParsingTraining(spec, config["steps"], criterion, optim, accelerator, config["seed"], networks)
+    else:
+        training = Training(
+            spec, len(episodes.identities), config["steps"], criterion, optim, accelerator, settings.patch_size,
+            config["seed"], networks,
+        )  # fmt: skip
     if runtime["compile"]:
         training.compile()
 
@@ -86,7 +100,7 @@ def meta_learn(roots: Sequence[str], out: Path, config: Mapping[str, Any]) -> Pa
         return out
     history = _history(config, len(episodes.identities), start.sha256 if start else None)
     about = {"spec": spec, "training": history}
-    return save_checkpoint(training.ema, out, config["model"]["name"], about, training.critic)
+    return save_checkpoint(training.ema, out, config["model"]["name"], about, getattr(training, "critic", None))
 
 
 def same_architecture(spec: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -108,9 +122,24 @@ def _check(config: Mapping[str, Any], spec: Mapping[str, Any], out: Path) -> Non
         raise BadInput("steps=0: nothing would be learnt; expected 1 or more")
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out}: a file; -o names the folder of the run")
+    if spec["architecture"] == "parsing" and (
+        set(config["criterion"]) != set(_PARSING_LOSSES) or "person_segmenter" not in config["data"]
+    ):
+        raise BadInput("model=parsing: needs data=parsing_crops and criterion=parsing; take experiment=parsing")
     for term, lacks in _NOT_FOR_INPAINTERS.items():
         if spec["architecture"] == "inpainter" and config["criterion"].get(term, {}).get("weight"):
             raise BadInput(f"criterion.{term}: an inpainter has no {lacks}; take criterion=inpainter")
+
+
+def _label_store(data: dict[str, Any], out: Path) -> LabelStore:
+    """Takes the keys of labels out of conf/data and returns the labels that the parsing network learns."""
+    keys = ("person_segmenter", "hair_segmenter", "labels")
+    person, hair, folder = (data.pop(key, None) for key in keys)
+    if not (person and hair):
+        raise BadInput("parsing is learnt from two segmenters: name data.person_segmenter and data.hair_segmenter")
+    folder = Path(folder or out / "labels")
+    folder.mkdir(parents=True, exist_ok=True)
+    return LabelStore(folder, person, hair)
 
 
 def _accelerator(runtime: Mapping[str, Any]) -> Any:
@@ -142,7 +171,7 @@ def _load_clips(roots: Sequence[str], identities: set[str]) -> list[Clip]:
 
 def _holdout_batch(
     dataset: Callable[..., Episodes], clips: list[Clip], settings: EpisodeSettings, seed: int
-) -> TrainingBatch | None:
+) -> AnyBatch | None:
     """Returns a batch of held-out frames, not augmented; None if no clip has two."""
     longest = max((len(clip.frames) for clip in clips), default=0)
     if longest <= 1:
@@ -171,5 +200,5 @@ def _history(config: Mapping[str, Any], identities: int, start: str | None) -> d
     for term in terms.values():
         if term.get("weights"):
             term["weights"] = Path(term["weights"]).name  # the user's folders stay private
-    data = {key: value for key, value in config["data"].items() if key not in ("identities", "holdout_fraction")}
+    data = {key: value for key, value in config["data"].items() if key not in _PRIVATE_DATA}
     return {**settings, "data": data, "criterion": terms, "identities": identities, "start": start}

@@ -18,7 +18,8 @@ from fewshot_heads.datasets.batches import collate
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings
 from fewshot_heads.models.generator import _smooth
 from fewshot_heads.training.loop import Batches, load_state, save_state, train
-from fewshot_heads.training.trainer import Optim, Training
+from fewshot_heads.training.run_state import Optim
+from fewshot_heads.training.trainer import Training
 from tests.footage import SPEC, TABLE, mona_footage
 
 OPTIM = Optim(discriminator_steps=1, warmup=0)

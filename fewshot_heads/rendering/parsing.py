@@ -1,0 +1,88 @@
+"""Parses photographs and paintings into background, body and head, with the shipped network."""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+
+from fewshot_heads.imaging.convert import to_tensor
+from fewshot_heads.imaging.matting import head_share, refine_matte
+from fewshot_heads.models.checkpoint import load_parser
+from fewshot_heads.models.parsing import Parser, mattes
+
+_lock = threading.Lock()
+_MAX_ASPECT_RATIO = 4 / 3  # beyond it, an image is padded before it is squeezed to a square, as in training
+_EDGE_SQUARE_FRACTION = 1 / 64  # by which the network misses edges
+_NARROW_PX = 4  # a body that is narrower, as the network sees it, is an error
+
+
+class Mattes(NamedTuple):
+    """Opacities of the layers of a portrait.
+
+    The body is `person - head`, the background `1 - person`.
+
+    Attributes:
+        person: float32 [H, W], 0 to 1, persons with hair, hats and clothes.
+        head: float32 [H, W], 0 to 1, face, ears, hair, hats and beards; nowhere above the person.
+    """
+
+    person: np.ndarray
+    head: np.ndarray
+
+
+def parse(image: np.ndarray) -> Mattes:
+    """Returns the mattes of person and head.
+
+    The network reads 256 x 256 pixels. The edges are then refined at the resolution of the image.
+
+    Args:
+        image: uint8 RGB [H, W, 3], best a square of 2 to 4 faces around a face.
+    """
+    with _lock:  # or the first threads would each load the network
+        network = _network()
+    padded, corner = _padded(image)
+    size, (rows, columns) = network.size, padded.shape[:2]
+    interpolation = cv2.INTER_AREA if max(rows, columns) > size else cv2.INTER_LINEAR
+    square = cv2.resize(padded, (size, size), interpolation=interpolation)
+    with torch.inference_mode():
+        person, head = mattes(network(to_tensor(square)[None]))[0].numpy()
+    share = head_share(person, head, _NARROW_PX)
+
+    zoom = np.array([size / columns, size / rows])
+    to_square = np.column_stack([np.diag(zoom), (corner + 0.5) * zoom - 0.5])
+    radius = _EDGE_SQUARE_FRACTION * max(rows, columns)
+    person, share = (refine_matte(image, _resampled(matte, to_square, image), radius) for matte in (person, share))
+    return Mattes(person, person * share)
+
+
+def person_matte(image: np.ndarray) -> np.ndarray:
+    """Returns the opacity of persons, with hair and clothes, float32 [H, W], 0 to 1.
+
+    Args:
+        image: uint8 RGB [H, W, 3].
+    """
+    return parse(image).person
+
+
+def _padded(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns an image with repeated edges and a bearable aspect ratio, and where the image is in it, (x, y)."""
+    sides = np.array(image.shape[1::-1])
+    missing = np.maximum(np.ceil(sides.max() / _MAX_ASPECT_RATIO).astype(int) - sides, 0)
+    (left, top), (right, bottom) = missing // 2, missing - missing // 2
+    return cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_REPLICATE), np.array([left, top])
+
+
+def _resampled(matte: np.ndarray, matrix: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Returns a matte of the square at the resolution of an image, along a map from the image to the square."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(matte, matrix, image.shape[1::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+@cache
+def _network() -> Parser:
+    return load_parser()
