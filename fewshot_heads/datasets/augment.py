@@ -14,6 +14,7 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.pose import landmarks_3d, mirrored, rotate_3d
+from fewshot_heads.rendering.layers import PortraitLayers
 
 # Ranges of `Augmentation` at strength 1. Half-widths of uniform distributions, where nothing else is said.
 _MAX_SHRINK, _MAX_ENLARGEMENT = 0.12, 0.2
@@ -92,6 +93,18 @@ class Augmentation:
             frame: uint8 [S, S, 3].
         """
         return self._colored(self.warp(frame))
+
+    def layers(self, layers: PortraitLayers) -> PortraitLayers:
+        """Returns augmented layers, each as `picture` changes an image.
+
+        Args:
+            layers: uint8 [S, S, 3 or 4] each.
+        """
+        return PortraitLayers(*map(self._layer, layers))
+
+    def _layer(self, layer: np.ndarray) -> np.ndarray:
+        warped = self.warp(layer)
+        return np.ascontiguousarray(np.dstack([self._colored(warped[..., :3]), warped[..., 3:]]))
 
     def warp_crop(self, frame: np.ndarray, crop: Crop) -> np.ndarray:
         """Returns a crop of the augmented image, uint8 [crop.size, crop.size, 3].

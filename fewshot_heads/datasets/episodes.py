@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from fewshot_heads.datasets.augment import Augmentation, rotate_in_depth
+from fewshot_heads.datasets.assembly import assemble, separate_image
+from fewshot_heads.datasets.augment import Augmentation
 from fewshot_heads.datasets.batches import EpisodeBatch
 from fewshot_heads.datasets.clips import Clip
 from fewshot_heads.datasets.degradation import Degradation
 from fewshot_heads.errors import BadInput
-from fewshot_heads.imaging.convert import to_tensor
-from fewshot_heads.imaging.masks import disocclusion_mask, region_masks
 from fewshot_heads.landmarks import OUTER_LIPS
 from fewshot_heads.landmarks.aspect_ratio import mouth_aspect_ratios
-from fewshot_heads.landmarks.stickman import draw_stickman
-from fewshot_heads.rendering.head_views import HeadViews
-from fewshot_heads.rendering.layers import BehindHead, rgba_tensor, separate
+from fewshot_heads.rendering.layers import PortraitLayers
 
 _log = logging.getLogger(__name__)
 # Where the patch of perceptual and adversarial losses is: on the mouth, on the face, or at hair and shoulders.
@@ -35,8 +32,9 @@ _MAX_COUNTED_FRAMES = 200  # more frames of one identity do not increase its pro
 _SAME_FRAME_PROBABILITY = 0.08  # source and target are one frame
 _OPENING_MOUTH_PROBABILITY = 0.4  # a mouth that opens is rare in most clips, and hard
 _OPENING_MOUTH_QUANTILE = 4  # source and target are from the quarters with the most closed and most open mouths
-_FAR_CANDIDATES = 4
-_FAR_PROBABILITY = 0.5  # the source is the farthest of the candidates
+_MAX_SOURCE_FRAMES = 6  # of a clip, evenly spaced: their layers are kept
+_MAX_CACHED_LAYERS = 6000  # 0.7 MB each
+_FAR_PROBABILITY = 0.5  # the source is the farthest in pose
 
 
 @dataclass(frozen=True)
@@ -98,6 +96,7 @@ class Episodes(Dataset):
         self._by_identity: dict[str, list[Clip]] = {name: [] for name in self.identities}
         for clip in self.clips:
             self._by_identity[clip.identity].append(clip)
+        self._layers: dict[tuple[int, int], PortraitLayers] = {}
         # The square root draws identities with much footage more often, without excluding the others.
         frames = np.array([sum(len(clip.frames) for clip in group) for group in self._by_identity.values()], float)
         odds = np.sqrt(np.minimum(frames, _MAX_COUNTED_FRAMES))
@@ -112,13 +111,28 @@ class Episodes(Dataset):
         landmarks = np.asarray(clip.landmarks)
         shots, source_index, target = self._draw_frames(clip, landmarks, random)
         change = Augmentation.draw(random, self.size, self.settings.augment)
+        is_still, original = clip.kind == "stills", clip
         # Cracks keep their place on a face, so two frames of a video may not have them.
-        clip = self._degrade(clip, random, cracks=clip.kind == "stills")
-        is_still = clip.kind == "stills"
+        clip = self._degrade(clip, random, cracks=is_still)
         rotated = random.random() < (_STILLS_PSEUDO_PAIR_PROBABILITY if is_still else self.settings.pseudo_pair_prob)
         corner = self._draw_patch(change.face(landmarks[target]).points, random)
-        episode = assemble(clip, shots, source_index, target, change, random if rotated else None)
+        unchanged = clip is original and not rotated
+        layers_of = self._cached_layers(clip, shots[source_index]) if unchanged else separate_image
+        episode = assemble(clip, shots, source_index, target, change, random if rotated else None, layers_of)
         return episode._replace(patch_corner=corner, identity=torch.tensor(identity))
+
+    def _cached_layers(self, clip: Clip, frame: int) -> Callable[[np.ndarray, np.ndarray], PortraitLayers]:
+        """Returns `separate_image`, which takes half a second, with a memory for one frame of a clip."""
+
+        def layers_of(image: np.ndarray, landmarks: np.ndarray) -> PortraitLayers:
+            key = (id(clip), frame)
+            if key not in self._layers:
+                if len(self._layers) >= _MAX_CACHED_LAYERS:
+                    self._layers.pop(next(iter(self._layers)))
+                self._layers[key] = separate_image(image, landmarks)
+            return self._layers[key]
+
+        return layers_of
 
     def _draw(self, random: np.random.Generator) -> tuple[int, Clip]:
         """Draws an identity, an index, and one of its clips."""
@@ -146,16 +160,19 @@ class Episodes(Dataset):
 
     def _draw_hard_pair(self, landmarks: np.ndarray, random: np.random.Generator) -> tuple[int, int]:
         """Draws source and target: often distant, sometimes the same frame, which must be reproduced."""
-        target = int(random.integers(len(landmarks)))
+        sources = np.unique(np.linspace(0, len(landmarks) - 1, _MAX_SOURCE_FRAMES).round().astype(int))
         if random.random() < _SAME_FRAME_PROBABILITY:
-            return target, target
+            source = int(random.choice(sources))
+            return source, source
         if random.random() < _OPENING_MOUTH_PROBABILITY:
-            by_mouth = np.argsort(mouth_aspect_ratios(landmarks))
+            mouths = mouth_aspect_ratios(landmarks)
+            by_mouth = np.argsort(mouths)
             count = max(len(by_mouth) // _OPENING_MOUTH_QUANTILE, 1)
-            return int(random.choice(by_mouth[:count])), int(random.choice(by_mouth[-count:]))
-        candidates = random.integers(len(landmarks), size=_FAR_CANDIDATES)
-        distances = np.abs(landmarks[candidates] - landmarks[target])[..., :2].mean((1, 2))
-        return int(candidates[distances.argmax()] if random.random() < _FAR_PROBABILITY else candidates[0]), target
+            return int(sources[mouths[sources].argmin()]), int(random.choice(by_mouth[-count:]))
+        target = int(random.integers(len(landmarks)))
+        distances = np.abs(landmarks[sources] - landmarks[target])[..., :2].mean((1, 2))
+        farthest = sources[distances.argmax()]
+        return int(farthest if random.random() < _FAR_PROBABILITY else random.choice(sources)), target
 
     def _draw_patch(self, points: np.ndarray, random: np.random.Generator) -> torch.Tensor:
         """Draws the patch's first pixel (x, y), near the mouth, the face, or hair and shoulders."""
@@ -164,57 +181,3 @@ class Episodes(Dataset):
         center = points[OUTER_LIPS if kind == 0 else slice(None)].mean(0) + random.normal(0, std, 2)
         patch = min(self.settings.patch_size or self.size, self.size)
         return torch.from_numpy(np.clip(center - patch / 2, 0, self.size - patch).astype(np.int64))
-
-
-def assemble(
-    clip: Clip,
-    shots: Sequence[int],
-    source_index: int,
-    target: int,
-    change: Augmentation,
-    turn: np.random.Generator | None = None,
-) -> EpisodeBatch:
-    """Returns one episode without patch and identity; all images have the same augmentation.
-
-    Args:
-        clip: the footage.
-        shots: K frame numbers of the source images.
-        source_index: which of the K images is warped.
-        target: number of the frame to reenact.
-        change: the augmentation.
-        turn: random numbers for `rotate_in_depth` of the source images. None does not rotate them.
-    """
-    landmarks, size = np.asarray(clip.landmarks), change.size
-    valid = np.ones((size, size), np.float32)
-    sources = {i: (clip.frames[i], landmarks[i], valid) for i in dict.fromkeys(shots)}
-    if turn is not None:
-        sources = {i: rotate_in_depth(image, points, turn) for i, (image, points, _) in sources.items()}
-    images = {i: change.picture(image) for i, (image, _, _) in sources.items()}
-    faces = {i: change.face(points) for i, (_, points, _) in sources.items()}
-    source = shots[source_index]
-    valid = change.warp(sources[source][2]).round()
-    stickmen = {i: draw_stickman(face.points, size) for i, face in faces.items()}
-    source_face, target_face = faces[source], change.face(landmarks[target])
-    disocclusion = disocclusion_mask(source_face, target_face, size)
-    layers = separate(images[source], source_face)
-    views = HeadViews([source_face], layers.head[None, ..., 3].astype(np.float32) / 255, size).blend(target_face)
-    head = rgba_tensor(layers.head[None])
-    behind = BehindHead(rgba_tensor(layers.body[None])[0], to_tensor(layers.background))
-    background = behind.follow([source_face], [target_face], size)[0]
-    regions = np.stack([*region_masks(target_face.points, size), disocclusion]).astype(np.float32)
-    return EpisodeBatch(
-        images=to_tensor(np.stack([images[i] for i in shots])),
-        stickmen=to_tensor(np.stack([stickmen[i] for i in shots])),
-        source_index=torch.tensor(source_index),
-        views=torch.cat([head, head.flip(-1)]),
-        flows=views.flows,
-        weights=views.weights,
-        confidence=views.confidence,
-        background=background,
-        disocclusion=torch.from_numpy(disocclusion)[None],
-        target=to_tensor(change.picture(clip.frames[target])),
-        stickman=to_tensor(draw_stickman(target_face.points, size)),
-        regions=torch.from_numpy(regions),
-        valid_mask=torch.from_numpy(np.ascontiguousarray(valid))[None],
-        face_box=torch.from_numpy(target_face.box.astype(np.float32)),
-    )

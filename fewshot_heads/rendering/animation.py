@@ -16,7 +16,7 @@ from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.models.inpainter import Inpainter
-from fewshot_heads.rendering.layers import separate, separate_head
+from fewshot_heads.rendering.layers import separate
 from fewshot_heads.rendering.paste_back import Paster
 from fewshot_heads.rendering.renderer import HeadRenderer, rasterize_landmarks
 from fewshot_heads.rendering.source_crop import crop_with_hair, texture_size
@@ -48,7 +48,7 @@ def embed_sources(
     style = networks.generator.project(e_hat)
     large = [face.moved(np.zeros(2, np.float32), resolution / size) for face in landmarks]
     first = separate(textures[0], large[0])
-    others = [separate_head(texture, face) for texture, face in zip(textures[1:], large[1:], strict=True)]
+    others = [separate(texture, face).head for texture, face in zip(textures[1:], large[1:], strict=True)]
     return Head(
         e_hat[0].cpu(), style[0].cpu(), textures, np.stack([first.head, *others]), first.body, first.background,
         landmarks, images[0], crops[0], sha256,

@@ -1,22 +1,30 @@
-"""Separates a portrait into three layers: head, body and background."""
+"""Separates a portrait into three layers: head, body and background.
+
+The colors of a layer are those that give the image again (the compositing equation of Porter and Duff, 1984, solved
+for the foreground). A head that does not move is therefore its picture.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from fewshot_heads.imaging.convert import to_tensor
-from fewshot_heads.imaging.matting import estimate_foreground
+from fewshot_heads.imaging.masks import soft_hull
 from fewshot_heads.imaging.warping import identity_grid, sample
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.pose import NECK, fit_pose
-from fewshot_heads.rendering.parsing import parse
+from fewshot_heads.landmarks.pose import NECK, fit_pose, landmarks_3d
+from fewshot_heads.rendering.parsing import Mattes, parse
 from fewshot_heads.rendering.plates import background_plate, body_layer
 
+_MIN_ALPHA = 0.1  # where it divides: fainter wisps keep some of the old background
+_FACE_BLUR_FACE_FRACTION = 0.01
+_SEAM_HEAD_UNITS = 0.14
 _LOWEST_NECK = 0.9  # half crops from the crop's center: a neck at the border would bend at once
 _MIN_SHIFT_PIXELS = 0.25  # a body that moves by less stands still
 
@@ -36,28 +44,57 @@ class PortraitLayers(NamedTuple):
 
 
 def separate(image: np.ndarray, face: Landmarks) -> PortraitLayers:
-    """Returns the layers of a portrait.
+    """Returns the layers of a portrait. Composited, they are the image.
 
     Args:
         image: uint8 RGB [R, R, 3].
         face: landmarks, pixels of the image.
     """
-    mattes = parse(image)
-    background = background_plate(image, mattes.person)
-    body, alpha = body_layer(image, mattes.person, mattes.head, face)
-    head = estimate_foreground(image, mattes.head)
-    return PortraitLayers(_with_alpha(head, mattes.head), _with_alpha(body, alpha), background)
+    person, head = _mattes(image, face)
+    background = background_plate(image, person)
+    body, body_alpha = body_layer(image, person, head, face)
+    head = _feathered(head, person, _SEAM_HEAD_UNITS * fit_pose(face).scale)
+    body = np.where((head > 0)[..., None], body, _colors_over(image, body_alpha, background))
+    behind = background + body_alpha[..., None] * (body - background.astype(np.float32))
+    head_layer = _with_alpha(_colors_over(image, head, behind), head)
+    return PortraitLayers(head_layer, _with_alpha(body, body_alpha), background)
 
 
-def separate_head(image: np.ndarray, face: Landmarks) -> np.ndarray:
-    """Returns the head layer of a portrait alone, see `PortraitLayers.head`.
+def _mattes(image: np.ndarray, face: Landmarks) -> Mattes:
+    """Returns the mattes of one person: the face is head, and what is not connected to it is not."""
+    person, head = parse(image)
+    outline = soft_hull(landmarks_3d(face)[:, :2], len(image), blur=_FACE_BLUR_FACE_FRACTION * face.size)
+    head = np.maximum(head, outline)
+    _, parts = cv2.connectedComponents((head > 0.5).astype(np.uint8))
+    faces = np.bincount(parts[(outline > 0.5) & (parts > 0)].ravel(), minlength=1)
+    own = cv2.dilate((parts == faces.argmax()).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    head = np.where(own, head, 0)
+    return Mattes(np.maximum(person, head), head)
+
+
+def _feathered(head: np.ndarray, person: np.ndarray, width: float) -> np.ndarray:
+    """Returns the head's matte [R, R] with a soft seam on the body, so that the shadow under a chin goes with it.
 
     Args:
-        image: uint8 RGB [R, R, 3].
-        face: landmarks, pixels of the image.
+        head: float32 [R, R], 0 to 1.
+        person: float32 [R, R], 0 to 1.
+        width: of the seam, pixels.
     """
-    matte = parse(image).head
-    return _with_alpha(estimate_foreground(image, matte), matte)
+    distance = cv2.distanceTransform((head < 0.5).astype(np.uint8), cv2.DIST_L2, 5)
+    share = (1 - distance / max(width, 1)).clip(0, 1)
+    return np.maximum(head, share * share * (3 - 2 * share) * person)
+
+
+def _colors_over(image: np.ndarray, alpha: np.ndarray, behind: np.ndarray) -> np.ndarray:
+    """Returns colors [R, R, 3] that give the image when they are composited over what is behind.
+
+    Args:
+        image: uint8 [R, R, 3].
+        alpha: [R, R], 0 to 1.
+        behind: [R, R, 3], 0 to 255.
+    """
+    difference = image - behind.astype(np.float32)
+    return (behind + difference / alpha.clip(_MIN_ALPHA, 1)[..., None]).clip(0, 255)
 
 
 def _with_alpha(colors: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fewshot_heads.datasets.assembly import assemble
 from fewshot_heads.datasets.augment import Augmentation
 from fewshot_heads.datasets.batches import EpisodeBatch, collate, to_device
 from fewshot_heads.datasets.clips import Clip, Excerpt
-from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, assemble
+from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose_distance import pose_distance
 from fewshot_heads.models.discriminator import ProjectionDiscriminator

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from fewshot_heads import BadInput
+from fewshot_heads.datasets.assembly import assemble
 from fewshot_heads.datasets.augment import Augmentation, rotate_in_depth
 from fewshot_heads.datasets.batches import collate
 from fewshot_heads.datasets.clips import Excerpt, Footage, hold_out
-from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings, assemble
+from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings
 from fewshot_heads.imaging.masks import soft_hull
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.training.forward import warp_inputs
