@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 # Where the patch of perceptual and adversarial losses is: on the mouth, on the face, or at hair and shoulders.
 _PATCH_PROBABILITIES = (0.5, 0.25, 0.25)
 _PATCH_STD_CROP_FRACTIONS = (0.05, 0.1, 0.25)  # standard deviation of the patch's center
-# Of the episodes of stills, the fraction with a source that is rotated in depth. The others reconstruct an image from
+# Of the episodes of a person with few stills, the fraction with a source that is rotated in depth. The others reconstruct an image from
 # itself. Measured: with fewer of those, the surroundings of the face get worse.
 _STILLS_PSEUDO_PAIR_PROBABILITY = 0.5
 _MAX_COUNTED_FRAMES = 200  # more frames of one identity do not increase its probability
@@ -111,10 +111,11 @@ class Episodes(Dataset):
         landmarks = np.asarray(clip.landmarks)
         shots, source_index, target = self._draw_frames(clip, landmarks, random)
         change = Augmentation.draw(random, self.size, self.settings.augment)
-        is_still, original = clip.kind == "stills", clip
+        original, is_still = clip, clip.kind == "stills"
         # Cracks keep their place on a face, so two frames of a video may not have them.
         clip = self._degrade(clip, random, cracks=is_still)
-        rotated = random.random() < (_STILLS_PSEUDO_PAIR_PROBABILITY if is_still else self.settings.pseudo_pair_prob)
+        lone = is_still and len(clip.frames) <= self.settings.k_shot
+        rotated = random.random() < (_STILLS_PSEUDO_PAIR_PROBABILITY if lone else self.settings.pseudo_pair_prob)
         corner = self._draw_patch(change.face(landmarks[target]).points, random)
         unchanged = clip is original and not rotated
         layers_of = self._cached_layers(clip, shots[source_index]) if unchanged else separate_image

@@ -48,8 +48,8 @@ def body_colors(image: np.ndarray, alpha: np.ndarray, hole: np.ndarray, face: La
     neck, column = _visible_neck(image, known, hole, face, axis), _neck_column(hole.shape, axis)
     box = _box(wanted, round(_MARGIN * axis.unit))
     image, known, hole, neck, wanted, column = (each[box] for each in (image, known, hole, neck, wanted, column))
-    share = np.where(hole, np.maximum(nearest_values(neck, known), column), neck | ~known).astype(np.float32)
-    share = cv2.GaussianBlur(share, (0, 0), max(_BLEND * axis.unit, 0.5)) * (wanted & neck.any())
+    in_neck = np.where(hole, np.maximum(nearest_values(neck, known), column), neck | ~known).astype(np.float32)
+    share = cv2.GaussianBlur(in_neck, (0, 0), max(_BLEND * axis.unit, 0.5)) * (wanted & neck.any())
     clothes = known & ~neck
     if clothes.sum() < _LEAST_CLOTHES_SHARE * known.sum():
         clothes = known

@@ -30,7 +30,7 @@ _EXPRESSION_REACH_HEAD_UNITS = 0.35  # an expression moves the silhouette by les
 _INSIDE_CELLS = 3  # of the depth map: so far inside the silhouette its fringe ends
 _MAX_BACK_DEPTH_HEAD_UNITS = 0.3  # thickness of the front up to which it has a back: the face itself has none
 _SURFACE_THICKNESS_HEAD_UNITS = 0.1  # in one cell, points this far behind each other belong to one sheet
-_BARE_COVERAGE, _FULL_COVERAGE = 0.2, 0.5
+_BARE_COVERAGE, _FULL_COVERAGE = 0.3, 0.7
 _MIN_COSINE = 0.15  # of the angle between a normal and the viewer, where it divides
 _FRINGE_WEIGHT = 0.01  # of a transparent point, which counts only where no opaque one is
 
@@ -75,7 +75,7 @@ class HeadSurface:
         if original is not None:
             turned = normals @ (original.rotation @ self.pose.rotation.T).T
             seen = (-turned[..., 2]).clip(0)
-        solid = cv2.GaussianBlur(cv2.dilate((small > 0.05).astype(np.float32), np.ones((3, 3))), (0, 0), 0.5)
+        solid = cv2.GaussianBlur(cv2.dilate((small > 0.05).astype(np.float32), np.ones((5, 5))), (0, 0), 0.5)
         thickness = _silhouette_depth(depth, small) - depth
         maps = [
             np.stack([depth, solid, small, thickness]),
@@ -112,7 +112,7 @@ class HeadSurface:
             torch.tensor([_SURFACE_THICKNESS_HEAD_UNITS * target_pose.scale]), _POINTS_PER_CELL_SIDE**2,
         )  # fmt: skip
         source_flow = identity_grid(CELLS, points) + result.values[:, :2].permute(0, 2, 3, 1)
-        coverage = F.avg_pool2d(result.coverage, 3, 1, 1)
+        coverage = F.avg_pool2d(F.avg_pool2d(result.coverage, 3, 1, 1), 3, 1, 1)
         coverage = ((coverage - _BARE_COVERAGE) / (_FULL_COVERAGE - _BARE_COVERAGE)).clamp(0, 1)
         maps = F.grid_sample(self._maps[:, [2, 6, 7, 8, 9]], source_flow, align_corners=False)
         opacity, normals, seen = maps.split([1, 3, 1], 1)

@@ -1,7 +1,6 @@
 """Optimizes style and generator for one person (Zakharov et al., ICCV 2019, sec. 3.3).
 
-Style and w, which meta-learning computes from e_hat, become parameters that start at those values. There is no match
-loss, since no e_hat is left to match.
+Style and w, which meta-learning computes from e_hat, become parameters. No e_hat is left that a loss could match.
 """
 
 from __future__ import annotations
@@ -219,8 +218,8 @@ class _HeadTuner:
         """Returns the loss on the held-out images."""
         assert self.holdout is not None
         self.probe.load_state_dict(state.generator)
-        frame = _reenact(self.probe, state.style, self.holdout)
-        return float(self.criterion.total(self.criterion.reconstruction_terms(frame, self.holdout), 0))
+        terms = self.criterion.reconstruction_terms(_reenact(self.probe, state.style, self.holdout), self.holdout)
+        return float(self.criterion.total(terms, 0))
 
     def _state(self) -> _State:
         generator = {key: value.detach().clone() for key, value in self.average.state_dict().items()}
