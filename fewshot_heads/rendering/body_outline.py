@@ -99,7 +99,8 @@ def _profile(y: np.ndarray, crossing: np.ndarray, sign: int, flare: float, axis:
 def _flare(person: np.ndarray, hole: np.ndarray, crossing: np.ndarray, sign: int, axis: NeckAxis) -> float:
     """Returns how many columns the silhouette goes outward for each row down, below a crossing."""
     height, width = hole.shape
-    rows = np.arange(round(crossing[1] + 0.06 * axis.unit), round(crossing[1] + 0.3 * axis.unit) + 1)
+    first, last = crossing[1] + np.array([0.06, 0.3]) * axis.unit
+    rows = np.arange(int(max(first, crossing[1] + 1)), round(last) + 2)
     begin = int(np.clip(crossing[0] - sign * 0.08 * axis.unit, 0, width - 1))
     slopes = []
     for row in rows[rows < height]:

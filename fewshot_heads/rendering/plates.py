@@ -16,7 +16,8 @@ from fewshot_heads.rendering.patch_fill import fill, smooth_layer
 _FAINT = 0.1  # opacity above which a pixel may show the person or the head
 # Fractions of the image's longer side.
 _PERSON_MARGIN_FRACTION = 0.02  # blur and hair reach so far beyond the matte
-_STRAY_REACH_FRACTION = 0.08  # single hairs are searched so far beyond this margin
+_STRAY_REACH_FRACTION = 0.08  # single hairs begin so near to this margin, and reach twice as far
+_STRAY_THICKNESS_FRACTION = 0.025  # wider than hair are things on the wall, which stay
 _STRAY_MARGIN_FRACTION = 0.01  # around each found hair
 _STRAY_WALL_FRACTION = 0.05  # standard deviation of the smooth wall that hairs are compared with
 _LEAST_WALL_SHARE = 0.02  # of the image, beyond the reach of hairs: less background says nothing about its texture
@@ -88,11 +89,18 @@ def _stray_hairs(image: np.ndarray, hidden: np.ndarray) -> np.ndarray:
     wall = ~near & ~hidden
     if wall.mean() < _LEAST_WALL_SHARE:
         return np.zeros_like(hidden)
-    smooth = smooth_layer(image.astype(np.float32), ~hidden, _STRAY_WALL_FRACTION)
-    difference = cv2.blur(np.abs(image - smooth).max(2), (3, 3))
-    limit = max(_STRAY_RATIO * float(np.percentile(difference[wall], 98)), _STRAY_LEVELS)
-    strays = (near & (difference > limit)).astype(np.uint8)
-    return cv2.dilate(strays, disk(_STRAY_MARGIN_FRACTION * size)) > 0
+    reach = ~hidden & (distance < 2 * _STRAY_REACH_FRACTION * size)
+    strays = np.zeros(hidden.shape, np.uint8)
+    for _ in range(2):  # the second time, the wall is smoothed without the hairs
+        smooth = smooth_layer(image.astype(np.float32), ~hidden & (strays == 0), _STRAY_WALL_FRACTION)
+        difference = cv2.blur(np.abs(image - smooth).max(2), (3, 3))
+        limit = max(_STRAY_RATIO * float(np.percentile(difference[wall], 98)), _STRAY_LEVELS)
+        strays = ((difference > limit) & reach).astype(np.uint8)
+    strays -= cv2.morphologyEx(strays, cv2.MORPH_OPEN, disk(_STRAY_THICKNESS_FRACTION / 2 * size))
+    count, labels = cv2.connectedComponents(strays)
+    touching = np.bincount(labels[near], minlength=count) > 0
+    touching[0] = False  # no stray hair
+    return (cv2.dilate(touching[labels].astype(np.uint8), disk(_STRAY_MARGIN_FRACTION * size)) > 0) & ~hidden
 
 
 def _head_hole(head: np.ndarray, axis: NeckAxis) -> np.ndarray:
