@@ -96,7 +96,8 @@ def _stray_hairs(image: np.ndarray, hidden: np.ndarray) -> np.ndarray:
         difference = cv2.blur(np.abs(image - smooth).max(2), (3, 3))
         limit = max(_STRAY_RATIO * float(np.percentile(difference[wall], 98)), _STRAY_LEVELS)
         strays = ((difference > limit) & reach).astype(np.uint8)
-    strays -= cv2.morphologyEx(strays, cv2.MORPH_OPEN, disk(_STRAY_THICKNESS_FRACTION / 2 * size))
+    wide = cv2.morphologyEx(strays, cv2.MORPH_OPEN, disk(_STRAY_THICKNESS_FRACTION / 2 * size)) > 0
+    strays[wide] = 0
     count, labels = cv2.connectedComponents(strays)
     touching = np.bincount(labels[near], minlength=count) > 0
     touching[0] = False  # no stray hair
