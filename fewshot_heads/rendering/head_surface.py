@@ -19,7 +19,7 @@ from fewshot_heads.imaging.warping import identity_grid, normalize_points, tps_i
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.control_points import warp_points
-from fewshot_heads.landmarks.pose import HEAD_ANCHORS, Pose, fit_pose, landmarks_3d
+from fewshot_heads.landmarks.pose import HEAD_ANCHORS, MEAN_HEAD, Pose, fit_pose, landmarks_3d
 from fewshot_heads.rendering.depth import head_depth
 
 CELLS = 128  # side of the splatted map, for the crop
@@ -27,11 +27,15 @@ _POINTS_PER_CELL_SIDE = 1.5
 _DEPTH_CELLS = 96  # side of the depth map, for the crop
 _EXPRESSION_CELLS = 48  # side of the grid on which the expression's spline is evaluated
 _EXPRESSION_REACH_HEAD_UNITS = 0.35  # an expression moves the silhouette by less
-_INSIDE_CELLS = 3  # of the depth map: so far inside the silhouette its fringe ends
+_MAX_FRINGE_CELLS = 6  # of the depth map: width of a silhouette's fringe, and of its reflection
+_OPAQUE = 0.9
+_NOSE_BASE = 33  # as low as the lobes of the ears: below, a head has no back but a neck
 _MAX_BACK_DEPTH_HEAD_UNITS = 0.3  # thickness of the front up to which it has a back: the face itself has none
 _SURFACE_THICKNESS_HEAD_UNITS = 0.1  # in one cell, points this far behind each other belong to one sheet
 _BARE_COVERAGE, _FULL_COVERAGE = 0.3, 0.7
 _MIN_COSINE = 0.15  # of the angle between a normal and the viewer, where it divides
+_FULL_STRETCH_COSINE = 0.3  # gain of the cosine at which a fringe is replaced completely
+_FULL_COVERAGE_SHARE = 0.5  # of the points per cell: a surface that is stretched to twice its area is still closed
 _FRINGE_WEIGHT = 0.01  # of a transparent point, which counts only where no opaque one is
 
 
@@ -85,6 +89,9 @@ class HeadSurface:
         ]
         self._maps = torch.from_numpy(np.concatenate(maps).astype(np.float32))[None]
         self._positions = _grid_near(matte, _EXPRESSION_REACH_HEAD_UNITS * self.pose.scale / size)
+        down = torch.from_numpy(self.pose.rotation[:2, 1]).float()
+        lobes = torch.from_numpy(self.pose.apply(MEAN_HEAD[_NOSE_BASE : _NOSE_BASE + 1])[0, :2]).float()
+        self._above_jaw = ((self._positions + 1) * (size / 2) - lobes) @ down < 0
 
     def project(self, target: Landmarks) -> Projection:
         """Returns the surface with the pose and the expression of a face.
@@ -95,32 +102,41 @@ class HeadSurface:
         target_pose = fit_pose(target)
         change = self._expression(target)  # [N, 3]
         flow = self._positions + change[:, :2]
-        at = F.grid_sample(self._maps, flow[None, None], align_corners=False)[0, :, 0].T
-        depth, solid, opacity, thickness = at[:, :4].unbind(1)
+        maps = self._sample(flow)
+        (depth, solid, _, thickness), inward, normals = maps[:, :4].unbind(1), maps[:, 4:6], maps[:, 6:9]
         front = torch.cat([(self._positions + 1) * (self.size / 2), (depth + change[:, 2])[:, None]], 1)
         back = front + torch.stack([torch.zeros_like(depth)] * 2 + [2 * thickness], 1)
+        to_viewer = torch.from_numpy(-(target_pose.rotation @ self.pose.rotation.T)[2]).float()
+        # A frame that shows the silhouette's fringe more squarely than the image takes pixels just inside of it.
+        stretched = ((normals @ to_viewer + normals[:, 2]) / _FULL_STRETCH_COSINE).clamp(0, 1)
+        front_flow, back_flow = flow + stretched[:, None] * inward, flow + inward
+        opacity = self._sample(front_flow)[:, 2]
         front_weight = (solid > 0.5) * (opacity**2).clamp_min(_FRINGE_WEIGHT)
-        has_back = (opacity > 0.9) & (thickness > 0) & (thickness < _MAX_BACK_DEPTH_HEAD_UNITS * self.pose.scale)
+        has_back = self._above_jaw & (opacity > _OPAQUE) & (thickness > 0)
+        has_back &= thickness < _MAX_BACK_DEPTH_HEAD_UNITS * self.pose.scale
         is_back = torch.cat([torch.zeros_like(depth), torch.ones_like(depth)])[:, None]
         weights = torch.cat([front_weight, has_back.float()])
         kept = weights > 0
         points = self._turned(torch.cat([front, back])[kept], target_pose)
         # The displacement is splatted rather than the position: without motion, the flow is then exact.
-        displacement = torch.cat([flow, flow + at[:, 4:6]])[kept] - points[:, :2]
+        displacement = torch.cat([front_flow, back_flow])[kept] - points[:, :2]
         result = splat(
             points[None], torch.cat([displacement, is_back[kept]], 1)[None], weights[kept][None], CELLS,
-            torch.tensor([_SURFACE_THICKNESS_HEAD_UNITS * target_pose.scale]), _POINTS_PER_CELL_SIDE**2,
+            torch.tensor([_SURFACE_THICKNESS_HEAD_UNITS * target_pose.scale]), _FULL_COVERAGE_SHARE * _POINTS_PER_CELL_SIDE**2,
         )  # fmt: skip
         source_flow = identity_grid(CELLS, points) + result.values[:, :2].permute(0, 2, 3, 1)
         coverage = F.avg_pool2d(F.avg_pool2d(result.coverage, 3, 1, 1), 3, 1, 1)
         coverage = ((coverage - _BARE_COVERAGE) / (_FULL_COVERAGE - _BARE_COVERAGE)).clamp(0, 1)
         maps = F.grid_sample(self._maps[:, [2, 6, 7, 8, 9]], source_flow, align_corners=False)
         opacity, normals, seen = maps.split([1, 3, 1], 1)
-        to_viewer = torch.from_numpy(-(target_pose.rotation @ self.pose.rotation.T)[2]).float()
         needed = torch.einsum("c,bchw->bhw", to_viewer, normals)[:, None].clamp_min(_MIN_COSINE)
         front_share = 1 - result.values[:, 2:].clamp(0, 1)
         sharpness = (-normals[:, 2:] / needed).clamp(0, 1) * front_share
         return Projection(source_flow, coverage, coverage * opacity, sharpness, (seen / needed).clamp(0, 1))
+
+    def _sample(self, flow: Tensor) -> Tensor:
+        """Returns the maps at positions [N, 2], [N, 10]."""
+        return F.grid_sample(self._maps, flow[None, None], align_corners=False)[0, :, 0].T
 
     def _expression(self, target: Landmarks) -> Tensor:
         """Returns how the target's expression displaces each grid position, [N, 3].
@@ -176,12 +192,11 @@ def _offset_inward(matte: np.ndarray) -> np.ndarray:
     The fringe is reflected at the border of the opaque pixels.
     """
     size = len(matte)
-    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _INSIDE_CELLS + 1,) * 2)
-    y, x = _nearest(cv2.erode((matte > 0.8).astype(np.uint8), ellipse))
+    y, x = _nearest((matte > _OPAQUE).astype(np.uint8))
     rows, columns = np.mgrid[:size, :size]
     offset = 2 * np.stack([x - columns, y - rows]).astype(np.float32)
     length = np.linalg.norm(offset, axis=0)
-    offset *= np.minimum(1, 4 * _INSIDE_CELLS / np.maximum(length, 1e-6))
+    offset *= np.minimum(1, _MAX_FRINGE_CELLS / np.maximum(length, 1e-6))
     return np.stack([cv2.GaussianBlur(part, (0, 0), 0.7) for part in offset]) * (2 / size)
 
 

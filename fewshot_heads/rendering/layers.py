@@ -24,7 +24,7 @@ from fewshot_heads.rendering.plates import background_plate, body_layer
 
 _MIN_ALPHA = 0.1  # where it divides: fainter wisps keep some of the old background
 _FACE_BLUR_FACE_FRACTION = 0.01
-_SEAM_HEAD_UNITS = 0.14
+_SEAM_HEAD_UNITS = 0.1
 _LOWEST_NECK = 0.9  # half crops from the crop's center: a neck at the border would bend at once
 _MIN_SHIFT_PIXELS = 0.25  # a body that moves by less stands still
 
@@ -54,7 +54,7 @@ def separate(image: np.ndarray, face: Landmarks) -> PortraitLayers:
     background = background_plate(image, person)
     body, body_alpha = body_layer(image, person, head, face)
     head = _feathered(head, person, _SEAM_HEAD_UNITS * fit_pose(face).scale)
-    body = np.where((head > 0)[..., None], body, _colors_over(image, body_alpha, background))
+    body = np.where((head > _MIN_ALPHA)[..., None], body, _colors_over(image, body_alpha, background))
     behind = background + body_alpha[..., None] * (body - background.astype(np.float32))
     head_layer = _with_alpha(_colors_over(image, head, behind), head)
     return PortraitLayers(head_layer, _with_alpha(body, body_alpha), background)
