@@ -57,7 +57,6 @@ def test_every_file_of_the_package_is_in_the_wheel(contents):
 
 def test_the_face_model_and_the_weights_are_in_the_wheel(contents):
     assert "fewshot_heads/weights/face_landmarker.task" in contents
-    assert "fewshot_heads/weights/selfie_segmentation.tflite" in contents
     weights = {name for name in contents if Path(name).match("fewshot_heads/weights/*.safetensors")}
     assert any(name.startswith("fewshot_heads/weights/realtime-") for name in weights)
     assert {name.replace(".safetensors", ".json") for name in weights} <= contents

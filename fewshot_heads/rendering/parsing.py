@@ -18,6 +18,9 @@ from fewshot_heads.models.parsing import Parser, mattes
 _lock = threading.Lock()
 _MAX_ASPECT_RATIO = 4 / 3  # beyond it, an image is padded before it is squeezed to a square, as in training
 _EDGE_SQUARE_FRACTION = 1 / 64  # by which the network misses edges
+_LEAST_OPACITY = 0.25  # of the pixels of a region
+_LEAST_ISLAND = 0.1  # area of a region over that of the largest one; a smaller region is an error
+_STEEPNESS = 2.5
 _NARROW_PX = 4  # a body that is narrower, as the network sees it, is an error
 
 
@@ -50,7 +53,8 @@ def parse(image: np.ndarray) -> Mattes:
     interpolation = cv2.INTER_AREA if max(rows, columns) > size else cv2.INTER_LINEAR
     square = cv2.resize(padded, (size, size), interpolation=interpolation)
     with torch.inference_mode():
-        person, head = mattes(network(to_tensor(square)[None]))[0].numpy()
+        found = mattes(network(to_tensor(square)[None]))[0].numpy()
+    person, head = (_steepened(_without_islands(matte)) for matte in found)
     share = head_share(person, head, _NARROW_PX)
 
     zoom = np.array([size / columns, size / rows])
@@ -75,6 +79,19 @@ def _padded(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     missing = np.maximum(np.ceil(sides.max() / _MAX_ASPECT_RATIO).astype(int) - sides, 0)
     (left, top), (right, bottom) = missing // 2, missing - missing // 2
     return cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_REPLICATE), np.array([left, top])
+
+
+def _without_islands(matte: np.ndarray) -> np.ndarray:
+    """Returns a matte without regions that are much smaller than the largest one."""
+    _, regions, stats, _ = cv2.connectedComponentsWithStats((matte > _LEAST_OPACITY).astype(np.uint8))
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    kept = np.append(False, areas >= _LEAST_ISLAND * areas.max(initial=0))
+    return matte * kept[regions]
+
+
+def _steepened(matte: np.ndarray) -> np.ndarray:
+    """Returns a matte with narrower edges, because refining would spread over wide ones."""
+    return (0.5 + _STEEPNESS * (matte - 0.5)).clip(0, 1).astype(np.float32)
 
 
 def _resampled(matte: np.ndarray, matrix: np.ndarray, image: np.ndarray) -> np.ndarray:
