@@ -18,9 +18,9 @@ from fewshot_heads.errors import BadInput, NoFaceFound
 from fewshot_heads.imaging.masks import soft_hull
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.control_points import control_points
+from fewshot_heads.layers.parsing import person_matte
 from fewshot_heads.metrics import VGGDistance
 from fewshot_heads.preparation.people import IndexedPicture, read_people_index
-from fewshot_heads.rendering.parsing import person_matte
 
 PROTOCOL = "turned"
 TURNS = {"turned_under_20": (0.0, 20.0), "turned_20_to_40": (20.0, 40.0), "turned_over_40": (40.0, 180.0)}  # degrees

@@ -14,6 +14,7 @@ LAYERS = (
     ("landmarks", "media"),
     ("imaging", "head"),
     ("models", "driving", "features"),
+    ("layers",),
     ("rendering", "metrics"),
     ("datasets",),
     ("training", "preparation"),
@@ -24,7 +25,7 @@ LAYERS = (
 )
 LEVEL = {room: level for level, row in enumerate(LAYERS) for room in row}
 ENTRY_POINTS = ("animate", "fine_tune", "meta_learn", "prepare")
-INFERENCE = ("rendering", "driving", "models", "reenactor", "head", "imaging", "landmarks", "media")
+INFERENCE = ("layers", "rendering", "driving", "models", "reenactor", "head", "imaging", "landmarks", "media")
 TRAINING = ("datasets", "training", "preparation", "metrics", "features")
 # The one exception: fine-tuning is a method of `Reenactor`, imported when it is called (and for its types).
 LAZY = {("fewshot_heads.reenactor", f"fewshot_heads.training.{name}") for name in ("fine_tuning", "head_tuner")}

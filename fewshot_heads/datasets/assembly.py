@@ -14,8 +14,9 @@ from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.imaging.masks import disocclusion_mask, region_masks
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.stickman import draw_stickman
+from fewshot_heads.layers.separation import PortraitLayers, separate
+from fewshot_heads.rendering.behind_head import BehindHead, rgba_tensor
 from fewshot_heads.rendering.head_views import HeadViews
-from fewshot_heads.rendering.layers import BehindHead, PortraitLayers, rgba_tensor, separate
 
 
 def separate_image(image: np.ndarray, landmarks: np.ndarray) -> PortraitLayers:

@@ -14,7 +14,7 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.pose import landmarks_3d, mirrored, rotate_3d
-from fewshot_heads.rendering.layers import PortraitLayers
+from fewshot_heads.layers.separation import PortraitLayers
 
 # Ranges of `Augmentation` at strength 1. Half-widths of uniform distributions, where nothing else is said.
 _MAX_SHRINK, _MAX_ENLARGEMENT = 0.12, 0.2

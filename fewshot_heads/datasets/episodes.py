@@ -18,14 +18,14 @@ from fewshot_heads.datasets.degradation import Degradation
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import OUTER_LIPS
 from fewshot_heads.landmarks.aspect_ratio import mouth_aspect_ratios
-from fewshot_heads.rendering.layers import PortraitLayers
+from fewshot_heads.layers.separation import PortraitLayers
 
 _log = logging.getLogger(__name__)
 # Where the patch of perceptual and adversarial losses is: on the mouth, on the face, or at hair and shoulders.
 _PATCH_PROBABILITIES = (0.5, 0.25, 0.25)
 _PATCH_STD_CROP_FRACTIONS = (0.05, 0.1, 0.25)  # standard deviation of the patch's center
-# Of the episodes of a person with few stills, the fraction with a source that is rotated in depth. The others reconstruct an image from
-# itself. Measured: with fewer of those, the surroundings of the face get worse.
+# Of the episodes of a person with few stills, the fraction with a source that is rotated in depth. The others
+# reconstruct an image from itself. Measured: with fewer of those, the surroundings of the face get worse.
 _STILLS_PSEUDO_PAIR_PROBABILITY = 0.5
 _MAX_COUNTED_FRAMES = 200  # more frames of one identity do not increase its probability
 # "hard" sampling.

@@ -15,8 +15,8 @@ from fewshot_heads.driving.source_detection import SourceFace
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.layers.separation import separate
 from fewshot_heads.models.inpainter import Inpainter
-from fewshot_heads.rendering.layers import separate
 from fewshot_heads.rendering.paste_back import Paster
 from fewshot_heads.rendering.renderer import HeadRenderer, rasterize_landmarks
 from fewshot_heads.rendering.source_crop import crop_with_hair, texture_size

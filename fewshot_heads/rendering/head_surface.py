@@ -35,7 +35,8 @@ _SURFACE_THICKNESS_HEAD_UNITS = 0.1  # in one cell, points this far behind each 
 _BARE_COVERAGE, _FULL_COVERAGE = 0.3, 0.7
 _MIN_COSINE = 0.15  # of the angle between a normal and the viewer, where it divides
 _FULL_STRETCH_COSINE = 0.3  # gain of the cosine at which a fringe is replaced completely
-_FULL_COVERAGE_SHARE = 0.5  # of the points per cell: a surface that is stretched to twice its area is still closed
+# Points per cell of a closed surface: half of those at rest, so that a surface may stretch to twice its area.
+_FULL_DENSITY = 0.5 * _POINTS_PER_CELL_SIDE**2
 _FRINGE_WEIGHT = 0.01  # of a transparent point, which counts only where no opaque one is
 
 
@@ -120,10 +121,9 @@ class HeadSurface:
         points = self._turned(torch.cat([front, back])[kept], target_pose)
         # The displacement is splatted rather than the position: without motion, the flow is then exact.
         displacement = torch.cat([front_flow, back_flow])[kept] - points[:, :2]
-        result = splat(
-            points[None], torch.cat([displacement, is_back[kept]], 1)[None], weights[kept][None], CELLS,
-            torch.tensor([_SURFACE_THICKNESS_HEAD_UNITS * target_pose.scale]), _FULL_COVERAGE_SHARE * _POINTS_PER_CELL_SIDE**2,
-        )  # fmt: skip
+        values, kept_weights = torch.cat([displacement, is_back[kept]], 1)[None], weights[kept][None]
+        tolerance = torch.tensor([_SURFACE_THICKNESS_HEAD_UNITS * target_pose.scale])
+        result = splat(points[None], values, kept_weights, CELLS, tolerance, _FULL_DENSITY)
         source_flow = identity_grid(CELLS, points) + result.values[:, :2].permute(0, 2, 3, 1)
         coverage = F.avg_pool2d(F.avg_pool2d(result.coverage, 3, 1, 1), 3, 1, 1)
         coverage = ((coverage - _BARE_COVERAGE) / (_FULL_COVERAGE - _BARE_COVERAGE)).clamp(0, 1)

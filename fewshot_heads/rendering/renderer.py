@@ -20,10 +20,10 @@ from fewshot_heads.landmarks.aspect_ratio import disocclusion_amount, eye_aspect
 from fewshot_heads.landmarks.stickman import draw_stickman
 from fewshot_heads.models.compositing import WarpInputs
 from fewshot_heads.models.inpainter import Inpainter
+from fewshot_heads.rendering.behind_head import BehindHead, resize_antialiased, rgba_tensor
 from fewshot_heads.rendering.eyelids import open_eyelids
 from fewshot_heads.rendering.face_parts import SourceVisibility, apply_face_parts
 from fewshot_heads.rendering.head_views import HeadViews
-from fewshot_heads.rendering.layers import BehindHead, resize_antialiased, rgba_tensor
 
 
 class _Images(NamedTuple):

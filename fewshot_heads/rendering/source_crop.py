@@ -9,7 +9,7 @@ import numpy as np
 
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
-from fewshot_heads.rendering.parsing import parse
+from fewshot_heads.layers.parsing import parse
 
 MIN_TEXTURE_PIXELS, MAX_TEXTURE_PIXELS = 256, 1024  # between these, crops keep their own resolution
 _MAX_GROWTH = 1.5  # of the crop around the face, for hair and hats

@@ -19,10 +19,10 @@ from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, RIGHT_EYE
 from fewshot_heads.landmarks.regions import EYES, MOUTH, REGIONS
+from fewshot_heads.layers.separation import separate
 from fewshot_heads.models import build
 from fewshot_heads.models.checkpoint import load_checkpoint, load_inpainters, save_checkpoint
 from fewshot_heads.models.inpainter import Inpainter
-from fewshot_heads.rendering.layers import separate
 from fewshot_heads.rendering.region_compositing import inpaint
 from fewshot_heads.training.forward import predict
 from tests.footage import laughing_footage, mona_footage

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 
 from fewshot_heads.landmarks.crop import Crop
-from fewshot_heads.rendering.parsing import person_matte
+from fewshot_heads.layers.parsing import person_matte
 from fewshot_heads.rendering.paste_back import Paster
 
 

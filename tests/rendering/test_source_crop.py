@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from fewshot_heads.landmarks.crop import Crop
+from fewshot_heads.layers.parsing import Mattes
 from fewshot_heads.rendering import source_crop
-from fewshot_heads.rendering.parsing import Mattes
 from fewshot_heads.rendering.source_crop import crop_with_hair, texture_size
 
 

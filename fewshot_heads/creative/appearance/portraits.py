@@ -14,7 +14,7 @@ from fewshot_heads.datasets.shards import ShardClip, open_shards
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
-from fewshot_heads.rendering.parsing import person_matte
+from fewshot_heads.layers.parsing import person_matte
 
 _MAX_TURN_DEGREES = 16.0
 _MAX_MOUTH_ASPECT_RATIO = 0.12  # gap of the lips over the mouth's width; above it a mouth is open

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.rendering.body_colors import body_colors
-from fewshot_heads.rendering.body_outline import NeckAxis, body_under_head
-from fewshot_heads.rendering.patch_fill import fill, smooth_layer
+from fewshot_heads.layers.body_colors import body_colors
+from fewshot_heads.layers.body_outline import NeckAxis, body_under_head
+from fewshot_heads.layers.patch_fill import fill, smooth_layer
 
 _FAINT = 0.1  # opacity above which a pixel may show the person or the head
 # Fractions of the image's longer side.

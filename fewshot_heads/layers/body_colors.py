@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.rendering.body_outline import NeckAxis, nearest_values
-from fewshot_heads.rendering.patch_fill import fill
+from fewshot_heads.layers.body_outline import NeckAxis, nearest_values
+from fewshot_heads.layers.patch_fill import fill
 
 _OPAQUE = 0.9  # opacity from which a pixel shows nothing but the body
 # Head units, see `landmarks.pose`.

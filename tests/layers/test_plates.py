@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fewshot_heads.rendering.patch_fill import fill, membrane
-from fewshot_heads.rendering.plates import background_plate, body_layer
+from fewshot_heads.layers.patch_fill import fill, membrane
+from fewshot_heads.layers.plates import background_plate, body_layer
 from tests.faces import face
 
 SIZE, UNIT = 256, 50.0

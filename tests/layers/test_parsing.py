@@ -11,8 +11,8 @@ import torch
 
 from fewshot_heads.landmarks import JAW
 from fewshot_heads.landmarks.control_points import control_points
-from fewshot_heads.rendering import parsing
-from fewshot_heads.rendering.parsing import parse, person_matte
+from fewshot_heads.layers import parsing
+from fewshot_heads.layers.parsing import parse, person_matte
 from fewshot_heads.rendering.renderer import HeadRenderer
 
 
@@ -87,7 +87,7 @@ def test_the_background_stays_where_a_head_goes(reenactor, mona):
 FIRST_CALLS = """
 import numpy as np
 from concurrent.futures import ThreadPoolExecutor
-from fewshot_heads.rendering import parsing
+from fewshot_heads.layers import parsing
 with ThreadPoolExecutor(4) as pool:
     list(pool.map(parsing.parse, [np.zeros((64, 64, 3), np.uint8)] * 4))
 print(parsing._network.cache_info().misses, end="")
@@ -101,8 +101,8 @@ def test_threads_that_come_first_share_one_network_and_nothing_is_logged():
 
 AFTER_FORK = """
 import os, numpy as np, torch
-from fewshot_heads.rendering import parsing
-from fewshot_heads.rendering.parsing import parse
+from fewshot_heads.layers import parsing
+from fewshot_heads.layers.parsing import parse
 picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
 before = parse(picture).person
 if os.fork() == 0:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from fewshot_heads.rendering.patch_match import PatchSearch
+from fewshot_heads.layers.patch_match import PatchSearch
 
 _SEARCH_SIZES = (48, 96)  # longer side of the images in which patches are compared, pixels
 _SMOOTH_PIXELS = 128  # longer side of the image in which the smooth layer is computed

@@ -1,0 +1,1 @@
+"""Separates portraits into head, body and background."""
