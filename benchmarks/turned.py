@@ -2,9 +2,9 @@
 
 The pictures and their poses come from a folder with an index of people, see `preparation.people`.
 
-The masks come from the parsing network. Earlier numbers had MediaPipe's selfie segmenter. On the 199 pictures of the eight
-validation people, the IoU of the two kinds of masks is 0.99 (heads), 0.93 (bodies) and 0.94 (backgrounds). So `l1_body` and
-`l1_background` cannot be compared with earlier ones.
+The masks come from the parsing network. Earlier numbers had MediaPipe's selfie segmenter. On the 199 pictures of the
+eight validation people, the IoU of the two kinds of masks is 0.99 (heads), 0.93 (bodies) and 0.94 (backgrounds). So
+`l1_body` and `l1_background` cannot be compared with earlier ones.
 """
 
 from __future__ import annotations
