@@ -41,7 +41,7 @@ class Mattes(NamedTuple):
 def parse(image: np.ndarray) -> Mattes:
     """Returns the mattes of person and head.
 
-    The network reads 256 x 256 pixels and their mirror image. The edges are then refined at the resolution of the image.
+    The network reads 256 x 256 pixels and their mirror image. The edges are then refined at the image's resolution.
 
     Args:
         image: uint8 RGB [H, W, 3], best a square of 2 to 4 faces around a face.
