@@ -41,7 +41,7 @@ class Mattes(NamedTuple):
 def parse(image: np.ndarray) -> Mattes:
     """Returns the mattes of person and head.
 
-    The network reads 256 x 256 pixels. The edges are then refined at the resolution of the image.
+    The network reads 256 x 256 pixels and their mirror image. The edges are then refined at the image's resolution.
 
     Args:
         image: uint8 RGB [H, W, 3], best a square of 2 to 4 faces around a face.
@@ -53,7 +53,8 @@ def parse(image: np.ndarray) -> Mattes:
     interpolation = cv2.INTER_AREA if max(rows, columns) > size else cv2.INTER_LINEAR
     square = cv2.resize(padded, (size, size), interpolation=interpolation)
     with torch.inference_mode():
-        found = mattes(network(to_tensor(square)[None]))[0].numpy()
+        logits, mirrored = network(to_tensor(np.stack([square, square[:, ::-1]])))
+        found = mattes((logits + mirrored.flip(2))[None] / 2)[0].numpy()
     person, head = (_steepened(_without_islands(matte)) for matte in found)
     share = head_share(person, head, _NARROW_PX)
 
