@@ -67,7 +67,9 @@ class Judge:
             faces: landmarks of the true frames.
         """
         motion = Motion(faces, [], [(0, len(faces))], truth.shape[1:3])
-        frames = self.reenactor.animate(head, motion, "absolute", crop="full", paste_back=False)
+        frames = self.reenactor.animate(
+            head, motion, "absolute", crop="full", paste_back=False, resolution=self.reenactor.size
+        )
         result, points = np.stack(list(frames)), np.stack([face.points for face in faces])
         return {
             "csim": common.mean(metrics.csim(self.identity(result, points), self.identity(truth, points))),

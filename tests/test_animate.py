@@ -56,7 +56,7 @@ def test_the_main_job(mona_path, driver_path, mona, capsys, tmp_path):
 
 def test_the_crop_alone_is_wholly_synthetic(mona_path, driver_path):
     assert main([str(mona_path), str(driver_path), "-o", "crop.mp4", "paste_back=false"]) == 0
-    assert read_video("crop.mp4").width == 256
+    assert read_video("crop.mp4").width == 320  # the resolution of the picture
     assert read_mark("crop.mp4")["digital_source_type"].endswith("/trainedAlgorithmicMedia")
 
 

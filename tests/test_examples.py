@@ -35,7 +35,7 @@ def test_several_pictures(long_clip, tmp_path):
 
 def test_motion_dials(mona_path, driver_path, tmp_path):
     example("motion_dials.py")(mona_path, driver_path, tmp_path / "dials.png", stop=4)
-    assert read_image(tmp_path / "dials.png").shape == (768, 768, 3)
+    assert read_image(tmp_path / "dials.png").shape == (3 * 320, 3 * 320, 3)
     assert verify(tmp_path / "dials.png")
 
 

@@ -158,7 +158,7 @@ def figure(images: dict[str, str]) -> str:
         arrow("M478 300 H542"),
         thumb(546, 252, images["stickman"], "stickman", orange),
         arrow("M642 300 H706"),
-        box(710, 236, 128, 128, "Generator", "U-Net with AdaIN\n2.7 M parameters\n3.3 GFLOP / frame", GENERATOR),
+        box(710, 236, 128, 128, "Generator", "U-Net with AdaIN\n2.7 M parameters\n3.2 GFLOP / frame", GENERATOR),
         # Pixels: the source is warped, composited and pasted back.
         thumb(40, 444, images["source"], "source image", green),
         arrow("M136 492 H196"),

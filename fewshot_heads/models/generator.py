@@ -34,7 +34,7 @@ def _smooth(maps: Tensor) -> Tensor:
 
 
 class Generator(nn.Module):
-    """An AdaIN U-Net over stickman, composite and background, 3.3 GFLOP a frame.
+    """An AdaIN U-Net over stickman, composite and background, 3.2 GFLOP a frame.
 
     Args:
         channels: at 1/2, 1/4, 1/8 and 1/16 of the resolution.

@@ -41,7 +41,7 @@ def clips(driver_frames, reenactor, mona, tmp_path_factory):
     """<identity>/<name>.mp4: the head of the example clip, and Mona Lisa moved by it."""
     root, finder = tmp_path_factory.mktemp("clips"), detector()
     crop = Crop.around([finder.detect(frame)[0] for frame in driver_frames[:FRAMES]], 256)
-    moved = reenactor.animate(reenactor.embed([mona]), driver_frames[:FRAMES], paste_back=False)
+    moved = reenactor.animate(reenactor.embed([mona]), driver_frames[:FRAMES], paste_back=False, resolution=256)
     for name, frames in (("anna", [crop.cut(frame) for frame in driver_frames[:FRAMES]]), ("mona", list(moved))):
         (root / name).mkdir()
         write_clip(root / name / "clip.mp4", frames)

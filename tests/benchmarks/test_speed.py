@@ -42,7 +42,7 @@ def test_the_command_writes_every_stage_and_both_models_as_strict_json(result):
     assert 200 < run["peak_mib"] < 4000
     names = [stage.split(",")[0] for stage in report["models"]["tiny"]["ms"]["cores: 1"]]
     middle = ["embed", "generator", "generator", "lids and mouth", "paste back"]
-    assert names == ["decode", "detect landmarks", "retarget", "raster", *middle, "encode"]
+    assert names == ["decode", "detect landmarks", "retarget", "turn the head", "raster", *middle, "encode"]
     assert list(report["models"]["realtime"]["ms"]["cores: 1"]) == ["generator, batch 1, ms/frame"]
     spans = chain.from_iterable(model["ms"]["cores: 1"].values() for model in report["models"].values())
     assert all(0 < span["low"] <= span["median"] <= span["high"] for span in spans)
@@ -50,7 +50,7 @@ def test_the_command_writes_every_stage_and_both_models_as_strict_json(result):
 
 def test_the_models_are_counted_and_random_weights_are_called_so(result):
     costs = {name: model["cost"] for name, model in json.loads(result[0])["models"].items()}
-    assert costs["realtime"]["gflop"] == pytest.approx(3.3, rel=0.02)
+    assert costs["realtime"]["gflop"] == pytest.approx(3.23, rel=0.02)
     assert sum(costs["realtime"]["parameters"].values()) == pytest.approx(4.1e6, rel=0.02)
     assert costs["tiny"]["weights"] == {"name": "tiny", "sha256": None}
     assert "| tiny (random weights) | 0.0" in result[1] and "| realtime | 3.27 |" in result[1]

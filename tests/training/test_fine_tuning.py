@@ -12,6 +12,7 @@ from fewshot_heads.cli.config import load_config
 from fewshot_heads.datasets.clips import Excerpt
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.fine_tune import main
+from fewshot_heads.landmarks.pose import rotate_3d
 from fewshot_heads.models import build, build_discriminator
 from fewshot_heads.models.checkpoint import load_checkpoint, load_discriminator, save_checkpoint
 from fewshot_heads.models.discriminator import ProjectionDiscriminator
@@ -124,14 +125,16 @@ def test_a_tuned_head_is_saved_loaded_and_animated(reenactor, head, tmp_path):
     tuned = reenactor.fine_tune(head, tuning=QUICK, criterion=TABLE)
     tuned.save(tmp_path / "mona.safetensors")
     loaded = Head.load(tmp_path / "mona.safetensors")
-    motion = Motion(head.landmarks, [], [(0, 1)], (reenactor.size,) * 2)
+    turned = rotate_3d(head.landmarks[0], np.array([0, 0.4, 0]))  # in its own pose a head is its picture anyway
+    motion = Motion([turned], [], [(0, 1)], (reenactor.size,) * 2)
 
     def frame(of):
-        return next(iter(reenactor.animate(of, motion, "absolute", paste_back=False, crop="full"))).astype(float)
+        frames = reenactor.animate(of, motion, "absolute", paste_back=False, crop="full", resolution=256)
+        return next(iter(frames)).astype(float)
 
-    left, top, right, bottom = head.landmarks[0].box.astype(int)  # the background is no matter of tuning
+    left, top, right, bottom = turned.box.astype(int)  # the background is no matter of tuning
     face = np.s_[top:bottom, left:right]
-    assert np.abs(frame(tuned) - frame(head))[face].mean() > 0.5, "tuning shows"
+    assert np.abs(frame(tuned) - frame(head))[face].mean() > 0.2, "tuning shows"
     assert np.abs(frame(tuned) - frame(loaded)).mean() < 0.2, "half precision on disk does not"
 
 
