@@ -55,8 +55,8 @@ def animated(
         batch: frames per call of the generator.
     """
     if transition is None:
-        options = {"paste_back": paste_back, "batch": batch, "resolution": None if paste_back else reenactor.size}
-        frames = reenactor.animate(head, motion, "relative", reference=0, **options)
+        resolution = None if paste_back else reenactor.size
+        frames = reenactor.animate(head, motion, reference=0, paste_back=paste_back, batch=batch, resolution=resolution)
         return islice(frames, 1, None)
     driver_faces = motion.cropped(reenactor.size)
     people = [head, transition.toward]
