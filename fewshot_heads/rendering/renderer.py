@@ -101,6 +101,7 @@ class HeadRenderer:
         style: Tensor,
         large: bool,
         background_flow: Tensor | None = None,
+        rest: Sequence[Landmarks] | None = None,
     ) -> Tensor:
         """Returns frames [B, 3, R, R], or [B, 3, S, S], -1 to 1, before `apply_face_parts`.
 
@@ -109,28 +110,33 @@ class HeadRenderer:
             visibility: result of `visibility` for each face. Eyes that are open in the source stay open.
             style: [B, P], the head's style or another one.
             large: whether frames have the resolution R; else they have S.
-            background_flow: [B, s, s, 2], -1 to 1, flow along which body and background are warped. None leaves the
-                background in place, and the body's neck follows the head.
+            background_flow: [B, s, s, 2], -1 to 1, flow along which body and background are warped. None leaves them
+                in place.
+            rest: B faces for which the body stands still. Its neck follows the head away from there. None takes the
+                first source image's face.
         """
         open_faces = [open_eyelids(face, source.eyes) for face, source in zip(faces, visibility, strict=True)]
         stickmen = rasterize_landmarks(open_faces, self.size).to(self.device)
         if not self.generator.textured:
             return self.generator(stickmen, style)
-        texture, indices = self._texture(open_faces, background_flow)
+        texture, indices = self._texture(open_faces, background_flow, rest)
         layers = self.generator.layers(stickmen, style, texture)
         colors = torch.from_numpy(self.color_matrix.astype(np.float32)).to(self.device)
         layers = layers._replace(synthesized=torch.einsum("ij,bjhw->bihw", colors, layers.synthesized + 1) - 1)
         if large and self.large is not self.small:
-            background = self._behind(self.large.behind, open_faces, background_flow)
+            background = self._behind(self.large.behind, open_faces, background_flow, rest)
             texture = texture._replace(images=self.large.views[indices], background=background)
         return layers.composite(texture)
 
-    def _texture(self, faces: Sequence[Landmarks], background_flow: Tensor | None) -> tuple[WarpInputs, Tensor]:
+    def _texture(
+        self, faces: Sequence[Landmarks], background_flow: Tensor | None, rest: Sequence[Landmarks] | None
+    ) -> tuple[WarpInputs, Tensor]:
         """Returns the source pixels at the resolution S, and the indices [B, V] of the views.
 
         Args:
             faces: landmarks of the B frames, pixels of the crop.
             background_flow: [B, s, s, 2], or None.
+            rest: B faces for which the body stands still, or None.
         """
         views = [self.views.blend(face) for face in faces]
         indices = torch.stack([view.indices for view in views])
@@ -141,17 +147,21 @@ class HeadRenderer:
             flows=torch.stack([view.flows for view in views]).to(self.device),
             weights=torch.stack([view.weights for view in views]).to(self.device),
             confidence=torch.stack([view.confidence for view in views]).to(self.device),
-            background=self._behind(self.small.behind, faces, background_flow),
+            background=self._behind(self.small.behind, faces, background_flow, rest),
             disocclusion=torch.from_numpy(np.stack(disocclusion))[:, None].to(self.device),
         )
         return texture, indices
 
-    def _behind(self, behind: BehindHead, faces: Sequence[Landmarks], background_flow: Tensor | None) -> Tensor:
+    def _behind(
+        self,
+        behind: BehindHead,
+        faces: Sequence[Landmarks],
+        background_flow: Tensor | None,
+        rest: Sequence[Landmarks] | None,
+    ) -> Tensor:
         """Returns body and background [B, 3, R, R]."""
-        if background_flow is not None:
-            still = behind.still.expand(len(faces), -1, -1, -1)
-            return sample(still, resize_flow(background_flow, still.shape[-1]))
-        return behind.follow(self.landmarks[:1], faces, self.size)
+        images = behind.follow(rest or self.landmarks[:1], faces, self.size)
+        return images if background_flow is None else sample(images, resize_flow(background_flow, images.shape[-1]))
 
 
 def rasterize_landmarks(faces: Sequence[Landmarks], size: int) -> Tensor:

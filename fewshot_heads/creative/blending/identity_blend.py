@@ -110,7 +110,7 @@ class IdentityBlend:
             share_inside, share_outside = (self._tensor(w[:, k])[:, None, None, None] for w in (weights, around))
             share = share_outside + inside * (share_inside - share_outside)
             person = self.renderers[k].composite(
-                faces, visibility, styles, large=True, background_flow=torch.stack(flows).to(self.device)
+                faces, visibility, styles, large=True, background_flow=torch.stack(flows).to(self.device), rest=rest
             )
             frames = frames + share * person
         images = to_uint8(torch.as_tensor(frames))
