@@ -185,21 +185,6 @@ def sample(image: Tensor, flow: Tensor) -> Tensor:
     return F.grid_sample(image, flow, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
-def log_area_change(flow: Tensor) -> Tensor:
-    """Returns log2 of source area over result area, [B, 1, h, w], -4 to 4.
-
-    The value is 0 where nothing moves. The value is very negative where a small patch is stretched, such as a closed
-    mouth that opens. Such warped pixels are unreliable, and the generator has to synthesize new ones.
-
-    Args:
-        flow: [B, h, w, 2], positions, -1 to 1.
-    """
-    dx = torch.gradient(flow, dim=2)[0] * (flow.shape[2] / 2)
-    dy = torch.gradient(flow, dim=1)[0] * (flow.shape[1] / 2)
-    area = dx[..., 0] * dy[..., 1] - dx[..., 1] * dy[..., 0]
-    return torch.log2(area.clamp(2**-4, 2**4))[:, None]
-
-
 def tps_warp(image: Tensor, source_points: Tensor, driver_points: Tensor) -> Tensor:
     """Returns an image warped from source to driver control points, [B, 3, S, S].
 

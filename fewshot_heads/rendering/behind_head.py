@@ -40,10 +40,6 @@ class BehindHead:
         self.body, self.background = body, background
         self.still = self._over(body[None])
 
-    def _over(self, body: Tensor) -> Tensor:
-        """Returns bodies [B, 4, R, R] over the background, [B, 3, R, R]."""
-        return self.background + body[:, 3:] * (body[:, :3] - self.background)
-
     def follow(self, sources: Sequence[Landmarks], targets: Sequence[Landmarks], size: int) -> Tensor:
         """Returns the body, bent after the neck, over the background, [B, 3, R, R].
 
@@ -68,6 +64,10 @@ class BehindHead:
         share = share * share * (3 - 2 * share)
         flow = grid - share[..., None] * shifts[:, None, None]
         return self._over(sample(self.body[None].expand(len(shifts), -1, -1, -1), flow))
+
+    def _over(self, body: Tensor) -> Tensor:
+        """Returns bodies [B, 4, R, R] over the background, [B, 3, R, R]."""
+        return self.background + body[:, 3:] * (body[:, :3] - self.background)
 
 
 def resize_antialiased(images: Tensor, size: int) -> Tensor:

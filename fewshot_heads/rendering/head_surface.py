@@ -159,10 +159,8 @@ class HeadSurface:
         spline = tps_interpolate(
             normalize_points(flat, self.size)[None], values[None], torch.from_numpy(weights)[None], _EXPRESSION_CELLS
         )
-        positions = self._positions[None, None]
-        return F.grid_sample(spline.permute(0, 3, 1, 2), positions, align_corners=False, padding_mode="border")[
-            0, :, 0
-        ].T
+        maps, positions = spline.permute(0, 3, 1, 2), self._positions[None, None]
+        return F.grid_sample(maps, positions, align_corners=False, padding_mode="border")[0, :, 0].T
 
     def _turned(self, points: Tensor, target: Pose) -> Tensor:
         """Returns points [N, 3] (pixels) in the target's pose; x and y from -1 to 1, depth in pixels."""

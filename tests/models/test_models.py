@@ -5,7 +5,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fewshot_heads.imaging.warping import (  # fmt: skip
     identity_grid,
-    log_area_change,
     normalize_points,
     resize_flow,
     sample,
@@ -150,12 +149,6 @@ def test_the_border_stays_where_it_is():
     flow = tps_flow(normalize_points(source, 256), normalize_points(driver, 256))
     corner = (flow - identity_grid(64, flow))[0, 0, 0]
     assert corner.abs().max() < 0.03
-
-
-def test_stretch_is_zero_at_rest_and_counts_doublings():
-    grid = identity_grid(64, torch.zeros(1))
-    torch.testing.assert_close(log_area_change(grid), torch.zeros(1, 1, 64, 64), atol=1e-4, rtol=0)
-    torch.testing.assert_close(log_area_change(grid * 0.5), torch.full((1, 1, 64, 64), -2.0), atol=1e-4, rtol=0)
 
 
 def test_sampling_along_the_identity_returns_the_picture():
