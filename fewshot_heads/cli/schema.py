@@ -74,7 +74,6 @@ RULES = {
     "optim.clip": Rule(number=float, low=0),
     "optim.discriminator_steps": Rule(number=int, low=1),
     "optim.adversarial_start": Rule(number=float, low=0, high=1),
-    "optim.texture_dropout": Rule(number=float, low=0, high=1),
     "runtime.precision": Rule(("float32", "bfloat16")),
     "runtime.workers": Rule(number=int, low=0),
     "size": Rule(number=int, low=64, high=1024),

@@ -28,7 +28,7 @@ class Networks(nn.Module):
     """
 
     embedder: Embedder | PaperEmbedder
-    generator: Any  # Generator | PaperGenerator; only `Generator` is `textured` and has `layers`
+    generator: Any  # Generator | PaperGenerator; only `Generator` is `textured` and has `correct`
 
     def __init__(self, embedder: Embedder | PaperEmbedder, generator: Generator | PaperGenerator):
         super().__init__()
@@ -44,7 +44,7 @@ class Networks(nn.Module):
             images: [B, K, 3, S, S], -1 to 1, source images of one person in each row.
             stickmen: [B, K, 3, S, S], -1 to 1, landmarks of the images.
             stickman: [B, 3, S, S], -1 to 1, landmarks of the frame.
-            texture: source images to be warped. None synthesizes the frame from e_hat alone.
+            texture: source pixels; None for a generator that is not `textured`.
         """
         e_hat = self.embedder(images, stickmen).mean(1)
         return self.generator(stickman, self.generator.project(e_hat), texture), e_hat

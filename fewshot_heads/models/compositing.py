@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fewshot_heads.imaging.warping import resize, resize_flow, sample
@@ -67,21 +65,19 @@ def _resize_flows(flows: Tensor, size: int) -> Tensor:
     return resize_flow(flows.flatten(0, 1), size).unflatten(0, flows.shape[:2])
 
 
-class Layers(NamedTuple):
-    """The generator's output, from which frames of any resolution are composited.
+class Correction(NamedTuple):
+    """The generator's output, with which frames of any resolution are composited.
 
     Attributes:
-        synthesized: [B, 3, S, S], -1 to 1, the predicted RGB image.
-        blend_weight: [B, 1, S, S], 0 to 1, weight of the predicted RGB image over the composite.
+        residual: [B, 3, S, S], what is added to the composite.
         flows: [B, V, S, S, 2], -1 to 1, the corrected flow of each view.
     """
 
-    synthesized: Tensor
-    blend_weight: Tensor
+    residual: Tensor
     flows: Tensor
 
     def composite(self, texture: WarpInputs) -> Tensor:
-        """Returns the frame [B, 3, R, R], -1 to 1, at the resolution of the texture's background.
+        """Returns the frame [B, 3, R, R], about -1 to 1, at the resolution of the texture's background.
 
         Pixels of the source are not resampled at S, so a large source stays sharp.
 
@@ -89,9 +85,5 @@ class Layers(NamedTuple):
             texture: source pixels. R, the side of its background, may differ from S.
         """
         size = texture.background.shape[-1]
-        maps = torch.cat([self.synthesized, self.blend_weight], 1)
-        if size != maps.shape[-1]:
-            maps = F.interpolate(maps, size=(size, size), mode="bilinear", align_corners=False)
-        rgb, weight = maps[:, :3], maps[:, 3:]
         composite, _ = texture.composite(_resize_flows(self.flows, size))
-        return composite + weight * (rgb - composite)
+        return composite + resize(self.residual, size)

@@ -1,8 +1,8 @@
 """The generator of the realtime preset, which corrects and completes a composite of layers.
 
 The composite has the turned head over the body and the background. The generator predicts a flow correction of the
-head, an RGB image and its blend weight. The RGB image is used where the source shows nothing: in an opening mouth, on
-eyelids, or at hair and ears that a turn uncovers.
+head, and a residual: what has to be added to the composite. The residual gives light and shade that a turn changes, and
+what the source does not show: an opening mouth, eyelids, or hair and ears that a turn uncovers.
 """
 
 from __future__ import annotations
@@ -13,12 +13,9 @@ from torch import Tensor, nn
 
 from fewshot_heads.imaging.warping import resize
 from fewshot_heads.models.blocks import AdaResBlock, Down, conv
-from fewshot_heads.models.compositing import Layers, WarpInputs
+from fewshot_heads.models.compositing import Correction, WarpInputs
 
-# Added to the blend logit in a disocclusion, more than the network can subtract.
-_DISOCCLUSION_LOGIT = 30.0
 _MAX_FLOW_CORRECTION_HALF_CROPS = 0.1
-_INITIAL_BLEND_LOGIT = -3.0  # a new network shows the composite
 
 
 def _smooth(maps: Tensor) -> Tensor:
@@ -54,7 +51,7 @@ class Generator(nn.Module):
         coarse_to_fine = list(zip(channels[:0:-1], channels[-2::-1], strict=True))
         self.narrow = nn.ModuleList(conv(a, b, 1) for a, b in coarse_to_fine)
         self.up = nn.ModuleList(AdaResBlock(2 * b, b) for _, b in coarse_to_fine)
-        self.head = conv(channels[0], 4 * (3 + 1) + 2)
+        self.head = conv(channels[0], 4 * 3 + 2)
         self.project = nn.Linear(embedding, sum(block.style_size for block in self._styled))
         self._initialize_as_composite()
 
@@ -66,32 +63,27 @@ class Generator(nn.Module):
     def _initialize_as_composite(self) -> None:
         """Initializes projection and head so that the frame starts as the composite."""
         nn.init.normal_(self.project.weight, std=0.01)
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)
         with torch.no_grad():
             scale_shift = []
             for block in self._styled:
                 for width in block.channels:
                     scale_shift += [torch.ones(width), torch.zeros(width)]
             self.project.bias.copy_(torch.cat(scale_shift))
-            self.head.weight.mul_(0.1)
-            logits = torch.full((4,), _INITIAL_BLEND_LOGIT)
-            self.head.bias = nn.Parameter(torch.cat([torch.zeros(12), logits, torch.zeros(2)]))
 
-    def forward(self, stickman: Tensor, style: Tensor, texture: WarpInputs | None) -> Tensor:
-        """Returns the frame [B, 3, S, S], -1 to 1.
+    def forward(self, stickman: Tensor, style: Tensor, texture: WarpInputs) -> Tensor:
+        """Returns the frame [B, 3, S, S], about -1 to 1.
 
         Args:
             stickman: [B, 3, S, S], -1 to 1, landmarks of the frame.
             style: [B, P], `project(e_hat)`.
-            texture: source pixels. None synthesizes the frame from the style alone.
+            texture: source pixels.
         """
-        if texture is not None:
-            return self.layers(stickman, style, texture).composite(texture)
-        no_pixels = stickman.new_zeros(stickman.shape[0], 6, self.size, self.size)
-        hint = stickman.new_zeros(stickman.shape[0], 3, self.size // 2, self.size // 2)
-        return _smooth(torch.tanh(self._predict(torch.cat([no_pixels, stickman], 1), hint, style)[0][:, :3]))
+        return self.correct(stickman, style, texture).composite(texture)
 
-    def layers(self, stickman: Tensor, style: Tensor, texture: WarpInputs) -> Layers:
-        """Returns the layers of the frame, which `Layers.composite` puts together.
+    def correct(self, stickman: Tensor, style: Tensor, texture: WarpInputs) -> Correction:
+        """Returns the correction of the composite, with which `Correction.composite` makes the frame.
 
         Args:
             stickman: [B, 3, S, S], -1 to 1, landmarks of the frame.
@@ -101,10 +93,8 @@ class Generator(nn.Module):
         flows = texture.resized_flows(self.size)
         composite, alpha = texture.composite(flows)
         images = torch.cat([resize(texture.background, self.size), composite, stickman], 1)
-        maps, correction = self._predict(images, self._hint(texture, alpha), style)
-        # No source pixel shows a disocclusion, so it is synthesized.
-        logits = _smooth(maps[:, 3:]) + _DISOCCLUSION_LOGIT * texture.disocclusion
-        return Layers(_smooth(torch.tanh(maps[:, :3])), torch.sigmoid(logits), flows + correction[:, None])
+        residual, correction = self._predict(images, self._hint(texture, alpha), style)
+        return Correction(_smooth(residual), flows + correction[:, None])
 
     def _hint(self, texture: WarpInputs, alpha: Tensor) -> Tensor:
         """Returns the head's alpha, confidence and disocclusion, [B, 3, S/2, S/2].
@@ -116,7 +106,7 @@ class Generator(nn.Module):
         return torch.cat([resize(x, self.size // 2) for x in (alpha, texture.confidence, texture.disocclusion)], 1)
 
     def _predict(self, images: Tensor, hint: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns RGB and blend logit [B, 4, S, S], and the flow correction [B, S, S, 2].
+        """Returns the residual [B, 3, S, S], and the flow correction [B, S, S, 2].
 
         Args:
             images: [B, 9, S, S], background, composite and stickman.
@@ -135,6 +125,6 @@ class Generator(nn.Module):
             x = F.interpolate(narrow(x), scale_factor=2, mode="bilinear", align_corners=False)
             x = up(torch.cat([x, skips.pop()], 1), next(styles))
         x = self.head(F.relu(x))
-        correction = _MAX_FLOW_CORRECTION_HALF_CROPS * torch.tanh(x[:, 16:] / 3)
+        correction = _MAX_FLOW_CORRECTION_HALF_CROPS * torch.tanh(x[:, 12:] / 3)
         correction = F.interpolate(correction, size=(self.size, self.size), mode="bilinear", align_corners=False)
-        return F.pixel_shuffle(x[:, :16], 2), correction.permute(0, 2, 3, 1)
+        return F.pixel_shuffle(x[:, :12], 2), correction.permute(0, 2, 3, 1)

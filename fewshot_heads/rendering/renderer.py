@@ -120,13 +120,13 @@ class HeadRenderer:
         if not self.generator.textured:
             return self.generator(stickmen, style)
         texture, indices = self._texture(open_faces, background_flow, rest)
-        layers = self.generator.layers(stickmen, style, texture)
+        correction = self.generator.correct(stickmen, style, texture)
         colors = torch.from_numpy(self.color_matrix.astype(np.float32)).to(self.device)
-        layers = layers._replace(synthesized=torch.einsum("ij,bjhw->bihw", colors, layers.synthesized + 1) - 1)
+        correction = correction._replace(residual=torch.einsum("ij,bjhw->bihw", colors, correction.residual))
         if large and self.large is not self.small:
             background = self._behind(self.large.behind, open_faces, background_flow, rest)
             texture = texture._replace(images=self.large.views[indices], background=background)
-        return layers.composite(texture)
+        return correction.composite(texture)
 
     def _texture(
         self, faces: Sequence[Landmarks], background_flow: Tensor | None, rest: Sequence[Landmarks] | None

@@ -20,7 +20,7 @@ def warp_inputs(batch: EpisodeBatch) -> WarpInputs:
     return WarpInputs(batch.views, batch.flows, batch.weights, batch.confidence, batch.background, batch.disocclusion)
 
 
-def predict(networks: nn.Module, batch: AnyBatch, use_texture: bool = True) -> tuple[Tensor, Tensor | None]:
+def predict(networks: nn.Module, batch: AnyBatch) -> tuple[Tensor, Tensor | None]:
     """Returns the frame [B, 3, S, S] and e_hat [B, E], which is None for an inpainter.
 
     Of a parsing network, the first result are its logits [B, 2, S, S].
@@ -29,14 +29,13 @@ def predict(networks: nn.Module, batch: AnyBatch, use_texture: bool = True) -> t
         networks: `Networks`, `Inpainter` or `Parser`, possibly inside the wrapper of a distributed run.
         batch: `EpisodeBatch` for `Networks`, `RegionBatch` for `Inpainter`, `ParsingBatch` for `Parser`, on the device
             of the networks.
-        use_texture: False synthesizes the frame from e_hat alone.
     """
     if isinstance(batch, ParsingBatch):
         return networks(batch.image), None
     if isinstance(batch, RegionBatch):
         return networks(batch.target, batch.hole, batch.stickman), None
     generator: Any = getattr(networks, "module", networks).generator
-    texture = warp_inputs(batch) if use_texture and generator.textured else None
+    texture = warp_inputs(batch) if generator.textured else None
     return networks(batch.images, batch.stickmen, batch.stickman, texture)
 
 

@@ -28,7 +28,6 @@ class Optim:
         ema: decay of the averaged weights, 0 to 1.
         discriminator_steps: for each step of the generator.
         adversarial_start: fraction of the run before the discriminator joins, 0 to 1.
-        texture_dropout: fraction of the steps that synthesize the frame from e_hat alone, 0 to 1.
         sparse_identities: see `ProjectionDiscriminator`.
     """
 
@@ -43,7 +42,6 @@ class Optim:
     ema: float = 0.999
     discriminator_steps: int = 2
     adversarial_start: float = 0.0
-    texture_dropout: float = 0.0
     sparse_identities: bool = False
 
 

@@ -9,7 +9,6 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import torch
 
 from fewshot_heads.datasets.batches import TrainingBatch, to_device
@@ -87,14 +86,12 @@ class Training(RunState):
         batch = to_device(batch, self.accelerator.device)
         identity = batch.identity
         assert identity is not None  # `Episodes` and `RegionCrops` set it
-        random = np.random.default_rng((self.seed, self.step))  # the same in every process
-        from_e_hat = random.random() < optim.texture_dropout
-        adversarial = self.losses.weight("adversarial") > 0 and progress >= optim.adversarial_start and not from_e_hat
+        adversarial = self.losses.weight("adversarial") > 0 and progress >= optim.adversarial_start
 
         # Embedder and generator: eq. 2 to 6.
         for group in self.optimizer.param_groups:
             group["lr"] = optim.lr * self._rate(progress)
-        frame, e_hat = predict(self.shared_networks, batch, not from_e_hat)
+        frame, e_hat = predict(self.shared_networks, batch)
         with self.accelerator.autocast():
             terms = self.losses.reconstruction_terms(frame, batch)
             if self.losses.weight("match") and e_hat is not None:
