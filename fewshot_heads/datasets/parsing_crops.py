@@ -21,6 +21,7 @@ from fewshot_heads.landmarks import Landmarks
 
 _MAX_FRAMES = 20  # frames that are drawn until the teachers agree on one
 _COMPOSITE_PROBABILITY = 0.5  # of another background
+_CAMOUFLAGE_PROBABILITY = 0.3  # of another background with the colors of the hair
 _PAINT_PROBABILITY = 0.25  # of brush strokes
 _FRAMED_PROBABILITY = 0.5  # of another framing without another background
 _LOG_ZOOM = (-0.55, 0.3)  # a footage crop is 2.2 faces, so from 4 to 1.6 faces
@@ -93,8 +94,11 @@ class ParsingCrops(Episodes):
             foreground = _recolored(foreground, random)
         matrix = _draw_framing(mattes, self.size, random)
         foreground, mattes = (_placed(x, matrix, self.size) for x in (foreground, mattes))
+        background = self._draw_background(random)
+        if random.random() < _CAMOUFLAGE_PROBABILITY:
+            background = _camouflaged(background, foreground, mattes[..., 1])
         alpha = mattes[..., :1]
-        return (alpha * foreground + (1 - alpha) * self._draw_background(random)).clip(0, 255).astype(np.uint8), mattes
+        return (alpha * foreground + (1 - alpha) * background).clip(0, 255).astype(np.uint8), mattes
 
     def _draw_background(self, random: np.random.Generator) -> np.ndarray:
         """Draws another frame's background, an enlarged detail of a frame, or a gradient, float32 [S, S, 3]."""
@@ -163,6 +167,16 @@ def _without_person(image: np.ndarray, person: np.ndarray) -> np.ndarray:
     spread = np.sum([cv2.blur(layers, (side, side)) * weight for side, weight in _FILL_WINDOWS], axis=0)
     filled = (spread[..., :3] + 1e-6 * pixels.mean((0, 1))) / (spread[..., 3:] + 1e-6)
     return pixels * clear + filled * (1 - clear)
+
+
+def _camouflaged(background: np.ndarray, foreground: np.ndarray, head: np.ndarray) -> np.ndarray:
+    """Returns a background with the mean color and the contrast of the head just inside its outline, which is hair."""
+    solid = (head > 0.9).astype(np.uint8)
+    rim = foreground[(solid > 0) & (cv2.erode(solid, np.ones((9, 9), np.uint8)) == 0)]
+    if not len(rim):
+        return background
+    contrast = min(float(rim.std(0).mean() / max(background.std((0, 1)).mean(), 1e-6)), 1)
+    return (rim.mean(0) + contrast * (background - background.mean((0, 1)))).astype(np.float32)
 
 
 def _recolored(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
