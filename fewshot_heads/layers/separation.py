@@ -13,13 +13,12 @@ import numpy as np
 
 from fewshot_heads.imaging.masks import soft_hull
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.pose import fit_pose, landmarks_3d
+from fewshot_heads.landmarks.pose import landmarks_3d
 from fewshot_heads.layers.parsing import Mattes, parse
 from fewshot_heads.layers.plates import background_plate, body_layer
 
 _MIN_ALPHA = 0.1  # where it divides: fainter wisps keep some of the old background
 _FACE_BLUR_FACE_FRACTION = 0.01
-_SEAM_HEAD_UNITS = 0.1
 
 
 class PortraitLayers(NamedTuple):
@@ -45,9 +44,10 @@ def separate(image: np.ndarray, face: Landmarks) -> PortraitLayers:
     """
     person, head = _mattes(image, face)
     background = background_plate(image, person)
-    body, body_alpha = body_layer(image, person, head, face)
-    head = _feathered(head, person, _SEAM_HEAD_UNITS * fit_pose(face).scale)
-    body = np.where((head > _MIN_ALPHA)[..., None], body, _colors_over(image, body_alpha, background))
+    body, body_alpha, hole = body_layer(image, person, head, face)
+    head = _feathered(head, person, hole)
+    hidden = (head / _MIN_ALPHA).clip(0, 1)[..., None]
+    body = hidden * body + (1 - hidden) * _colors_over(image, body_alpha, background)
     behind = background + body_alpha[..., None] * (body - background.astype(np.float32))
     head_layer = _with_alpha(_colors_over(image, head, behind), head)
     return PortraitLayers(head_layer, _with_alpha(body, body_alpha), background)
@@ -65,16 +65,18 @@ def _mattes(image: np.ndarray, face: Landmarks) -> Mattes:
     return Mattes(np.maximum(person, head), head)
 
 
-def _feathered(head: np.ndarray, person: np.ndarray, width: float) -> np.ndarray:
+def _feathered(head: np.ndarray, person: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """Returns the head's matte [R, R] with a soft seam on the body, so that the shadow under a chin goes with it.
+
+    The seam is as wide as the margin of the hole in the body.
 
     Args:
         head: float32 [R, R], 0 to 1.
         person: float32 [R, R], 0 to 1.
-        width: of the seam, pixels.
+        hole: bool [R, R], where the body is inpainted.
     """
-    distance = cv2.distanceTransform((head < 0.5).astype(np.uint8), cv2.DIST_L2, 5)
-    share = (1 - distance / max(width, 1)).clip(0, 1)
+    to_head, to_rim = (cv2.distanceTransform(x.astype(np.uint8), cv2.DIST_L2, 5) for x in (head < 0.5, hole))
+    share = to_rim / np.maximum(to_head + to_rim, 1)
     return np.maximum(head, share * share * (3 - 2 * share) * person)
 
 
