@@ -45,10 +45,11 @@ def body_colors(image: np.ndarray, alpha: np.ndarray, hole: np.ndarray, face: La
     known = (cv2.erode((alpha > _OPAQUE).astype(np.uint8), np.ones((edge, edge), np.uint8)) > 0) & ~hole
     if not known.any():  # a head alone: its face tells the color
         known = wanted & _like_skin(image, face)
-    neck, column = _visible_neck(image, known, hole, face, axis), _neck_column(hole.shape, axis)
+    neck, (beside, above) = _visible_neck(image, known, hole, face, axis), _neck_region(hole.shape, axis)
     box = _box(wanted, round(_MARGIN * axis.unit))
-    image, known, hole, neck, wanted, column = (each[box] for each in (image, known, hole, neck, wanted, column))
-    in_neck = np.where(hole, np.maximum(nearest_values(neck, known), column), neck | ~known).astype(np.float32)
+    image, known, hole, neck, wanted = (each[box] for each in (image, known, hole, neck, wanted))
+    hidden_neck = beside[box] * np.maximum(nearest_values(neck, known), above[box[0]])
+    in_neck = np.where(hole, hidden_neck, neck | ~known).astype(np.float32)
     share = cv2.GaussianBlur(in_neck, (0, 0), max(_BLEND * axis.unit, 0.5)) * (wanted & neck.any())
     clothes = known & ~neck
     if clothes.sum() < _LEAST_CLOTHES_SHARE * known.sum():
@@ -70,13 +71,13 @@ def _box(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
     )
 
 
-def _neck_column(shape: tuple[int, ...], axis: NeckAxis) -> np.ndarray:
-    """Returns where the hole shows neck and no clothes, float32 [H, W], 0 to 1: around the axis, above the chin."""
+def _neck_region(shape: tuple[int, ...], axis: NeckAxis) -> tuple[np.ndarray, np.ndarray]:
+    """Returns how far pixels are beside the neck's axis [H, W], and above its base [H, 1]: 1 if in a neck, else 0."""
     y, x = (np.arange(n, dtype=np.float32) for n in shape)
     beside = np.abs(x - axis.x(y)[:, None]) / axis.unit
     inside = np.clip(0.5 + (_FILLED_HALF_WIDTH - beside) / (_NECK_RAMP / 2), 0, 1)
     below = (y - axis.base[1]) / axis.unit
-    return inside * np.clip(1 + (_NECK_RAMP_START - below) / _NECK_RAMP, 0, 1)[:, None]
+    return inside, np.clip(1 + (_NECK_RAMP_START - below) / _NECK_RAMP, 0, 1)[:, None]
 
 
 def _visible_neck(

@@ -125,6 +125,7 @@ def _crossings(
     contour = max(contours, key=cv2.contourArea)[:, 0].astype(float) - 2
     x, y = contour[:, 0], contour[:, 1]
     labels = person[y.astype(int).clip(0, height - 1), x.astype(int).clip(0, width - 1)] > 0.5
+    labels &= (x > -0.5) & (x < width - 0.5)  # a head that the image cuts off hides no silhouette there
     labels |= y > height - 1.5  # what is below the image is body
     background = not labels.all()
     under = axis.base + [0, 0.2 * axis.unit]

@@ -23,6 +23,8 @@ _CONTRASTS = (4.0, 10.0)  # mean difference from the finer smooth layer: defocus
 _RIM_PIXELS = 256  # longer side of the image in which steps at the hole's rim are measured
 _RIM_FRACTION = 0.012  # width of the two sides that are compared
 _FADE_FRACTION = 0.02  # width over which texture ends beside pixels that need none
+_OBJECT_MEDIANS = 3.0  # times the median strength of the texture around the hole: what exceeds it are objects
+_OBJECT_REACH_FRACTION = 0.1
 _MIN_SOURCES = 24  # number of known patches below which no texture is copied
 _SWEEPS = 3  # passes of search at each size
 _MEMBRANE_STEPS = 24  # relaxation steps at each size
@@ -61,7 +63,7 @@ def fill(
     if offsets is not None:
         fade = cv2.GaussianBlur((known | hole).astype(np.float32), (0, 0), max(_FADE_FRACTION * max(known.shape), 0.5))
         copied = _copied(residual, offsets, hole) * (texture * np.clip(2 * fade - 1, 0, 1))[..., None]
-        residual = np.where(known[..., None], residual, copied)
+        residual = np.where(known[..., None], residual, _without_objects(copied, residual, known))
     filled = np.where(known[..., None], image, smooth + residual)
     return filled + _rim_correction(filled, known)
 
@@ -195,6 +197,23 @@ def _copied(image: np.ndarray, offsets: np.ndarray, hole: np.ndarray) -> np.ndar
     canvas = np.zeros_like(image)
     canvas[y, x] = result
     return canvas
+
+
+def _without_objects(copied: np.ndarray, residual: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Returns copied texture that is no stronger than the texture around the hole.
+
+    A cable or a lamp on a plain wall stands where it is. Its copies would be ghosts.
+
+    Args:
+        copied: float32 [H, W, C], texture of the hole.
+        residual: float32 [H, W, C], texture of the known pixels.
+        known: bool [H, W].
+    """
+    distance = cv2.distanceTransform(known.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    around = known & (distance < max(_OBJECT_REACH_FRACTION * max(known.shape), 2))
+    limit = _OBJECT_MEDIANS * np.median(np.abs(residual[around]).max(1))
+    strength = np.abs(copied).max(2, keepdims=True)
+    return copied * np.minimum(1, limit / np.maximum(strength, 1e-6))
 
 
 def _step(x: np.ndarray) -> np.ndarray:

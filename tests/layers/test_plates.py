@@ -92,7 +92,7 @@ def test_a_thing_on_the_wall_stays():
 
 def test_the_neck_goes_up_under_the_head():
     image, person, head, landmarks = portrait()
-    rgb, alpha = body_layer(image, person, head, landmarks)
+    rgb, alpha, _ = body_layer(image, person, head, landmarks)
     assert alpha[round(CHIN - 0.4 * UNIT), 128] > 0.9
     assert np.abs(rgb[round(CHIN - 0.4 * UNIT), 128].astype(int) - SKIN).max() < 12
     assert alpha[: round(CENTER[1])].max() == 0  # no neck at the eyes
@@ -104,7 +104,7 @@ def test_the_neck_goes_up_under_the_head():
 
 def test_known_body_is_untouched():
     image, person, head, landmarks = portrait()
-    rgb, alpha = body_layer(image, person, head, landmarks)
+    rgb, alpha, _ = body_layer(image, person, head, landmarks)
     below = np.s_[round(CHIN + 0.4 * UNIT) :]
     assert (rgb[below] == image[below]).all()
     np.testing.assert_allclose(alpha[below], person[below], atol=0.05)  # the faintest edge is cut
@@ -112,13 +112,44 @@ def test_known_body_is_untouched():
 
 def test_shoulders_go_on_behind_hair():
     image, person, head, landmarks = portrait(hair_width=1.5)
-    rgb, alpha = body_layer(image, person, head, landmarks)
+    rgb, alpha, _ = body_layer(image, person, head, landmarks)
     row = round(CENTER[1] + 1.95 * UNIT)
     hidden = (head[row] > 0.5) & (ellipse((128, 250), (120, 50))[row + 6] > 0.5)
     assert hidden.sum() > 40
     assert alpha[row][hidden].mean() > 0.6
     assert np.abs(rgb.astype(int) - HAIR).sum(2)[(alpha > 0.5) & (head > 0.5)].min() > 60  # no hair stays
     assert alpha[round(CENTER[1]), [70, 186]].max() < 0.05  # wall, not body, is behind the hair's upper half
+
+
+def test_shoulders_behind_hair_are_clothed_beside_a_low_neckline():
+    image, person, head, landmarks = portrait(hair_width=1.5)
+    beside = np.abs(np.arange(SIZE) - CENTER[0])
+    below = np.s_[round(CHIN + 0.4 * UNIT) :]
+    image[below, beside < 30], image[below, (beside >= 30) & (beside < 75)] = SKIN, HAIR
+    head[below, (beside >= 30) & (beside < 75)] = 1
+    rgb, alpha, _ = body_layer(image, np.maximum(person, head), head, landmarks)
+    hidden = (alpha > 0.9) & (beside > 45)[None] & (beside < 50)[None]  # skin is as near as the shirt
+    assert hidden.sum() > 40
+    assert np.abs(rgb.astype(int) - SHIRT).max(2)[hidden].mean() < 40
+
+
+def test_a_head_that_the_side_cuts_off_hides_wall():
+    image, person, head, landmarks = portrait(hair_width=1.5)
+    shift = SIZE // 2 - 50
+    image, person, head = (cv2.copyMakeBorder(x[:, :-shift], 0, 0, shift, 0, cv2.BORDER_REPLICATE)
+                           for x in (image, person, head))  # fmt: skip
+    person[190:220, -60:] = 1  # hair on the shoulder, all of it at the side of the image
+    _, alpha, _ = body_layer(image, person, head, landmarks.moved(-np.array([shift, 0.0])))
+    assert alpha[round(CENTER[1]), -10:].max() < 0.05
+
+
+def test_things_on_a_plain_wall_have_no_copies():
+    image, person, _, _ = portrait()
+    marks = np.random.default_rng(3).random((SIZE // 8, 4)) < 0.2
+    image[:, 20:52][np.kron(marks, np.ones((8, 8))) > 0] = 20
+    plate = background_plate(image, person)
+    hidden = cv2.erode((person > 0.5).astype(np.uint8), np.ones((9, 9))) > 0
+    assert np.abs(plate.astype(int) - WALL)[hidden].max() < 60  # a mark differs by 170
 
 
 @pytest.mark.parametrize("person_level, head_level", [(0, 0), (1, 0), (1, 1), (0.5, 0.5)])
@@ -129,7 +160,7 @@ def test_empty_and_full_mattes(person_level, head_level):
     assert plate.shape == image.shape and plate.dtype == np.uint8
     if person_level == 0:
         assert (plate == image).all()
-    rgb, alpha = body_layer(image, person, head, landmarks)
+    rgb, alpha, _ = body_layer(image, person, head, landmarks)
     assert rgb.dtype == np.uint8 and alpha.dtype == np.float32
     assert np.isfinite(alpha).all() and alpha.min() >= 0 and alpha.max() <= 1
 
@@ -144,7 +175,7 @@ def test_a_head_at_the_edge(offset):
     )
     landmarks = landmarks.moved(-np.array(offset, float))
     np.testing.assert_allclose(background_plate(image, person).astype(int), np.broadcast_to(WALL, image.shape), atol=4)
-    _, alpha = body_layer(image, person, head, landmarks)
+    _, alpha, _ = body_layer(image, person, head, landmarks)
     assert np.isfinite(alpha).all() and alpha.min() >= 0 and alpha.max() <= 1
 
 
@@ -158,7 +189,7 @@ def test_tiny_gray_images(shape):
     head[2 * height // 3 :] = 0
     landmarks = face(scale=width / 8, center=(width / 2, height / 2))
     assert (background_plate(image, person) == 128).all()
-    rgb, alpha = body_layer(image, person, head, landmarks)
+    rgb, alpha, _ = body_layer(image, person, head, landmarks)
     assert (rgb == 128).all() and np.isfinite(alpha).all()
 
 
