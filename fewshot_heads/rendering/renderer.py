@@ -64,7 +64,8 @@ class HeadRenderer:
         heads = resize_antialiased(rgba_tensor(head.heads), size).to(self.device)
         body = resize_antialiased(rgba_tensor(head.body[None]), size)[0].to(self.device)
         background = resize_antialiased(to_tensor(head.background)[None], size)[0].to(self.device)
-        return _Images(torch.cat([heads, heads.flip(-1)]), BehindHead(body, background))
+        continues = head.crop.top + head.crop.side < head.picture.shape[0]
+        return _Images(torch.cat([heads, heads.flip(-1)]), BehindHead(body, background, continues))
 
     @torch.inference_mode()
     def render(self, faces: Sequence[Landmarks], large: bool, mouths: Sequence[MouthCrop] | None = None) -> np.ndarray:
