@@ -22,8 +22,7 @@ from fewshot_heads.landmarks.control_points import warp_points
 from fewshot_heads.landmarks.pose import HEAD_ANCHORS, MEAN_HEAD, Pose, fit_pose, landmarks_3d
 from fewshot_heads.rendering.depth import head_depth
 
-CELLS = 128  # side of the splatted map, for the crop
-_POINTS_PER_CELL_SIDE = 1.5
+CELLS = 128  # side of the splatted map, for the crop, and of the grid of the surface's points
 _DEPTH_CELLS = 96  # side of the depth map, for the crop
 _EXPRESSION_CELLS = 48  # side of the grid on which the expression's spline is evaluated
 _EXPRESSION_REACH_HEAD_UNITS = 0.35  # an expression moves the silhouette by less
@@ -35,8 +34,7 @@ _SURFACE_THICKNESS_HEAD_UNITS = 0.1  # in one cell, points this far behind each 
 _BARE_COVERAGE, _FULL_COVERAGE = 0.3, 0.7
 _MIN_COSINE = 0.15  # of the angle between a normal and the viewer, where it divides
 _FULL_STRETCH_COSINE = 0.3  # gain of the cosine at which a fringe is replaced completely
-# Points per cell of a closed surface: half of those at rest, so that a surface may stretch to twice its area.
-_FULL_DENSITY = 0.5 * _POINTS_PER_CELL_SIDE**2
+_FULL_DENSITY = 0.5  # points per cell of a closed surface: half of those at rest, so that it may stretch to twice its area
 _FRINGE_WEIGHT = 0.01  # of a transparent point, which counts only where no opaque one is
 
 
@@ -217,8 +215,7 @@ def _grid_near(matte: np.ndarray, reach: float) -> Tensor:
         matte: float32 [M, M], 0 to 1.
         reach: width of the surroundings, crops.
     """
-    side = round(CELLS * _POINTS_PER_CELL_SIDE)
-    width = 2 * round(reach * side) + 1
-    head = (cv2.resize(matte, (side, side), interpolation=cv2.INTER_AREA) > 0.02).astype(np.uint8)
+    width = 2 * round(reach * CELLS) + 1
+    head = (cv2.resize(matte, (CELLS, CELLS), interpolation=cv2.INTER_AREA) > 0.02).astype(np.uint8)
     y, x = np.nonzero(cv2.dilate(head, np.ones((width, width), np.uint8)))
-    return torch.from_numpy((np.stack([x, y], 1) + 0.5) * (2 / side) - 1).float()
+    return torch.from_numpy((np.stack([x, y], 1) + 0.5) * (2 / CELLS) - 1).float()
