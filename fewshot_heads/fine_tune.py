@@ -17,9 +17,9 @@ from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, parse_and_run, split_overrides
 from fewshot_heads.cli.session import open_reenactor
 from fewshot_heads.driving.frame_selection import frames_of_different_pose
-from fewshot_heads.errors import OutputError, UsageError
+from fewshot_heads.errors import UsageError
 from fewshot_heads.head import Head
-from fewshot_heads.media.files import check_target
+from fewshot_heads.media.files import check_no_input, check_target
 from fewshot_heads.media.images import write_image
 from fewshot_heads.media.video_reader import VIDEOS, read_video
 from fewshot_heads.reenactor import Reenactor
@@ -45,15 +45,14 @@ def _fine_tune(arguments: argparse.Namespace) -> Path:
         raise UsageError("give at least one picture, or a video; --help shows how")
     output = arguments.output or Path(f"{sources[0].stem}_head.safetensors")
     grid = output.with_name(f"{output.stem}_before_after.jpg")
-    check_target(output, (".safetensors",), arguments.overwrite)
-    check_target(grid, (".jpg",), arguments.overwrite)
-    if {output.resolve(), grid.resolve()} & {source.resolve() for source in sources}:
-        raise OutputError(f"{output}: it, or its {grid.name}, is also an input; choose another output")
+    config = load_config("fine_tune", overrides)
+    for target, suffix in ((output, ".safetensors"), (grid, ".jpg")):
+        check_target(target, (suffix,), arguments.overwrite)
+        check_no_input(target, [*sources, Path(config["model"])])
 
     from fewshot_heads.training.comparison import before_and_after
     from fewshot_heads.training.fine_tuning import from_config
 
-    config = load_config("fine_tune", overrides)
     tuning, criterion = from_config(config)
     reenactor = open_reenactor(config)
     head = _source_head(reenactor, sources, config)

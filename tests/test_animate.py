@@ -231,6 +231,13 @@ def test_the_input_is_never_the_output(mona_path, driver_path, capsys):
     assert Path("d.mp4").read_bytes() == driver_path.read_bytes()
 
 
+def test_a_frame_of_the_driver_is_never_the_output(mona_path, driver_path, capsys):
+    Path("frames").mkdir()
+    shutil.copy(driver_path, "frames/1.gif")
+    assert "also an input" in fails(capsys, mona_path, "frames", "-o", "frames/1.gif", "--overwrite")
+    assert Path("frames/1.gif").read_bytes() == driver_path.read_bytes()
+
+
 def test_usage_errors_name_the_nearest_key(mona_path, driver_path, capsys):
     assert "did you mean 'motion'" in fails(capsys, mona_path, driver_path, "motoin=absolute", code=2)
     assert "relative or absolute" in fails(capsys, mona_path, driver_path, "motion=foo", code=2)

@@ -14,10 +14,9 @@ import torch
 from tqdm import tqdm
 
 from fewshot_heads.driving.tracking import Motion
-from fewshot_heads.errors import OutputError
 from fewshot_heads.landmarks import detectors
 from fewshot_heads.media.audio import Audio
-from fewshot_heads.media.files import check_target
+from fewshot_heads.media.files import check_no_input, check_target
 from fewshot_heads.media.provenance import Provenance
 from fewshot_heads.media.video_reader import VIDEOS, Video
 from fewshot_heads.media.video_writer import VideoWriter
@@ -41,15 +40,14 @@ def choose_output(
         arguments: with `output`, a path or None, and `overwrite`.
         default: name in the current folder, for an `output` of None.
         suffixes: kinds of file that the command can write.
-        inputs: paths that the output must not replace.
+        inputs: files and folders that the output must not replace.
 
     Raises:
         OutputError: the output cannot be written or is also an input.
     """
     output = arguments.output or Path(default)
     check_target(output, suffixes, arguments.overwrite)
-    if output.resolve() in (path.resolve() for path in inputs):
-        raise OutputError(f"{output}: is also an input; choose another output")
+    check_no_input(output, inputs)
     return output
 
 

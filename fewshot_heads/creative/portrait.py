@@ -64,7 +64,7 @@ def _portrait(arguments: argparse.Namespace) -> Path:
     gallery = Path(config["gallery"]) if config["gallery"] else None
     moves = driver_path is not None and not arguments.preview
     suffixes, suffix = (WRITTEN, ".mp4") if moves else (PICTURES, ".jpg")
-    inputs = filter(None, (photo, driver_path))
+    inputs = filter(None, (photo, driver_path, gallery))
     output = choose_output(arguments, f"{photo.stem}_remembered{suffix}", suffixes, inputs)
     if gallery:
         gallery_files(gallery, photo)

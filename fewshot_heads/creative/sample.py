@@ -60,7 +60,7 @@ def _sample(arguments: argparse.Namespace) -> Path:
     config = load_config("sample", overrides)
     settings = settings_of(Sample, config)
     suffixes, suffix = (WRITTEN, ".mp4") if driver_path else ((*PICTURES, HEAD), ".jpg")
-    output = choose_output(arguments, f"people_{settings.seed}{suffix}", suffixes, paths)
+    output = choose_output(arguments, f"people_{settings.seed}{suffix}", suffixes, [*paths, Path(config["model"])])
     if output.suffix.lower() == HEAD and settings.count != 1:
         raise OutputError(f"{output}: holds one head; use count=1")
     driver = read_video(driver_path) if driver_path else None

@@ -415,6 +415,15 @@ def test_an_impossible_rate_is_refused(tmp_path, rate):
         VideoWriter(tmp_path / "out.mp4", like=rate)
 
 
+def test_two_writers_of_one_path_leave_a_whole_video(tmp_path):
+    with pytest.raises(OutputError, match="exists already"), VideoWriter(tmp_path / "out.mp4", 25) as second:
+        second.add(flat(10))
+        with VideoWriter(tmp_path / "out.mp4", 25) as first:
+            for _ in range(5):
+                first.add(flat(200))
+    assert len(list(read_video(tmp_path / "out.mp4"))) == 5 and names(tmp_path) == ["out.mp4"]
+
+
 # Sound
 
 
