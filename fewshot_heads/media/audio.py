@@ -18,7 +18,7 @@ import av.filter
 import numpy as np
 
 from fewshot_heads.errors import BadInput
-from fewshot_heads.media.decoding import decoded
+from fewshot_heads.media.decoding import decoded, open_container
 
 ENCODED = {".mp4": "aac", ".webm": "libopus"}  # codec for sound that a format cannot take as stored
 COPIED = {".mp4": {"aac", "mp3", "ac3", "eac3", "opus"}, ".webm": {"opus", "vorbis"}}  # codecs that are copied
@@ -64,8 +64,8 @@ class Audio:
 def read_audio(path: str | Path, rate: int = 22050) -> Audio:
     """Returns the first sound track of a file, mixed to one channel.
 
-    Reads every format that FFmpeg knows, such as wav, mp3, ogg, flac, m4a and videos. A damaged file gives the part
-    that can be decoded, and one warning.
+    Reads the formats that FFmpeg finds in one file, such as wav, mp3, ogg, flac, m4a and videos. A damaged file gives
+    the part that can be decoded, and one warning.
 
     Args:
         path: the file.
@@ -76,10 +76,8 @@ def read_audio(path: str | Path, rate: int = 22050) -> Audio:
     """
     path = Path(path)
     damage: list[str] = []
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file; check the path")
     try:
-        with av.open(str(path)) as container:
+        with open_container(path) as container:
             track = _track(container)
             if track is None:
                 raise BadInput(f"{path}: there is no sound in this file; give music or speech")
@@ -113,7 +111,7 @@ def packets(source: AudioSource, output: Any, suffix: str) -> Iterator[Any]:
     Yields:
         PyAV packets, in the order of their times.
     """
-    with av.open(str(source.path)) as container:
+    with open_container(source.path) as container:
         track = _track(container)
         if track.codec_context.codec.canonical_name in COPIED[suffix]:
             result = _copied(container, track, output.add_stream_from_template(track), source.start)

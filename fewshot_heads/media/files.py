@@ -1,4 +1,4 @@
-"""Files that appear complete or not at all, and one-line errors when the system refuses."""
+"""Checks of input files, output files that appear complete or not at all, and one-line errors of the system."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import errno
 import glob
 import os
 import secrets
+import stat
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from fewshot_heads.errors import OutputError
+from fewshot_heads.errors import BadInput, OutputError
 
 try:
     import fcntl
@@ -161,6 +162,33 @@ def check_target(path: Path, suffixes: Collection[str], overwrite: bool) -> None
         raise OutputError(f"{path}: the folder {path.parent} may not be written; choose another one")
     if exists and not overwrite:
         raise _exists_error(path)
+
+
+def check_readable(path: Path) -> None:
+    """Checks that an input is a file that can be read, before any library opens the input.
+
+    A pipe or a device could wait for ever or never end.
+
+    Args:
+        path: the input.
+
+    Raises:
+        BadInput: if the path is missing, a folder, a pipe, a device, empty or may not be read.
+    """
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise BadInput(f"{path}: no such file; check the path") from error
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be opened ({error.strerror}); check the path and its permissions") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise BadInput(f"{path}: this is a folder; name a file in it")
+    if not stat.S_ISREG(status.st_mode):
+        raise BadInput(f"{path}: a pipe or a device; save what comes from it to a file and name that file")
+    if not os.access(path, os.R_OK):
+        raise BadInput(f"{path}: may not be read; change its permissions")
+    if status.st_size == 0:
+        raise BadInput(f"{path}: the file is empty (0 bytes); get a whole copy")
 
 
 def check_no_input(target: Path, inputs: Iterable[Path]) -> None:

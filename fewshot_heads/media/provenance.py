@@ -23,6 +23,7 @@ import av
 
 from fewshot_heads._version import __version__
 from fewshot_heads.errors import BadInput, OutputError
+from fewshot_heads.media.decoding import open_container
 
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 SYNTHETIC = SOURCE_TYPES + "trainedAlgorithmicMedia"
@@ -185,8 +186,8 @@ def _from_xmp(packet: bytes) -> dict[str, str]:
 def _from_tags(path: Path) -> dict[str, str]:
     """Returns the fields in the tags of a container."""
     try:
-        with av.open(str(path)) as container:
+        with open_container(path) as container:
             tags = {key.lower(): value for key, value in container.metadata.items()}
-    except av.FFmpegError:
+    except (av.FFmpegError, BadInput):
         return {}
     return {field: tags[field] for field in FIELDS if field in tags}

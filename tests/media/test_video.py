@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 import subprocess
 import tracemalloc
@@ -16,6 +17,7 @@ import pytest
 from PIL import Image
 
 from fewshot_heads.errors import BadInput, OutputError
+from fewshot_heads.media.audio import read_audio
 from fewshot_heads.media.provenance import Provenance
 from fewshot_heads.media.video_writer import VideoWriter, read_video
 
@@ -43,13 +45,15 @@ def order(frames):
     return [round((frame.mean() - 10) / 7) for frame in frames]
 
 
-def make_clip(path, frames, rate=25, times=None, sound=None, sound_rate=48000, options=None):
+def make_clip(path, frames, rate=25, times=None, sound=None, sound_rate=48000, options=None, aspect=None):
     """A clip made by FFmpeg alone: `times` in milliseconds, `sound` mono float samples from the file's zero."""
     video_codec, sound_codec = CODECS[path.suffix[1:]]
     height, width, _ = frames[0].shape
     with av.open(str(path), "w", options=options or {}) as container:
         stream = container.add_stream(video_codec, rate=rate)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = aspect
         if video_codec == "libx264":
             stream.options = {"preset": "ultrafast"}
         elif video_codec == "mpeg4":
@@ -336,6 +340,115 @@ def test_a_whole_video_gives_no_warning(tmp_path, kind):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(list(read_video(path))) == 20
+
+
+# Files from strangers
+
+
+@pytest.mark.parametrize(
+    "text", ["ffconcat version 1.0\nfile other.mp4", "#EXTM3U\n#EXTINF:1,\nother.mp4\n#EXT-X-ENDLIST"]
+)
+@pytest.mark.parametrize("name", ["list.mp4", "list.m3u8"])
+def test_a_playlist_opens_no_other_file(tmp_path, text, name):
+    make_clip(tmp_path / "other.mp4", numbered(5))
+    (tmp_path / name).write_text(text)
+    with pytest.raises(BadInput, match=f"{name}: not a video that can be read"):
+        read_video(tmp_path / name)
+
+
+def test_a_name_with_a_colon_is_no_protocol(tmp_path, monkeypatch):
+    make_clip(tmp_path / "12:30.mp4", numbered(5), sound=sine(0.2))
+    monkeypatch.chdir(tmp_path)
+    driver = read_video("12:30.mp4")
+    write(tmp_path / "out.mp4", driver, like=driver)
+    assert read_video("out.mp4").has_audio and len(read_audio("12:30.mp4").samples)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_pipes_and_devices_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    for path in (tmp_path / "pipe.mp4", "/dev/zero"):
+        for read in (read_video, read_audio):
+            with pytest.raises(BadInput, match="a pipe or a device"):
+                read(path)
+
+
+@pytest.mark.parametrize("aspect, words", [((400, 1), "25600x48 pixels is too l"), ((1, 100), "1x48 pixels is too sm")])
+def test_an_absurd_pixel_aspect_is_refused(tmp_path, aspect, words):
+    path = make_clip(tmp_path / "clip.mp4", numbered(5), aspect=Fraction(4, 3))
+    data = path.read_bytes()
+    at = data.index(b"pasp") + 4
+    path.write_bytes(data[:at] + b"".join(side.to_bytes(4, "big") for side in aspect) + data[at + 8 :])
+    with pytest.raises(BadInput, match=f"clip.mp4: {words}"):
+        read_video(path)
+
+
+def test_a_clock_that_jumps_often_asks_for_no_million_frames(tmp_path):
+    path = make_clip(tmp_path / "clip.mkv", numbered(10), rate=200, times=[599_000 * index for index in range(10)])
+    with pytest.warns(UserWarning, match="its clock jumps"):
+        assert len(list(read_video(path))) <= 10 + 200 + 1
+
+
+def test_pictures_may_stand_still_for_a_while(tmp_path):
+    path = make_clip(tmp_path / "slides.mkv", numbered(3), rate=5, times=[0, 4000, 8000])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert order(read_video(path, rate=1)) == [0] * 4 + [1] * 4 + [2]
+
+
+@pytest.mark.parametrize("rate", [24_000, Fraction(1, 1001)])
+def test_a_rate_that_no_player_shows_is_refused(tmp_path, rate):
+    path = make_clip(tmp_path / "clip.avi", numbered(10), rate=rate)
+    with pytest.raises(BadInput, match=r"clip.avi: .* frames per second, where 0.1 to 240 were expected"):
+        read_video(path)
+
+
+def test_frames_that_change_their_size_are_given_in_the_first_size(tmp_path):
+    first, second = make_clip(tmp_path / "a.mpg", numbered(30)), make_clip(tmp_path / "b.mpg", numbered(30, (96, 64)))
+    (tmp_path / "both.mpg").write_bytes(first.read_bytes() + second.read_bytes())
+    with pytest.warns(UserWarning, match="its clock jumps"):
+        shapes = [frame.shape for frame in read_video(tmp_path / "both.mpg")]
+    assert set(shapes) == {(48, 64, 3)} and len(shapes) > 45
+
+
+def test_sound_that_lasts_longer_than_the_pictures_is_no_damage(tmp_path):
+    path = make_clip(tmp_path / "clip.mkv", numbered(10), sound=sine(3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(list(read_video(path))) == 10
+
+
+@pytest.mark.parametrize("sound", [None, sine(3)])
+def test_a_matroska_file_that_is_cut_off_gives_a_warning(tmp_path, sound):
+    data = make_clip(
+        tmp_path / "whole.mkv",
+        [np.random.default_rng(i).integers(0, 256, (48, 64, 3), np.uint8) for i in range(75)],
+        sound=sound,
+    ).read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(data[: len(data) // 2])
+    with pytest.warns(UserWarning, match="damaged or cut off"):
+        assert len(list(read_video(tmp_path / "cut.mkv"))) < 60
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+def test_animated_pictures_are_videos_whatever_their_name(tmp_path, kind):
+    frames = [Image.fromarray(frame) for frame in numbered(6)]
+    frames[0].save(
+        tmp_path / "clip.mp4", format=kind, save_all=True, append_images=frames[1:], duration=80, lossless=True
+    )
+    video = read_video(tmp_path / "clip.mp4")
+    assert (video.rate, video.duration, order(video)) == (Fraction(25, 2), 0.48, list(range(6)))
+
+
+def test_a_video_named_gif_is_a_video(tmp_path):
+    make_clip(tmp_path / "clip.mp4", numbered(6)).rename(tmp_path / "clip.gif")
+    assert order(read_video(tmp_path / "clip.gif")) == list(range(6))
+
+
+def test_a_folder_takes_every_name_of_a_frame(tmp_path):
+    for index, name in enumerate(("1²2.png", "2.png", "10.png")):
+        Image.fromarray(flat(10 + 7 * index)).save(tmp_path / name)
+    assert order(read_video(tmp_path)) == [0, 1, 2]
 
 
 # Writing
