@@ -162,7 +162,7 @@ class Reenactor:
             name: name of the driver in messages. None takes the path of a `Video`.
 
         Raises:
-            BadInput: the video cannot be read.
+            BadInput: the video cannot be read, a frame is no image, or an option is out of range.
             NoFaceFound: no frame shows a face.
         """
         driver = read_video(driver) if isinstance(driver, (str, Path)) else driver
@@ -213,7 +213,6 @@ class Reenactor:
             NoFaceFound: no frame of the driver shows a face.
             WeightsMismatch: another generator made the head.
         """
-        check_choice("motion", motion, ("relative", "absolute"))
         check_choice("crop", crop, ("auto", "full"))
         check_choice("mouth", mouth, ("driver", "inpainted"))
         check_at_least("batch", batch, 1)

@@ -103,6 +103,23 @@ def picture_format(path: Path) -> str | None:
         return None
 
 
+def check_image(name: str, image: np.ndarray) -> None:
+    """Checks an image that a caller gives as an array.
+
+    Args:
+        name: name of the image, for the message.
+        image: anything. uint8 [H, W, 3] passes, with sides as `check_size` allows them.
+
+    Raises:
+        BadInput: if the image has another type, shape or size.
+    """
+    if not isinstance(image, np.ndarray):
+        raise BadInput(f"{name}: got {type(image).__name__}, expected an array uint8 [H, W, 3]")
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise BadInput(f"{name}: got {image.dtype} {list(image.shape)}, expected uint8 [H, W, 3]")
+    check_size(name, image.shape[1], image.shape[0], MAX_DECODED_PIXELS)
+
+
 def check_size(name: str, width: int, height: int, max_pixels: int) -> None:
     """Checks the size of a picture or of a video's frame.
 

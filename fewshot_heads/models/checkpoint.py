@@ -219,7 +219,9 @@ def pick_device(device: str = "auto") -> torch.device:
     """
     if device != "auto":
         try:
-            return torch.empty(0, device=device).device
+            probe = torch.zeros(1, device=device)
+            probe.cpu()  # fails on the device "meta", which holds no values
+            return probe.device
         except (RuntimeError, AssertionError) as error:
             raise BadInput(f"device={device} is not there; use device=auto or device=cpu") from error
     if torch.cuda.is_available():
