@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
+import os
 import re
 import sys
 import warnings
@@ -104,7 +106,7 @@ def parse_and_run(
 def run(command: Callable[[], Path], debug: bool) -> int:
     """Runs a command, prints the path it returns, and returns an exit code; an error is one line.
 
-    The code is 0, 1 for bad input, 2 for usage, or 130 when interrupted.
+    The code is 0, 1 for bad input, or 2 for usage. See `signals.ends_on_signals` for interruptions.
 
     Args:
         command: does the work and returns the path of its result.
@@ -112,20 +114,28 @@ def run(command: Callable[[], Path], debug: bool) -> int:
     """
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     warnings.showwarning = lambda message, *_: logging.getLogger(__name__).warning("%s", message)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a code page, as on Windows, may lack letters of a path
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        print(command())
+        _print_result(command())
         return 0
     except FewshotHeadsError as error:
         if debug:
             raise
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
     except Exception as error:
         if debug:
             raise
         reason = first_line(error)
         print(f"error: {type(error).__name__}: {reason}; --debug shows where", file=sys.stderr)
         return 1
+
+
+def _print_result(path: Path) -> None:
+    """Prints the path of a result. The result is written, so a full or closed output is no error."""
+    try:
+        print(path, flush=True)
+    except OSError as error:
+        print(f"{path}: written, but standard output does not take its name ({error.strerror})", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python itself fails at its end
