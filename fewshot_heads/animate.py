@@ -51,7 +51,7 @@ def _animate(arguments: argparse.Namespace) -> Path:
     output = choose_output(arguments, f"{sources[0].stem}_{driver_path.stem}.mp4", WRITTEN, paths)
     driver = read_video(driver_path)
     reenactor = open_reenactor(config)
-    if sources[0].suffix == ".safetensors":
+    if sources[0].suffix.lower() == ".safetensors":
         if len(sources) > 1:
             raise UsageError(f"{sources[0]}: a saved head is the only source; leave the others out")
         head = Head.load(sources[0])

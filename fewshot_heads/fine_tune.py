@@ -79,12 +79,12 @@ def _source_head(reenactor: Reenactor, sources: Sequence[Path], config: Mapping[
     from fewshot_heads.head import Head
     from fewshot_heads.media.video_reader import VIDEOS, read_video
 
-    single = [source for source in sources if source.suffix.lower() in VIDEOS or source.suffix == ".safetensors"]
+    single = [source for source in sources if source.suffix.lower() in {*VIDEOS, ".safetensors"}]
     if not single:
         return reenactor.embed(sources, config["source_face"])
     if len(sources) > 1:
         raise UsageError(f"{single[0]}: a video or a saved head is the only source; leave the others out")
-    if single[0].suffix == ".safetensors":
+    if single[0].suffix.lower() == ".safetensors":
         return Head.load(single[0])
     video = read_video(single[0])
     frames = tqdm(video, "landmarks", video.frame_count_estimate, disable=None, unit="frame", leave=False)

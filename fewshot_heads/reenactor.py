@@ -233,17 +233,14 @@ class Reenactor:
         options = (paste_back, batch, self.size, self.device, None if paste_back else resolution)
         return render_frames(head, faces, generator, self.inpainters, mouths, *options)
 
-    def check_made_here(self, head: Head, name: str | None = None) -> None:
-        """Checks that the networks of this reenactor made a head.
+    def check_made_here(self, head: Head, name: str = "this head") -> None:
+        """Checks that the networks of this reenactor made a head, and that its values fit them.
 
         Args:
             head: the head.
             name: name of the head in the message.
 
         Raises:
-            WeightsMismatch: another generator made the head.
+            WeightsMismatch: another generator made the head, or the head is damaged.
         """
-        if head.generator != self.checkpoint.sha256:
-            if name:
-                raise WeightsMismatch(f"{name}: made by another generator; embed its pictures again with this one")
-            raise WeightsMismatch("this head was made by another generator; embed the pictures again with this one")
+        head.check_fits(self.checkpoint.sha256, self.size, self.networks.generator, name)

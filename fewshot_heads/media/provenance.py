@@ -53,11 +53,18 @@ class Provenance:
         model: name of the model.
         sha256: hash of the model's weights, hexadecimal.
         composite: whether real pixels surround the synthetic head.
+
+    Raises:
+        BadInput: if `model` or `sha256` has control characters, which no reader would accept.
     """
 
     model: str
     sha256: str
     composite: bool
+
+    def __post_init__(self) -> None:
+        if not (self.model.isprintable() and self.sha256.isprintable()):
+            raise BadInput(f"model name {self.model!r:.40}: got control characters, expected printable ones")
 
     @property
     def digital_source_type(self) -> str:
