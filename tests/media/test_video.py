@@ -598,6 +598,20 @@ def test_the_beep_stays_with_the_flash(tmp_path, target, offset):
     assert abs(loud_from(path) - float(flash)) < 0.05
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no list of open files on this system")
+def test_a_broken_sound_is_blamed_on_its_own_file_and_leaves_nothing_open(tmp_path):
+    driver = read_video(make_clip(tmp_path / "driver.mp4", numbered(5), sound=sine(0.2)))
+    driver.path.write_bytes(b"no longer a video")
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.warns(UserWarning, match="driver.mp4: the sound is damaged"):
+        write(tmp_path / "out.mp4", numbered(5), like=driver)
+    assert len(list(read_video(tmp_path / "out.mp4"))) == 5
+    with pytest.raises(OutputError), VideoWriter(tmp_path / "b.mp4", 25) as out:
+        out.crf = "no number"
+        out.add(flat(9))
+    assert len(os.listdir("/proc/self/fd")) == before and names(tmp_path) == ["driver.mp4", "out.mp4"]
+
+
 def test_sound_can_be_left_out_and_a_silent_driver_is_fine(tmp_path):
     driver = read_video(make_clip(tmp_path / "driver.mp4", numbered(5), sound=sine(0.2)))
     silent = read_video(make_clip(tmp_path / "silent.mp4", numbered(5)))
