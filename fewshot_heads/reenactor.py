@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -63,6 +64,7 @@ class Reenactor:
         self.inpainters = {part: inpainter.to(self.device) for part, inpainter in chosen.items()}
         self.detectors = list(searchers or detectors())
         self.size: int = checkpoint.about["spec"]["size"]
+        self._process = os.getpid()
 
     @classmethod
     def from_pretrained(
@@ -109,6 +111,7 @@ class Reenactor:
             BadInput: an image cannot be read.
             NoFaceFound: an image does not show the face.
         """
+        self._check_process()
         check_choice("crop", crop, ("auto", "full"))
         sources = detect_sources(pictures, face, crop, self.detectors[0], self.size)
         sha256 = self.checkpoint.sha256
@@ -165,6 +168,7 @@ class Reenactor:
             BadInput: the video cannot be read, a frame is no image, or an option is out of range.
             NoFaceFound: no frame shows a face.
         """
+        self._check_process()
         driver = read_video(driver) if isinstance(driver, (str, Path)) else driver
         name = name or str(getattr(driver, "path", "the driver"))
         frames_per_second = float(rate if rate is not None else getattr(driver, "rate", 25))
@@ -234,13 +238,11 @@ class Reenactor:
         return render_frames(head, faces, generator, self.inpainters, mouths, *options)
 
     def check_made_here(self, head: Head, name: str = "this head") -> None:
-        """Checks that the networks of this reenactor made a head, and that its values fit them.
-
-        Args:
-            head: the head.
-            name: name of the head in the message.
-
-        Raises:
-            WeightsMismatch: another generator made the head, or the head is damaged.
-        """
+        """Raises WeightsMismatch if another generator made a head or its values do not fit; `name` is for messages."""
+        self._check_process()
         head.check_fits(self.checkpoint.sha256, self.size, self.networks.generator, name)
+
+    def _check_process(self) -> None:
+        """Raises BadInput in a forked process: it lacks the threads of the networks and would wait for ever."""
+        if os.getpid() != self._process:
+            raise BadInput("this Reenactor was opened before a fork; open another one in each process")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 
 import numpy as np
 import pytest
@@ -55,3 +56,17 @@ def test_a_motion_without_frames_is_refused(reenactor, head, motion):
     empty = dataclasses.replace(motion, landmarks=[], lost=[], shots=[], mouths=None)
     with pytest.raises(BadInput, match="the driver has no frame"):
         reenactor.animate(head, empty)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_process_is_told_to_open_its_own(reenactor, head, motion, mona):
+    uses = [lambda: reenactor.embed(mona), lambda: reenactor.track([mona]), lambda: reenactor.animate(head, motion)]
+    for use in uses:
+        child = os.fork()
+        if child == 0:  # os._exit: pytest must not go on in the child
+            try:
+                use()
+            except BadInput as error:
+                os._exit(7 if "open another one in each process" in str(error) else 1)
+            os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7

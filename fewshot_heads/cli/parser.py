@@ -16,6 +16,7 @@ from fewshot_heads.cli.config import describe, load_config, module_of
 from fewshot_heads.cli.renamed import KEYS
 from fewshot_heads.errors import FewshotHeadsError, UsageError, first_line
 
+_NO_LIBRARY = "cannot open shared object file"  # what the loader of Linux says, such as for libGL.so.1
 _OVERRIDE = re.compile(r"[+~]?[a-z_][\w.]*=")
 
 
@@ -127,8 +128,10 @@ def run(command: Callable[[], Path], debug: bool) -> int:
     except Exception as error:
         if debug:
             raise
-        reason = first_line(error)
-        print(f"error: {type(error).__name__}: {reason}; --debug shows where", file=sys.stderr)
+        reason = f"{type(error).__name__}: {first_line(error)}; --debug shows where"
+        if _NO_LIBRARY in reason:
+            reason = f"{first_line(error)}; install the system libraries that README.md names, such as libgl1"
+        print(f"error: {reason}", file=sys.stderr)
         return 1
 
 

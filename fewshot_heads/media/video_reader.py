@@ -5,6 +5,7 @@ The memory in use does not grow with the length of the video.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -197,6 +198,8 @@ def _open_animation(path: Path, rate: Fraction | None) -> Video:
 
 def _open_folder(path: Path, rate: Fraction) -> Video:
     """Opens a folder of images."""
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise BadInput(f"{path}: the folder may not be read; change its permissions")
     suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
     files = [file for file in path.glob("*") if file.suffix.lower() in suffixes and not file.name.startswith(".")]
     if not files:

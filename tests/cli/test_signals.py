@@ -109,6 +109,16 @@ def test_a_full_standard_output_is_no_error_once_the_result_is_written():
     assert done.returncode == 0 and "照片.mp4: written, but" in done.stderr and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("kind", [ImportError, OSError])
+def test_a_missing_system_library_is_named_with_the_remedy(kind, capsys):
+    def imports():
+        raise kind("libGL.so.1: cannot open shared object file: No such file or directory")
+
+    assert run(imports, debug=False) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: libGL.so.1: ") and "libgl1" in line
+
+
 def test_run_passes_an_interruption_on():
     def interrupted():
         raise KeyboardInterrupt

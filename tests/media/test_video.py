@@ -445,6 +445,14 @@ def test_a_video_named_gif_is_a_video(tmp_path):
     assert order(read_video(tmp_path / "clip.gif")) == list(range(6))
 
 
+def test_what_may_not_be_read_says_so(tmp_path, monkeypatch):
+    make_clip(tmp_path / "clip.mp4", numbered(3))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    for path in (tmp_path / "clip.mp4", tmp_path):
+        with pytest.raises(BadInput, match=f"{path.name}: .*may not be read; change its permissions"):
+            read_video(path)
+
+
 def test_a_folder_takes_every_name_of_a_frame(tmp_path):
     for index, name in enumerate(("1²2.png", "2.png", "10.png")):
         Image.fromarray(flat(10 + 7 * index)).save(tmp_path / name)
