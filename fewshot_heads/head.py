@@ -76,7 +76,11 @@ class Head:
             _require(fits, f"{name} {array.dtype} {list(array.shape)}", f"uint8 {list(shape)}")
         for name in ("e_hat", "style"):
             code = getattr(self, name)
-            _require(code.dtype == torch.float32 and code.ndim == 1, f"{name} {list(code.shape)}", "float32, one row")
+            _require(
+                code.dtype == torch.float32 and code.ndim == 1,
+                f"{name} {code.dtype} {list(code.shape)}",
+                "float32, one row",
+            )
             _require(_all_within(code, MAX_CODE), f"{name} with NaN or large values", f"up to {MAX_CODE:g}")
         for name, weights in (self.tuned or {}).items():
             _require(_all_within(weights, MAX_WEIGHT), f"tuned {name} with NaN or large values", "weights")

@@ -50,7 +50,7 @@ def read_image(path: str | Path, max_side: int = 4096) -> np.ndarray:
     Raises:
         BadInput: if the file is missing, no regular file, damaged, no image, too small or too large.
     """
-    with open_image(Path(path)) as image:
+    with open_image(Path(path)) as image, _large_images():
         image.draft("RGB", (max_side, max_side))
         check_size(str(path), *image.size, MAX_DECODED_PIXELS)
         return _upright_rgb(image, max_side)
@@ -71,7 +71,9 @@ def open_image(path: Path, data: BinaryIO | None = None, formats: tuple[str, ...
     if data is None:
         check_readable(path)
     try:
-        with _large_images(), Image.open(data or path, formats=formats) as image:
+        with _large_images():
+            image = Image.open(data or path, formats=formats)
+        with image:
             check_size(str(path), *image.size, MAX_PIXELS)
             yield image
     except BadInput:

@@ -440,6 +440,18 @@ def test_animated_pictures_are_videos_whatever_their_name(tmp_path, kind):
     assert (video.rate, video.duration, order(video)) == (Fraction(25, 2), 0.48, list(range(6)))
 
 
+def test_a_gif_that_is_cut_off_gives_a_warning_and_leaves_pillow_as_it_was(tmp_path):
+    frames = [Image.fromarray(np.random.default_rng(i).integers(0, 256, (48, 64, 3), np.uint8)) for i in range(6)]
+    frames[0].save(tmp_path / "whole.gif", save_all=True, append_images=frames[1:])
+    data = (tmp_path / "whole.gif").read_bytes()
+    (tmp_path / "cut.gif").write_bytes(data[: len(data) // 2])
+    before, frames = Image.MAX_IMAGE_PIXELS, iter(read_video(tmp_path / "cut.gif"))
+    next(frames)
+    assert before == Image.MAX_IMAGE_PIXELS
+    with pytest.warns(UserWarning, match="cut.gif: damaged or cut off"):
+        assert len(list(frames)) < 5
+
+
 def test_a_video_named_gif_is_a_video(tmp_path):
     make_clip(tmp_path / "clip.mp4", numbered(6)).rename(tmp_path / "clip.gif")
     assert order(read_video(tmp_path / "clip.gif")) == list(range(6))
