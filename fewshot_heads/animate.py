@@ -37,8 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _animate(arguments: argparse.Namespace) -> Path:
-    from fewshot_heads.cli.session import choose_output, open_reenactor, track_driver, write_frames
-    from fewshot_heads.head import Head
+    from fewshot_heads.cli.session import choose_output, load_head, open_reenactor, track_driver, write_frames
     from fewshot_heads.media.video_reader import read_video
     from fewshot_heads.media.video_writer import WRITTEN
 
@@ -54,7 +53,7 @@ def _animate(arguments: argparse.Namespace) -> Path:
     if sources[0].suffix.lower() == ".safetensors":
         if len(sources) > 1:
             raise UsageError(f"{sources[0]}: a saved head is the only source; leave the others out")
-        head = Head.load(sources[0])
+        head = load_head(reenactor, sources[0])
     else:
         head = reenactor.embed(sources, config["source_face"])
     motion = track_driver(reenactor, driver, config)

@@ -75,8 +75,8 @@ def _source_head(reenactor: Reenactor, sources: Sequence[Path], config: Mapping[
     """Returns the head to tune: of pictures, of a video's frames of different poses, or saved."""
     from tqdm import tqdm
 
+    from fewshot_heads.cli.session import load_head
     from fewshot_heads.driving.frame_selection import frames_of_different_pose
-    from fewshot_heads.head import Head
     from fewshot_heads.media.video_reader import VIDEOS, read_video
 
     single = [source for source in sources if source.suffix.lower() in {*VIDEOS, ".safetensors"}]
@@ -85,7 +85,7 @@ def _source_head(reenactor: Reenactor, sources: Sequence[Path], config: Mapping[
     if len(sources) > 1:
         raise UsageError(f"{single[0]}: a video or a saved head is the only source; leave the others out")
     if single[0].suffix.lower() == ".safetensors":
-        return Head.load(single[0])
+        return load_head(reenactor, single[0])
     video = read_video(single[0])
     frames = tqdm(video, "landmarks", video.frame_count_estimate, disable=None, unit="frame", leave=False)
     motion = reenactor.track(frames, config["source_face"], 0, video.rate, str(single[0]))

@@ -1,5 +1,6 @@
 """The command line, end to end, and everything a user can do wrong with it."""
 
+import dataclasses
 import re
 import shutil
 from pathlib import Path
@@ -256,3 +257,10 @@ def test_weights_that_do_not_match_their_hash(mona_path, driver_path, capsys, tm
     data[-1] ^= 1
     (tmp_path / shipped.name).write_bytes(data)
     assert "sha256" in fails(capsys, mona_path, driver_path, f"model={shipped.name}")
+
+
+def test_a_saved_head_that_is_damaged_is_named(reenactor, mona_path, driver_path, capsys, nothing_left):
+    head = reenactor.embed([mona_path])
+    dataclasses.replace(head, style=head.style[:-1]).save("short.SAFETENSORS")
+    assert "short.SAFETENSORS: damaged, does not fit" in fails(capsys, "short.SAFETENSORS", driver_path)
+    assert nothing_left("short.SAFETENSORS")

@@ -91,7 +91,7 @@ def split_overrides(tokens: Iterable[str]) -> tuple[list[str], list[str]]:
     paths: list[str] = []
     overrides: list[str] = []
     for token in tokens:
-        is_override = _OVERRIDE.match(token) and not Path(token).exists()
+        is_override = _OVERRIDE.match(token) and not os.path.exists(token)
         (overrides if is_override else paths).append(token)
     return paths, overrides
 
@@ -128,11 +128,18 @@ def run(command: Callable[[], Path], debug: bool) -> int:
     except Exception as error:
         if debug:
             raise
-        reason = f"{type(error).__name__}: {first_line(error)}; --debug shows where"
-        if _NO_LIBRARY in reason:
-            reason = f"{first_line(error)}; install the system libraries that README.md names, such as libgl1"
-        print(f"error: {reason}", file=sys.stderr)
+        print(f"error: {_reason(error)}", file=sys.stderr)
         return 1
+
+
+def _reason(error: Exception) -> str:
+    """Returns the line for an error that this library did not foresee."""
+    line = first_line(error)
+    if _NO_LIBRARY in line:
+        return f"{line}; install the system libraries that README.md names, such as libgl1"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}; check the path (--debug shows where)"
+    return f"{type(error).__name__}: {line}; --debug shows where"
 
 
 def _print_result(path: Path) -> None:

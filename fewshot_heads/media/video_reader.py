@@ -92,7 +92,7 @@ def read_video(path: str | Path, rate: Fraction | float | str | None = None) -> 
     """
     path = Path(path)
     asked_rate = None if rate is None else exact_rate(rate)
-    if path.is_dir():
+    if os.path.isdir(path):
         return _open_folder(path, asked_rate or DEFAULT_RATE)
     check_readable(path)
     return _open_animation(path, asked_rate) if picture_format(path) else _open_container(path, asked_rate)

@@ -219,8 +219,9 @@ def _find(name_or_path: str | Path) -> Path:
 
 
 def _weights_in(folder: Path) -> list[Path]:
-    """Returns the weights files of a folder, without discriminators."""
-    return [path for path in folder.glob("*.safetensors") if not path.name.endswith(_DISCRIMINATOR_SUFFIX)]
+    """Returns the weights files of a folder, without discriminators and without unfinished, hidden files."""
+    found = folder.glob("[!.]*.safetensors")
+    return [path for path in found if not path.name.endswith(_DISCRIMINATOR_SUFFIX)]
 
 
 def pick_device(device: str = "auto") -> torch.device:

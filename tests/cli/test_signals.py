@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fewshot_heads.cli.parser import run
+from fewshot_heads.cli.parser import run, split_overrides
 from fewshot_heads.cli.signals import ends_on_signals
 
 COMMANDS = ["animate", "fine_tune", "prepare", "meta_learn"]
@@ -91,7 +91,7 @@ def test_a_command_runs_in_any_thread():
 PRINTER = """
 import sys
 from pathlib import Path
-from fewshot_heads.cli.parser import run
+from fewshot_heads.cli.parser import run, split_overrides
 sys.exit(run(lambda: Path("照片.mp4"), debug=False))
 """
 
@@ -117,6 +117,15 @@ def test_a_missing_system_library_is_named_with_the_remedy(kind, capsys):
     assert run(imports, debug=False) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: libGL.so.1: ") and "libgl1" in line
+
+
+def test_an_error_of_the_system_names_its_file(capsys):
+    assert run(lambda: Path("n" * 300).stat(), debug=False) == 1
+    assert capsys.readouterr().err.startswith(f"error: {'n' * 300}: File name too long; check the path")
+
+
+def test_a_long_override_is_no_path():
+    assert split_overrides(["model=" + "a" * 300]) == ([], ["model=" + "a" * 300])
 
 
 def test_run_passes_an_interruption_on():

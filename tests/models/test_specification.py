@@ -94,6 +94,11 @@ def test_a_pipe_in_place_of_weights_is_refused_at_once(path, suffix):
     refused(path)
 
 
+def test_a_folder_gives_no_unfinished_weights(path):
+    (path.parent / f".{path.stem}.0123456789abcdef.part.safetensors").write_bytes(b"half")
+    assert load_checkpoint(path.parent).path == path
+
+
 def test_a_name_too_long_for_the_system_is_an_unknown_one():
     with pytest.raises(BadInput, match="no weights named"):
         load_checkpoint("a" * 300)
