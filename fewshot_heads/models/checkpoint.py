@@ -22,7 +22,7 @@ from fewshot_heads.models import build, build_discriminator
 from fewshot_heads.models.discriminator import ProjectionDiscriminator
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.models.parsing import Parser
-from fewshot_heads.models.specification import read_specification
+from fewshot_heads.models.specification import read_specification, specification_sha256
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 MAX_FILE_BYTES = 2**30  # eight times the paper's networks
@@ -72,7 +72,7 @@ def save_checkpoint(
     data = _packed(networks.state_dict())
     digest = hashlib.sha256(data).hexdigest()
     path = Path(folder) / f"{name}-{digest[:8]}.safetensors"
-    about = {"name": name, "sha256": digest, **about}
+    about = {"name": name, "sha256": digest, **about, "spec_sha256": specification_sha256(about["spec"])}
     files = {path: data, path.with_suffix(".json"): (json.dumps(about, indent=2) + "\n").encode()}
     if critic is not None:
         without_table = {key: value for key, value in critic.state_dict().items() if not key.startswith("W.")}

@@ -1,7 +1,8 @@
-"""Reads the JSON file beside weights. Every value is checked, because the hash of the weights does not cover it."""
+"""Reads the JSON file beside weights. Every value is checked, because the hash of the weights covers none of them."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -38,7 +39,14 @@ def read_specification(path: Path) -> dict[str, Any]:
     if not isinstance(spec, dict):
         raise BadInput(f"{path}: got spec {spec!r:.40}, expected sizes by name")
     _check_sizes(path, spec)
+    if about.get("spec_sha256", specification_sha256(spec)) != specification_sha256(spec):  # older files have no hash
+        raise BadInput(f"{path}: got sizes that do not match spec_sha256; fetch the file again")
     return about
+
+
+def specification_sha256(spec: dict[str, Any]) -> str:
+    """Returns the hash of a specification, hexadecimal, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
 
 
 def _check_sizes(path: Path, spec: dict[str, Any]) -> None:

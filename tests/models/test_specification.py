@@ -14,6 +14,7 @@ from fewshot_heads.errors import BadInput, FewshotHeadsError, WeightsMismatch
 from fewshot_heads.media.provenance import Provenance
 from fewshot_heads.models import build
 from fewshot_heads.models.checkpoint import load_checkpoint, save_checkpoint
+from fewshot_heads.models.specification import specification_sha256
 
 SPEC = {"size": 128, "embedding": 8, "embedder": {"channels": [4, 8]}, "generator": {"channels": [4, 4, 8]}}
 
@@ -53,8 +54,15 @@ def refused(path):
     ],
 )  # fmt: skip
 def test_a_specification_out_of_range_is_one_line(path, change):
-    changed(path, lambda about: {**about, **change})
+    changed(path, lambda about: {**about, **change, "spec_sha256": specification_sha256({**about, **change}["spec"])})
     refused(path)
+
+
+def test_a_size_that_was_changed_does_not_match_its_hash(path):
+    changed(path, lambda about: {**about, "spec": {**SPEC, "size": 256}})
+    assert "do not match spec_sha256" in refused(path)
+    changed(path, lambda about: {key: value for key, value in about.items() if key != "spec_sha256"})
+    assert load_checkpoint(path).about["spec"]["size"] == 256  # as in the first weights files
 
 
 @pytest.mark.parametrize("text", ["", "[" * 100_000, "{}", "null", "\udcff", '{"name": "a", "sha256": "b"}'])
@@ -65,7 +73,8 @@ def test_a_file_that_is_no_specification_is_one_line(path, text):
 
 def test_sizes_that_the_weights_do_not_have_reserve_no_memory(path):
     wide = {"channels": [4096] * 16}
-    changed(path, lambda about: {**about, "spec": {**SPEC, "embedder": wide, "generator": wide}})
+    spec = {**SPEC, "embedder": wide, "generator": wide}
+    changed(path, lambda about: {**about, "spec": spec, "spec_sha256": specification_sha256(spec)})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert "does not fit" in refused(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB; they would take 38 GiB
