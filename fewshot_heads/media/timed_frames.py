@@ -19,9 +19,10 @@ from fewshot_heads.media.decoding import decoded, display_matrix, open_container
 from fewshot_heads.media.images import UNREADABLE, check_size, open_image, read_image
 
 DEFAULT_RATE = Fraction(25)  # frames per second, where a file says nothing
+MIN_RATE = Fraction(1, 10)  # frames per second
 MAX_FRAME_PIXELS = 36_000_000  # a little more than 8K; decoders keep up to 17 frames of 1.5 bytes a pixel
-# Where the clock of a file steps back by 1 s, it has jumped. Where it steps ahead by more than 1 s, the picture is
-# held, but for 120 s in all: the 10 frames of a file of 71 kB asked for a million repetitions.
+# Where the clock of a file steps back by 1 s, it has jumped. Where it steps ahead by more than 1 s and two frames, the
+# picture is held, but for 120 s in all: the 10 frames of a file of 71 kB asked for a million repetitions.
 _MAX_STEP_BACK_S, _MAX_STEP_AHEAD_S, _MAX_HELD_S = Fraction(1), Fraction(1), Fraction(120)
 _MAX_MISSING_S = Fraction(1, 2)  # a file that ends earlier than announced by more is cut off
 # Browsers show a frame of an animated picture with a time of at most 10 ms for 100 ms.
@@ -63,7 +64,8 @@ def container_frames(path: Path, warn: bool = True) -> Generator[TimedFrame, Non
         stream.thread_type = "AUTO"
         stream.codec_context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}  # later frames may be larger
         aspect = stream.sample_aspect_ratio or 1  # read first, because a closed container does not tell
-        step = min(1 / (stream.average_rate or stream.base_rate or DEFAULT_RATE), _MAX_STEP_AHEAD_S)
+        step = 1 / max(stream.average_rate or stream.base_rate or DEFAULT_RATE, MIN_RATE)
+        max_step = max(_MAX_STEP_AHEAD_S, 2 * step)
         damage: list[str] = []
         matrix, size = [0], (0, 0)
         count, last, end, shift, held = 0, Fraction(0), Fraction(0), Fraction(0), Fraction(0)
@@ -73,10 +75,10 @@ def container_frames(path: Path, warn: bool = True) -> Generator[TimedFrame, Non
                 check_size(str(path), *size, MAX_FRAME_PIXELS)
             stamp = frame.pts if frame.pts is not None else frame.dts
             time = end if stamp is None else Fraction(stamp * frame.time_base) + shift
-            hold = time - last if time - last > _MAX_STEP_AHEAD_S else Fraction(0)
+            hold = time - last if time - last > max_step else Fraction(0)
             if count and (time - end <= -_MAX_STEP_BACK_S or held + hold > _MAX_HELD_S):
                 damage.append("its clock jumps")
-                next_time = min(end, last + _MAX_STEP_AHEAD_S)
+                next_time = min(end, last + max_step)
                 shift, time = shift + next_time - time, next_time
             elif count:
                 held += hold

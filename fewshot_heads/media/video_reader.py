@@ -24,6 +24,7 @@ from fewshot_heads.media.files import check_readable
 from fewshot_heads.media.images import FORMATS, open_image, picture_format, read_image
 from fewshot_heads.media.timed_frames import (
     DEFAULT_RATE,
+    MIN_RATE,
     TimedFrame,
     animation_frames,
     container_frames,
@@ -32,7 +33,7 @@ from fewshot_heads.media.timed_frames import (
 
 VIDEOS = {".mp4", ".mov", ".webm", ".avi", ".mpg", ".mpeg", ".mkv", ".m4v", ".wmv", ".flv", ".ts", ".3gp", ".gif"}
 
-MIN_RATE, MAX_RATE = Fraction(1, 10), 1000  # frames per second that a caller may ask for
+MAX_RATE = 1000  # frames per second that a caller may ask for
 # Frames per second up to which the rate in a file is believed. A browser (webm) writes the ticks of its clock, 1000.
 _MAX_BELIEVED_RATE = 240
 

@@ -396,6 +396,21 @@ def test_pictures_may_stand_still_for_a_while(tmp_path):
         assert order(read_video(path, rate=1)) == [0] * 4 + [1] * 4 + [2]
 
 
+def test_a_slow_video_is_no_video_whose_clock_jumps(tmp_path):
+    path = make_clip(tmp_path / "slow.mkv", numbered(90), rate=Fraction(1, 2), times=[2000 * i for i in range(90)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(list(read_video(path, rate=1))) in (179, 180)
+
+
+def test_a_decoder_reserves_no_memory_for_frames_that_grow(tmp_path, monkeypatch):
+    first, second = make_clip(tmp_path / "a.mpg", numbered(30)), make_clip(tmp_path / "b.mpg", numbered(30, (640, 480)))
+    (tmp_path / "both.mpg").write_bytes(first.read_bytes() + second.read_bytes())
+    monkeypatch.setattr("fewshot_heads.media.timed_frames.MAX_FRAME_PIXELS", 100 * 100)
+    with pytest.warns(UserWarning, match="damaged or cut off"):
+        assert 25 < len(list(read_video(tmp_path / "both.mpg"))) < 35
+
+
 @pytest.mark.parametrize("rate", [24_000, Fraction(1, 1001)])
 def test_a_rate_that_no_player_shows_is_refused(tmp_path, rate):
     path = make_clip(tmp_path / "clip.avi", numbered(10), rate=rate)
