@@ -167,20 +167,25 @@ def _open_container(path: Path, rate: Fraction | None) -> Video:
 def _average_rate(path: Path, container: Any, stream: Any) -> Fraction:
     """Returns the frame rate of a file.
 
-    If the file names a rate that is too high to believe, the rate comes from the time stamps. Raises BadInput if that
-    rate is none that can be written again.
+    If the file names a rate that is too high to believe, the rate comes from the time stamps.
     """
     average = stream.average_rate or stream.base_rate or DEFAULT_RATE
     if average > _MAX_BELIEVED_RATE:
         stamps = [packet.pts for packet in container.demux(stream) if packet.pts is not None]
         ticks = max(stamps, default=0) - min(stamps, default=0)
-        average = (len(stamps) - 1) / (ticks * stream.time_base) if ticks else DEFAULT_RATE
-    if not MIN_RATE <= average <= _MAX_BELIEVED_RATE:
-        raise BadInput(
-            f"{path}: {float(average):g} frames per second, where {float(MIN_RATE):g} to {_MAX_BELIEVED_RATE} were "
-            "expected; make a copy with the true rate"
-        )
-    return Fraction(average).limit_denominator(100_000)
+        if ticks:
+            average = (len(stamps) - 1) / (ticks * stream.time_base)
+        elif len(stamps) < 2:
+            average = DEFAULT_RATE
+    return _checked_rate(path, Fraction(average))
+
+
+def _checked_rate(path: Path, average: Fraction) -> Fraction:
+    """Returns a rate that can be written again. Raises BadInput for one that no player shows."""
+    if not MIN_RATE <= average <= MAX_RATE:
+        came, least = f"{float(average):g} frames per second", f"{float(MIN_RATE):g}"
+        raise BadInput(f"{path}: {came}, where {least} to {MAX_RATE} were expected; make a copy with the true rate")
+    return average.limit_denominator(100_000)
 
 
 def _open_animation(path: Path, rate: Fraction | None) -> Video:
@@ -193,8 +198,10 @@ def _open_animation(path: Path, rate: Fraction | None) -> Video:
     if not durations:
         raise BadInput(f"{path}: no frame of this animation can be decoded; get a whole copy")
     seconds = sum(durations, Fraction(0))
-    video_rate = rate or (len(durations) / seconds).limit_denominator(100_000)
-    return Video(path, video_rate, width, height, False, float(seconds), Fraction(0), lambda: animation_frames(path))
+    average = _checked_rate(path, len(durations) / seconds)
+    return Video(
+        path, rate or average, width, height, False, float(seconds), Fraction(0), lambda: animation_frames(path)
+    )
 
 
 def _open_folder(path: Path, rate: Fraction) -> Video:

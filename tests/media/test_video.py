@@ -411,11 +411,24 @@ def test_a_decoder_reserves_no_memory_for_frames_that_grow(tmp_path, monkeypatch
         assert 25 < len(list(read_video(tmp_path / "both.mpg"))) < 35
 
 
-@pytest.mark.parametrize("rate", [24_000, Fraction(1, 1001)])
-def test_a_rate_that_no_player_shows_is_refused(tmp_path, rate):
-    path = make_clip(tmp_path / "clip.avi", numbered(10), rate=rate)
-    with pytest.raises(BadInput, match=r"clip.avi: .* frames per second, where 0.1 to 240 were expected"):
+@pytest.mark.parametrize("kind, rate", [("mp4", 24_000), ("mkv", 24_000), ("avi", Fraction(1, 1001))])
+def test_a_rate_that_no_player_shows_is_refused(tmp_path, kind, rate):
+    path = make_clip(tmp_path / f"clip.{kind}", numbered(10), rate=rate)
+    with pytest.raises(BadInput, match=rf"clip.{kind}: .* frames per second, where 0.1 to 1000 were expected"):
         read_video(path)
+
+
+def test_a_gif_that_stands_still_for_hours_is_refused(tmp_path):
+    frames = [Image.fromarray(frame) for frame in numbered(3)]
+    frames[0].save(tmp_path / "clip.gif", save_all=True, append_images=frames[1:], duration=600_000)
+    with pytest.raises(BadInput, match=r"clip.gif: 0.00166667 frames per second"):
+        read_video(tmp_path / "clip.gif", rate=25)
+
+
+def test_high_speed_footage_keeps_its_rate(tmp_path):
+    video = read_video(make_clip(tmp_path / "clip.mp4", numbered(30), rate=480))
+    path = write(tmp_path / "out.mp4", video, like=video)
+    assert (read_video(path).rate, order(read_video(path))) == (480, list(range(30)))
 
 
 def test_frames_that_change_their_size_are_given_in_the_first_size(tmp_path):
