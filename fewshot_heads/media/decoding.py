@@ -37,17 +37,18 @@ def open_container(path: Path) -> Any:
     """
     check_readable(path)
     options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}
-    return av.open(str(path.absolute()), options=options)
+    return av.open(str(path.absolute()), options=options, metadata_errors="replace")
 
 
 def picture_stream(container: Any) -> Any:
-    """Returns the first video stream that is no cover image, or None.
+    """Returns the first video stream that can be decoded and is no cover image, or None.
 
     Args:
         container: an open PyAV container.
     """
     cover = av.stream.Disposition.attached_pic
-    return next((stream for stream in container.streams.video if not stream.disposition & cover), None)
+    decodable = (stream for stream in container.streams.video if stream.codec_context is not None)
+    return next((stream for stream in decodable if not stream.disposition & cover), None)
 
 
 def decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:

@@ -33,7 +33,7 @@ JPEG_QUALITY = 95  # for JPEG and WebP, 0 to 100
 _HEIC = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1")  # bytes 4 to 12 of such a file
 _EXIF_ORIENTATION = 0x0112  # number of the tag
 # What Pillow raises for damaged files of all kinds.
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, RuntimeError, struct.error, zlib.error)
 
 
 def read_image(path: str | Path, max_side: int = 4096) -> np.ndarray:

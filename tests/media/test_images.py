@@ -13,7 +13,7 @@ from PIL import EpsImagePlugin, Image, ImageCms
 
 from fewshot_heads.errors import BadInput, OutputError
 from fewshot_heads.imaging.convert import to_tensor, to_uint8
-from fewshot_heads.media.images import read_image, write_image
+from fewshot_heads.media.images import FORMATS, read_image, write_image
 
 
 def halves(left, right, size=(64, 48), mode="RGB"):
@@ -204,6 +204,18 @@ def test_postscript_never_reaches_ghostscript(tmp_path, monkeypatch):
 def test_the_content_tells_the_format_whatever_the_name(tmp_path, kind):
     Image.new("RGB", (40, 40), (200, 200, 200)).save(tmp_path / "picture.eps", format=kind)
     assert read_image(tmp_path / "picture.eps")[20, 20].tolist() == [200, 200, 200]
+
+
+@pytest.mark.skipif("AVIF" not in FORMATS, reason="this Pillow reads no AVIF")
+def test_a_damaged_avif_is_named_in_one_line(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "whole.avif")
+    data = bytearray((tmp_path / "whole.avif").read_bytes())
+    start = data.index(b"mdat") + 4
+    data[start : start + 40] = bytes(40)
+    (tmp_path / "broken.avif").write_bytes(data)
+    with pytest.raises(BadInput, match="broken.avif: the picture is damaged"):
+        read_image(tmp_path / "broken.avif")
 
 
 def test_heic_is_named(tmp_path):

@@ -356,6 +356,20 @@ def test_a_playlist_opens_no_other_file(tmp_path, text, name):
         read_video(tmp_path / name)
 
 
+def test_tags_that_are_no_text_are_no_damage(tmp_path):
+    data = make_clip(tmp_path / "clip.mp4", numbered(5), sound=sine(0.2)).read_bytes()
+    assert b"Lavf" in data  # the name of the muxer, a tag of the container
+    (tmp_path / "clip.mp4").write_bytes(data.replace(b"Lavf", b"\xff\xfe\xfd\xfc"))
+    assert order(read_video(tmp_path / "clip.mp4")) == list(range(5)) and len(read_audio(tmp_path / "clip.mp4").samples)
+
+
+def test_a_codec_that_nobody_knows_is_one_line(tmp_path):
+    data = make_clip(tmp_path / "clip.mkv", numbered(5)).read_bytes()
+    (tmp_path / "clip.mkv").write_bytes(data.replace(b"V_MPEG4/ISO/AVC", b"V_MPEG4/ISO/XXX"))
+    with pytest.raises(BadInput, match="clip.mkv: there is no video in this file"):
+        read_video(tmp_path / "clip.mkv")
+
+
 def test_a_name_with_a_colon_is_no_protocol(tmp_path, monkeypatch):
     make_clip(tmp_path / "12:30.mp4", numbered(5), sound=sine(0.2))
     monkeypatch.chdir(tmp_path)
