@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from fewshot_heads import read_image, read_video
-from fewshot_heads.datasets.shards import INDEX, ShardClip, open_shards
+from fewshot_heads.datasets.shard_index import INDEX
+from fewshot_heads.datasets.shards import ShardClip, open_shards
 from fewshot_heads.errors import BadInput, NoFaceFound
 from fewshot_heads.imaging.convert import resized
 from fewshot_heads.landmarks import Detector

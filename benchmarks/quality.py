@@ -25,6 +25,7 @@ from benchmarks.turned import PROTOCOL, turned_cases
 from fewshot_heads import VideoWriter
 from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, run
+from fewshot_heads.cli.signals import ends_on_signals
 from fewshot_heads.errors import BadInput, first_line
 from fewshot_heads.media.files import atomic_write_in
 from fewshot_heads.models.checkpoint import load_checkpoint
@@ -46,6 +47,7 @@ _FREE = (
 )
 
 
+@ends_on_signals
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code, see `cli.parser.run`."""
     parser = make_parser(

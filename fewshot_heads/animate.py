@@ -9,22 +9,20 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-
-import cv2
-import numpy as np
+from typing import TYPE_CHECKING
 
 from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, parse_and_run, split_overrides
-from fewshot_heads.cli.session import choose_output, open_reenactor, track_driver, write_frames
+from fewshot_heads.cli.signals import ends_on_signals
 from fewshot_heads.errors import UsageError
-from fewshot_heads.head import Head
-from fewshot_heads.imaging.grid import image_grid
-from fewshot_heads.media.video_reader import read_video
-from fewshot_heads.media.video_writer import WRITTEN
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
+@ends_on_signals
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns the exit code: 0, 1 (bad input), 2 (usage), 130 (interrupted)."""
+    """Runs the command line and returns the exit code: 0, 1 (bad input), 2 (usage), 128 + n (signal n)."""
     parser = make_parser(
         "animate",
         "SOURCE [SOURCE ...] DRIVER [-o OUTPUT] [--overwrite] [key=value ...]",
@@ -39,6 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _animate(arguments: argparse.Namespace) -> Path:
+    from fewshot_heads.cli.session import choose_output, load_head, open_reenactor, track_driver, write_frames
+    from fewshot_heads.media.video_reader import read_video
+    from fewshot_heads.media.video_writer import WRITTEN
+
     names, overrides = split_overrides(arguments.inputs)
     paths = [Path(name) for name in names]
     if len(paths) < 2:
@@ -48,10 +50,10 @@ def _animate(arguments: argparse.Namespace) -> Path:
     output = choose_output(arguments, f"{sources[0].stem}_{driver_path.stem}.mp4", WRITTEN, paths)
     driver = read_video(driver_path)
     reenactor = open_reenactor(config)
-    if sources[0].suffix == ".safetensors":
+    if sources[0].suffix.lower() == ".safetensors":
         if len(sources) > 1:
             raise UsageError(f"{sources[0]}: a saved head is the only source; leave the others out")
-        head = Head.load(sources[0])
+        head = load_head(reenactor, sources[0])
     else:
         head = reenactor.embed(sources, config["source_face"])
     motion = track_driver(reenactor, driver, config)
@@ -69,12 +71,16 @@ def _side_by_side(
     source: np.ndarray, driver: Iterable[np.ndarray], frames: Iterator[np.ndarray]
 ) -> Iterator[np.ndarray]:
     """Yields source, driver and result next to each other, at the result's height."""
+    from fewshot_heads.imaging.grid import image_grid
+
     for driver_frame, frame in zip(driver, frames, strict=False):
         height = frame.shape[0]
         yield image_grid([[_at_height(source, height), _at_height(driver_frame, height), frame]])
 
 
 def _at_height(image: np.ndarray, height: int) -> np.ndarray:
+    import cv2
+
     width = round(image.shape[1] * height / image.shape[0])
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 

@@ -6,6 +6,7 @@ Each message is one line that names the thing and the remedy.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 
 
@@ -72,9 +73,15 @@ def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
 
 
 def check_at_least(name: str, value: float, least: float) -> None:
-    """Raises BadInput for a number below the least one allowed."""
-    if value < least:
+    """Raises BadInput for a number below the least one allowed, and for NaN and infinity."""
+    if not least <= value < math.inf:
         raise BadInput(f"{name}={value}: expected {least:g} or more")
+
+
+def check_finite(name: str, value: float) -> None:
+    """Raises BadInput for NaN and infinity."""
+    if not math.isfinite(value):
+        raise BadInput(f"{name}={value}: expected a finite number")
 
 
 def check_share(name: str, value: float) -> None:

@@ -9,22 +9,19 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any
 
 from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, parse_and_run, split_overrides
-from fewshot_heads.cli.session import open_reenactor
-from fewshot_heads.driving.frame_selection import frames_of_different_pose
-from fewshot_heads.errors import OutputError, UsageError
-from fewshot_heads.head import Head
-from fewshot_heads.media.files import check_target
-from fewshot_heads.media.images import write_image
-from fewshot_heads.media.video_reader import VIDEOS, read_video
-from fewshot_heads.reenactor import Reenactor
+from fewshot_heads.cli.signals import ends_on_signals
+from fewshot_heads.errors import UsageError
+
+if TYPE_CHECKING:
+    from fewshot_heads.head import Head
+    from fewshot_heads.reenactor import Reenactor
 
 
+@ends_on_signals
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code, see `cli.parser.run`."""
     parser = make_parser(
@@ -39,21 +36,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fine_tune(arguments: argparse.Namespace) -> Path:
+    from tqdm import tqdm
+
+    from fewshot_heads.cli.session import open_reenactor
+    from fewshot_heads.media.files import check_no_input, check_target
+    from fewshot_heads.media.images import write_image
+    from fewshot_heads.training.comparison import before_and_after
+    from fewshot_heads.training.fine_tuning import from_config
+
     names, overrides = split_overrides(arguments.inputs)
     sources = [Path(name) for name in names]
     if not sources:
         raise UsageError("give at least one picture, or a video; --help shows how")
     output = arguments.output or Path(f"{sources[0].stem}_head.safetensors")
     grid = output.with_name(f"{output.stem}_before_after.jpg")
-    check_target(output, (".safetensors",), arguments.overwrite)
-    check_target(grid, (".jpg",), arguments.overwrite)
-    if {output.resolve(), grid.resolve()} & {source.resolve() for source in sources}:
-        raise OutputError(f"{output}: it, or its {grid.name}, is also an input; choose another output")
-
-    from fewshot_heads.training.comparison import before_and_after
-    from fewshot_heads.training.fine_tuning import from_config
-
     config = load_config("fine_tune", overrides)
+    for target, suffix in ((output, ".safetensors"), (grid, ".jpg")):
+        check_target(target, (suffix,), arguments.overwrite)
+        check_no_input(target, [*sources, Path(config["model"])])
+
     tuning, criterion = from_config(config)
     reenactor = open_reenactor(config)
     head = _source_head(reenactor, sources, config)
@@ -72,13 +73,19 @@ def _fine_tune(arguments: argparse.Namespace) -> Path:
 
 def _source_head(reenactor: Reenactor, sources: Sequence[Path], config: Mapping[str, Any]) -> Head:
     """Returns the head to tune: of pictures, of a video's frames of different poses, or saved."""
-    single = [source for source in sources if source.suffix.lower() in VIDEOS or source.suffix == ".safetensors"]
+    from tqdm import tqdm
+
+    from fewshot_heads.cli.session import load_head
+    from fewshot_heads.driving.frame_selection import frames_of_different_pose
+    from fewshot_heads.media.video_reader import VIDEOS, read_video
+
+    single = [source for source in sources if source.suffix.lower() in {*VIDEOS, ".safetensors"}]
     if not single:
         return reenactor.embed(sources, config["source_face"])
     if len(sources) > 1:
         raise UsageError(f"{single[0]}: a video or a saved head is the only source; leave the others out")
-    if single[0].suffix == ".safetensors":
-        return Head.load(single[0])
+    if single[0].suffix.lower() == ".safetensors":
+        return load_head(reenactor, single[0])
     video = read_video(single[0])
     frames = tqdm(video, "landmarks", video.frame_count_estimate, disable=None, unit="frame", leave=False)
     motion = reenactor.track(frames, config["source_face"], 0, video.rate, str(single[0]))

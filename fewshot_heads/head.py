@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,23 +15,32 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from fewshot_heads.errors import BadInput
+from fewshot_heads.errors import BadInput, WeightsMismatch
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
-from fewshot_heads.media.files import atomic_write, write_error
+from fewshot_heads.media.files import atomic_write, check_readable, write_error
+from fewshot_heads.media.images import MAX_DECODED_PIXELS, check_image, check_size, open_image
 
+MAX_SOURCES = 128  # images of a head; their textures take up to 7 MB each, twice while a file is read
+MAX_TEXTURE_PIXELS = 1024  # side of a texture
+MAX_FILE_BYTES = 2**29  # the paper's networks, fine-tuned, take 2**27
+# Largest absolute values. Shipped networks make values of e_hat and style under 2; float16 holds weights to 65504.
+MAX_CODE, MAX_WEIGHT = 1e3, 65504.0
 _FORMAT = "fewshot_heads.head.3"
 _TUNED = "tuned."
+_IMAGE = Path("an image inside")  # name in messages
 
 
 @dataclass(frozen=True)
 class Head:
     """One person as networks read them, immutable; made by `Reenactor.embed` or `Reenactor.fine_tune`.
 
+    A value of another type, shape or range raises BadInput, wherever the head comes from.
+
     Attributes:
         e_hat: float32 [E], the identity embedding, mean over the K source images.
         style: float32 [P], every AdaIN scale and shift.
-        textures: uint8 [K, R, R, 3], crops of the source images, R a multiple of 32.
+        textures: uint8 [K, R, R, 3], crops of the source images, K up to 128, R a multiple of 32 up to 1024.
         heads: uint8 [K, R, R, 4], RGB and alpha of face, ears, hair and hat in each crop.
         body: uint8 [R, R, 4], RGB and alpha of the body in the first crop, complete behind the head.
         background: uint8 [R, R, 3], the first crop without the person.
@@ -52,10 +63,60 @@ class Head:
     generator: str
     tuned: Mapping[str, Tensor] | None = None
 
+    def __post_init__(self) -> None:
+        side = self.textures.shape[1] if self.textures.ndim == 4 else 0
+        count, (height, width) = len(self.landmarks), self.picture.shape[:2]
+        shapes: dict[str, tuple[int, ...]] = {"textures": (count, side, side, 3), "heads": (count, side, side, 4)}
+        shapes |= {"body": (side, side, 4), "background": (side, side, 3)}
+        _require(0 < count <= MAX_SOURCES, f"{count} landmarks", f"1 to {MAX_SOURCES}")
+        _require(0 < side <= MAX_TEXTURE_PIXELS and side % 32 == 0, f"textures of side {side}", "a multiple of 32")
+        for name, shape in shapes.items():
+            array = getattr(self, name)
+            fits = array.dtype == np.uint8 and array.shape == shape
+            _require(fits, f"{name} {array.dtype} {list(array.shape)}", f"uint8 {list(shape)}")
+        for name in ("e_hat", "style"):
+            code = getattr(self, name)
+            _require(
+                code.dtype == torch.float32 and code.ndim == 1,
+                f"{name} {code.dtype} {list(code.shape)}",
+                "float32, one row",
+            )
+            _require(_all_within(code, MAX_CODE), f"{name} with NaN or large values", f"up to {MAX_CODE:g}")
+        for name, weights in (self.tuned or {}).items():
+            _require(_all_within(weights, MAX_WEIGHT), f"tuned {name} with NaN or large values", "weights")
+        check_image("a head's picture", self.picture)
+        crop = self.crop
+        meets = -crop.side < crop.left < width and -crop.side < crop.top < height  # False for NaN
+        _require(0 < crop.size <= MAX_TEXTURE_PIXELS, f"a crop to {crop.size} pixels", f"up to {MAX_TEXTURE_PIXELS}")
+        _require(meets and 1 <= crop.side <= 8 * max(height, width), str(crop), f"a square of {width}x{height} pixels")
+        for face in self.landmarks:
+            near = (np.abs(face.to_array()[:, :2] - crop.size / 2) <= 2 * crop.size).all()
+            _require(bool(near), "landmarks far from the crop", f"pixels around 0 to {crop.size}")
+
     @property
     def person(self) -> np.ndarray:
         """Opacity of the person in the first crop, float32 [R, R], 0 to 1."""
         return np.maximum(self.heads[0, ..., 3], self.body[..., 3]).astype(np.float32) / 255
+
+    def check_fits(self, sha256: str, size: int, generator: Any, name: str = "this head") -> None:
+        """Checks that a generator can animate the head.
+
+        Args:
+            sha256: hash of the weights file.
+            size: side S of the generator's crop, pixels.
+            generator: network of a checkpoint.
+            name: name of the head in the message.
+
+        Raises:
+            WeightsMismatch: other weights made the head, or the head's values have other shapes.
+        """
+        if self.generator != sha256:
+            raise WeightsMismatch(f"{name}: made by another generator; embed the pictures again with this one")
+        weights = {key: value.shape for key, value in generator.state_dict().items()}
+        expected = (size, generator.project.in_features, generator.project.out_features, weights)
+        tuned = weights if self.tuned is None else {key: value.shape for key, value in self.tuned.items()}
+        if (self.crop.size, len(self.e_hat), len(self.style), tuned) != expected:
+            raise WeightsMismatch(f"{name}: damaged, does not fit its own generator; embed the pictures again")
 
     @property
     def usual(self) -> Crop:
@@ -106,11 +167,12 @@ class Head:
             path: the file.
 
         Raises:
-            BadInput: no such file, or a file of another kind.
+            BadInput: no such file, a file of another kind, or a value out of range.
         """
         path = Path(path)
-        if not path.is_file():
-            raise BadInput(f"{path}: no such file")
+        check_readable(path)
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise BadInput(f"{path}: too large for a head; embed its pictures again")
         about: dict[str, str] = {}
         try:
             with safe_open(path, "pt") as file:
@@ -122,7 +184,7 @@ class Head:
             faces = [Landmarks.from_array(array, sure) for array, sure in zip(points, confidence, strict=True)]
             left, top, side, size = tensors["crop"].tolist()
             textures = np.stack([_from_png(tensors[f"texture_{i}"]) for i in range(len(faces))])
-            picture, crop = _from_png(tensors["picture"]), Crop(left, top, side, int(size))
+            picture, crop = _from_png(tensors["picture"], MAX_DECODED_PIXELS), Crop(left, top, side, int(size))
             tuned = {k.removeprefix(_TUNED): v.float() for k, v in tensors.items() if k.startswith(_TUNED)}
             heads = np.stack([_from_png(tensors[f"head_{i}"]) for i in range(len(faces))])
             body, background = _from_png(tensors["body"]), _from_png(tensors["background"])
@@ -130,7 +192,9 @@ class Head:
                 tensors["e_hat"], tensors["style"], textures, heads, body, background, faces, picture, crop,
                 about["generator"], tuned or None,
             )  # fmt: skip
-        except (OSError, SafetensorError, KeyError, ValueError, IndexError, TypeError, cv2.error) as error:
+        except BadInput as error:
+            raise BadInput(f"{path}: {error}; embed its pictures again") from error
+        except (OSError, SafetensorError, KeyError, ValueError, IndexError, TypeError, ArithmeticError) as error:
             if about.get("format", "").startswith(_FORMAT.rstrip("0123456789")) and about["format"] != _FORMAT:
                 raise BadInput(
                     f"{path}: a head of another version of fewshot_heads; embed its pictures again"
@@ -144,7 +208,19 @@ def _to_png(image: np.ndarray) -> Tensor:
     return torch.from_numpy(cv2.imencode(".png", cv2.cvtColor(image, code))[1].ravel())
 
 
-def _from_png(data: Tensor) -> np.ndarray:
-    """Returns the RGB or RGBA image of a PNG file."""
-    image = np.asarray(cv2.imdecode(data.numpy(), cv2.IMREAD_UNCHANGED))
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+def _from_png(data: Tensor, max_pixels: int = MAX_TEXTURE_PIXELS**2) -> np.ndarray:
+    """Returns the image of a PNG file inside a head's file, uint8 RGB or RGBA."""
+    with open_image(_IMAGE, io.BytesIO(data.numpy().tobytes()), ("PNG",)) as image:
+        check_size(str(_IMAGE), *image.size, max_pixels)
+        return np.array(image)
+
+
+def _all_within(values: Tensor, largest: float) -> bool:
+    """Returns whether all values are numbers of at most this absolute value. NaN is none."""
+    return bool((values.abs() <= largest).all())
+
+
+def _require(fits: bool, came: str, expected: str) -> None:
+    """Raises BadInput for a value of a head that does not fit."""
+    if not fits:
+        raise BadInput(f"head: got {came}, expected {expected}")

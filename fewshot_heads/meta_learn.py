@@ -11,9 +11,11 @@ from pathlib import Path
 
 from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, run, split_overrides
+from fewshot_heads.cli.signals import ends_on_signals
 from fewshot_heads.errors import UsageError
 
 
+@ends_on_signals
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code, as `cli.run` does."""
     parser = make_parser(

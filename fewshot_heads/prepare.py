@@ -12,14 +12,15 @@ from pathlib import Path
 
 from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, run, split_overrides
+from fewshot_heads.cli.signals import ends_on_signals
 from fewshot_heads.errors import UsageError
-from fewshot_heads.preparation.pipeline import prepare_footage
 
 
+@ends_on_signals
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code.
 
-    The code is 0 for success, 1 for bad input, 2 for a usage error and 130 for an interruption.
+    The code is 0 for success, 1 for bad input, 2 for a usage error and 128 + n for signal n, 130 for Ctrl-C.
 
     Args:
         argv: the arguments; None takes those of the process.
@@ -37,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _prepare(arguments: argparse.Namespace) -> Path:
     """Checks the settings and prepares the footage; returns the folder that was written."""
+    from fewshot_heads.preparation.pipeline import prepare_footage
+
     paths, overrides = split_overrides(arguments.inputs)
     if len(paths) != 2:
         raise UsageError("give the folder of footage and the folder to write to; --help shows how")

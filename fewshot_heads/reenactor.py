@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -63,6 +64,7 @@ class Reenactor:
         self.inpainters = {part: inpainter.to(self.device) for part, inpainter in chosen.items()}
         self.detectors = list(searchers or detectors())
         self.size: int = checkpoint.about["spec"]["size"]
+        self._process = os.getpid()
 
     @classmethod
     def from_pretrained(
@@ -109,6 +111,7 @@ class Reenactor:
             BadInput: an image cannot be read.
             NoFaceFound: an image does not show the face.
         """
+        self._check_process()
         check_choice("crop", crop, ("auto", "full"))
         sources = detect_sources(pictures, face, crop, self.detectors[0], self.size)
         sha256 = self.checkpoint.sha256
@@ -162,9 +165,10 @@ class Reenactor:
             name: name of the driver in messages. None takes the path of a `Video`.
 
         Raises:
-            BadInput: the video cannot be read.
+            BadInput: the video cannot be read, a frame is no image, or an option is out of range.
             NoFaceFound: no frame shows a face.
         """
+        self._check_process()
         driver = read_video(driver) if isinstance(driver, (str, Path)) else driver
         name = name or str(getattr(driver, "path", "the driver"))
         frames_per_second = float(rate if rate is not None else getattr(driver, "rate", 25))
@@ -213,7 +217,6 @@ class Reenactor:
             NoFaceFound: no frame of the driver shows a face.
             WeightsMismatch: another generator made the head.
         """
-        check_choice("motion", motion, ("relative", "absolute"))
         check_choice("crop", crop, ("auto", "full"))
         check_choice("mouth", mouth, ("driver", "inpainted"))
         check_at_least("batch", batch, 1)
@@ -234,17 +237,12 @@ class Reenactor:
         options = (paste_back, batch, self.size, self.device, None if paste_back else resolution)
         return render_frames(head, faces, generator, self.inpainters, mouths, *options)
 
-    def check_made_here(self, head: Head, name: str | None = None) -> None:
-        """Checks that the networks of this reenactor made a head.
+    def check_made_here(self, head: Head, name: str = "this head") -> None:
+        """Raises WeightsMismatch if another generator made a head or its values do not fit; `name` is for messages."""
+        self._check_process()
+        head.check_fits(self.checkpoint.sha256, self.size, self.networks.generator, name)
 
-        Args:
-            head: the head.
-            name: name of the head in the message.
-
-        Raises:
-            WeightsMismatch: another generator made the head.
-        """
-        if head.generator != self.checkpoint.sha256:
-            if name:
-                raise WeightsMismatch(f"{name}: made by another generator; embed its pictures again with this one")
-            raise WeightsMismatch("this head was made by another generator; embed the pictures again with this one")
+    def _check_process(self) -> None:
+        """Raises BadInput in a forked process: it lacks the threads of the networks and would wait for ever."""
+        if os.getpid() != self._process:
+            raise BadInput("this Reenactor was opened before a fork; open another one in each process")

@@ -1,5 +1,6 @@
 """The command line, end to end, and everything a user can do wrong with it."""
 
+import dataclasses
 import re
 import shutil
 from pathlib import Path
@@ -231,6 +232,13 @@ def test_the_input_is_never_the_output(mona_path, driver_path, capsys):
     assert Path("d.mp4").read_bytes() == driver_path.read_bytes()
 
 
+def test_a_frame_of_the_driver_is_never_the_output(mona_path, driver_path, capsys):
+    Path("frames").mkdir()
+    shutil.copy(driver_path, "frames/1.gif")
+    assert "also an input" in fails(capsys, mona_path, "frames", "-o", "frames/1.gif", "--overwrite")
+    assert Path("frames/1.gif").read_bytes() == driver_path.read_bytes()
+
+
 def test_usage_errors_name_the_nearest_key(mona_path, driver_path, capsys):
     assert "did you mean 'motion'" in fails(capsys, mona_path, driver_path, "motoin=absolute", code=2)
     assert "relative or absolute" in fails(capsys, mona_path, driver_path, "motion=foo", code=2)
@@ -249,3 +257,10 @@ def test_weights_that_do_not_match_their_hash(mona_path, driver_path, capsys, tm
     data[-1] ^= 1
     (tmp_path / shipped.name).write_bytes(data)
     assert "sha256" in fails(capsys, mona_path, driver_path, f"model={shipped.name}")
+
+
+def test_a_saved_head_that_is_damaged_is_named(reenactor, mona_path, driver_path, capsys, nothing_left):
+    head = reenactor.embed([mona_path])
+    dataclasses.replace(head, style=head.style[:-1]).save("short.SAFETENSORS")
+    assert "short.SAFETENSORS: damaged, does not fit" in fails(capsys, "short.SAFETENSORS", driver_path)
+    assert nothing_left("short.SAFETENSORS")

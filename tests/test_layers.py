@@ -140,6 +140,19 @@ def test_a_module_is_short(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
 
 
+def test_files_of_strangers_have_one_way_in():
+    ways = {"Image.open": {"fewshot_heads.media.images"}, "av.open": {"fewshot_heads.media.decoding"}}
+    ways["av.open"].add("fewshot_heads.media.encoding")  # writes
+    for call, homes in ways.items():
+        users = {
+            module
+            for path, module in FILES.items()
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == call and module.startswith(PACKAGE)
+        }
+        assert users == homes
+
+
 def test_the_package_root_holds_only_the_front_door():
     names = {path.stem for path in (ROOT / PACKAGE).glob("*.py")}
     assert names == {"__init__", "_version", "errors", "head", "reenactor", *ENTRY_POINTS}

@@ -8,7 +8,7 @@ import pytest
 
 from fewshot_heads import read_image
 from fewshot_heads.cli.config import load_config
-from fewshot_heads.datasets.shards import INDEX
+from fewshot_heads.datasets.shard_index import INDEX
 from fewshot_heads.landmarks import N_POINTS
 from fewshot_heads.meta_learn import main
 from fewshot_heads.models.checkpoint import load_checkpoint, load_discriminator, load_inpainters, load_parser

@@ -100,7 +100,8 @@ def test_the_config_composes_from_the_unpacked_wheel(unpacked, tmp_path):
 
 
 def test_animating_imports_nothing_of_training(unpacked, tmp_path):
-    code = "import sys, fewshot_heads.animate\nprint(sorted(m for m in sys.modules if m.startswith('fewshot_heads.')))"
+    code = "import sys, fewshot_heads.animate, fewshot_heads.cli.session\n"
+    code += "print(sorted(m for m in sys.modules if m.startswith('fewshot_heads.')))"
     loaded = ast.literal_eval(run(code, unpacked, tmp_path))
     assert "fewshot_heads.reenactor" in loaded
     rooms = {module.split(".")[1] for module in loaded}

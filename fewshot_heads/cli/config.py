@@ -85,7 +85,7 @@ def _value(text: str) -> Any:
     """Returns the YAML value of a text; text that is not YAML stays text."""
     try:
         return OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))["value"]  # type: ignore[call-overload, index]
-    except (YAMLError, OmegaConfBaseException):
+    except (YAMLError, OmegaConfBaseException, ValueError, RecursionError):  # the last for ten thousand digits or lists
         return text
 
 
@@ -98,7 +98,9 @@ def _checked(key: str, text: str, default: Any) -> Any:
         value, fits, expected = None if is_null else text.replace("${", "\\${"), text != "", "a name"
     elif rule is None and isinstance(default, ListConfig):
         value = _value(text)
-        fits, expected = isinstance(value, list), "a list like [1,2]"
+        items = list(default) or [""]
+        fits = isinstance(value, list) and all(_is_alike(item, items[0]) for item in value)
+        expected = f"a list like [{','.join(map(str, default)) or 'anna,ben'}]"
     else:
         rule = rule or (Rule((True, False)) if isinstance(default, bool) else Rule(number=type(default)))
         value = _value(text)
@@ -106,6 +108,13 @@ def _checked(key: str, text: str, default: Any) -> Any:
     if not fits:
         raise UsageError(f"{key}={text}: expected {expected}")
     return value
+
+
+def _is_alike(item: Any, example: Any) -> bool:
+    """Returns whether an item of a list is of the kind of the default's items: a name, or a number."""
+    if isinstance(example, str):
+        return isinstance(item, (str, int))  # a name may be a number
+    return Rule(number=type(example)).allows(item)
 
 
 def _groups(name: str) -> set[str]:

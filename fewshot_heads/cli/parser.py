@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
+import os
 import re
 import sys
 import warnings
@@ -14,6 +16,7 @@ from fewshot_heads.cli.config import describe, load_config, module_of
 from fewshot_heads.cli.renamed import KEYS
 from fewshot_heads.errors import FewshotHeadsError, UsageError, first_line
 
+_NO_LIBRARY = "cannot open shared object file"  # what the loader of Linux says, such as for libGL.so.1
 _OVERRIDE = re.compile(r"[+~]?[a-z_][\w.]*=")
 
 
@@ -88,7 +91,7 @@ def split_overrides(tokens: Iterable[str]) -> tuple[list[str], list[str]]:
     paths: list[str] = []
     overrides: list[str] = []
     for token in tokens:
-        is_override = _OVERRIDE.match(token) and not Path(token).exists()
+        is_override = _OVERRIDE.match(token) and not os.path.exists(token)
         (overrides if is_override else paths).append(token)
     return paths, overrides
 
@@ -104,7 +107,7 @@ def parse_and_run(
 def run(command: Callable[[], Path], debug: bool) -> int:
     """Runs a command, prints the path it returns, and returns an exit code; an error is one line.
 
-    The code is 0, 1 for bad input, 2 for usage, or 130 when interrupted.
+    The code is 0, 1 for bad input, or 2 for usage. See `signals.ends_on_signals` for interruptions.
 
     Args:
         command: does the work and returns the path of its result.
@@ -112,20 +115,37 @@ def run(command: Callable[[], Path], debug: bool) -> int:
     """
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     warnings.showwarning = lambda message, *_: logging.getLogger(__name__).warning("%s", message)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a code page, as on Windows, may lack letters of a path
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        print(command())
+        _print_result(command())
         return 0
     except FewshotHeadsError as error:
         if debug:
             raise
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
     except Exception as error:
         if debug:
             raise
-        reason = first_line(error)
-        print(f"error: {type(error).__name__}: {reason}; --debug shows where", file=sys.stderr)
+        print(f"error: {_reason(error)}", file=sys.stderr)
         return 1
+
+
+def _reason(error: Exception) -> str:
+    """Returns the line for an error that this library did not foresee."""
+    line = first_line(error)
+    if _NO_LIBRARY in line:
+        return f"{line}; install the system libraries that README.md names, such as libgl1"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}; check the path (--debug shows where)"
+    return f"{type(error).__name__}: {line}; --debug shows where"
+
+
+def _print_result(path: Path) -> None:
+    """Prints the path of a result. The result is written, so a full or closed output is no error."""
+    try:
+        print(path, flush=True)
+    except OSError as error:
+        print(f"{path}: written, but standard output does not take its name ({error.strerror})", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python itself fails at its end

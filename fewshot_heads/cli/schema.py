@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
+
+LARGEST = 1e9  # of any number; beyond, sums of the library overflow or memory runs out
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class Rule:
 
     words: tuple[Any, ...] = ()
     number: type[int] | type[float] | None = None
-    low: float = -math.inf
-    high: float = math.inf
+    low: float = -LARGEST
+    high: float = LARGEST
 
     def allows(self, value: Any) -> bool:
         """Returns whether a key may have this value."""
@@ -34,8 +35,8 @@ class Rule:
         choices = [{None: "null", True: "true", False: "false"}.get(word, str(word)) for word in self.words]
         if self.number is not None:
             kind = "whole number" if self.number is int else "number"
-            lower = f" from {self.low:g}" if self.low > -math.inf else ""
-            upper = f" to {self.high:g}" if self.high < math.inf else " up" if lower else ""
+            lower = f" from {self.low:g}" if self.low > -LARGEST else ""
+            upper = f" to {self.high:g}" if self.high < LARGEST else f" up to {LARGEST:g}" if lower else ""
             choices.append(f"a {kind}{lower}{upper}")
         return " or ".join(choices)
 
@@ -53,7 +54,7 @@ RULES = {
     "side_by_side": Rule((True, False)),
     "crf": Rule(number=int, low=0, high=51),
     "batch": Rule(number=int, low=1),
-    "threads": Rule((None,), int, 1),
+    "threads": Rule((None,), int, 1, 256),  # 100,000 threads end the process
     "steps": Rule(number=int, low=0),
     "seed": Rule(number=int, low=0),
     "checkpoint_minutes": Rule(number=float, low=0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from fractions import Fraction
@@ -14,10 +15,10 @@ import torch
 from tqdm import tqdm
 
 from fewshot_heads.driving.tracking import Motion
-from fewshot_heads.errors import OutputError
+from fewshot_heads.head import Head
 from fewshot_heads.landmarks import detectors
 from fewshot_heads.media.audio import Audio
-from fewshot_heads.media.files import check_target
+from fewshot_heads.media.files import check_no_input, check_target
 from fewshot_heads.media.provenance import Provenance
 from fewshot_heads.media.video_reader import VIDEOS, Video
 from fewshot_heads.media.video_writer import VideoWriter
@@ -29,7 +30,7 @@ Settings = TypeVar("Settings")
 
 def is_driver(path: Path) -> bool:
     """Returns whether a path is a driver: a video or a folder of frames."""
-    return path.is_dir() or path.suffix.lower() in VIDEOS
+    return os.path.isdir(path) or path.suffix.lower() in VIDEOS
 
 
 def choose_output(
@@ -41,15 +42,14 @@ def choose_output(
         arguments: with `output`, a path or None, and `overwrite`.
         default: name in the current folder, for an `output` of None.
         suffixes: kinds of file that the command can write.
-        inputs: paths that the output must not replace.
+        inputs: files and folders that the output must not replace.
 
     Raises:
         OutputError: the output cannot be written or is also an input.
     """
     output = arguments.output or Path(default)
     check_target(output, suffixes, arguments.overwrite)
-    if output.resolve() in (path.resolve() for path in inputs):
-        raise OutputError(f"{output}: is also an input; choose another output")
+    check_no_input(output, inputs)
     return output
 
 
@@ -64,6 +64,13 @@ def open_reenactor(config: Mapping[str, Any]) -> Reenactor:
         torch.set_num_threads(config["threads"])
     inpainters = load_inpainters(config["inpainters"])
     return Reenactor(load_checkpoint(config["model"]), config["device"], detectors(**config["landmarks"]), inpainters)
+
+
+def load_head(reenactor: Reenactor, path: Path) -> Head:
+    """Returns a saved head that the reenactor can animate. Errors name its file."""
+    head = Head.load(path)
+    reenactor.check_made_here(head, str(path))
+    return head
 
 
 def track_driver(reenactor: Reenactor, driver: Video, config: Mapping[str, Any]) -> Motion:

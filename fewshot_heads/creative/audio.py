@@ -10,22 +10,17 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, parse_and_run, split_overrides
-from fewshot_heads.cli.session import choose_output, open_reenactor, write_frames
-from fewshot_heads.creative.blending.identity_blend import load_person
-from fewshot_heads.creative.blending.sampling import Sample, sample
-from fewshot_heads.creative.sound.animation import IdentityTransition, animated, preview
-from fewshot_heads.creative.sound.features import SIGNALS, analyse
-from fewshot_heads.creative.sound.performance import TARGETS, control_signals, motion_from_audio, parse_reactions
+from fewshot_heads.cli.signals import ends_on_signals
 from fewshot_heads.errors import BadInput, UsageError
-from fewshot_heads.head import Head
-from fewshot_heads.media.audio import read_audio
-from fewshot_heads.media.images import WRITTEN as PICTURES
-from fewshot_heads.media.images import write_image
-from fewshot_heads.media.video_writer import WRITTEN, exact_rate
-from fewshot_heads.reenactor import Reenactor
+
+if TYPE_CHECKING:
+    from fewshot_heads.head import Head
+    from fewshot_heads.reenactor import Reenactor
+
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +29,7 @@ _PERFORMANCE_KEYS = ("seed", "idle_motion_gain", "blinks", "clamp")
 _MODE_KEYS = ("attack", "release", "gate", "idle_motion_gain", "blinks")
 
 
+@ends_on_signals
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code, see `cli.parser.run`."""
     parser = make_parser(
@@ -50,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _help_of_modes() -> str:
     """Returns tables of the modes' defaults, the signals and the targets."""
+    from fewshot_heads.creative.sound.features import SIGNALS
+    from fewshot_heads.creative.sound.performance import TARGETS
+
     modes = {mode: load_config("audio", [f"mode={mode}"]) for mode in ("music", "speech")}
     rows = [("key", *modes), *((f"react.{s}=", *(m["react"][s] for m in modes.values())) for s in SIGNALS)]
     rows += [(f"{key}=", *(str(mode[key]) for mode in modes.values())) for key in _MODE_KEYS]
@@ -59,6 +58,16 @@ def _help_of_modes() -> str:
 
 
 def _audio(arguments: argparse.Namespace) -> Path:
+    from fewshot_heads.cli.session import choose_output, open_reenactor, write_frames
+    from fewshot_heads.creative.blending.identity_blend import load_person
+    from fewshot_heads.creative.sound.animation import IdentityTransition, animated, preview
+    from fewshot_heads.creative.sound.features import analyse
+    from fewshot_heads.creative.sound.performance import control_signals, motion_from_audio, parse_reactions
+    from fewshot_heads.media.audio import read_audio
+    from fewshot_heads.media.images import WRITTEN as PICTURES
+    from fewshot_heads.media.images import write_image
+    from fewshot_heads.media.video_writer import WRITTEN, exact_rate
+
     names, overrides = split_overrides(arguments.inputs)
     if len(names) != 2:
         raise UsageError("give a portrait and a sound; --help shows how")
@@ -93,6 +102,8 @@ def _audio(arguments: argparse.Namespace) -> Path:
 
 
 def _synthetic_head(reenactor: Reenactor, seed: int) -> Head:
+    from fewshot_heads.creative.blending.sampling import Sample, sample
+
     return next(sample(reenactor, Sample(seed=seed, count=1))).head
 
 

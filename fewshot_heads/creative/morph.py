@@ -16,25 +16,15 @@ from pathlib import Path
 
 from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, parse_and_run, split_overrides
-from fewshot_heads.cli.session import (
-    choose_output,
-    is_driver,
-    open_reenactor,
-    settings_of,
-    track_driver,
-    write_frames,
-)
-from fewshot_heads.creative.blending.identity_blend import load_person
-from fewshot_heads.creative.blending.morphing import PREVIEW_FRAMES, Morph, morph, preview
+from fewshot_heads.cli.signals import ends_on_signals
 from fewshot_heads.errors import UsageError
-from fewshot_heads.media.images import WRITTEN as PICTURES
-from fewshot_heads.media.images import write_image
-from fewshot_heads.media.video_reader import read_video
-from fewshot_heads.media.video_writer import WRITTEN
 
 
+@ends_on_signals
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code, see `cli.parser.run`."""
+    from fewshot_heads.creative.blending.morphing import PREVIEW_FRAMES
+
     parser = make_parser(
         "morph",
         "PERSON PERSON [PERSON ...] [DRIVER] [-o OUTPUT] [--overwrite] [--preview] [key=value ...]",
@@ -50,6 +40,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _morph(arguments: argparse.Namespace) -> Path:
+    from fewshot_heads.cli.session import (
+        choose_output,
+        is_driver,
+        open_reenactor,
+        settings_of,
+        track_driver,
+        write_frames,
+    )
+    from fewshot_heads.creative.blending.identity_blend import load_person
+    from fewshot_heads.creative.blending.morphing import Morph, morph, preview
+    from fewshot_heads.media.images import WRITTEN as PICTURES
+    from fewshot_heads.media.images import write_image
+    from fewshot_heads.media.video_reader import read_video
+    from fewshot_heads.media.video_writer import WRITTEN
+
     names, overrides = split_overrides(arguments.inputs)
     inputs = [Path(name) for name in names]
     people, driver_path = (inputs[:-1], inputs[-1]) if inputs and is_driver(inputs[-1]) else (inputs, None)

@@ -15,31 +15,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, parse_and_run, split_overrides
-from fewshot_heads.cli.session import (
-    choose_output,
-    is_driver,
-    open_reenactor,
-    settings_of,
-    track_driver,
-    write_frames,
-)
-from fewshot_heads.creative.blending.identity_blend import load_person
-from fewshot_heads.creative.blending.portraits import Portrait, identity_similarity, portrait
-from fewshot_heads.creative.blending.retrieval import gallery_files, load_gallery, nearest, synthetic_gallery
+from fewshot_heads.cli.signals import ends_on_signals
 from fewshot_heads.errors import UsageError
-from fewshot_heads.media.images import WRITTEN as PICTURES
-from fewshot_heads.media.images import write_image
-from fewshot_heads.media.video_reader import read_video
-from fewshot_heads.media.video_writer import WRITTEN
-from fewshot_heads.metrics import Identity
 
 _PREVIEW_STRENGTHS = (0, 0.25, 0.5, 0.75, 1)
 
 
+@ends_on_signals
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code, see `cli.parser.run`."""
     parser = make_parser(
@@ -57,6 +41,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _portrait(arguments: argparse.Namespace) -> Path:
+    import numpy as np
+
+    from fewshot_heads.cli.session import (
+        choose_output,
+        open_reenactor,
+        settings_of,
+        track_driver,
+        write_frames,
+    )
+    from fewshot_heads.creative.blending.identity_blend import load_person
+    from fewshot_heads.creative.blending.portraits import Portrait, identity_similarity, portrait
+    from fewshot_heads.creative.blending.retrieval import gallery_files, load_gallery, nearest, synthetic_gallery
+    from fewshot_heads.media.images import WRITTEN as PICTURES
+    from fewshot_heads.media.images import write_image
+    from fewshot_heads.media.video_reader import read_video
+    from fewshot_heads.media.video_writer import WRITTEN
+    from fewshot_heads.metrics import Identity
+
     names, overrides = split_overrides(arguments.inputs)
     photo, driver_path = _inputs([Path(name) for name in names])
     config = load_config("portrait", overrides)
@@ -64,7 +66,7 @@ def _portrait(arguments: argparse.Namespace) -> Path:
     gallery = Path(config["gallery"]) if config["gallery"] else None
     moves = driver_path is not None and not arguments.preview
     suffixes, suffix = (WRITTEN, ".mp4") if moves else (PICTURES, ".jpg")
-    inputs = filter(None, (photo, driver_path))
+    inputs = filter(None, (photo, driver_path, gallery))
     output = choose_output(arguments, f"{photo.stem}_remembered{suffix}", suffixes, inputs)
     if gallery:
         gallery_files(gallery, photo)
@@ -95,6 +97,8 @@ def _portrait(arguments: argparse.Namespace) -> Path:
 
 def _inputs(paths: list[Path]) -> tuple[Path, Path | None]:
     """Returns the person's picture and the driver, if any."""
+    from fewshot_heads.cli.session import is_driver
+
     if not 1 <= len(paths) <= 2:
         raise UsageError("give a picture of the sitter and, if it is to move, a driver; --help shows how")
     photo, *drivers = paths

@@ -13,30 +13,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, parse_and_run, split_overrides
-from fewshot_heads.cli.session import (
-    choose_output,
-    is_driver,
-    open_reenactor,
-    settings_of,
-    track_driver,
-    write_frames,
-)
-from fewshot_heads.creative.blending.sampling import Sample, grid, moved, sample
+from fewshot_heads.cli.signals import ends_on_signals
 from fewshot_heads.errors import OutputError, UsageError
-from fewshot_heads.imaging.convert import resized
-from fewshot_heads.media.images import WRITTEN as PICTURES
-from fewshot_heads.media.images import write_image
-from fewshot_heads.media.video_reader import read_video
-from fewshot_heads.media.video_writer import WRITTEN
 
 HEAD = ".safetensors"
 _PREVIEW_SIDE = 128  # pixels of each person
 
 
+@ends_on_signals
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code, see `cli.parser.run`."""
     parser = make_parser(
@@ -52,6 +38,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _sample(arguments: argparse.Namespace) -> Path:
+    from tqdm import tqdm
+
+    from fewshot_heads.cli.session import (
+        choose_output,
+        is_driver,
+        open_reenactor,
+        settings_of,
+        track_driver,
+        write_frames,
+    )
+    from fewshot_heads.creative.blending.sampling import Sample, grid, moved, sample
+    from fewshot_heads.imaging.convert import resized
+    from fewshot_heads.media.images import WRITTEN as PICTURES
+    from fewshot_heads.media.images import write_image
+    from fewshot_heads.media.video_reader import read_video
+    from fewshot_heads.media.video_writer import WRITTEN
+
     names, overrides = split_overrides(arguments.inputs)
     paths = [Path(name) for name in names]
     if len(paths) > 1 or not all(map(is_driver, paths)):
@@ -60,7 +63,7 @@ def _sample(arguments: argparse.Namespace) -> Path:
     config = load_config("sample", overrides)
     settings = settings_of(Sample, config)
     suffixes, suffix = (WRITTEN, ".mp4") if driver_path else ((*PICTURES, HEAD), ".jpg")
-    output = choose_output(arguments, f"people_{settings.seed}{suffix}", suffixes, paths)
+    output = choose_output(arguments, f"people_{settings.seed}{suffix}", suffixes, [*paths, Path(config["model"])])
     if output.suffix.lower() == HEAD and settings.count != 1:
         raise OutputError(f"{output}: holds one head; use count=1")
     driver = read_video(driver_path) if driver_path else None

@@ -27,14 +27,14 @@ import cv2
 import fsspec
 import numpy as np
 
+from fewshot_heads.datasets.shard_index import REMEDY, read_index
 from fewshot_heads.errors import BadInput, first_line
 from fewshot_heads.landmarks import N_POINTS, N_SURFACE
 
-INDEX = "index.jsonl"
 BLOCK = 512  # bytes of a tar's block: a header has one, data are padded to whole blocks
 _LANDMARK_SHAPES = ((N_POINTS, 3), (N_POINTS + N_SURFACE, 3))  # of `Landmarks.to_array`
 _HEADS_IN_MEMORY = 128  # 25 MB at 250 frames a clip
-_REMEDY = "fetch it again, or prepare the data anew into another folder"
+_MAX_FRAME_BYTES = 1 << 26  # of one encoded frame
 
 
 class Sample(NamedTuple):
@@ -118,7 +118,7 @@ class Frames(Sequence[np.ndarray]):
         data = np.frombuffer(_fetch(clip.shard, start, end), np.uint8)
         frame = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
         if frame is None or frame.shape != self.shape[1:]:
-            raise BadInput(f"{clip.shard}: frame {number} of {clip.name} is damaged; {_REMEDY}")
+            raise BadInput(f"{clip.shard}: frame {number} of {clip.name} is damaged; {REMEDY}")
         return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
@@ -152,31 +152,6 @@ def open_shards(root: str | Path, split: str = "train") -> list[ShardClip]:
             row["offset"], row["head"], row["frames"], row["size"],
         ) for row in split_rows
     ]  # fmt: skip
-
-
-def read_index(root: str | Path) -> list[dict[str, Any]]:
-    """Returns the rows of index.jsonl.
-
-    Args:
-        root: folder or fsspec URL.
-
-    Raises:
-        BadInput: the index is missing, unreadable or damaged.
-    """
-    path = f"{str(root).rstrip('/')}/{INDEX}"
-    try:
-        system, inner = fsspec.core.url_to_fs(path)
-        text = system.cat_file(inner).decode()
-    except FileNotFoundError as error:
-        raise BadInput(
-            f"{root}: no {INDEX} in it, so no prepared data; make it with python -m fewshot_heads.prepare IN {root}"
-        ) from error
-    except (OSError, ImportError, ValueError) as error:
-        raise BadInput(f"{path}: cannot be read ({first_line(error)}); check the address") from error
-    try:
-        return [json.loads(line) for line in text.splitlines()]
-    except ValueError as error:
-        raise BadInput(f"{path}: cut short or damaged; {_REMEDY}") from error
 
 
 def read_sample(shard: str, offset: int, length: int) -> Sample:
@@ -220,11 +195,21 @@ def _members(data: bytes, shard: str) -> Iterator[tuple[dict[str, Any], np.ndarr
             members = ((info.name, tar.extractfile(info).read()) for info in tar)  # type: ignore[union-attr]
             meta = json.loads(next(members)[1])
             landmarks = np.load(io.BytesIO(next(members)[1]), allow_pickle=False)
-            if landmarks.shape[0] != len(meta["frame_bytes"]) or landmarks.shape[1:] not in _LANDMARK_SHAPES:
-                raise ValueError(f"landmarks of shape {landmarks.shape}")
+            _check_head(meta, landmarks)
             yield meta, landmarks, members
-    except (tarfile.TarError, ValueError, KeyError, StopIteration, EOFError) as error:
-        raise BadInput(f"{shard}: does not hold what the index says ({first_line(error)}); {_REMEDY}") from error
+    except (tarfile.TarError, ValueError, LookupError, TypeError, AttributeError, StopIteration, EOFError) as error:
+        raise BadInput(f"{shard}: does not hold what the index says ({first_line(error)}); {REMEDY}") from error
+
+
+def _check_head(meta: dict[str, Any], landmarks: np.ndarray) -> None:
+    """Raises ValueError for metadata or landmarks that are not those of a sample."""
+    sizes = meta["frame_bytes"]
+    if landmarks.dtype != np.float32 or landmarks.shape not in [(len(sizes), *shape) for shape in _LANDMARK_SHAPES]:
+        raise ValueError(f"landmarks {landmarks.dtype} of shape {landmarks.shape}")
+    if not np.isfinite(landmarks[..., :2]).all():
+        raise ValueError("landmarks with NaN or infinity")
+    if not all(type(size) is int and 0 < size <= _MAX_FRAME_BYTES for size in sizes):
+        raise ValueError("frames of impossible sizes")
 
 
 def _check_length(shard: str, needed: int) -> None:
@@ -233,11 +218,11 @@ def _check_length(shard: str, needed: int) -> None:
         system, inner = fsspec.core.url_to_fs(shard)
         length = system.size(inner)
     except FileNotFoundError as error:
-        raise BadInput(f"{shard}: the index names it, but it is not there; {_REMEDY}") from error
+        raise BadInput(f"{shard}: the index names it, but it is not there; {REMEDY}") from error
     except OSError as error:
         raise BadInput(f"{shard}: cannot be read ({first_line(error)}); check the address") from error
     if length is not None and length < needed:
-        raise BadInput(f"{shard}: cut short, {length} bytes of at least {needed}; {_REMEDY}")
+        raise BadInput(f"{shard}: cut short, {length} bytes of at least {needed}; {REMEDY}")
 
 
 def _fetch(shard: str, start: int, end: int) -> bytes:
@@ -246,4 +231,4 @@ def _fetch(shard: str, start: int, end: int) -> bytes:
         system, inner = fsspec.core.url_to_fs(shard)
         return system.cat_file(inner, start=start, end=end)
     except OSError as error:
-        raise BadInput(f"{shard}: cannot be read ({first_line(error)}); {_REMEDY}") from error
+        raise BadInput(f"{shard}: cannot be read ({first_line(error)}); {REMEDY}") from error

@@ -18,6 +18,7 @@ from fewshot_heads.driving.motion_limits import (
     limit_translation,
     prevent_crossing_lids,
 )
+from fewshot_heads.errors import BadInput, check_choice, check_finite
 from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, LEFT_IRIS, OUTER_LIPS, RIGHT_EYE, RIGHT_IRIS, Landmarks
 from fewshot_heads.landmarks.aspect_ratio import lip_gap
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
@@ -85,7 +86,15 @@ def retarget(
 
     Returns:
         One face for each driver frame, crop pixels.
+
+    Raises:
+        BadInput: the driver has no frame, or an option is out of range.
     """
+    check_choice("motion", motion, ("relative", "absolute"))
+    check_finite("pose", pose)
+    check_finite("expression", expression)
+    if not driver:
+        raise BadInput("the driver has no frame; give one frame at least")
     if motion == "absolute":
         return list(driver)
     source_face = CanonicalFace.of(source)

@@ -11,7 +11,7 @@ import numpy as np
 from fewshot_heads.errors import BadInput, NoFaceFound
 from fewshot_heads.landmarks import Detector, Landmarks
 from fewshot_heads.landmarks.crop import Crop
-from fewshot_heads.media.images import read_image
+from fewshot_heads.media.images import check_image, read_image
 
 Pictures = str | Path | np.ndarray | Sequence[str | Path | np.ndarray]
 
@@ -63,8 +63,7 @@ def _detect_source(
     """Returns one source image with face `number`; `index` names an array in messages."""
     image = picture if isinstance(picture, np.ndarray) else read_image(picture)
     name = f"picture {index}" if isinstance(picture, np.ndarray) else str(picture)
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise BadInput(f"{name}: got {image.dtype} {list(image.shape)}, expected uint8 [H, W, 3]")
+    check_image(name, image)
     faces = detector.detect(image)
     if not faces:
         raise NoFaceFound(f"{name}: no face found; use a picture with a larger face, or landmarks=face_alignment")

@@ -14,9 +14,11 @@ from fewshot_heads.driving.face_follower import MAX_JUMP_RATIO, FaceFollower
 from fewshot_heads.driving.face_follower import nearest as nearest  # callers import it from this module
 from fewshot_heads.driving.mouth_crop import MouthCrop, share_white_reference
 from fewshot_heads.driving.smoothing import smoothed
-from fewshot_heads.errors import NoFaceFound
+from fewshot_heads.errors import BadInput, NoFaceFound, check_at_least
 from fewshot_heads.landmarks import Detector, Landmarks
 from fewshot_heads.landmarks.crop import Crop
+from fewshot_heads.media.images import check_image
+from fewshot_heads.media.video_reader import exact_rate
 
 T = TypeVar("T")
 _MAX_LOG_GROWTH = 0.5  # natural logarithm of the change in size, from one frame to the next; more is a cut
@@ -81,7 +83,7 @@ def track(
     Frames are read once and not kept. A frame without a face takes the face of the frame before.
 
     Args:
-        frames: uint8 RGB [H, W, 3], all of one size.
+        frames: uint8 RGB [H, W, 3], all of one size, with sides as `media.images.check_size` allows them.
         detectors: one detector for each frame that is processed in parallel.
         face: index of the face in the first frame that has so many faces. 0 is the largest.
         smooth: strength of the One-Euro filter. 0 switches the filter off.
@@ -90,14 +92,18 @@ def track(
         mouths: whether to keep each frame's `MouthCrop` as `Motion.mouths`.
 
     Raises:
+        BadInput: if a frame has another type or size, or an option is out of range.
         NoFaceFound: if no frame shows the face.
     """
+    check_at_least("face", face, 0)
+    check_at_least("smooth", smooth, 0)
+    exact_rate(rate)
     found: list[Landmarks | None] = []
     mouth_crops: list[MouthCrop | None] = []
     frame_size = (0, 0)
     with ThreadPoolExecutor(len(detectors)) as pool:
         follower = FaceFollower(detectors, pool, face)
-        for group in _groups(frames, len(detectors)):
+        for group in _groups(_checked(frames, name), len(detectors)):
             frame_size = group[0].shape[:2]
             faces = follower.locate(group)
             found += faces
@@ -111,6 +117,17 @@ def track(
     landmarks = [face for first, end in shots for face in smoothed(held[first:end], smooth, rate)]
     final_mouths = _finish_mouths(mouth_crops, landmarks, shots) if mouths else None
     return Motion(landmarks, lost, shots, frame_size, name, final_mouths)
+
+
+def _checked(frames: Iterable[np.ndarray], name: str) -> Iterator[np.ndarray]:
+    """Yields frames that all have the type of images and one size. A detector does not survive an empty frame."""
+    shape = None
+    for index, frame in enumerate(frames):
+        check_image(f"{name}, frame {index}", frame)
+        shape = shape or frame.shape
+        if frame.shape != shape:
+            raise BadInput(f"{name}, frame {index}: got {list(frame.shape)}, where frame 0 has {list(shape)}")
+        yield frame
 
 
 def _groups(frames: Iterable[np.ndarray], count: int) -> Iterator[list[np.ndarray]]:

@@ -41,7 +41,7 @@ class Landmarks:
         surface: float32 [151, 3], pixels, depth last: points of forehead, cheeks, nose and chin. None if unknown.
 
     Raises:
-        ValueError: if `points` or `surface` has another shape.
+        BadInput: if an array has another shape, NaN or infinity.
     """
 
     points: np.ndarray
@@ -50,10 +50,15 @@ class Landmarks:
     surface: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        if self.points.shape != (N_POINTS, 2):
-            raise ValueError(f"landmarks: got points of shape {self.points.shape}, expected ({N_POINTS}, 2)")
-        if self.surface is not None and self.surface.shape != (N_SURFACE, 3):
-            raise ValueError(f"landmarks: got a surface of shape {self.surface.shape}, expected ({N_SURFACE}, 3)")
+        shapes = {"points": (N_POINTS, 2), "depth": (N_POINTS,), "surface": (N_SURFACE, 3)}
+        for name, shape in shapes.items():
+            array = getattr(self, name)
+            if array is None and name != "points":
+                continue
+            if array.shape != shape:
+                raise BadInput(f"landmarks: got {name} of shape {array.shape}, expected {shape}")
+            if not np.isfinite(array).all():
+                raise BadInput(f"landmarks: got {name} with NaN or infinity, expected pixels")
 
     @property
     def box(self) -> np.ndarray:

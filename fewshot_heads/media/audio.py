@@ -18,10 +18,12 @@ import av.filter
 import numpy as np
 
 from fewshot_heads.errors import BadInput
-from fewshot_heads.media.decoding import decoded
+from fewshot_heads.media.decoding import decoded, open_container
 
 ENCODED = {".mp4": "aac", ".webm": "libopus"}  # codec for sound that a format cannot take as stored
 COPIED = {".mp4": {"aac", "mp3", "ac3", "eac3", "opus"}, ".webm": {"opus", "vorbis"}}  # codecs that are copied
+MAX_SECONDS = 7500  # of a recording that is read as samples; two hours take 1.8 GiB until a face moves to them
+MAX_SAMPLE = 100.0  # 40 dB above full scale; the square of a larger one could overflow
 ENCODED_RATE_HZ = 48000  # the only rate of Opus above 24 kHz
 
 
@@ -64,22 +66,21 @@ class Audio:
 def read_audio(path: str | Path, rate: int = 22050) -> Audio:
     """Returns the first sound track of a file, mixed to one channel.
 
-    Reads every format that FFmpeg knows, such as wav, mp3, ogg, flac, m4a and videos. A damaged file gives the part
-    that can be decoded, and one warning.
+    Reads the formats that FFmpeg finds in one file, such as wav, mp3, ogg, flac, m4a and videos. A damaged file gives
+    the part that can be decoded, and one warning.
 
     Args:
         path: the file.
         rate: samples per second of the result.
 
     Raises:
-        BadInput: if the file is missing, has no sound or cannot be decoded.
+        BadInput: if the file is missing, has no sound, cannot be decoded or lasts over 125 minutes.
     """
     path = Path(path)
     damage: list[str] = []
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file; check the path")
+    data = bytearray()  # grows in place, where a list of arrays would be copied at the end
     try:
-        with av.open(str(path)) as container:
+        with open_container(path) as container:
             track = _track(container)
             if track is None:
                 raise BadInput(f"{path}: there is no sound in this file; give music or speech")
@@ -89,14 +90,20 @@ def read_audio(path: str | Path, rate: int = 22050) -> Audio:
                 raise BadInput(f"{path}: no sound of this file can be decoded; get a whole copy")
             start = Fraction(0) if first.pts is None else Fraction(first.pts * first.time_base)
             graph = _resampling(track, start, rate, "flt", "mono")
-            parts = [part.to_ndarray()[0] for part in _through(graph, chain([first], frames))]
+            for part in _through(graph, chain([first], frames)):
+                samples = part.to_ndarray()
+                if not np.isfinite(samples).all():
+                    damage.append("samples that are no numbers")
+                data += np.nan_to_num(samples).clip(-MAX_SAMPLE, MAX_SAMPLE).tobytes()
+                if len(data) > MAX_SECONDS * rate * np.float32().nbytes:
+                    raise BadInput(f"{path}: lasts over {MAX_SECONDS // 60} minutes; cut it into shorter pieces")
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, BadInput):
             raise
         raise BadInput(f"{path}: not a sound that can be read, or cut off; get a whole copy, as wav or mp3") from error
     if damage:
         warnings.warn(f"{path}: damaged or cut off ({damage[0]}); what could be read is used", stacklevel=2)
-    return Audio(path, start, rate, np.concatenate([*parts, np.zeros(0, np.float32)]))
+    return Audio(path, start, rate, np.frombuffer(data, np.float32))
 
 
 def packets(source: AudioSource, output: Any, suffix: str) -> Iterator[Any]:
@@ -113,7 +120,16 @@ def packets(source: AudioSource, output: Any, suffix: str) -> Iterator[Any]:
     Yields:
         PyAV packets, in the order of their times.
     """
-    with av.open(str(source.path)) as container:
+    try:
+        yield from _packets(source, output, suffix)
+    except (av.FFmpegError, BadInput) as error:  # an error here is one of the source, never one of the output
+        reason = getattr(error, "strerror", None) or str(error).removeprefix(f"{source.path}: ")
+        warnings.warn(f"{source.path}: the sound is damaged ({reason}) and ends early", stacklevel=2)
+
+
+def _packets(source: AudioSource, output: Any, suffix: str) -> Iterator[Any]:
+    """Yields the sound of a source as `packets` does. Damage raises."""
+    with open_container(source.path) as container:
         track = _track(container)
         if track.codec_context.codec.canonical_name in COPIED[suffix]:
             result = _copied(container, track, output.add_stream_from_template(track), source.start)
@@ -121,10 +137,7 @@ def packets(source: AudioSource, output: Any, suffix: str) -> Iterator[Any]:
             layout = "mono" if track.layout.nb_channels == 1 else "stereo"
             target = output.add_stream(ENCODED[suffix], rate=ENCODED_RATE_HZ, layout=layout)
             result = _encoded(container, track, target, source.start)
-        try:
-            yield from result
-        except av.FFmpegError as error:
-            warnings.warn(f"{source.path}: the sound is damaged ({error.strerror}) and ends early", stacklevel=2)
+        yield from result
 
 
 def _track(container: Any) -> Any:

@@ -3,26 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 from av.video.reformatter import Colorspace
 
+from fewshot_heads.media.files import check_readable
+
+# Demuxers of FFmpeg that read one file of sound and pictures. Among the others are playlists (concat, hls, dash), which
+# open files that they name, and readers of single pictures, which `images` reads.
+_DEMUXERS = (
+    "aac,ac3,aiff,amr,asf,au,avi,caf,dv,eac3,flac,flv,h264,hevc,ivf,m4v,matroska,mov,mp3,mpeg,mpegts,mpegvideo,mxf,nut,"
+    "ogg,rm,w64,wav,wv"
+)
 BT709, BT601 = 1, 6  # the values by which files name the two color matrices
 # Players take an untagged video for BT.709 from this size on, and for BT.601 below.
 BT709_MIN_WIDTH_PX, BT601_MAX_HEIGHT_PX = 1280, 576
 
 
+def open_container(path: Path) -> Any:
+    """Returns an open PyAV container of a video or sound file, to be used in a `with` statement.
+
+    FFmpeg opens this one file with a demuxer of an allow list. A name with a colon is no protocol.
+
+    Args:
+        path: the file.
+
+    Raises:
+        BadInput: if the path is no file that can be read.
+        av.FFmpegError: if the file is of no allowed kind, or damaged.
+    """
+    check_readable(path)
+    options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}
+    return av.open(str(path.absolute()), options=options, metadata_errors="replace")
+
+
 def picture_stream(container: Any) -> Any:
-    """Returns the first video stream that is no cover image, or None.
+    """Returns the first video stream that can be decoded and is no cover image, or None.
 
     Args:
         container: an open PyAV container.
     """
     cover = av.stream.Disposition.attached_pic
-    return next((stream for stream in container.streams.video if not stream.disposition & cover), None)
+    decodable = (stream for stream in container.streams.video if stream.codec_context is not None)
+    return next((stream for stream in decodable if not stream.disposition & cover), None)
 
 
 def decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
@@ -71,20 +97,23 @@ def display_matrix(frame: Any) -> list[int]:
     return np.frombuffer(bytes(matrix), np.int32)[:5].tolist() if matrix is not None else [1, 0, 0, 0, 1]
 
 
-def pixels(frame: Any, aspect: Fraction | None, matrix: list[int]) -> np.ndarray:
+def pixels(frame: Any, size: tuple[int, int], matrix: list[int]) -> np.ndarray:
     """Returns a frame as players show it, uint8 RGB [H, W, 3].
 
     The frame is upright and has square pixels. Colors follow the tags of the frame, or `colorspace` without tags.
 
     Args:
         frame: a PyAV video frame.
-        aspect: width over height of one stored pixel, or None for square pixels.
+        size: width and height with square pixels, before `matrix` turns the frame.
         matrix: see `display_matrix`.
     """
-    width = frame.width if not aspect else max(1, round(frame.width * aspect))
+    width, height = size
     tagged = frame.colorspace in (*Colorspace, BT601)
     image = frame.to_ndarray(
-        format="rgb24", width=width, src_colorspace=None if tagged else colorspace(frame.width, frame.height)
+        format="rgb24",
+        width=width,
+        height=height,
+        src_colorspace=None if tagged else colorspace(frame.width, frame.height),
     )
     x_x, x_y, _, y_x, y_y = matrix
     if abs(x_y) > abs(x_x):

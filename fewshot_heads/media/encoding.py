@@ -39,7 +39,7 @@ class VideoEncoder:
         """Opens the file.
 
         Args:
-            path: the file to write. Its suffix make_palettes the format.
+            path: the file to write. Its suffix chooses the format.
             shape: of each frame, [H, W, 3].
             rate: frames per second.
             crf: quality on the scale of x264, 0 to 51.
@@ -53,9 +53,19 @@ class VideoEncoder:
         self.palette: Any = None
         self.sound: Iterator[Any] = iter(())
         self.output = av.open(str(path), "w", options={"movflags": "+faststart"} if suffix == ".mp4" else {})
+        try:
+            self._open_streams(suffix, height, width, crf, tags, sound)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def _open_streams(
+        self, suffix: str, height: int, width: int, crf: int, tags: dict[str, str], sound: AudioSource | None
+    ) -> None:
+        """Adds the tags and all streams, and takes the first packet of the sound."""
         self.output.metadata.update(tags)
         if suffix == ".gif":
-            self.file_rate = min(rate, Fraction(GIF_MAX_RATE))
+            self.file_rate = min(self.rate, Fraction(GIF_MAX_RATE))
             self.stream: Any = self.output.add_stream("gif", rate=self.file_rate)
             self.stream.pix_fmt, self.stream.width, self.stream.height = "pal8", width, height
             self.palette = _palette_graph(width, height, 1 / self.file_rate)

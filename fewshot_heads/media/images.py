@@ -7,64 +7,140 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from fewshot_heads.errors import BadInput
-from fewshot_heads.media.files import atomic_write, write_error
+from fewshot_heads.media.files import atomic_write, check_readable, write_error
 from fewshot_heads.media.provenance import Provenance
 
 MIN_SIDE_PX = 32
-MAX_PIXELS = 500_000_000  # twenty times a large camera's image; a larger one is a mistake or an attack
+MAX_SIDE_RATIO = 32  # longer side over shorter; MediaPipe takes seconds for a longer image, and from 256 on it aborts
+# Pixels of a picture from the header on, and after a JPEG was scaled down by its decoder. A progressive JPEG takes 8
+# bytes for each of the first, another picture up to 16 bytes for each of the second: less than 2 GiB.
+MAX_PIXELS, MAX_DECODED_PIXELS = 200_000_000, 100_000_000
+# Decoders of Pillow that read one file and call no other program. EPS would start Ghostscript.
+Image.init()
+FORMATS = tuple(sorted({"AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"} & Image.OPEN.keys()))
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}  # suffixes that are read from folders
 WRITTEN = (".png", ".jpg", ".jpeg", ".webp")  # suffixes that `write_image` takes
 JPEG_QUALITY = 95  # for JPEG and WebP, 0 to 100
+_HEIC = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1")  # bytes 4 to 12 of such a file
 _EXIF_ORIENTATION = 0x0112  # number of the tag
 # What Pillow raises for damaged files of all kinds.
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, RuntimeError, struct.error, zlib.error)
 
 
 def read_image(path: str | Path, max_side: int = 4096) -> np.ndarray:
     """Returns an image as uint8 RGB [H, W, 3], upright and in sRGB.
 
-    Reads every format that Pillow knows. EXIF rotation and the color profile are applied. Transparent pixels become
-    white. 16 bits become 8. An animation gives its first frame. A large JPEG is scaled down while it is decoded, so
-    12000x9000 pixels never fill the memory.
+    Reads the formats of `FORMATS`. EXIF rotation and the color profile are applied. Transparent pixels become white. 16
+    bits become 8. An animation gives its first frame. A large JPEG is scaled down while it is decoded, so 12000x9000
+    pixels never fill the memory.
 
     Args:
         path: the file.
         max_side: longest side of the result, pixels. A larger image is scaled down.
 
     Raises:
-        BadInput: if the file is missing, a folder, damaged, no image, too small or too large.
+        BadInput: if the file is missing, no regular file, damaged, no image, too small or too large.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise BadInput(f"{path}: this is a folder; name one picture in it")
-    if not path.exists():
-        raise BadInput(f"{path}: no such file; check the path")
+    with open_image(Path(path)) as image, _large_images():
+        image.draft("RGB", (max_side, max_side))
+        check_size(str(path), *image.size, MAX_DECODED_PIXELS)
+        return _upright_rgb(image, max_side)
+
+
+@contextmanager
+def open_image(path: Path, data: BinaryIO | None = None, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Image]:
+    """Gives an open picture of an allowed format and size, not yet decoded.
+
+    Args:
+        path: the file, or the name of the data in messages.
+        data: the content, if it does not come from the file.
+        formats: Pillow's names of the formats that are tried.
+
+    Raises:
+        BadInput: if there is no such picture, also if the block finds the picture damaged.
+    """
+    if data is None:
+        check_readable(path)
     try:
-        with _large_images(), Image.open(path) as image:
-            width, height = image.size
-            if min(width, height) < MIN_SIDE_PX:
-                raise BadInput(f"{path}: {width}x{height} pixels is too small; give at least {MIN_SIDE_PX} a side")
-            if width * height > MAX_PIXELS:
-                raise BadInput(f"{path}: {width}x{height} pixels is too large; scale it down to {max_side} a side")
-            image.draft("RGB", (max_side, max_side))
-            return _upright_rgb(image, max_side)
+        with _large_images():
+            image = Image.open(data or path, formats=formats)
+        with image:
+            check_size(str(path), *image.size, MAX_PIXELS)
+            yield image
     except BadInput:
         raise
     except UnidentifiedImageError as error:
-        raise BadInput(f"{path}: not a picture that can be read; save it as JPEG or PNG") from error
-    except PermissionError as error:
-        raise BadInput(f"{path}: may not be read; change its permissions") from error
-    except _UNREADABLE as error:
+        is_heic = data is None and _first_bytes(path, 12)[4:] in _HEIC
+        kind = "a HEIC picture, which cannot be read" if is_heic else "not a picture that can be read"
+        raise BadInput(f"{path}: {kind}; save it as JPEG or PNG") from error
+    except UNREADABLE as error:
         raise BadInput(f"{path}: the picture is damaged or cut off ({error}); get a whole copy") from error
+
+
+def _first_bytes(path: Path, count: int) -> bytes:
+    """Returns the first bytes of a file."""
+    with path.open("rb") as file:
+        return file.read(count)
+
+
+def picture_format(path: Path) -> str | None:
+    """Returns Pillow's name of a file's format, by content, or None if the file is no picture of `FORMATS`.
+
+    Args:
+        path: a file that can be read.
+    """
+    try:
+        with _large_images(), Image.open(path, formats=FORMATS) as image:
+            return image.format
+    except UNREADABLE:
+        return None
+
+
+def check_image(name: str, image: np.ndarray) -> None:
+    """Checks an image that a caller gives as an array.
+
+    Args:
+        name: name of the image, for the message.
+        image: anything. uint8 [H, W, 3] passes, with sides as `check_size` allows them.
+
+    Raises:
+        BadInput: if the image has another type, shape or size.
+    """
+    if not isinstance(image, np.ndarray):
+        raise BadInput(f"{name}: got {type(image).__name__}, expected an array uint8 [H, W, 3]")
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise BadInput(f"{name}: got {image.dtype} {list(image.shape)}, expected uint8 [H, W, 3]")
+    check_size(name, image.shape[1], image.shape[0], MAX_DECODED_PIXELS)
+
+
+def check_size(name: str, width: int, height: int, max_pixels: int) -> None:
+    """Checks the size of a picture or of a video's frame.
+
+    Args:
+        name: the file or frame, for the message.
+        width: pixels.
+        height: pixels.
+        max_pixels: largest product of both.
+
+    Raises:
+        BadInput: if the size is too small, too large, or one side is more than 32 times the other.
+    """
+    size = f"{name}: {width}x{height} pixels"
+    if min(width, height) < MIN_SIDE_PX:
+        raise BadInput(f"{size} is too small; give at least {MIN_SIDE_PX} a side")
+    if width * height > max_pixels:
+        raise BadInput(f"{size} is too large; scale it down to {max_pixels / 1e6:g} million pixels at most")
+    if max(width, height) > MAX_SIDE_RATIO * min(width, height):
+        raise BadInput(f"{size} is too long and narrow; one side may be {MAX_SIDE_RATIO} times the other at most")
 
 
 def write_image(path: str | Path, image: np.ndarray, mark: Provenance | None = None, overwrite: bool = False) -> None:
@@ -114,7 +190,7 @@ def _large_images() -> Iterator[None]:
 def _upright_rgb(image: Image.Image, max_side: int) -> np.ndarray:
     """Returns an open image as uint8 RGB [H, W, 3], as `read_image` describes."""
     converted = _eight_bit(image)
-    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)  # read after loading: a TIFF is turned while it loads
+    orientation = _orientation(image)  # read after loading: a TIFF is turned while it loads
     profile = image.info.get("icc_profile")
     if converted.mode not in ("RGB", "RGBA", "L", "CMYK"):
         converted = converted.convert("RGBA" if converted.has_transparency_data else "RGB")
@@ -125,8 +201,16 @@ def _upright_rgb(image: Image.Image, max_side: int) -> np.ndarray:
     if converted.mode == "RGBA":
         converted = Image.alpha_composite(Image.new("RGBA", converted.size, "white"), converted)
     upright = converted.convert("RGB")
+    upright.info = {}  # else the orientation would join the EXIF data of the file, which may be broken
     upright.getexif()[_EXIF_ORIENTATION] = orientation
     return np.array(ImageOps.exif_transpose(upright))
+
+
+def _orientation(image: Image.Image) -> int:
+    """Returns the EXIF orientation of a loaded image, 1 to 8; broken EXIF counts as 1, upright."""
+    with suppress(*UNREADABLE):
+        return image.getexif().get(_EXIF_ORIENTATION, 1)
+    return 1
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

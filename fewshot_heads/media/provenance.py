@@ -23,6 +23,7 @@ import av
 
 from fewshot_heads._version import __version__
 from fewshot_heads.errors import BadInput, OutputError
+from fewshot_heads.media.decoding import open_container
 
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 SYNTHETIC = SOURCE_TYPES + "trainedAlgorithmicMedia"
@@ -52,11 +53,18 @@ class Provenance:
         model: name of the model.
         sha256: hash of the model's weights, hexadecimal.
         composite: whether real pixels surround the synthetic head.
+
+    Raises:
+        BadInput: if `model` or `sha256` has control characters, which no reader would accept.
     """
 
     model: str
     sha256: str
     composite: bool
+
+    def __post_init__(self) -> None:
+        if not (self.model.isprintable() and self.sha256.isprintable()):
+            raise BadInput(f"model name {self.model!r:.40}: got control characters, expected printable ones")
 
     @property
     def digital_source_type(self) -> str:
@@ -185,8 +193,8 @@ def _from_xmp(packet: bytes) -> dict[str, str]:
 def _from_tags(path: Path) -> dict[str, str]:
     """Returns the fields in the tags of a container."""
     try:
-        with av.open(str(path)) as container:
+        with open_container(path) as container:
             tags = {key.lower(): value for key, value in container.metadata.items()}
-    except av.FFmpegError:
+    except (av.FFmpegError, BadInput):
         return {}
     return {field: tags[field] for field in FIELDS if field in tags}

@@ -5,6 +5,7 @@ The memory in use does not grow with the length of the video.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -18,17 +19,16 @@ import numpy as np
 from PIL import Image
 
 from fewshot_heads.errors import BadInput
-from fewshot_heads.media.decoding import picture_stream
-from fewshot_heads.media.images import read_image
+from fewshot_heads.media.decoding import open_container, picture_stream
+from fewshot_heads.media.files import check_readable
+from fewshot_heads.media.images import FORMATS, open_image, picture_format, read_image
 from fewshot_heads.media.timed_frames import (
     DEFAULT_RATE,
-    GIF_ERRORS,
+    MIN_RATE,
     TimedFrame,
+    animation_frames,
     container_frames,
     folder_frames,
-    gif_frame_duration,
-    gif_frames,
-    open_gif,
 )
 
 VIDEOS = {".mp4", ".mov", ".webm", ".avi", ".mpg", ".mpeg", ".mkv", ".m4v", ".wmv", ".flv", ".ts", ".3gp", ".gif"}
@@ -77,27 +77,26 @@ class Video:
 
 
 def read_video(path: str | Path, rate: Fraction | float | str | None = None) -> Video:
-    """Opens a video, a gif or a folder of images.
+    """Opens a video, an animated picture or a folder of images.
 
-    Reads every format that FFmpeg knows, such as mp4, mov, webm, avi and mpg. The images of a folder are sorted
-    naturally: 2 comes before 10.
+    Reads the formats that FFmpeg finds in one file, such as mp4, mov, webm, avi and mpg, and animated gif, png, webp
+    and avif. The content tells the format, not the suffix. The images of a folder are sorted naturally: 2 comes before
+    10.
 
     Args:
         path: the file or folder.
         rate: frames per second. The default is the average rate of the file, and 25 for a folder.
 
     Raises:
-        BadInput: if the path is missing, empty or a single image, or no frame can be decoded.
+        BadInput: if the path is missing, no regular file, empty or a single image, if no frame can be decoded, or if
+            the frames or their rate are out of range.
     """
     path = Path(path)
     asked_rate = None if rate is None else exact_rate(rate)
-    if path.is_dir():
+    if os.path.isdir(path):
         return _open_folder(path, asked_rate or DEFAULT_RATE)
-    if not path.exists():
-        raise BadInput(f"{path}: no such file; check the path")
-    if path.stat().st_size == 0:
-        raise BadInput(f"{path}: the file is empty (0 bytes); get a whole copy")
-    return _open_gif(path, asked_rate) if path.suffix.lower() == ".gif" else _open_container(path, asked_rate)
+    check_readable(path)
+    return _open_animation(path, asked_rate) if picture_format(path) else _open_container(path, asked_rate)
 
 
 def exact_rate(rate: Fraction | float | str) -> Fraction:
@@ -107,14 +106,14 @@ def exact_rate(rate: Fraction | float | str) -> Fraction:
         rate: frames per second, such as 25, 29.97 or "30000/1001".
 
     Raises:
-        BadInput: if the rate is no number above 0 and up to 1000.
+        BadInput: if the rate is no number from 0.1 to 1000.
     """
     try:
         exact = Fraction(str(rate))
     except (ValueError, ZeroDivisionError):
         exact = Fraction(0)
-    if not 0 < exact <= MAX_RATE:
-        raise BadInput(f"rate {rate}: frames per second were expected, such as 25, 29.97 or 30000/1001")
+    if not MIN_RATE <= exact <= MAX_RATE:
+        raise BadInput(f"rate {rate}: frames per second were expected, 0.1 to 1000, such as 25, 29.97 or 30000/1001")
     return exact
 
 
@@ -143,9 +142,7 @@ def _at_constant_rate(frames: Generator[TimedFrame, None, None], rate: Fraction)
 def _open_container(path: Path, rate: Fraction | None) -> Video:
     """Opens any file that FFmpeg reads."""
     try:
-        with av.open(str(path)) as container:
-            if container.format.name.endswith(("_pipe", "image2")):
-                raise BadInput(f"{path}: a single picture; give a video, a gif or a folder of frames")
+        with open_container(path) as container:
             stream = picture_stream(container)
             if stream is None:
                 raise BadInput(f"{path}: there is no video in this file; give one with pictures")
@@ -153,7 +150,7 @@ def _open_container(path: Path, rate: Fraction | None) -> Video:
             duration = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
             if duration is None and container.duration:
                 duration = container.duration / av.time_base
-            average = _average_rate(container, stream)  # last, because it may read packets
+            video_rate = rate or _average_rate(path, container, stream)  # last, because it may read packets
     except av.FFmpegError as error:
         raise BadInput(
             f"{path}: not a video that can be read, or cut off; get a whole copy, as mp4 if you can"
@@ -164,44 +161,59 @@ def _open_container(path: Path, rate: Fraction | None) -> Video:
         raise BadInput(f"{path}: no frame of this video can be decoded; get a whole copy, as mp4 if you can")
     height, width, _ = first.pixels().shape
     frames.close()
-    video_rate = rate or Fraction(average).limit_denominator(100_000)
     return Video(path, video_rate, width, height, has_audio, duration, first.time, lambda: container_frames(path))
 
 
-def _average_rate(container: Any, stream: Any) -> Fraction:
+def _average_rate(path: Path, container: Any, stream: Any) -> Fraction:
     """Returns the frame rate of a file.
 
     If the file names a rate that is too high to believe, the rate comes from the time stamps.
     """
-    claimed = stream.average_rate or stream.base_rate or DEFAULT_RATE
-    if claimed <= _MAX_BELIEVED_RATE:
-        return Fraction(claimed)
-    stamps = [packet.pts for packet in container.demux(stream) if packet.pts is not None]
-    ticks = max(stamps, default=0) - min(stamps, default=0)
-    return Fraction(len(stamps) - 1) / (ticks * stream.time_base) if ticks else DEFAULT_RATE
+    average = stream.average_rate or stream.base_rate or DEFAULT_RATE
+    if average > _MAX_BELIEVED_RATE:
+        stamps = [packet.pts for packet in container.demux(stream) if packet.pts is not None]
+        ticks = max(stamps, default=0) - min(stamps, default=0)
+        if ticks:
+            average = (len(stamps) - 1) / (ticks * stream.time_base)
+        elif len(stamps) < 2:
+            average = DEFAULT_RATE
+    return _checked_rate(path, Fraction(average))
 
 
-def _open_gif(path: Path, rate: Fraction | None) -> Video:
-    """Opens a gif."""
-    try:
-        with open_gif(path) as file:
-            height, width = file.properties(index=0).shape[:2]
-            count = file.properties(index=...).n_images or 1
-            seconds = [gif_frame_duration(file, index) for index in range(count)]
-    except GIF_ERRORS as error:
-        raise BadInput(f"{path}: not a gif that can be read, or cut off; get a whole copy") from error
-    video_rate = rate or (Fraction(count) / sum(seconds)).limit_denominator(100_000)
-    return Video(path, video_rate, width, height, False, float(sum(seconds)), Fraction(0), lambda: gif_frames(path))
+def _checked_rate(path: Path, average: Fraction) -> Fraction:
+    """Returns a rate that can be written again. Raises BadInput for one that no player shows."""
+    if not MIN_RATE <= average <= MAX_RATE:
+        came, least = f"{float(average):g} frames per second", f"{float(MIN_RATE):g}"
+        raise BadInput(f"{path}: {came}, where {least} to {MAX_RATE} were expected; make a copy with the true rate")
+    return average.limit_denominator(100_000)
+
+
+def _open_animation(path: Path, rate: Fraction | None) -> Video:
+    """Opens an animated picture. A gif may have a single frame."""
+    durations = [frame.duration for frame in animation_frames(path, warn=False)]
+    if len(durations) == 1 and picture_format(path) != "GIF":
+        raise BadInput(f"{path}: a single picture; give a video, a gif or a folder of frames")
+    with open_image(path) as image:
+        width, height = image.size
+    if not durations:
+        raise BadInput(f"{path}: no frame of this animation can be decoded; get a whole copy")
+    seconds = sum(durations, Fraction(0))
+    average = _checked_rate(path, len(durations) / seconds)
+    return Video(
+        path, rate or average, width, height, False, float(seconds), Fraction(0), lambda: animation_frames(path)
+    )
 
 
 def _open_folder(path: Path, rate: Fraction) -> Video:
     """Opens a folder of images."""
-    suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    files = [file for file in path.iterdir() if file.suffix.lower() in suffixes and not file.name.startswith(".")]
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise BadInput(f"{path}: the folder may not be read; change its permissions")
+    suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
+    files = [file for file in path.glob("*") if file.suffix.lower() in suffixes and not file.name.startswith(".")]
     if not files:
         raise BadInput(f"{path}: no pictures in this folder; name a folder of frames, or a video")
     files.sort(
-        key=lambda file: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", file.name.lower())]
+        key=lambda file: [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", file.name.lower())]
     )
     height, width, _ = read_image(files[0]).shape
     duration = float(len(files) / rate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,13 +17,15 @@ from safetensors.torch import load, load_file, save
 from torch import Tensor, nn
 
 from fewshot_heads.errors import BadInput, WeightsMismatch
-from fewshot_heads.media.files import atomic_write, write_error
+from fewshot_heads.media.files import atomic_write, check_readable, write_error
 from fewshot_heads.models import build, build_discriminator
 from fewshot_heads.models.discriminator import ProjectionDiscriminator
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.models.parsing import Parser
+from fewshot_heads.models.specification import read_specification, specification_sha256
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
+MAX_FILE_BYTES = 2**30  # eight times the paper's networks
 _DISCRIMINATOR_SUFFIX = ".critic.safetensors"
 
 
@@ -69,7 +72,7 @@ def save_checkpoint(
     data = _packed(networks.state_dict())
     digest = hashlib.sha256(data).hexdigest()
     path = Path(folder) / f"{name}-{digest[:8]}.safetensors"
-    about = {"name": name, "sha256": digest, **about}
+    about = {"name": name, "sha256": digest, **about, "spec_sha256": specification_sha256(about["spec"])}
     files = {path: data, path.with_suffix(".json"): (json.dumps(about, indent=2) + "\n").encode()}
     if critic is not None:
         without_table = {key: value for key, value in critic.state_dict().items() if not key.startswith("W.")}
@@ -126,26 +129,38 @@ def load_checkpoint(name_or_path: str | Path = "realtime") -> Checkpoint:
     """
     path = _find(name_or_path)
     about_path = path.with_suffix(".json")
-    try:
-        about = json.loads(about_path.read_text())
-        name, expected, spec = about["name"], about["sha256"], about["spec"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{about_path}: no readable specification of the weights; it lies beside them") from error
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    about = read_specification(about_path)
+    check_readable(path)
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise BadInput(f"{path}: too large for weights; give a file that save_checkpoint wrote")
+    data = path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
-    if digest != expected:
-        raise WeightsMismatch(
-            f"{path}: sha256 is {digest[:12]}..., {about_path.name} says {expected[:12]}...; fetch the file again"
-        )
+    if digest != about["sha256"]:
+        expected = f"{about_path.name} says {about['sha256'][:12]}..."
+        raise WeightsMismatch(f"{path}: sha256 is {digest[:12]}..., {expected}; fetch the file again")
     try:
-        networks = build(spec)
-        networks.load_state_dict({key: value.float() for key, value in load(data).items()})
-    except (SafetensorError, RuntimeError, KeyError, TypeError) as error:
+        networks = _filled(about["spec"], load(data))
+    except BadInput as error:
+        raise BadInput(f"{about_path}: {error}") from error
+    except (SafetensorError, RuntimeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
         raise WeightsMismatch(f"{path}: does not fit the networks in {about_path.name}; fetch both again") from error
-    return Checkpoint(networks.eval().requires_grad_(False), name, digest, about, path)
+    return Checkpoint(networks.eval().requires_grad_(False), about["name"], digest, about, path)
+
+
+def _filled(spec: dict[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
+    """Returns the networks of a specification with weights.
+
+    Shapes are compared before memory is reserved for networks. Raises ValueError if a shape or a value does not fit.
+    """
+    with torch.device("meta"):
+        shapes = {key: value.shape for key, value in build(spec).state_dict().items()}
+    if shapes != {key: value.shape for key, value in tensors.items()}:
+        raise ValueError("tensors of other names or shapes")
+    if not all(value.half().isfinite().all() for value in tensors.values()):
+        raise ValueError("values that float16 does not hold")
+    networks = build(spec)
+    networks.load_state_dict({key: value.float() for key, value in tensors.items()})
+    return networks
 
 
 def load_inpainters(names_or_paths: Sequence[str | Path] = ("mouth", "eyes")) -> dict[str, Inpainter]:
@@ -188,12 +203,12 @@ def load_parser(name_or_path: str | Path = "parsing") -> Parser:
 def _find(name_or_path: str | Path) -> Path:
     """Returns the weights file of a preset, a file or a folder."""
     path = Path(name_or_path)
-    if path.suffix == ".safetensors":
-        if path.is_file():
+    if path.suffix.lower() == ".safetensors":
+        if os.path.exists(path):
             return path
         raise BadInput(f"{path}: no such weights file")
     shipped = {p.stem.rsplit("-", 1)[0]: p for p in _weights_in(WEIGHTS)}
-    if path.is_dir() and str(name_or_path) not in shipped:
+    if os.path.isdir(path) and str(name_or_path) not in shipped:
         if newest := max(_weights_in(path), key=lambda p: p.stat().st_mtime, default=None):
             return newest
         raise BadInput(f"{path}: no weights in this folder; a run of meta_learn writes them at its end")
@@ -204,8 +219,9 @@ def _find(name_or_path: str | Path) -> Path:
 
 
 def _weights_in(folder: Path) -> list[Path]:
-    """Returns the weights files of a folder, without discriminators."""
-    return [path for path in folder.glob("*.safetensors") if not path.name.endswith(_DISCRIMINATOR_SUFFIX)]
+    """Returns the weights files of a folder, without discriminators and without unfinished, hidden files."""
+    found = folder.glob("[!.]*.safetensors")
+    return [path for path in found if not path.name.endswith(_DISCRIMINATOR_SUFFIX)]
 
 
 def pick_device(device: str = "auto") -> torch.device:
@@ -219,7 +235,9 @@ def pick_device(device: str = "auto") -> torch.device:
     """
     if device != "auto":
         try:
-            return torch.empty(0, device=device).device
+            probe = torch.zeros(1, device=device)
+            probe.cpu()  # fails on the device "meta", which holds no values
+            return probe.device
         except (RuntimeError, AssertionError) as error:
             raise BadInput(f"device={device} is not there; use device=auto or device=cpu") from error
     if torch.cuda.is_available():

@@ -19,7 +19,8 @@ from typing import Any
 from tqdm import tqdm
 
 from fewshot_heads._version import __version__
-from fewshot_heads.datasets.shards import INDEX, open_shards, read_index
+from fewshot_heads.datasets.shard_index import INDEX, read_index
+from fewshot_heads.datasets.shards import open_shards
 from fewshot_heads.errors import BadInput, OutputError
 from fewshot_heads.media.files import atomic_write_in, write_error
 from fewshot_heads.preparation.filters import Filters, Reject

@@ -193,7 +193,10 @@ def test_the_backend_is_chosen_by_its_group_only():
      ("crf=18.5", "a whole number"), ("crf=true", "a whole number"), ("crf=[1,2]", "a whole number"),
      ("crf=", "0 to 51"), ("pose=-1", "a number from 0 to 2"), ("pose=nan", "a number from 0 to 2"),
      ("smoothing=-0.1", "a number from 0 up"), ("paste_back=maybe", "true or false"), ("paste_back=1", "true or false"),
-     ("batch=0", "a whole number from 1 up"), ("threads=0", "null or a whole number from 1 up"),
+     ("batch=0", "a whole number from 1 up"), ("threads=0", "null or a whole number from 1 to 256"),
+     ("threads=100000", "1 to 256"), ("smoothing=.inf", "a number"), ("smoothing=1e300", "up to 1e+09"),
+     ("batch=" + 5000 * "9", "a whole number"), ("inpainters=[[mouth]]", "a list like [mouth,eyes]"),
+     ("inpainters=" + 999 * "[" + 999 * "]", "a list"),
      ("threads=all", "null or"), ("reference=-1", "auto or a whole number from 0 up"), ("reference=none", "auto or"),
      ("model=", "a name"), ("landmarks.min_confidence=2", "0 to 1")],
 )  # fmt: skip

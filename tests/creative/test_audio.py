@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import sys
+import tracemalloc
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import wavfile
 
 from fewshot_heads import VideoWriter, read_video
 from fewshot_heads.cli.config import load_config
@@ -260,7 +262,7 @@ def test_a_mapping_takes_several_targets_and_off():
     [
         ({"bas": "mouth"}, "unknown 'bas'.*did you mean 'bass'"),
         ({"bass": "expresion:1"}, "react.bass=expresion:1: unknown 'expresion'.*did you mean 'expression'"),
-        ({"bass": "mouth:big"}, "'big' is not a number; write mouth:1.0"),
+        ({"bass": "mouth:big"}, "'big' is not a number from -100 to 100; write mouth:1.0"),
         ({"bass": "mouth:nan"}, "'nan' is not a number"),
     ],
 )
@@ -336,11 +338,61 @@ def test_an_unreadable_file_is_named_in_one_line(tmp_path):
     with VideoWriter(tmp_path / "mute.mp4", 25) as out:
         out.add(np.zeros((48, 64, 3), np.uint8))
     for name, words in (
-        ("noise.mp3", "sound"), ("empty.wav", "not a sound"), ("mute.mp4", "there is no sound in this file"),
+        ("noise.mp3", "sound"), ("empty.wav", "the file is empty"), ("mute.mp4", "there is no sound in this file"),
         ("gone.wav", "no such file"),
     ):  # fmt: skip
         with pytest.raises(BadInput, match=f"{name}: .*{words}"):
             read_audio(tmp_path / name)
+
+
+@pytest.mark.filterwarnings("ignore::scipy.io.wavfile.WavFileWarning")
+def test_samples_that_are_no_numbers_are_silence(tmp_path):
+    samples = np.full(RATE, 0.5, np.float32)
+    samples[RATE // 2 :: 100] = np.nan
+    samples[RATE // 4], samples[RATE // 4 + 50] = np.inf, 1e30
+    wavfile.write(tmp_path / "a.wav", RATE, samples)
+    with pytest.warns(UserWarning, match="samples that are no numbers"):
+        sound = read_audio(tmp_path / "a.wav", RATE)
+    assert len(sound.samples) == RATE and np.abs(sound.samples).max() <= 100
+    assert all(np.isfinite(curve).all() for curve in analyse(sound).values())
+
+
+def test_a_sound_without_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("fewshot_heads.media.audio.MAX_SECONDS", 60)
+    (tmp_path / "a.wav").write_bytes(b"")
+    wavfile.write(tmp_path / "a.wav", 1, np.zeros(100, np.int16))  # one sample a second
+    with pytest.raises(BadInput, match="a.wav: lasts over 1 minutes"):
+        read_audio(tmp_path / "a.wav")
+
+
+def test_a_long_sound_is_analysed_in_stretches(monkeypatch):
+    sound = as_sound(tone(300, 3) + np.random.default_rng(0).normal(0, 0.1, 3 * RATE))
+    whole = analyse(sound)
+    monkeypatch.setattr("fewshot_heads.creative.sound.features._STRETCH_WINDOWS", 16)
+    for name, curve in analyse(sound).items():
+        np.testing.assert_allclose(curve, whole[name], atol=1e-5)
+
+
+def test_the_memory_of_an_analysis_is_a_few_times_that_of_the_sound():
+    sound = as_sound(np.random.default_rng(0).normal(0, 0.1, 240 * RATE).astype(np.float32))
+    analyse(as_sound(tone(300, 1)))  # what librosa keeps
+    tracemalloc.start()
+    analyse(sound)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * sound.samples.nbytes  # the whole spectrum: 12 times
+
+
+@pytest.mark.parametrize("options", [{"blinks": 1e8}, {"clamp": float("inf")}, {"idle_motion_gain": float("nan")}])
+def test_a_motion_out_of_range_is_refused(options):
+    with pytest.raises(UsageError, match=next(iter(options))):
+        motion_from_audio(analyse(as_sound(tone(300, 0.5))), {}, **options)
+
+
+@pytest.mark.parametrize("amount", ["1e300", "nan", "-inf", "much"])
+def test_an_amount_out_of_range_is_refused(amount):
+    with pytest.raises(UsageError, match=f"'{amount}' is not a number from -100 to 100"):
+        parse_reactions({"rms": f"mouth:{amount}"})
 
 
 def test_without_librosa_the_error_says_what_to_install(monkeypatch):

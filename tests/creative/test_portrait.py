@@ -1,5 +1,6 @@
 """Mona Lisa out of a memory of others: ends, geometry, neighbours, likeness, the command line and its refusals."""
 
+import math
 import wave
 from dataclasses import fields, replace
 from pathlib import Path
@@ -104,7 +105,8 @@ def test_the_generator_of_a_tuned_neighbour_counts_by_its_share(reenactor, sitte
 def test_neighbours_are_the_nearest_by_angle_and_their_shares_fall_with_it(sitter):
     angles = {"far": 1.5, "near": 0.1, "middle": 0.5, "nearest": 0.0}
     head = replace(sitter, e_hat=torch.tensor([2.0, 0.0]))
-    people = [(k, replace(sitter, e_hat=3 * torch.tensor([np.cos(a), np.sin(a)]))) for k, a in angles.items()]
+    codes = {name: 3 * torch.tensor([math.cos(angle), math.sin(angle)]) for name, angle in angles.items()}
+    people = [(name, replace(sitter, e_hat=code)) for name, code in codes.items()]
     found = nearest(head, people, 3)
     assert [each.name for each in found] == ["nearest", "near", "middle"]
     np.testing.assert_allclose([each.similarity for each in found], np.cos([0, 0.1, 0.5]), atol=1e-6)

@@ -217,3 +217,53 @@ def test_a_full_disk_leaves_whole_shards_only(tmp_path, monkeypatch):
 
 def full(*_):
     raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"offset": -1}, {"offset": 1 << 60}, {"offset": "0"}, {"offset": 1.5}, {"length": 0}, {"head": 10**9},
+        {"head": None}, {"frames": 0}, {"frames": 10**12}, {"frames": True}, {"size": 10**6}, {"seconds": -1},
+        {"seconds": float("nan")}, {"seconds": "long"}, {"identity": None}, {"key": 3}, {"split": ["train"]},
+        {"shard": "../train-000000.tar"}, {"shard": "/etc/passwd"}, {"shard": ""}, {"shard": 7},
+    ],
+)  # fmt: skip
+def test_a_row_of_the_index_that_describes_no_clip_is_named(prepared, change):
+    rows = [json.loads(line) for line in (prepared / "index.jsonl").read_text().splitlines()]
+    rows[1] |= change
+    (prepared / "index.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "index.jsonl: cut short or damaged" in refusal(prepared)
+
+
+@pytest.mark.parametrize("line", ["[]", "7", "null", "{}", "[" * 100_000])
+def test_a_line_of_the_index_that_is_no_row_is_named(prepared, line):
+    with (prepared / "index.jsonl").open("a") as file:
+        file.write(line + "\n")
+    assert "index.jsonl: cut short or damaged" in refusal(prepared)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda one: one._replace(landmarks=one.landmarks * np.float32("nan")),
+        lambda one: one._replace(landmarks=one.landmarks[:, :68]),
+        lambda one: one._replace(landmarks=one.landmarks[0]),
+        lambda one: one._replace(landmarks=one.landmarks[:2]),
+        lambda one: one._replace(landmarks=np.float32(3)),
+    ],
+)
+def test_landmarks_that_are_none_are_named(tmp_path, spoil):
+    clip = open_shards(written(tmp_path, {"ann__1": spoil(sample(3))}))[0]
+    with pytest.raises(BadInput, match="does not hold what the index says"):
+        _ = clip.landmarks
+
+
+@pytest.mark.parametrize("sizes", [[1, 2], [-5, 700, 700], [10**18] * 3, ["a"] * 3, 3, None])
+def test_sizes_of_frames_that_cannot_be_are_named(tmp_path, sizes, monkeypatch):
+    real = json.dumps
+    monkeypatch.setattr(json, "dumps", lambda value, **options: real({**value, "frame_bytes": sizes}, **options))
+    data, head = encode("ann__1", sample(3))
+    monkeypatch.undo()
+    (tmp_path / "a.tar").write_bytes(data)
+    with pytest.raises(BadInput, match="does not hold what the index says"):
+        shards._head(str(tmp_path / "a.tar"), 0, head)

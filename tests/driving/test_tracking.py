@@ -5,7 +5,7 @@ import pytest
 
 from fewshot_heads.driving.smoothing import smoothed
 from fewshot_heads.driving.tracking import Motion, track
-from fewshot_heads.errors import NoFaceFound
+from fewshot_heads.errors import BadInput, NoFaceFound
 from fewshot_heads.landmarks.crop import Crop
 from tests.faces import face
 
@@ -55,6 +55,23 @@ def test_lost_frames_are_held_and_named():
 def test_a_face_that_comes_late_is_found():
     motion = track([picture()] * 4 + [picture((100, 120))] * 2, [Scripted(), Scripted()], smooth=0)
     assert motion.lost == [0, 1, 2, 3] and len(motion) == 6
+
+
+@pytest.mark.parametrize(
+    "frame, words",
+    [
+        (np.zeros((0, 0, 3), np.uint8), "0x0 pixels is too small"),
+        (np.zeros((240, 320), np.uint8), r"expected uint8 \[H, W, 3\]"),
+        (np.zeros((240, 320, 3)), r"got float64 \[240, 320, 3\]"),
+        ("frame.png", "got str"),
+        (np.zeros((240, 322, 3), np.uint8), r"where frame 0 has \[240, 320, 3\]"),
+    ],
+)
+def test_a_frame_that_is_no_image_like_the_first_never_reaches_a_detector(frame, words):
+    detector = Scripted()
+    with pytest.raises(BadInput, match=f"clip.mp4, frame 1: .*{words}"):
+        track([picture((100, 120)), frame], [detector], name="clip.mp4")
+    assert detector.searches <= 1
 
 
 def test_a_driver_without_a_face_is_refused_by_name():

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageCms
+from PIL import EpsImagePlugin, Image, ImageCms
 
 from fewshot_heads.errors import BadInput, OutputError
 from fewshot_heads.imaging.convert import to_tensor, to_uint8
-from fewshot_heads.media.images import read_image, write_image
+from fewshot_heads.media.images import FORMATS, read_image, write_image
 
 
 def halves(left, right, size=(64, 48), mode="RGB"):
@@ -190,6 +191,60 @@ def test_a_picture_under_32_pixels_is_refused_with_its_size(tmp_path, size):
     Image.new("RGB", size).save(tmp_path / "dot.png")
     with pytest.raises(BadInput, match=f"dot.png: {size[0]}x{size[1]} pixels is too small.*32"):
         read_image(tmp_path / "dot.png")
+
+
+def test_postscript_never_reaches_ghostscript(tmp_path, monkeypatch):
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was called"))
+    (tmp_path / "loop.jpg").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 300 300\n{ } loop\n%%EOF")
+    with pytest.raises(BadInput, match="loop.jpg: not a picture"):
+        read_image(tmp_path / "loop.jpg")
+
+
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"])
+def test_the_content_tells_the_format_whatever_the_name(tmp_path, kind):
+    Image.new("RGB", (40, 40), (200, 200, 200)).save(tmp_path / "picture.eps", format=kind)
+    assert read_image(tmp_path / "picture.eps")[20, 20].tolist() == [200, 200, 200]
+
+
+@pytest.mark.skipif("AVIF" not in FORMATS, reason="this Pillow reads no AVIF")
+def test_a_damaged_avif_is_named_in_one_line(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "whole.avif")
+    data = bytearray((tmp_path / "whole.avif").read_bytes())
+    start = data.index(b"mdat") + 4
+    data[start : start + 40] = bytes(40)
+    (tmp_path / "broken.avif").write_bytes(data)
+    with pytest.raises(BadInput, match="broken.avif: the picture is damaged"):
+        read_image(tmp_path / "broken.avif")
+
+
+def test_heic_is_named(tmp_path):
+    (tmp_path / "telephone.heic").write_bytes(b"\0\0\0\x24ftypheic" + bytes(64))
+    with pytest.raises(BadInput, match="telephone.heic: a HEIC picture.*JPEG"):
+        read_image(tmp_path / "telephone.heic")
+
+
+def test_a_picture_with_broken_exif_is_read_upright(tmp_path):
+    Image.new("RGB", (64, 48), (9, 9, 200)).save(tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*" + b"\xff" * 40)
+    assert read_image(tmp_path / "a.jpg").shape == (48, 64, 3)
+    Image.new("RGB", (64, 48), (9, 9, 200)).save(tmp_path / "b.jpg", exif=b"Exif\0\0no EXIF at all")
+    assert read_image(tmp_path / "b.jpg").shape == (48, 64, 3)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_pipes_and_devices_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path / "pipe.png", "/dev/zero"):
+        with pytest.raises(BadInput, match="a pipe or a device"):
+            read_image(path)
+
+
+@pytest.mark.parametrize("size, words", [((10_001, 10_000), "too large"), ((32 * 40 + 1, 40), "too long and narrow")])
+def test_a_size_that_cannot_be_worked_with_is_refused_from_the_header(tmp_path, size, words, monkeypatch):
+    Image.new("L", size).save(tmp_path / "big.png")
+    monkeypatch.setattr(Image.Image, "thumbnail", lambda *_: pytest.fail("the picture was decoded"))
+    with pytest.raises(BadInput, match=f"big.png: {size[0]}x{size[1]} pixels is {words}"):
+        read_image(tmp_path / "big.png")
 
 
 @pytest.mark.parametrize("shape", [(8, 9, 3), (2, 8, 9, 3)])

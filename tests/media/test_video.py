@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 import subprocess
 import tracemalloc
@@ -16,6 +17,7 @@ import pytest
 from PIL import Image
 
 from fewshot_heads.errors import BadInput, OutputError
+from fewshot_heads.media.audio import read_audio
 from fewshot_heads.media.provenance import Provenance
 from fewshot_heads.media.video_writer import VideoWriter, read_video
 
@@ -43,13 +45,15 @@ def order(frames):
     return [round((frame.mean() - 10) / 7) for frame in frames]
 
 
-def make_clip(path, frames, rate=25, times=None, sound=None, sound_rate=48000, options=None):
+def make_clip(path, frames, rate=25, times=None, sound=None, sound_rate=48000, options=None, aspect=None):
     """A clip made by FFmpeg alone: `times` in milliseconds, `sound` mono float samples from the file's zero."""
     video_codec, sound_codec = CODECS[path.suffix[1:]]
     height, width, _ = frames[0].shape
     with av.open(str(path), "w", options=options or {}) as container:
         stream = container.add_stream(video_codec, rate=rate)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = aspect
         if video_codec == "libx264":
             stream.options = {"preset": "ultrafast"}
         elif video_codec == "mpeg4":
@@ -338,6 +342,177 @@ def test_a_whole_video_gives_no_warning(tmp_path, kind):
         assert len(list(read_video(path))) == 20
 
 
+# Files from strangers
+
+
+@pytest.mark.parametrize(
+    "text", ["ffconcat version 1.0\nfile other.mp4", "#EXTM3U\n#EXTINF:1,\nother.mp4\n#EXT-X-ENDLIST"]
+)
+@pytest.mark.parametrize("name", ["list.mp4", "list.m3u8"])
+def test_a_playlist_opens_no_other_file(tmp_path, text, name):
+    make_clip(tmp_path / "other.mp4", numbered(5))
+    (tmp_path / name).write_text(text)
+    with pytest.raises(BadInput, match=f"{name}: not a video that can be read"):
+        read_video(tmp_path / name)
+
+
+def test_tags_that_are_no_text_are_no_damage(tmp_path):
+    data = make_clip(tmp_path / "clip.mp4", numbered(5), sound=sine(0.2)).read_bytes()
+    assert b"Lavf" in data  # the name of the muxer, a tag of the container
+    (tmp_path / "clip.mp4").write_bytes(data.replace(b"Lavf", b"\xff\xfe\xfd\xfc"))
+    assert order(read_video(tmp_path / "clip.mp4")) == list(range(5)) and len(read_audio(tmp_path / "clip.mp4").samples)
+
+
+def test_a_codec_that_nobody_knows_is_one_line(tmp_path):
+    data = make_clip(tmp_path / "clip.mkv", numbered(5)).read_bytes()
+    (tmp_path / "clip.mkv").write_bytes(data.replace(b"V_MPEG4/ISO/AVC", b"V_MPEG4/ISO/XXX"))
+    with pytest.raises(BadInput, match="clip.mkv: there is no video in this file"):
+        read_video(tmp_path / "clip.mkv")
+
+
+def test_a_name_with_a_colon_is_no_protocol(tmp_path, monkeypatch):
+    make_clip(tmp_path / "12:30.mp4", numbered(5), sound=sine(0.2))
+    monkeypatch.chdir(tmp_path)
+    driver = read_video("12:30.mp4")
+    write(tmp_path / "out.mp4", driver, like=driver)
+    assert read_video("out.mp4").has_audio and len(read_audio("12:30.mp4").samples)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_pipes_and_devices_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    for path in (tmp_path / "pipe.mp4", "/dev/zero"):
+        for read in (read_video, read_audio):
+            with pytest.raises(BadInput, match="a pipe or a device"):
+                read(path)
+
+
+@pytest.mark.parametrize("aspect, words", [((400, 1), "25600x48 pixels is too l"), ((1, 100), "1x48 pixels is too sm")])
+def test_an_absurd_pixel_aspect_is_refused(tmp_path, aspect, words):
+    path = make_clip(tmp_path / "clip.mp4", numbered(5), aspect=Fraction(4, 3))
+    data = path.read_bytes()
+    at = data.index(b"pasp") + 4
+    path.write_bytes(data[:at] + b"".join(side.to_bytes(4, "big") for side in aspect) + data[at + 8 :])
+    with pytest.raises(BadInput, match=f"clip.mp4: {words}"):
+        read_video(path)
+
+
+def test_a_clock_that_jumps_often_asks_for_no_million_frames(tmp_path):
+    path = make_clip(tmp_path / "clip.mkv", numbered(10), rate=200, times=[599_000 * index for index in range(10)])
+    with pytest.warns(UserWarning, match="its clock jumps"):
+        assert len(list(read_video(path))) <= 10 + 200 + 1
+
+
+def test_pictures_may_stand_still_for_a_while(tmp_path):
+    path = make_clip(tmp_path / "slides.mkv", numbered(3), rate=5, times=[0, 4000, 8000])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert order(read_video(path, rate=1)) == [0] * 4 + [1] * 4 + [2]
+
+
+def test_a_slow_video_is_no_video_whose_clock_jumps(tmp_path):
+    path = make_clip(tmp_path / "slow.mkv", numbered(90), rate=Fraction(1, 2), times=[2000 * i for i in range(90)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(list(read_video(path, rate=1))) in (179, 180)
+
+
+def test_a_decoder_reserves_no_memory_for_frames_that_grow(tmp_path, monkeypatch):
+    first, second = make_clip(tmp_path / "a.mpg", numbered(30)), make_clip(tmp_path / "b.mpg", numbered(30, (640, 480)))
+    (tmp_path / "both.mpg").write_bytes(first.read_bytes() + second.read_bytes())
+    monkeypatch.setattr("fewshot_heads.media.timed_frames.MAX_FRAME_PIXELS", 100 * 100)
+    with pytest.warns(UserWarning, match="damaged or cut off"):
+        assert 25 < len(list(read_video(tmp_path / "both.mpg"))) < 35
+
+
+@pytest.mark.parametrize("kind, rate", [("mp4", 24_000), ("mkv", 24_000), ("avi", Fraction(1, 1001))])
+def test_a_rate_that_no_player_shows_is_refused(tmp_path, kind, rate):
+    path = make_clip(tmp_path / f"clip.{kind}", numbered(10), rate=rate)
+    with pytest.raises(BadInput, match=rf"clip.{kind}: .* frames per second, where 0.1 to 1000 were expected"):
+        read_video(path)
+
+
+def test_a_gif_that_stands_still_for_hours_is_refused(tmp_path):
+    frames = [Image.fromarray(frame) for frame in numbered(3)]
+    frames[0].save(tmp_path / "clip.gif", save_all=True, append_images=frames[1:], duration=600_000)
+    with pytest.raises(BadInput, match=r"clip.gif: 0.00166667 frames per second"):
+        read_video(tmp_path / "clip.gif", rate=25)
+
+
+def test_high_speed_footage_keeps_its_rate(tmp_path):
+    video = read_video(make_clip(tmp_path / "clip.mp4", numbered(30), rate=480))
+    path = write(tmp_path / "out.mp4", video, like=video)
+    assert (read_video(path).rate, order(read_video(path))) == (480, list(range(30)))
+
+
+def test_frames_that_change_their_size_are_given_in_the_first_size(tmp_path):
+    first, second = make_clip(tmp_path / "a.mpg", numbered(30)), make_clip(tmp_path / "b.mpg", numbered(30, (96, 64)))
+    (tmp_path / "both.mpg").write_bytes(first.read_bytes() + second.read_bytes())
+    with pytest.warns(UserWarning, match="its clock jumps"):
+        shapes = [frame.shape for frame in read_video(tmp_path / "both.mpg")]
+    assert set(shapes) == {(48, 64, 3)} and len(shapes) > 45
+
+
+def test_sound_that_lasts_longer_than_the_pictures_is_no_damage(tmp_path):
+    path = make_clip(tmp_path / "clip.mkv", numbered(10), sound=sine(3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(list(read_video(path))) == 10
+
+
+@pytest.mark.parametrize("sound", [None, sine(3)])
+def test_a_matroska_file_that_is_cut_off_gives_a_warning(tmp_path, sound):
+    data = make_clip(
+        tmp_path / "whole.mkv",
+        [np.random.default_rng(i).integers(0, 256, (48, 64, 3), np.uint8) for i in range(75)],
+        sound=sound,
+    ).read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(data[: len(data) // 2])
+    with pytest.warns(UserWarning, match="damaged or cut off"):
+        assert len(list(read_video(tmp_path / "cut.mkv"))) < 60
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+def test_animated_pictures_are_videos_whatever_their_name(tmp_path, kind):
+    frames = [Image.fromarray(frame) for frame in numbered(6)]
+    frames[0].save(
+        tmp_path / "clip.mp4", format=kind, save_all=True, append_images=frames[1:], duration=80, lossless=True
+    )
+    video = read_video(tmp_path / "clip.mp4")
+    assert (video.rate, video.duration, order(video)) == (Fraction(25, 2), 0.48, list(range(6)))
+
+
+def test_a_gif_that_is_cut_off_gives_a_warning_and_leaves_pillow_as_it_was(tmp_path):
+    frames = [Image.fromarray(np.random.default_rng(i).integers(0, 256, (48, 64, 3), np.uint8)) for i in range(6)]
+    frames[0].save(tmp_path / "whole.gif", save_all=True, append_images=frames[1:])
+    data = (tmp_path / "whole.gif").read_bytes()
+    (tmp_path / "cut.gif").write_bytes(data[: len(data) // 2])
+    before, frames = Image.MAX_IMAGE_PIXELS, iter(read_video(tmp_path / "cut.gif"))
+    next(frames)
+    assert before == Image.MAX_IMAGE_PIXELS
+    with pytest.warns(UserWarning, match="cut.gif: damaged or cut off"):
+        assert len(list(frames)) < 5
+
+
+def test_a_video_named_gif_is_a_video(tmp_path):
+    make_clip(tmp_path / "clip.mp4", numbered(6)).rename(tmp_path / "clip.gif")
+    assert order(read_video(tmp_path / "clip.gif")) == list(range(6))
+
+
+def test_what_may_not_be_read_says_so(tmp_path, monkeypatch):
+    make_clip(tmp_path / "clip.mp4", numbered(3))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    for path in (tmp_path / "clip.mp4", tmp_path):
+        with pytest.raises(BadInput, match=f"{path.name}: .*may not be read; change its permissions"):
+            read_video(path)
+
+
+def test_a_folder_takes_every_name_of_a_frame(tmp_path):
+    for index, name in enumerate(("1²2.png", "2.png", "10.png")):
+        Image.fromarray(flat(10 + 7 * index)).save(tmp_path / name)
+    assert order(read_video(tmp_path)) == [0, 1, 2]
+
+
 # Writing
 
 
@@ -415,6 +590,15 @@ def test_an_impossible_rate_is_refused(tmp_path, rate):
         VideoWriter(tmp_path / "out.mp4", like=rate)
 
 
+def test_two_writers_of_one_path_leave_a_whole_video(tmp_path):
+    with pytest.raises(OutputError, match="exists already"), VideoWriter(tmp_path / "out.mp4", 25) as second:
+        second.add(flat(10))
+        with VideoWriter(tmp_path / "out.mp4", 25) as first:
+            for _ in range(5):
+                first.add(flat(200))
+    assert len(list(read_video(tmp_path / "out.mp4"))) == 5 and names(tmp_path) == ["out.mp4"]
+
+
 # Sound
 
 
@@ -474,6 +658,20 @@ def test_the_beep_stays_with_the_flash(tmp_path, target, offset):
     assert abs(loud_from(driver.path) - 1.5) < 0.03
     assert abs(float(flash) - (1.5 - offset / 1000)) <= 0.041
     assert abs(loud_from(path) - float(flash)) < 0.05
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no list of open files on this system")
+def test_a_broken_sound_is_blamed_on_its_own_file_and_leaves_nothing_open(tmp_path):
+    driver = read_video(make_clip(tmp_path / "driver.mp4", numbered(5), sound=sine(0.2)))
+    driver.path.write_bytes(b"no longer a video")
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.warns(UserWarning, match="driver.mp4: the sound is damaged"):
+        write(tmp_path / "out.mp4", numbered(5), like=driver)
+    assert len(list(read_video(tmp_path / "out.mp4"))) == 5
+    with pytest.raises(OutputError), VideoWriter(tmp_path / "b.mp4", 25) as out:
+        out.crf = "no number"
+        out.add(flat(9))
+    assert len(os.listdir("/proc/self/fd")) == before and names(tmp_path) == ["driver.mp4", "out.mp4"]
 
 
 def test_sound_can_be_left_out_and_a_silent_driver_is_fine(tmp_path):

@@ -210,9 +210,10 @@ def test_eyes_that_are_shut_in_the_picture_open_by_paint_and_others_do_not(aslee
     for picture, own, painted in ((frame, shut, True), (mona, awake, False)):
         head = replace(reenactor.embed([mona]), picture=picture)
         crop = head.crop
-        layers = separate(crop.cut(picture), crop.to_crop(own))
-        heads, landmarks = layers.head[None], [crop.to_crop(own)]
-        head = replace(head, heads=heads, body=layers.body, background=layers.background, landmarks=landmarks)
+        texture, landmarks = crop.cut(picture), [crop.to_crop(own)]
+        layers = separate(texture, landmarks[0])
+        views = {"textures": texture[None], "heads": layers.head[None]}
+        head = replace(head, **views, body=layers.body, background=layers.background, landmarks=landmarks)
         goal = Motion([awake], [], [(0, 1)], mona.shape[:2])
         one, two = (
             next(each.animate(head, goal, "absolute", paste_back=False, mouth="inpainted"))

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fewshot_heads.cli.parser import add_output_arguments, parse_and_run
-from fewshot_heads.media.files import check_target
+from fewshot_heads.cli.signals import ends_on_signals
 
 
+@ends_on_signals
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code, see `cli.parser.run`."""
     parser = argparse.ArgumentParser(description="Learns a model of appearance from the people of prepared data.")
@@ -30,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fit(arguments: argparse.Namespace) -> Path:
+    from fewshot_heads.media.files import check_target
+
     check_target(arguments.output, (".safetensors",), arguments.overwrite)
     from fewshot_heads.creative.appearance.fitting import learn
     from fewshot_heads.creative.appearance.portraits import select_portraits

@@ -113,9 +113,8 @@ def gallery_files(folder: Path, excluded: Path | None) -> list[Path]:
         raise BadInput(f"gallery={folder}: no such folder; give one with pictures of faces or saved heads")
     left_out = excluded.resolve() if excluded else None
     suffixes = {*PICTURES, ".safetensors"}
-    files = [
-        path for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes and path.resolve() != left_out
-    ]
+    visible = sorted(folder.glob("[!.]*"))  # a hidden file may be an unfinished one
+    files = [path for path in visible if path.suffix.lower() in suffixes and path.resolve() != left_out]
     if not files:
         raise BadInput(f"gallery={folder}: no pictures and no saved heads in it; put faces there, a file each")
     return files

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -21,6 +22,7 @@ SIGNALS = {
     "chroma": "how far the harmony has gone from the recording's home, slowly",
 }
 _WINDOW_SAMPLES, _HOP_SAMPLES = 1024, 256
+_STRETCH_WINDOWS = 1024  # of a spectrum that is computed at once, 8 to 70 MB
 _SILENCE = 1e-3  # of full scale: -60 dB
 _LOUD_PERCENTILE = 95  # of what is not silent, counts as 1: one bang must not make the rest quiet
 _EMPTY_BAND_FRACTION = 0.05  # of the whole sound's loudness, below which a band counts as empty
@@ -66,10 +68,17 @@ def analyse(
     for name, value in (("attack", attack), ("release", release), ("gate", gate), ("onset_gap", onset_gap)):
         if not 0 <= value < (1 if name == "gate" else math.inf):
             raise UsageError(f"{name}={value}: expected a number from 0{' to 1' if name == 'gate' else ''}")
-    samples = np.pad(sound.samples, (0, max(0, _WINDOW_SAMPLES - len(sound.samples))))
-    power = np.abs(librosa.stft(samples, n_fft=_WINDOW_SAMPLES, hop_length=_HOP_SAMPLES, window="hann")) ** 2
     pitch = librosa.fft_frequencies(sr=sound.rate, n_fft=_WINDOW_SAMPLES)
-    window_times = librosa.times_like(power, sr=sound.rate, hop_length=_HOP_SAMPLES)
+    masks = {name: (pitch >= low) & (pitch < high) for name, (low, high) in (("bass", bass), ("vocal", vocal))}
+    measured: dict[str, list[np.ndarray]] = {name: [] for name in ("whole", *masks, "centroid", "mel")}
+    for power in _spectra(librosa, sound.samples, _WINDOW_SAMPLES, _HOP_SAMPLES):
+        measured["whole"].append(_loudness(power))
+        for name, mask in masks.items():
+            measured[name].append(_loudness(power[mask]))
+        measured["centroid"].append(librosa.feature.spectral_centroid(S=np.sqrt(power), freq=pitch)[0])
+        measured["mel"].append(librosa.feature.melspectrogram(S=power, sr=sound.rate))
+    found = {name: np.concatenate(measured.pop(name), axis=-1) for name in list(measured)}
+    window_times = librosa.times_like(found["whole"], sr=sound.rate, hop_length=_HOP_SAMPLES)
     count = max(1, math.ceil(round(sound.seconds * float(rate), 6)))
     frame_times = np.arange(count) / float(rate)
     step = _HOP_SAMPLES / sound.rate
@@ -77,15 +86,15 @@ def analyse(
     def curve(level: np.ndarray) -> np.ndarray:
         return np.interp(frame_times, window_times, followed(level, step, attack, release))
 
-    whole = _loudness(power)
-    loud = _loud(whole)
-    bands = {name: _loudness(power[(pitch >= low) & (pitch < high)]) for name, (low, high) in
-             (("bass", bass), ("vocal", vocal))}  # fmt: skip
-    levels = {name: _level(band, max(_loud(band), _EMPTY_BAND_FRACTION * loud), gate) for name, band in bands.items()}
-    levels["rms"] = _level(whole, loud, gate)
-    levels["centroid"] = _brightness(librosa.feature.spectral_centroid(S=np.sqrt(power), freq=pitch)[0], levels["rms"])
+    loud = _loud(found["whole"])
+    levels = {}
+    for name in masks:
+        full = max(_loud(found[name]), _EMPTY_BAND_FRACTION * loud)
+        levels[name] = _level(found[name], full, gate)
+    levels["rms"] = _level(found["whole"], loud, gate)
+    levels["centroid"] = _brightness(found["centroid"], levels["rms"])
     curves = {name: curve(level) for name, level in levels.items()}
-    curves["onset"] = pulses(_onsets(librosa, power, sound.rate, levels["rms"], onset_gap), frame_times)
+    curves["onset"] = pulses(_onsets(librosa, found.pop("mel"), sound.rate, levels["rms"], onset_gap), frame_times)
     return curves | {"chroma": _harmony_distance(librosa, sound, frame_times)}
 
 
@@ -111,11 +120,16 @@ def pulses(moments: Sequence[float] | np.ndarray, frame_times: np.ndarray) -> np
 
     Args:
         moments: [N], seconds.
-        frame_times: [T], seconds of the frames.
+        frame_times: [T], seconds of the frames, rising.
     """
-    distance = frame_times[:, None] - np.asarray(moments, float).reshape(1, -1)
-    share = np.clip(np.where(distance < 0, -distance / _PULSE_SECONDS[0], distance / _PULSE_SECONDS[1]), 0, 1)
-    return (0.5 + 0.5 * np.cos(np.pi * share)).max(1, initial=0.0)
+    rise, fall = _PULSE_SECONDS
+    heights = np.zeros(len(frame_times))
+    for moment in np.asarray(moments, float).tolist():
+        near = slice(*np.searchsorted(frame_times, [moment - rise, moment + fall]))
+        distance = frame_times[near] - moment
+        share = np.where(distance < 0, -distance / rise, distance / fall)
+        heights[near] = np.maximum(heights[near], 0.5 + 0.5 * np.cos(np.pi * share))
+    return heights
 
 
 def _librosa() -> Any:
@@ -124,6 +138,19 @@ def _librosa() -> Any:
     except ImportError as error:
         raise BadInput("sound needs librosa: pip install 'fewshot_heads[creative]'") from error
     return librosa
+
+
+def _spectra(librosa: Any, samples: np.ndarray, window: int, hop: int) -> Iterator[np.ndarray]:
+    """Yields the power [window / 2 + 1, N] of stretches of a sound, together that of `librosa.stft`.
+
+    The power of two hours at once would take 5 GiB.
+    """
+    count = 1 + max(len(samples), window) // hop
+    for first in range(0, count, _STRETCH_WINDOWS):
+        last = min(first + _STRETCH_WINDOWS, count) - 1
+        begin, end = first * hop - window // 2, last * hop + window // 2  # windows stand around their times
+        stretch = np.pad(samples[max(begin, 0) : end], (max(-begin, 0), max(end - max(len(samples), begin), 0)))
+        yield np.abs(librosa.stft(stretch, n_fft=window, hop_length=hop, window="hann", center=False)) ** 2
 
 
 def _loudness(power: np.ndarray, window: int = _WINDOW_SAMPLES) -> np.ndarray:
@@ -152,10 +179,11 @@ def _brightness(centroid: np.ndarray, level: np.ndarray) -> np.ndarray:
 
 def _harmony_distance(librosa: Any, sound: Audio, frame_times: np.ndarray) -> np.ndarray:
     """Returns the harmony's distance [T] from the recording's mean harmony, as a share of the largest distance."""
-    samples = np.pad(sound.samples, (0, max(0, _NOTE_WINDOW_SAMPLES - len(sound.samples))))
-    power = np.abs(librosa.stft(samples, n_fft=_NOTE_WINDOW_SAMPLES, hop_length=_NOTE_WINDOW_SAMPLES // 4)) ** 2
-    notes = np.sqrt(librosa.feature.chroma_stft(S=power, sr=sound.rate, norm=None, tuning=0.0))
-    notes *= _loudness(power, _NOTE_WINDOW_SAMPLES) > _SILENCE
+    parts = []
+    for power in _spectra(librosa, sound.samples, _NOTE_WINDOW_SAMPLES, _NOTE_WINDOW_SAMPLES // 4):
+        chroma = np.sqrt(librosa.feature.chroma_stft(S=power, sr=sound.rate, norm=None, tuning=0.0))
+        parts.append(chroma * (_loudness(power, _NOTE_WINDOW_SAMPLES) > _SILENCE))
+    notes = np.concatenate(parts, axis=1)
     step = _NOTE_WINDOW_SAMPLES / 4 / sound.rate
     window = np.hanning(2 * round(_HARMONY_SECONDS / step / 2) + 3)
     slow = np.stack([np.convolve(note, window)[len(window) // 2 :][: len(note)] for note in notes])
@@ -166,15 +194,17 @@ def _harmony_distance(librosa: Any, sound: Audio, frame_times: np.ndarray) -> np
     return np.interp(frame_times, np.arange(len(distance)) * step, followed(distance, step, 1.0, 1.0))
 
 
-def _onsets(librosa: Any, power: np.ndarray, rate: int, level: np.ndarray, gap: float) -> np.ndarray:
+def _onsets(librosa: Any, mel: np.ndarray, rate: int, level: np.ndarray, gap: float) -> np.ndarray:
     """Returns the seconds of the strongest onsets, none nearer than `gap` seconds to a stronger one."""
-    bands = librosa.power_to_db(librosa.feature.melspectrogram(S=power, sr=rate))
-    strength = librosa.onset.onset_strength(S=bands, sr=rate, hop_length=_HOP_SAMPLES) * (level > 0)
+    mel = librosa.power_to_db(mel)  # in place of the power, 300 MB for two hours
+    strength = librosa.onset.onset_strength(S=mel, sr=rate, hop_length=_HOP_SAMPLES) * (level > 0)
     if not strength.any():
         return np.zeros(0)
     found = librosa.onset.onset_detect(onset_envelope=strength, sr=rate, hop_length=_HOP_SAMPLES)
     kept: list[float] = []
     for index in sorted(found, key=lambda index: -strength[index]):
-        if all(abs(index * _HOP_SAMPLES / rate - other) >= gap for other in kept):
-            kept.append(index * _HOP_SAMPLES / rate)
-    return np.sort(kept)
+        seconds = index * _HOP_SAMPLES / rate
+        place = bisect.bisect(kept, seconds)
+        if all(abs(seconds - other) >= gap for other in kept[max(place - 1, 0) : place + 1]):
+            kept.insert(place, seconds)
+    return np.array(kept)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from fewshot_heads.cli.parser import add_output_arguments, parse_and_run
+from fewshot_heads.cli.signals import ends_on_signals
 from fewshot_heads.creative.sound.expression_basis import MIN_FRONTAL_COSINE, SIZE, MotionBasis
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import MIRROR, N_POINTS, Landmarks
@@ -48,6 +49,7 @@ def learn(clips: Iterable[np.ndarray]) -> MotionBasis:
     return MotionBasis(directions.T[largest].reshape(SIZE, N_POINTS, 3), np.sqrt(variances[largest]))
 
 
+@ends_on_signals
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code, see `cli.parser.run`."""
     parser = argparse.ArgumentParser(description="Learns a motion basis from the training clips of prepared data.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from math import isfinite, pi
+from math import pi
 
 import cv2
 import numpy as np
@@ -34,6 +34,7 @@ TARGETS = {
 }
 _FULL_REACTION_DEVIATIONS = 2.5  # of mouth and brows at 1
 _FULL_TURN_RADIANS = np.radians(10)
+_MAX_GAIN = 100.0  # of amounts, gains, blinks per second and deviations; beyond, sums overflow
 _FREE_COMPONENTS = 6  # they circle in pairs
 _SWAY_RADIANS = np.radians([3.0, 4.0, 2.5])  # amplitudes of pitch, yaw and roll at a gain of 1
 _SWAY_SECONDS = 1.0  # time constant of the sway's gain: a head that jumps with each beat looks shaken
@@ -48,7 +49,8 @@ def parse_reactions(react: Mapping[str, str]) -> list[tuple[str, str, float]]:
         react: such as {"onset": "blink:1,nod:0.3", "bass": "expression", "rms": "off"}. The amount is 1 by default.
 
     Raises:
-        UsageError: a signal or target is unknown, or an amount is not a number. The message names the nearest word.
+        UsageError: a signal or target is unknown, or an amount is not a number from -100 to 100. The message names the
+            nearest word.
     """
     found = []
     for signal, text in react.items():
@@ -60,8 +62,10 @@ def parse_reactions(react: Mapping[str, str]) -> list[tuple[str, str, float]]:
                 number = float(amount) if colon else 1.0
             except ValueError:
                 number = float("nan")
-            if not isfinite(number):
-                raise UsageError(f"react.{signal}={text}: '{amount}' is not a number; write {target}:1.0")
+            if not abs(number) <= _MAX_GAIN:
+                raise UsageError(
+                    f"react.{signal}={text}: '{amount}' is not a number from -100 to 100; write {target}:1.0"
+                )
             found.append((signal, target, number))
     return found
 
@@ -107,11 +111,11 @@ def motion_from_audio(
         basis: the expression basis; None takes the shipped one.
 
     Raises:
-        UsageError: a number is negative or not finite, or a reaction is unknown.
+        UsageError: a number is negative or over 100, or a reaction is unknown.
     """
     for name, value in (("idle_motion_gain", idle_motion_gain), ("blinks", blinks), ("clamp", clamp)):
-        if not (isfinite(value) and value >= 0):
-            raise UsageError(f"{name}={value}: expected a number from 0")
+        if not 0 <= value <= _MAX_GAIN:
+            raise UsageError(f"{name}={value}: expected a number from 0 to {_MAX_GAIN:g}")
     basis = basis or MotionBasis.load()
     count = len(next(iter(curves.values())))
     seconds = np.arange(count) / float(rate)

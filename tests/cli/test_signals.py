@@ -1,0 +1,136 @@
+"""A signal ends a command as Ctrl-C does: no traceback, exit code 128 + n, nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from fewshot_heads.cli.parser import run, split_overrides
+from fewshot_heads.cli.signals import ends_on_signals
+
+COMMANDS = ["animate", "fine_tune", "prepare", "meta_learn"]
+COMMANDS += [f"creative.{name}" for name in ("morph", "audio", "sample", "portrait", "appearance.__main__")]
+WRITER = """
+import sys, time
+from pathlib import Path
+from fewshot_heads.cli.signals import ends_on_signals
+from fewshot_heads.media.files import atomic_write
+
+@ends_on_signals
+def main(argv=None):
+    with atomic_write(Path(argv[0]), (".png",), False) as part:
+        part.write_bytes(b"half")
+        print("ready", flush=True)
+        time.sleep(60)
+
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"])
+def test_a_signal_leaves_no_file_and_names_itself(tmp_path, name):
+    command = [sys.executable, "-c", WRITER, str(tmp_path / "out.png")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout.readline() == "ready\n" and len(list(tmp_path.iterdir())) == 1
+        writer.send_signal(getattr(signal, name))
+        _, told = writer.communicate()
+    assert writer.returncode == 128 + getattr(signal, name)
+    assert told == f"interrupted ({name})\n" and not list(tmp_path.iterdir())
+
+
+def test_a_command_imports_its_libraries_late():
+    code = "import sys, importlib\nfor name in sys.argv[1:]: importlib.import_module(f'fewshot_heads.{name}')\n"
+    code += "print({'torch', 'cv2', 'numpy', 'av'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code, *COMMANDS], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_an_interruption_while_libraries_are_imported_is_no_traceback(module, tmp_path):
+    code = (
+        "import importlib, sys\n"
+        "class Interrupts:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name in ('numpy', 'torch'): raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupts())\n"
+        f"sys.exit(importlib.import_module('fewshot_heads.{module}').main(['a', 'b', '-o', 'c.safetensors'][:{{}}]))"
+    ).format(2 if module == "prepare" else 4)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (130, "interrupted (SIGINT)\n")
+
+
+def test_a_handler_of_the_caller_stays_and_every_handler_is_put_back():
+    def mine(*_):
+        pass
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGTERM, mine)
+    try:
+        assert ends_on_signals(lambda argv: signal.getsignal(signal.SIGTERM) is mine)() is True
+    finally:
+        signal.signal(signal.SIGTERM, before[signal.SIGTERM])
+    assert ends_on_signals(lambda argv: signal.getsignal(signal.SIGTERM) != before[signal.SIGTERM])() is True
+    assert {number: signal.getsignal(number) for number in before} == before
+
+
+def test_a_command_runs_in_any_thread():
+    codes = []
+    thread = threading.Thread(target=lambda: codes.append(ends_on_signals(lambda argv: 7)()))
+    thread.start()
+    thread.join()
+    assert codes == [7]
+
+
+PRINTER = """
+import sys
+from pathlib import Path
+from fewshot_heads.cli.parser import run, split_overrides
+sys.exit(run(lambda: Path("照片.mp4"), debug=False))
+"""
+
+
+def test_a_code_page_without_the_letters_of_a_path_is_no_error():
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run([sys.executable, "-c", PRINTER], capture_output=True, env=environment)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, rb"\u7167\u7247.mp4", b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_full_standard_output_is_no_error_once_the_result_is_written():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", PRINTER], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0 and "照片.mp4: written, but" in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", [ImportError, OSError])
+def test_a_missing_system_library_is_named_with_the_remedy(kind, capsys):
+    def imports():
+        raise kind("libGL.so.1: cannot open shared object file: No such file or directory")
+
+    assert run(imports, debug=False) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: libGL.so.1: ") and "libgl1" in line
+
+
+def test_an_error_of_the_system_names_its_file(capsys):
+    assert run(lambda: Path("n" * 300).stat(), debug=False) == 1
+    assert capsys.readouterr().err.startswith(f"error: {'n' * 300}: File name too long; check the path")
+
+
+def test_a_long_override_is_no_path():
+    assert split_overrides(["model=" + "a" * 300]) == ([], ["model=" + "a" * 300])
+
+
+def test_run_passes_an_interruption_on():
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(interrupted, debug=False)

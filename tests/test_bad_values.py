@@ -1,0 +1,72 @@
+"""Values that would ruin a video or a whole `Reenactor` are refused in one line."""
+
+import dataclasses
+import math
+import os
+
+import numpy as np
+import pytest
+
+from fewshot_heads import BadInput, Reenactor
+
+
+@pytest.fixture(scope="module")
+def head(reenactor, mona_path):
+    return reenactor.embed([mona_path])
+
+
+@pytest.fixture(scope="module")
+def motion(reenactor, driver_frames):
+    return reenactor.track(driver_frames[:2])
+
+
+def test_a_device_that_holds_no_values_is_none():
+    with pytest.raises(BadInput, match="device=meta"):
+        Reenactor.from_pretrained(device="meta")
+
+
+@pytest.mark.parametrize(
+    "option, line",
+    [
+        ({"pose": math.nan}, "pose=nan: expected a finite number"),
+        ({"expression": math.inf}, "expression=inf: expected a finite number"),
+        ({"batch": math.nan}, "batch=nan: expected 1 or more"),
+        ({"motion": "copied"}, "motion='copied'"),
+    ],
+)
+def test_an_option_that_would_ruin_the_video_is_refused(reenactor, head, motion, option, line):
+    with pytest.raises(BadInput, match=line):
+        reenactor.animate(head, motion, **option)
+
+
+def test_an_empty_frame_leaves_the_reenactor_usable(reenactor, mona):
+    for broken in ([np.zeros((0, 0, 3), np.uint8)], [mona, np.zeros((0, 0, 3), np.uint8)]):
+        with pytest.raises(BadInput, match="0x0 pixels is too small"):
+            reenactor.track(broken)
+        with pytest.raises(BadInput, match="0x0 pixels is too small"):
+            reenactor.embed(broken)
+    with pytest.raises(BadInput, match="smooth=nan"):
+        reenactor.track([mona], smooth=math.nan)
+    with pytest.raises(BadInput, match="rate"):
+        reenactor.track([mona], rate=0)
+    assert len(reenactor.track([mona])) == 1
+
+
+def test_a_motion_without_frames_is_refused(reenactor, head, motion):
+    empty = dataclasses.replace(motion, landmarks=[], lost=[], shots=[], mouths=None)
+    with pytest.raises(BadInput, match="the driver has no frame"):
+        reenactor.animate(head, empty)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_process_is_told_to_open_its_own(reenactor, head, motion, mona):
+    uses = [lambda: reenactor.embed(mona), lambda: reenactor.track([mona]), lambda: reenactor.animate(head, motion)]
+    for use in uses:
+        child = os.fork()
+        if child == 0:  # os._exit: pytest must not go on in the child
+            try:
+                use()
+            except BadInput as error:
+                os._exit(7 if "open another one in each process" in str(error) else 1)
+            os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7

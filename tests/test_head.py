@@ -1,0 +1,164 @@
+"""A head is checked wherever it comes from: a file of a stranger gives one line, never a ruined video."""
+
+import dataclasses
+import math
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from fewshot_heads import BadInput, Head, WeightsMismatch
+from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks.crop import Crop
+from tests.faces import face
+
+SIZE, SIDE = 128, 64
+
+
+class Generator(torch.nn.Module):
+    """A generator that a head of 8 codes and 5 styles fits."""
+
+    def __init__(self):
+        super().__init__()
+        self.project = torch.nn.Linear(8, 5)
+
+
+def small_head(**changes):
+    random = np.random.default_rng(0)
+
+    def image(*shape):
+        return random.integers(0, 256, shape, np.uint8)
+
+    values = {
+        "e_hat": torch.rand(8), "style": torch.rand(5), "textures": image(2, SIDE, SIDE, 3),
+        "heads": image(2, SIDE, SIDE, 4), "body": image(SIDE, SIDE, 4), "background": image(SIDE, SIDE, 3),
+        "landmarks": [face(center=(64, 64), scale=30)] * 2, "picture": image(90, 100, 3),
+        "crop": Crop(10.0, 5.0, 80.0, SIZE), "generator": "ab" * 32, "tuned": Generator().half().float().state_dict(),
+    }  # fmt: skip
+    return Head(**{**values, **changes})
+
+
+def stored(path):
+    """Tensors and metadata of a file."""
+    with safe_open(path, "pt") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118
+
+
+def bomb(side):
+    """A PNG of `side` squared pixels in few bytes, as a tensor."""
+
+    def chunk(kind, data):
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    header = side.to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    rows = zlib.compress(bytes(10_000))
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    return torch.frombuffer(bytearray(png), dtype=torch.uint8)
+
+
+def test_a_head_comes_back_from_its_file(tmp_path):
+    head = small_head()
+    head.save(tmp_path / "head.safetensors")
+    again = Head.load(tmp_path / "head.safetensors")
+    for name in ("textures", "heads", "body", "background", "picture"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(head, name))
+    assert torch.equal(again.e_hat, head.e_hat) and torch.equal(again.style, head.style)
+    assert again.crop == head.crop and again.generator == head.generator
+    assert all(torch.equal(again.tuned[key], value) for key, value in head.tuned.items())
+
+
+SPOILED = {
+    "e_hat with NaN": ("e_hat", lambda value: value * math.nan),
+    "e_hat infinite": ("e_hat", lambda value: value / 0),
+    "e_hat absurd": ("e_hat", lambda value: value + 1e30),
+    "e_hat of two rows": ("e_hat", lambda value: value[None].repeat(2, 1)),
+    "e_hat of truth values": ("e_hat", lambda value: value > 0.5),
+    "e_hat of doubles": ("e_hat", lambda value: value.double()),
+    "style with NaN": ("style", lambda value: value * math.nan),
+    "style of one number": ("style", lambda value: value[0]),
+    "landmarks with NaN": ("landmarks", lambda value: value * math.nan),
+    "landmarks infinite": ("landmarks", lambda value: value / 0),
+    "landmarks absurd": ("landmarks", lambda value: value + 1e7),
+    "landmarks of fewer points": ("landmarks", lambda value: value[:, :68]),
+    "landmarks of no face": ("landmarks", lambda value: value[:0]),
+    "landmarks of another count": ("landmarks", lambda value: value[:1]),
+    "confidence of another count": ("confidence", lambda value: value[:1]),
+    "crop with NaN": ("crop", lambda value: value * math.nan),
+    "crop infinite": ("crop", lambda value: value / 0),
+    "crop without size": ("crop", lambda value: value * torch.tensor([1, 1, 1, 0])),
+    "crop of a negative side": ("crop", lambda value: value * torch.tensor([1, 1, -1, 1])),
+    "crop of no side": ("crop", lambda value: value * torch.tensor([1, 1, 0, 1])),
+    "crop of a huge side": ("crop", lambda value: value * torch.tensor([1, 1, 1e6, 1])),
+    "crop of a huge size": ("crop", lambda value: value * torch.tensor([1, 1, 1, 1e6])),
+    "crop beside the picture": ("crop", lambda value: value + torch.tensor([1e4, 0, 0, 0])),
+    "crop of three numbers": ("crop", lambda value: value[:3]),
+    "texture of no picture": ("texture_1", lambda value: value[:40]),
+    "texture of a bomb": ("texture_0", lambda value: bomb(9_000)),
+    "texture of another side": ("texture_1", lambda value: bomb(32)),
+    "texture of floats": ("texture_0", lambda value: value.float()),
+    "background of another side": ("background", lambda value: bomb(96)),
+    "body without alpha": ("body", lambda value: bomb(64)),
+    "picture of a bomb": ("picture", lambda value: bomb(12_000)),
+    "tuned weights with NaN": ("tuned.project.weight", lambda value: value * math.nan),
+    "tuned weights infinite": ("tuned.project.bias", lambda value: value / 0),
+}
+
+
+@pytest.mark.parametrize("what", SPOILED)
+def test_a_spoiled_head_is_one_line(tmp_path, what):
+    path = tmp_path / "head.safetensors"
+    small_head().save(path)
+    tensors, about = stored(path)
+    key, spoil = SPOILED[what]
+    save_file({**tensors, key: spoil(tensors[key]).contiguous()}, path, about)
+    with pytest.raises(BadInput) as caught:
+        Head.load(path)
+    line = str(caught.value)
+    assert line.startswith(f"{path}: ") and "\n" not in line and ("again" in line or "Head.save" in line)
+
+
+@pytest.mark.parametrize("key", ["e_hat", "landmarks", "crop", "texture_1", "head_0", "picture", "body"])
+def test_a_head_that_lacks_a_part_is_one_line(tmp_path, key):
+    path = tmp_path / "head.safetensors"
+    small_head().save(path)
+    tensors, about = stored(path)
+    del tensors[key]
+    save_file(tensors, path, about)
+    with pytest.raises(BadInput, match="head.safetensors: not a head"):
+        Head.load(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"e_hat": torch.rand(7)},
+        {"style": torch.rand(4)},
+        {"crop": Crop(10.0, 5.0, 80.0, 2 * SIZE)},
+        {"tuned": {"project.weight": torch.zeros(5, 8)}},
+        {"tuned": {"project.weight": torch.zeros(5, 7), "project.bias": torch.zeros(5)}},
+        {"tuned": {**Generator().state_dict(), "more": torch.zeros(1)}},
+        {"generator": "cd" * 32},
+    ],
+)
+def test_a_head_must_fit_the_generator(changes):
+    small_head().check_fits("ab" * 32, SIZE, Generator())
+    small_head(tuned=None).check_fits("ab" * 32, SIZE, Generator())
+    with pytest.raises(WeightsMismatch, match=r"anna\.safetensors: .*again"):
+        small_head(**changes).check_fits("ab" * 32, SIZE, Generator(), "anna.safetensors")
+
+
+def test_a_head_of_a_caller_is_checked_too():
+    with pytest.raises(BadInput, match="style with NaN"):
+        dataclasses.replace(small_head(), style=torch.full((5,), math.nan))
+
+
+@pytest.mark.parametrize("name, value", [("points", math.nan), ("depth", math.inf), ("surface", -math.inf)])
+def test_landmarks_are_numbers(name, value):
+    good = face(center=(64, 64), scale=30)
+    arrays = {"points": good.points, "depth": np.zeros(70), "surface": np.zeros((151, 3)), name: None}
+    arrays[name] = np.full({"points": (70, 2), "depth": (70,), "surface": (151, 3)}[name], value)
+    with pytest.raises(BadInput, match=f"{name} with NaN or infinity"):
+        Landmarks(**arrays)
