@@ -16,6 +16,8 @@ from fewshot_heads.models.blocks import AdaResBlock, Down, conv
 from fewshot_heads.models.compositing import Correction, WarpInputs
 
 _MAX_FLOW_CORRECTION_HALF_CROPS = 0.1
+_INITIAL_HEAD_SCALE = 0.1  # a new network shows nearly the composite
+_LEAK = 0.2  # before the last layer, whose inputs would die with a plain ReLU
 
 
 def _smooth(maps: Tensor) -> Tensor:
@@ -63,9 +65,10 @@ class Generator(nn.Module):
     def _initialize_as_composite(self) -> None:
         """Initializes projection and head so that the frame starts as the composite."""
         nn.init.normal_(self.project.weight, std=0.01)
-        for parameter in self.head.parameters():
-            nn.init.zeros_(parameter)
         with torch.no_grad():
+            # Not zero: the trunk's gradients would begin at zero, and Adam would make steps of full size of their noise.
+            for parameter in self.head.parameters():
+                parameter.mul_(_INITIAL_HEAD_SCALE)
             scale_shift = []
             for block in self._styled:
                 for width in block.channels:
@@ -124,7 +127,7 @@ class Generator(nn.Module):
         for narrow, up in zip(self.narrow, self.up, strict=True):
             x = F.interpolate(narrow(x), scale_factor=2, mode="bilinear", align_corners=False)
             x = up(torch.cat([x, skips.pop()], 1), next(styles))
-        x = self.head(F.relu(x))
+        x = self.head(F.leaky_relu(x, _LEAK))
         correction = _MAX_FLOW_CORRECTION_HALF_CROPS * torch.tanh(x[:, 12:] / 3)
         correction = F.interpolate(correction, size=(self.size, self.size), mode="bilinear", align_corners=False)
         return F.pixel_shuffle(x[:, :12], 2), correction.permute(0, 2, 3, 1)
