@@ -16,7 +16,7 @@ from fewshot_heads.media.images import read_image
 from fewshot_heads.metrics import psnr
 from fewshot_heads.models import build
 from fewshot_heads.models.checkpoint import load_checkpoint, save_checkpoint
-from fewshot_heads.models.compositing import Layers
+from fewshot_heads.models.compositing import Correction
 from fewshot_heads.rendering.renderer import HeadRenderer
 
 
@@ -156,9 +156,8 @@ class ShowsTheComposite:
 
     textured = True
 
-    def layers(self, stickman, style, texture):
-        nothing = torch.zeros_like(stickman)
-        return Layers(nothing, nothing[:, :1], texture.resized_flows(stickman.shape[-1]))
+    def correct(self, stickman, style, texture):
+        return Correction(torch.zeros_like(stickman), texture.resized_flows(stickman.shape[-1]))
 
 
 def test_options_that_do_not_exist_are_named(reenactor, head, motion, mona):

@@ -15,7 +15,7 @@ from fewshot_heads.imaging.warping import (  # fmt: skip
 from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.models import build
 from fewshot_heads.models.blocks import adain
-from fewshot_heads.models.compositing import Layers, WarpInputs
+from fewshot_heads.models.compositing import Correction, WarpInputs
 from fewshot_heads.models.discriminator import PatchDiscriminator
 from tests.faces import face
 
@@ -69,18 +69,11 @@ def test_the_realtime_preset_keeps_its_budget():
     assert counter.get_total_flops() <= 4e9
 
 
-def test_the_generator_paints_without_a_texture():
-    generator = build(TINY).generator
-    frame = generator(torch.rand(2, 3, 64, 64), generator.project(torch.randn(2, 8)), None)
-    assert frame.shape == (2, 3, 64, 64) and frame.abs().max() <= 1
-
-
-@pytest.mark.parametrize("weight", [0.0, 1.0])
-def test_a_frame_is_the_composite_or_the_predicted_image(weight):
-    shown, rgb = texture(64), torch.rand(2, 3, 64, 64)
+def test_a_frame_is_the_composite_and_the_residual():
+    shown, residual = texture(64), torch.rand(2, 3, 64, 64)
     flows = shown.resized_flows(64)
-    frame = Layers(rgb, torch.full((2, 1, 64, 64), weight), flows).composite(shown)
-    torch.testing.assert_close(frame, rgb if weight else shown.composite(flows)[0], atol=1e-5, rtol=0)
+    frame = Correction(residual, flows).composite(shown)
+    torch.testing.assert_close(frame, shown.composite(flows)[0] + residual, atol=1e-5, rtol=0)
 
 
 def test_a_head_covers_the_background_by_its_matte():
@@ -104,21 +97,22 @@ def test_a_new_generator_shows_the_composite():
     assert (frame - composite).abs().mean() < 0.1 < composite.abs().mean()
 
 
-def test_a_disocclusion_is_synthesized():
-    generator = build(TINY).generator.requires_grad_(False)
-    style, stickman = generator.project(torch.zeros(2, 8)), torch.rand(2, 3, 64, 64)
-    opened = torch.zeros(2, 1, 64, 64)
-    opened[:, :, 20:30, 20:30] = 1
-    weight = generator.layers(stickman, style, texture(64)._replace(disocclusion=opened)).blend_weight
-    assert weight[:, :, 20:30, 20:30].min() > 0.9 > weight[:, :, :15].max()
+def test_all_of_a_new_generator_has_a_gradient():
+    torch.manual_seed(0)
+    networks = build(TINY)
+    generator = networks.generator
+    frame = generator(torch.rand(2, 3, 64, 64), generator.project(torch.rand(2, 8)), texture(64))
+    (frame - 1).abs().mean().backward()
+    norms = [float(parameter.grad.norm()) for parameter in generator.parameters() if parameter.ndim > 1]
+    assert min(norms) > 1e-6  # of less, Adam would follow the noise
 
 
 def test_a_large_texture_keeps_its_resolution():
     generator = build(TINY).generator.requires_grad_(False)
     small = texture(64)
     large = small._replace(images=torch.rand(2, 2, 4, 160, 160), background=torch.rand(2, 3, 160, 160))
-    layers = generator.layers(torch.rand(2, 3, 64, 64), generator.project(torch.zeros(2, 8)), small)
-    assert layers.composite(large).shape == (2, 3, 160, 160)
+    correction = generator.correct(torch.rand(2, 3, 64, 64), generator.project(torch.zeros(2, 8)), small)
+    assert correction.composite(large).shape == (2, 3, 160, 160)
 
 
 def test_the_spline_takes_every_driver_point_to_its_source_point():
