@@ -43,12 +43,13 @@ def separate(image: np.ndarray, face: Landmarks) -> PortraitLayers:
         face: landmarks, pixels of the image.
     """
     person, head = _mattes(image, face)
-    background = background_plate(image, person)
     body, body_alpha, hole = body_layer(image, person, head, face)
+    background = background_plate(image, np.maximum(head, body_alpha))
     head = _feathered(head, person, hole)
     hidden = (head / _MIN_ALPHA).clip(0, 1)[..., None]
     body = hidden * body + (1 - hidden) * _colors_over(image, body_alpha, background)
     behind = background + body_alpha[..., None] * (body - background.astype(np.float32))
+    head = np.where(head > _MIN_ALPHA, np.maximum(head, _needed_alpha(image, behind)), head)
     head_layer = _with_alpha(_colors_over(image, head, behind), head)
     return PortraitLayers(head_layer, _with_alpha(body, body_alpha), background)
 
@@ -90,6 +91,18 @@ def _colors_over(image: np.ndarray, alpha: np.ndarray, behind: np.ndarray) -> np
     """
     difference = image - behind.astype(np.float32)
     return (behind + difference / alpha.clip(_MIN_ALPHA, 1)[..., None]).clip(0, 255)
+
+
+def _needed_alpha(image: np.ndarray, behind: np.ndarray) -> np.ndarray:
+    """Returns the least alpha [R, R] with which any color gives the image over what is behind.
+
+    Args:
+        image: uint8 [R, R, 3].
+        behind: [R, R, 3], 0 to 255.
+    """
+    difference = image - behind.astype(np.float32)
+    room = np.where(difference < 0, behind, 255 - behind)
+    return (np.abs(difference) / np.maximum(room, 1)).max(2).clip(0, 1)
 
 
 def _with_alpha(colors: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -66,7 +66,7 @@ class Generator(nn.Module):
         """Initializes projection and head so that the frame starts as the composite."""
         nn.init.normal_(self.project.weight, std=0.01)
         with torch.no_grad():
-            # Not zero: the trunk's gradients would begin at zero, and Adam would make steps of full size of their noise.
+            # Not zero: the trunk's gradients would begin at zero, and Adam makes steps of full size even of noise.
             for parameter in self.head.parameters():
                 parameter.mul_(_INITIAL_HEAD_SCALE)
             scale_shift = []

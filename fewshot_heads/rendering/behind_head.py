@@ -15,7 +15,7 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import NECK, Pose, fit_pose
 
 _LOWEST_NECK = 0.9  # half crops from the crop's center: a neck at the border would bend at once
-# How far the lower end of a body moves, over how far its neck moves, where the image cuts the body off. On talking heads
+# How far the lower end of a body moves over how far its neck does, where the image cuts the body off. On talking heads,
 # L1 on the body is .077 for 0, .074 for .5 and .075 for 1.
 _FREE_END_SHARE = 0.5
 # Errors of the neck's position in head units: of a pose, and of the point about which heads turn. On still bodies the

@@ -34,7 +34,9 @@ _SURFACE_THICKNESS_HEAD_UNITS = 0.1  # in one cell, points this far behind each 
 _BARE_COVERAGE, _FULL_COVERAGE = 0.3, 0.7
 _MIN_COSINE = 0.15  # of the angle between a normal and the viewer, where it divides
 _FULL_STRETCH_COSINE = 0.3  # gain of the cosine at which a fringe is replaced completely
-_FULL_DENSITY = 0.5  # points per cell of a closed surface: half of those at rest, so that it may stretch to twice its area
+_FULL_DENSITY = (
+    0.5  # points per cell of a closed surface: half of those at rest, so that it may stretch to twice its area
+)
 _FRINGE_WEIGHT = 0.01  # of a transparent point, which counts only where no opaque one is
 
 
@@ -123,7 +125,9 @@ class HeadSurface:
         tolerance = torch.tensor([_SURFACE_THICKNESS_HEAD_UNITS * target_pose.scale])
         result = splat(points[None], values, kept_weights, CELLS, tolerance, _FULL_DENSITY)
         source_flow = identity_grid(CELLS, points) + result.values[:, :2].permute(0, 2, 3, 1)
-        coverage = F.avg_pool2d(F.avg_pool2d(result.coverage, 3, 1, 1), 3, 1, 1)
+        coverage = result.coverage
+        for _ in range(2):
+            coverage = F.avg_pool2d(coverage, 3, 1, 1, count_include_pad=False)
         coverage = ((coverage - _BARE_COVERAGE) / (_FULL_COVERAGE - _BARE_COVERAGE)).clamp(0, 1)
         maps = F.grid_sample(self._maps[:, [2, 6, 7, 8, 9]], source_flow, align_corners=False)
         opacity, normals, seen = maps.split([1, 3, 1], 1)
