@@ -69,7 +69,7 @@ def test_without_strength_the_frames_are_the_plain_reenactment(reenactor, sitter
     plain = list(reenactor.animate(sitter, motion, paste_back=False, resolution=256))
     assert len(frames) == 6 and np.abs(np.stack(frames).astype(int) - plain).max() <= 2
     changed = list(portrait(reenactor, sitter, neighbours, motion, SMALL))
-    assert len(changed) == 6 and apart(changed[3], plain[3]) > 1
+    assert len(changed) == 6 and apart(changed[3], plain[3]) > 0.5
 
 
 def test_the_more_strength_the_farther_from_the_sitter_and_the_nearer_to_the_memory(reenactor, sitter, woman):
@@ -96,7 +96,7 @@ def test_up_to_half_hair_and_background_stay_the_sitters_and_then_become_the_nea
 def test_the_generator_of_a_tuned_neighbour_counts_by_its_share(reenactor, sitter, woman):
     torch.manual_seed(0)
     state = reenactor.networks.generator.state_dict()
-    tuned = {name: value + 0.1 * value.std(correction=0) * torch.randn_like(value) for name, value in state.items()}
+    tuned = {name: value + 0.3 * value.std(correction=0) * torch.randn_like(value) for name, value in state.items()}
     changed = [replace(woman[0], head=replace(woman[0].head, tuned=tuned))]
     at = [apart(still(reenactor, sitter, changed, s), still(reenactor, sitter, woman, s)) for s in (0, 1)]
     assert at[0] < 0.1 < at[1]
