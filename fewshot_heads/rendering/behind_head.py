@@ -64,7 +64,8 @@ class BehindHead:
         shifts = torch.from_numpy(np.stack([_neck_shift(*pair) for pair in pairs]) * (2 / size)).to(self.body)
         heights = torch.tensor([pose.apply(NECK)[0, 1] * (2 / size) - 1 for pose in before]).to(self.body)
         side = self.body.shape[-1]
-        if float(shifts.abs().max()) * side / 2 < _MIN_SHIFT_PIXELS:
+        shifts = shifts * (shifts.norm(dim=1, keepdim=True) * side / 2 > _MIN_SHIFT_PIXELS)
+        if not shifts.any():
             return self.still.expand(len(shifts), -1, -1, -1)
         grid = identity_grid(side, self.body)
         below_neck = (1 - grid[..., 1]) / (1 - heights.clamp(max=_LOWEST_NECK))[:, None, None]
