@@ -84,8 +84,8 @@ def test_any_number_of_workers_gives_the_same_run(clips, tmp_path):
 def test_training_lowers_the_loss(clips):
     training, episodes = start(clips, 1000, optim=replace(OPTIM, lr=2e-3, adversarial_start=1.0))
     batch = first(episodes, 4)
-    losses = [training.update(batch)["l1"] for _ in range(60)]
-    assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
+    losses = [training.update(batch)["l1"] for _ in range(120)]
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:5])
 
 
 @pytest.mark.parametrize("sparse", [False, True])
