@@ -132,7 +132,7 @@ def test_a_head_that_stays_in_its_pose_is_its_picture(reenactor, head):
     """The layers put together again, without the network's part. Only single hairs on the wall are lost."""
     renderer = HeadRenderer(head, ShowsTheComposite(), reenactor.size, reenactor.device)
     frame = renderer.render(head.landmarks, large=True)[0]
-    assert psnr(frame, head.textures[0]) > 37
+    assert psnr(frame, head.textures[0]) > 40
 
 
 def test_body_and_background_stay_where_a_head_turns(reenactor, head):
@@ -248,5 +248,5 @@ def test_absolute_motion_knows_that_a_crop_was_raised_and_widened(reenactor, mon
     assert 1 < head.usual.top < 0.25 * size and 0.65 * size < head.usual.side < 0.99 * size
     motion = reenactor.track([mona], smooth=0)
     (frame,) = reenactor.animate(head, motion, "absolute")
-    assert np.abs(frame.astype(int) - mona).mean() < 1.1
+    assert np.abs(frame.astype(int) - mona).mean() < 1
     assert reenactor.embed([mona, mona]).usual == head.usual

@@ -24,6 +24,7 @@ _STRAY_THICKNESS_FRACTION = 0.05  # wider than strands are things on the wall, w
 _STRAY_MARGIN_FRACTION = 0.01  # around each found hair
 _STRAY_WALL_FRACTION = 0.05  # standard deviation of the smooth wall that hairs are compared with
 _LEAST_WALL_SHARE = 0.02  # of the image, beyond the reach of hairs: less background says nothing about its texture
+_PLAIN_WALL_LEVELS = 30.0  # a wall where hairs must differ by more is a landscape or a room
 _STRAY_LEVELS, _STRAY_RATIO = 3.0, 1.5  # a hair differs more than this, and than the 98th percentile of the wall times
 # Head units, see `landmarks.pose`.
 _HEAD_MARGIN = 0.12  # around the head, whose outline on the body would stay as a line
@@ -112,6 +113,8 @@ def _stray_hairs(image: np.ndarray, hidden: np.ndarray) -> np.ndarray:
         smooth = smooth_layer(image.astype(np.float32), ~hidden & (strays == 0), _STRAY_WALL_FRACTION)
         difference = cv2.blur(np.abs(image - smooth).max(2), (3, 3))
         limit = max(_STRAY_RATIO * float(np.percentile(difference[wall], 98)), _STRAY_LEVELS)
+        if limit > _PLAIN_WALL_LEVELS:
+            return np.zeros_like(hidden)
         strays = ((difference > limit) & reach).astype(np.uint8)
     wide = cv2.morphologyEx(strays, cv2.MORPH_OPEN, disk(_STRAY_THICKNESS_FRACTION / 2 * size)) > 0
     strays[wide] = 0
