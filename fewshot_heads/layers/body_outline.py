@@ -48,8 +48,8 @@ class NeckAxis:
 def body_under_head(person: np.ndarray, hole: np.ndarray, axis: NeckAxis) -> np.ndarray:
     """Returns the opacity of the body in the hole that the head leaves, float32 [H, W], 0 to 1.
 
-    On each side, the silhouette of the shoulder or neck goes on to the neck's axis as a smooth curve and ends in a dome
-    level with the ears' lobes.
+    On each side, the silhouette of the shoulder or neck goes on as a smooth curve, then straight to a point on the
+    neck's axis that is level with the ears' lobes. A turned head so uncovers the line of a nape.
 
     Args:
         person: float32 [H, W], 0 to 1, matte of the person. Only pixels outside of the hole are read.
@@ -87,7 +87,7 @@ def _profile(y: np.ndarray, crossing: np.ndarray, sign: int, flare: float, axis:
     half = float(np.clip(reach, *_VISIBLE_NECK)) if reach < _VISIBLE_NECK[1] else _NECK_HALF_WIDTH
     start = min(crossing[1], axis.base[1])
     share = np.clip((start - y) / max(start - axis.top[1], 0.3 * unit), 0, 1)
-    column = center + sign * half * unit * np.sqrt(1 - share**2)
+    column = center + sign * half * unit * (1 - share)
     offset = crossing[0] - float(np.interp(crossing[1], y, column))
     rise = np.clip(abs(offset) / max(flare, 0.1), 0.3 * abs(offset), max((crossing[1] - axis.top[1]) / 3, 0.05 * unit))
     return column + offset * np.exp(-np.maximum(crossing[1] - y, 0) / max(float(rise), 1e-3))
