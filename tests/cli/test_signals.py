@@ -14,7 +14,7 @@ import pytest
 from fewshot_heads.cli.parser import run, split_overrides
 from fewshot_heads.cli.signals import ends_on_signals
 
-COMMANDS = ["animate", "fine_tune", "prepare", "meta_learn"]
+COMMANDS = ["animate", "fine_tune", "prepare", "meta_learn", "verify"]
 COMMANDS += [f"creative.{name}" for name in ("morph", "audio", "sample", "portrait", "appearance.__main__")]
 WRITER = """
 import sys, time
@@ -61,7 +61,7 @@ def test_an_interruption_while_libraries_are_imported_is_no_traceback(module, tm
         "        if name in ('numpy', 'torch'): raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Interrupts())\n"
         f"sys.exit(importlib.import_module('fewshot_heads.{module}').main(['a', 'b', '-o', 'c.safetensors'][:{{}}]))"
-    ).format(2 if module == "prepare" else 4)
+    ).format(2 if module in ("prepare", "verify") else 4)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (130, "interrupted (SIGINT)\n")
 

@@ -7,14 +7,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fewshot_heads.cli.parser import add_output_arguments, parse_and_run
+from fewshot_heads.cli.parser import Parser, add_output_arguments, parse_and_run
 from fewshot_heads.cli.signals import ends_on_signals
 
 
 @ends_on_signals
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code, see `cli.parser.run`."""
-    parser = argparse.ArgumentParser(description="Learns a model of appearance from the people of prepared data.")
+    parser = Parser(description="Learns a model of appearance from the people of prepared data.")
     parser.add_argument("prepared", nargs="+", help="what python -m fewshot_heads.prepare made; its split train")
     parser.add_argument(
         "--matte",
