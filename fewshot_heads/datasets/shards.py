@@ -17,7 +17,7 @@ import json
 import operator
 import tarfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -29,12 +29,15 @@ import numpy as np
 
 from fewshot_heads.datasets.shard_index import REMEDY, read_index
 from fewshot_heads.errors import BadInput, first_line
+from fewshot_heads.features.loading import UNREADABLE_ARRAY
 from fewshot_heads.landmarks import N_POINTS, N_SURFACE
+from fewshot_heads.media.images import open_image
 
 BLOCK = 512  # bytes of a tar's block: a header has one, data are padded to whole blocks
 _LANDMARK_SHAPES = ((N_POINTS, 3), (N_POINTS + N_SURFACE, 3))  # of `Landmarks.to_array`
 _HEADS_IN_MEMORY = 128  # 25 MB at 250 frames a clip
 _MAX_FRAME_BYTES = 1 << 26  # of one encoded frame
+_MAX_LANDMARK_FRAMES = 8  # distance of a landmark from the corner of its frame, sides of the frame
 
 
 class Sample(NamedTuple):
@@ -89,12 +92,12 @@ class ShardClip:
     @property
     def landmarks(self) -> np.ndarray:
         """float32 [T, 70 or 221, 3], pixels of the crop, as `Landmarks.to_array` returns them; read-only."""
-        return _head(self.shard, self.offset, self.head).landmarks
+        return _head(self.shard, self.offset, self.head, self.size).landmarks
 
     @property
     def meta(self) -> dict[str, Any]:
         """Metadata of the clip: box in the source, rate, lost frames, sharpness ..."""
-        return _head(self.shard, self.offset, self.head).meta
+        return _head(self.shard, self.offset, self.head, self.size).meta
 
 
 class Frames(Sequence[np.ndarray]):
@@ -114,9 +117,11 @@ class Frames(Sequence[np.ndarray]):
             return np.array(selected, np.uint8).reshape(-1, *self.shape[1:])
         number = range(len(self))[operator.index(index)]
         clip = self._clip
-        start, end = _head(clip.shard, clip.offset, clip.head).extents[number]
-        data = np.frombuffer(_fetch(clip.shard, start, end), np.uint8)
-        frame = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+        start, end = _head(clip.shard, clip.offset, clip.head, clip.size).extents[number]
+        data = _fetch(clip.shard, start, end)
+        # The header first: OpenCV would reserve memory for any size up to 65,535 x 65,535.
+        fits = _jpeg_size(clip.shard, data) == (clip.size, clip.size)
+        frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if fits else None
         if frame is None or frame.shape != self.shape[1:]:
             raise BadInput(f"{clip.shard}: frame {number} of {clip.name} is damaged; {REMEDY}")
         return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
@@ -176,9 +181,11 @@ class _Head(NamedTuple):
 
 
 @lru_cache(maxsize=_HEADS_IN_MEMORY)
-def _head(shard: str, offset: int, length: int) -> _Head:
-    """Returns everything of a sample but its frames; length: bytes before the first frame."""
+def _head(shard: str, offset: int, length: int, size: int) -> _Head:
+    """Returns everything of a sample but its frames; length: bytes before the first frame; size: pixels of a frame."""
     with _members(_fetch(shard, offset, offset + length), shard) as (meta, landmarks, _):
+        if not (np.abs(np.nan_to_num(landmarks, nan=0)) <= _MAX_LANDMARK_FRAMES * size).all():  # depth may be NaN
+            raise BadInput(f"{shard}: landmarks far outside of {size}x{size} pixels; {REMEDY}")
         landmarks.setflags(write=False)
     extents, position = [], offset + length
     for size in meta["frame_bytes"]:
@@ -197,7 +204,7 @@ def _members(data: bytes, shard: str) -> Iterator[tuple[dict[str, Any], np.ndarr
             landmarks = np.load(io.BytesIO(next(members)[1]), allow_pickle=False)
             _check_head(meta, landmarks)
             yield meta, landmarks, members
-    except (tarfile.TarError, ValueError, LookupError, TypeError, AttributeError, StopIteration, EOFError) as error:
+    except (*UNREADABLE_ARRAY, tarfile.TarError, LookupError, TypeError, AttributeError, StopIteration) as error:
         raise BadInput(f"{shard}: does not hold what the index says ({first_line(error)}); {REMEDY}") from error
 
 
@@ -210,6 +217,13 @@ def _check_head(meta: dict[str, Any], landmarks: np.ndarray) -> None:
         raise ValueError("landmarks with NaN or infinity")
     if not all(type(size) is int and 0 < size <= _MAX_FRAME_BYTES for size in sizes):
         raise ValueError("frames of impossible sizes")
+
+
+def _jpeg_size(shard: str, data: bytes) -> tuple[int, int] | None:
+    """Returns width and height from the header of a JPEG, or None for other data."""
+    with suppress(BadInput), open_image(Path(shard), io.BytesIO(data), ("JPEG",)) as image:
+        return image.size
+    return None
 
 
 def _check_length(shard: str, needed: int) -> None:
