@@ -206,7 +206,7 @@ def _find(name_or_path: str | Path) -> Path:
     if path.suffix.lower() == ".safetensors":
         if os.path.exists(path):
             return path
-        raise BadInput(f"{path}: no such weights file")
+        raise BadInput(f"{path}: no such weights file; check the path")
     shipped = {p.stem.rsplit("-", 1)[0]: p for p in _weights_in(WEIGHTS)}
     if os.path.isdir(path) and str(name_or_path) not in shipped:
         if newest := max(_weights_in(path), key=lambda p: p.stat().st_mtime, default=None):
