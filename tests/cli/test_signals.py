@@ -13,6 +13,7 @@ import pytest
 
 from fewshot_heads.cli.parser import run, split_overrides
 from fewshot_heads.cli.signals import ends_on_signals
+from fewshot_heads.errors import BadInput
 
 COMMANDS = ["animate", "fine_tune", "prepare", "meta_learn", "verify"]
 COMMANDS += [f"creative.{name}" for name in ("morph", "audio", "sample", "portrait", "appearance.__main__")]
@@ -122,6 +123,14 @@ def test_a_missing_system_library_is_named_with_the_remedy(kind, capsys):
 def test_an_error_of_the_system_names_its_file(capsys):
     assert run(lambda: Path("n" * 300).stat(), debug=False) == 1
     assert capsys.readouterr().err.startswith(f"error: {'n' * 300}: File name too long; check the path")
+
+
+def test_a_name_with_a_line_break_makes_no_second_line(capsys):
+    def refused():
+        raise BadInput("a\nb.jpg: no such file; check the path")
+
+    assert run(refused, debug=False) == 1
+    assert capsys.readouterr().err == "error: a\\nb.jpg: no such file; check the path\n"
 
 
 def test_a_long_override_is_no_path():
