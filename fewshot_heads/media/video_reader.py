@@ -21,7 +21,7 @@ from PIL import Image
 from fewshot_heads.errors import BadInput
 from fewshot_heads.media.decoding import open_container, picture_stream
 from fewshot_heads.media.files import check_readable
-from fewshot_heads.media.images import FORMATS, open_image, picture_format, read_image
+from fewshot_heads.media.images import FORMATS, HEIC, is_heic, open_image, picture_format, read_image
 from fewshot_heads.media.timed_frames import (
     DEFAULT_RATE,
     MIN_RATE,
@@ -96,7 +96,11 @@ def read_video(path: str | Path, rate: Fraction | float | str | None = None) -> 
     if os.path.isdir(path):
         return _open_folder(path, asked_rate or DEFAULT_RATE)
     check_readable(path)
-    return _open_animation(path, asked_rate) if picture_format(path) else _open_container(path, asked_rate)
+    if picture_format(path):
+        return _open_animation(path, asked_rate)
+    if is_heic(path):
+        raise BadInput(f"{path}: {HEIC}")
+    return _open_container(path, asked_rate)
 
 
 def exact_rate(rate: Fraction | float | str) -> Fraction:
