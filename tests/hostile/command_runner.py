@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
-import resource
 import sys
 import tempfile
 import traceback
@@ -15,8 +14,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.timing import peak_mib
+
 MAX_SECONDS = 30
-MAX_PEAK_BYTES = 3 * 2**30
+MAX_PEAK_MIB = 3 * 1024
 
 
 class Outcome(NamedTuple):
@@ -25,12 +26,12 @@ class Outcome(NamedTuple):
     Attributes:
         code: exit code, or None if the process hung or died.
         errors: all that came on standard error, of C libraries too.
-        peak: bytes of the process at most, so far.
+        peak_mib: resident memory of the process at most, so far.
     """
 
     code: int | None
     errors: str
-    peak: int
+    peak_mib: float
 
 
 class CommandRunner:
@@ -55,7 +56,7 @@ class CommandRunner:
         try:
             if self._connection.poll(MAX_SECONDS):
                 outcome = Outcome(*self._connection.recv())
-                if outcome.peak > MAX_PEAK_BYTES:
+                if outcome.peak_mib > MAX_PEAK_MIB:
                     self._restart()
                 return outcome
             told = f"no end after {MAX_SECONDS} s"
@@ -97,7 +98,7 @@ def _serve(connection: Connection) -> None:
                 code = _run(module, arguments)
             errors.seek(0)
             text = errors.read().decode(errors="backslashreplace")
-        connection.send((code, text, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+        connection.send((code, text, peak_mib()))
 
 
 def _networks(config: dict[str, Any]) -> dict[str, Any]:

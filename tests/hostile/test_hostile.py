@@ -15,7 +15,7 @@ import pytest
 
 from fewshot_heads.verify import NOT_MARKED
 from tests.hostile.cases import Case, hostile_cases
-from tests.hostile.command_runner import MAX_PEAK_BYTES, CommandRunner, Outcome
+from tests.hostile.command_runner import MAX_PEAK_MIB, CommandRunner, Outcome
 from tests.hostile.good_files import write_good_files
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes and devices")
@@ -62,8 +62,8 @@ def faults(case: Case, outcome: Outcome, before: dict[str, str], after: dict[str
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     if changed - set(case.place.leaves):
         yield f"left behind or lost: {sorted(changed)}"
-    if outcome.peak > MAX_PEAK_BYTES:
-        yield f"{outcome.peak >> 20} MiB"
+    if outcome.peak_mib > MAX_PEAK_MIB:
+        yield f"{outcome.peak_mib:.0f} MiB"
     if case.place.command == "verify" and (outcome.code, outcome.errors) == (NOT_MARKED, ""):
         return
     if outcome.code not in (1, 2):
