@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from fewshot_heads.errors import BadInput
-from fewshot_heads.media.decoding import open_container, picture_stream
+from fewshot_heads.media.decoding import open_container, picture_stream, sound_stream
 from fewshot_heads.media.files import check_readable
 from fewshot_heads.media.images import FORMATS, HEIC, is_heic, open_image, picture_format, read_image
 from fewshot_heads.media.timed_frames import (
@@ -150,7 +150,7 @@ def _open_container(path: Path, rate: Fraction | None) -> Video:
             stream = picture_stream(container)
             if stream is None:
                 raise BadInput(f"{path}: there is no video in this file; give one with pictures")
-            has_audio = any(track.codec_context is not None for track in container.streams.audio)
+            has_audio = sound_stream(container) is not None
             duration = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
             if duration is None and container.duration:
                 duration = container.duration / av.time_base
