@@ -17,13 +17,12 @@ import json
 import operator
 import tarfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import fsspec
 import numpy as np
 
@@ -119,12 +118,14 @@ class Frames(Sequence[np.ndarray]):
         clip = self._clip
         start, end = _head(clip.shard, clip.offset, clip.head, clip.size).extents[number]
         data = _fetch(clip.shard, start, end)
-        # The header first: OpenCV would reserve memory for any size up to 65,535 x 65,535.
-        fits = _jpeg_size(clip.shard, data) == (clip.size, clip.size)
-        frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if fits else None
-        if frame is None or frame.shape != self.shape[1:]:
-            raise BadInput(f"{clip.shard}: frame {number} of {clip.name} is damaged; {REMEDY}")
-        return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        try:
+            with open_image(Path(clip.shard), io.BytesIO(data), ("JPEG",)) as image:
+                # The header first: a decoder would reserve memory for any size up to 65,535 x 65,535.
+                if image.size != (clip.size, clip.size):
+                    raise BadInput(f"{image.size[0]}x{image.size[1]} pixels, expected {clip.size}x{clip.size}")
+                return np.array(image.convert("RGB"))
+        except BadInput as error:
+            raise BadInput(f"{clip.shard}: frame {number} of {clip.name} is damaged; {REMEDY}") from error
 
 
 def open_shards(root: str | Path, split: str = "train") -> list[ShardClip]:
@@ -217,13 +218,6 @@ def _check_head(meta: dict[str, Any], landmarks: np.ndarray) -> None:
         raise ValueError("landmarks with NaN or infinity")
     if not all(type(size) is int and 0 < size <= _MAX_FRAME_BYTES for size in sizes):
         raise ValueError("frames of impossible sizes")
-
-
-def _jpeg_size(shard: str, data: bytes) -> tuple[int, int] | None:
-    """Returns width and height from the header of a JPEG, or None for other data."""
-    with suppress(BadInput), open_image(Path(shard), io.BytesIO(data), ("JPEG",)) as image:
-        return image.size
-    return None
 
 
 def _check_length(shard: str, needed: int) -> None:

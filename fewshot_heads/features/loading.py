@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -62,7 +63,9 @@ def read_state_dict(path: str | Path) -> Any:
         Exception: one of `UNREADABLE`, if the file is none of torch, or holds no dictionary.
     """
     check_readable(Path(path))
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # such as about the protocol of a damaged pickle
+        state = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, Mapping):
         raise TypeError(f"holds {type(state).__name__}")
     return state

@@ -10,6 +10,7 @@ import cv2
 import fsspec
 import numpy as np
 import pytest
+from PIL.JpegImagePlugin import JpegImageFile
 from torch.utils.data import DataLoader
 
 from fewshot_heads.datasets import shards
@@ -284,7 +285,7 @@ def test_a_frame_whose_header_promises_other_pixels_is_never_decoded(tmp_path, m
     one.jpegs[2] = cv2.imencode(".png", np.zeros((SIZE, SIZE, 3), np.uint8))[1].tobytes()
     frames = open_shards(written(tmp_path, {"ann__1": one}))[0].frames
     assert frames[0].shape == (SIZE, SIZE, 3)
-    monkeypatch.setattr(cv2, "imdecode", None)
+    monkeypatch.setattr(JpegImageFile, "load", None)
     for number in (1, 2):
         with pytest.raises(BadInput, match=f"frame {number} of ann__1 is damaged"):
             _ = frames[number]

@@ -14,6 +14,7 @@ from random import Random
 from typing import Any
 
 from fewshot_heads.cli.config import load_config
+from fewshot_heads.errors import printable
 from tests.hostile import damage
 from tests.hostile.good_files import (
     ALL,
@@ -196,7 +197,7 @@ def _drawn(random: Random) -> Iterator[Case]:
         if number % 4 == 3:
             command = next(commands)
             key, value = random.choice(keys[command]), random.choice(_VALUES)
-            names = (key.rpartition(".")[2], value.strip("[]") or value or key)
+            names = (key.rpartition(".")[2], printable(value).strip("[]") or value or key)
             told = (*names, *map(_name, COMMANDS[command].arguments))
             yield Case(f"{command}-option-{number}", COMMANDS[command], told, options=(f"{key}={value}",))
             continue

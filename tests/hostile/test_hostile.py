@@ -59,6 +59,8 @@ def folder(tmp_path) -> Iterator[Path]:
 
 def faults(case: Case, outcome: Outcome, before: dict[str, str], after: dict[str, str]) -> Iterator[str]:
     """What is wrong with the end of a command."""
+    if outcome.code == 0 and case.kind:  # harmless damage that looks like a face
+        return
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     if changed - set(case.place.leaves):
         yield f"left behind or lost: {sorted(changed)}"
