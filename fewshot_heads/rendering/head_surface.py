@@ -19,8 +19,9 @@ from fewshot_heads.imaging.warping import identity_grid, normalize_points, tps_i
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.control_points import warp_points
-from fewshot_heads.landmarks.pose import HEAD_ANCHORS, MEAN_HEAD, Pose, fit_pose, landmarks_3d
+from fewshot_heads.landmarks.pose import HEAD_ANCHORS, Pose, fit_pose, landmarks_3d
 from fewshot_heads.rendering.depth import head_depth
+from fewshot_heads.rendering.hanging import LOBES, hanging_lengths
 
 CELLS = 128  # side of the splatted map, for the crop, and of the grid of the surface's points
 _DEPTH_CELLS = 96  # side of the depth map, for the crop
@@ -28,7 +29,6 @@ _EXPRESSION_CELLS = 48  # side of the grid on which the expression's spline is e
 _EXPRESSION_REACH_HEAD_UNITS = 0.35  # an expression moves the silhouette by less
 _MAX_FRINGE_CELLS = 6  # of the depth map: width of a silhouette's fringe, and of its reflection
 _OPAQUE = 0.9
-_NOSE_BASE = 33  # as low as the lobes of the ears: below, a head has no back but a neck
 _MAX_BACK_DEPTH_HEAD_UNITS = 0.3  # thickness of the front up to which it has a back: the face itself has none
 _SURFACE_THICKNESS_HEAD_UNITS = 0.1  # in one cell, points this far behind each other belong to one sheet
 _BARE_COVERAGE, _FULL_COVERAGE = 0.3, 0.7
@@ -37,6 +37,7 @@ _FULL_STRETCH_COSINE = 0.3  # gain of the cosine at which a fringe is replaced c
 _FULL_DENSITY = (
     0.5  # points per cell of a closed surface: half of those at rest, so that it may stretch to twice its area
 )
+_HALF_AT_REST_HEAD_UNITS = 0.5  # length of hanging hair of which the lower end moves by half as much as the head
 _FRINGE_WEIGHT = 0.01  # of a transparent point, which counts only where no opaque one is
 
 
@@ -91,8 +92,10 @@ class HeadSurface:
         self._maps = torch.from_numpy(np.concatenate(maps).astype(np.float32))[None]
         self._positions = _grid_near(matte, _EXPRESSION_REACH_HEAD_UNITS * self.pose.scale / size)
         down = torch.from_numpy(self.pose.rotation[:2, 1]).float()
-        lobes = torch.from_numpy(self.pose.apply(MEAN_HEAD[_NOSE_BASE : _NOSE_BASE + 1])[0, :2]).float()
-        self._above_jaw = ((self._positions + 1) * (size / 2) - lobes) @ down < 0
+        lobes = torch.from_numpy(self.pose.apply(LOBES)[0, :2]).float()
+        pixels = (self._positions + 1) * (size / 2)
+        self._above_jaw = (pixels - lobes) @ down < 0
+        self._hanging = torch.from_numpy(hanging_lengths(pixels.numpy(), face, size))
 
     def project(self, target: Landmarks) -> Projection:
         """Returns the surface with the pose and the expression of a face.
@@ -118,7 +121,7 @@ class HeadSurface:
         is_back = torch.cat([torch.zeros_like(depth), torch.ones_like(depth)])[:, None]
         weights = torch.cat([front_weight, has_back.float()])
         kept = weights > 0
-        points = self._turned(torch.cat([front, back])[kept], target_pose)
+        points = self._moved(torch.cat([front, back])[kept], self._hanging.repeat(2)[kept], target_pose)
         # The displacement is splatted rather than the position: without motion, the flow is then exact.
         displacement = torch.cat([front_flow, back_flow])[kept] - points[:, :2]
         values, kept_weights = torch.cat([displacement, is_back[kept]], 1)[None], weights[kept][None]
@@ -164,12 +167,24 @@ class HeadSurface:
         maps, positions = spline.permute(0, 3, 1, 2), self._positions[None, None]
         return F.grid_sample(maps, positions, align_corners=False, padding_mode="border")[0, :, 0].T
 
-    def _turned(self, points: Tensor, target: Pose) -> Tensor:
-        """Returns points [N, 3] (pixels) in the target's pose; x and y from -1 to 1, depth in pixels."""
+    def _moved(self, points: Tensor, hanging: Tensor, target: Pose) -> Tensor:
+        """Returns points [N, 3] (pixels) in the target's pose; x and y from -1 to 1, depth in pixels.
+
+        What hangs keeps its direction, and the longer it is, the more it stays on the shoulders.
+
+        Args:
+            points: [N, 3], pixels.
+            hanging: [N], pixels, `hanging_lengths`.
+            target: pose of the head.
+        """
         rotation = target.scale / self.pose.scale * target.rotation @ self.pose.rotation.T
         offset = target.translation - rotation @ self.pose.translation
-        turned = points @ torch.from_numpy(rotation.T).float() + torch.from_numpy(offset).float()
-        return torch.cat([normalize_points(turned[:, :2], self.size), turned[:, 2:]], 1)
+        hung = torch.zeros_like(points)
+        hung[:, 1] = hanging
+        moved = (points - hung) @ torch.from_numpy(rotation.T).float() + torch.from_numpy(offset).float() + hung
+        rest = (hanging / (hanging + _HALF_AT_REST_HEAD_UNITS * self.pose.scale))[:, None]
+        flat = moved[:, :2] + rest * (points - moved)[:, :2]
+        return torch.cat([normalize_points(flat, self.size), moved[:, 2:]], 1)
 
 
 def _normals(depth: np.ndarray) -> np.ndarray:
