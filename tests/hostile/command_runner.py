@@ -90,7 +90,7 @@ def _serve(connection: Connection) -> None:
     while True:
         try:
             module, arguments, folder = connection.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             return
         os.chdir(folder)
         with tempfile.TemporaryFile() as errors:
