@@ -42,10 +42,10 @@ def _animate(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.media.video_writer import WRITTEN
 
     names, overrides = split_overrides(arguments.inputs)
+    config = load_config("animate", overrides)
     paths = [Path(name) for name in names]
     if len(paths) < 2:
         raise UsageError("give at least one source picture and a driver; --help shows how")
-    config = load_config("animate", overrides)
     *sources, driver_path = paths
     output = choose_output(arguments, f"{sources[0].stem}_{driver_path.stem}.mp4", WRITTEN, paths)
     driver = read_video(driver_path)

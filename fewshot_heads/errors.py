@@ -59,6 +59,15 @@ def first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+def printable(text: str) -> str:
+    """Returns a text without line breaks and control characters, which names of files may have.
+
+    Args:
+        text: such as a message that quotes a name. A character that cannot be printed is escaped, as `\\n`.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
     """Raises BadInput for a value that is none of the choices.
 

@@ -45,14 +45,15 @@ def _fine_tune(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.training.fine_tuning import from_config
 
     names, overrides = split_overrides(arguments.inputs)
+    config = load_config("fine_tune", overrides)
     sources = [Path(name) for name in names]
     if not sources:
         raise UsageError("give at least one picture, or a video; --help shows how")
     output = arguments.output or Path(f"{sources[0].stem}_head.safetensors")
+    check_target(output, (".safetensors",), arguments.overwrite)
     grid = output.with_name(f"{output.stem}_before_after.jpg")
-    config = load_config("fine_tune", overrides)
-    for target, suffix in ((output, ".safetensors"), (grid, ".jpg")):
-        check_target(target, (suffix,), arguments.overwrite)
+    check_target(grid, (".jpg",), arguments.overwrite)
+    for target in (output, grid):
         check_no_input(target, [*sources, Path(config["model"])])
 
     tuning, criterion = from_config(config)

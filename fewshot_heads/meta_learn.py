@@ -32,11 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _meta_learn(inputs: Sequence[str], out: Path) -> Path:
     roots, overrides = split_overrides(inputs)
+    config = load_config("meta_learn", overrides)
     if not roots:
         raise UsageError("give at least one folder that prepare wrote; --help shows how")
     from fewshot_heads.training.meta_learning import meta_learn  # only here: --help needs no torch
 
-    return meta_learn(roots, out, load_config("meta_learn", overrides))
+    return meta_learn(roots, out, config)
 
 
 if __name__ == "__main__":

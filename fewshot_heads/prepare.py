@@ -41,13 +41,15 @@ def _prepare(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.preparation.pipeline import prepare_footage
 
     paths, overrides = split_overrides(arguments.inputs)
+    settings = load_config("prepare", overrides)
     if len(paths) != 2:
         raise UsageError("give the folder of footage and the folder to write to; --help shows how")
-    settings = load_config("prepare", overrides)
     if settings["max_seconds"] < 2 * settings["min_seconds"]:
-        raise UsageError("max_seconds is under twice min_seconds, so pieces of a long shot could be too short")
+        raise UsageError(
+            "max_seconds is under twice min_seconds, so pieces of a long shot could be too short; raise max_seconds"
+        )
     if settings["identity"] == "cluster" and not settings["face_network"]:
-        raise UsageError("identity=cluster: needs face_network=FILE, the weights of MobileFaceNet")
+        raise UsageError("identity=cluster compares faces; name the weights of MobileFaceNet, face_network=FILE")
     workers = settings.pop("workers")
     return prepare_footage(Path(paths[0]), Path(paths[1]), settings, workers)
 

@@ -226,7 +226,7 @@ class Reenactor:
         if not isinstance(driver, Motion):
             driver = self.track(driver)
         if reference is not None and not 0 <= reference < len(driver):
-            raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}")
+            raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}; name one of them")
         full = crop == "full"
         driver_faces = driver.cropped(self.size, full, None if full else head.usual)
         faces = retarget(

@@ -14,6 +14,11 @@ from fewshot_heads import Reenactor, VideoWriter, read_image, read_video
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
+def pytest_addoption(parser):
+    parser.addoption("--cases", type=int, default=360, help="number of hostile cases, see tests/hostile")
+    parser.addoption("--seed", type=int, default=0, help="seed of the drawn hostile cases")
+
+
 @pytest.fixture(scope="session")
 def mona_path() -> Path:
     return EXAMPLES / "mona_lisa.jpg"

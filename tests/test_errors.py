@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from fewshot_heads.errors import BadInput, check_at_least, check_choice, check_finite, check_share
+from fewshot_heads.errors import BadInput, check_at_least, check_choice, check_finite, check_share, printable
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,7 @@ def test_values_that_fit_pass():
     check_choice("crop", "auto", ("auto", "full"))
     check_at_least("batch", 1, 1)
     check_share("strength", 1)
+
+
+def test_printable__keeps_words_and_escapes_what_would_break_a_line():
+    assert printable("照片 a\nb\x1b[2J\udcff.png") == r"照片 a\nb\x1b[2J\udcff.png"

@@ -20,11 +20,11 @@ LAYERS = (
     ("training", "preparation"),
     ("reenactor",),
     ("", "cli"),  # "" is the package's own __init__
-    ("animate", "fine_tune", "meta_learn", "prepare", "creative"),
+    ("animate", "fine_tune", "meta_learn", "prepare", "verify", "creative"),
     ("benchmarks",),
 )
 LEVEL = {room: level for level, row in enumerate(LAYERS) for room in row}
-ENTRY_POINTS = ("animate", "fine_tune", "meta_learn", "prepare")
+ENTRY_POINTS = ("animate", "fine_tune", "meta_learn", "prepare", "verify")
 INFERENCE = ("layers", "rendering", "driving", "models", "reenactor", "head", "imaging", "landmarks", "media")
 TRAINING = ("datasets", "training", "preparation", "metrics", "features")
 # The one exception: fine-tuning is a method of `Reenactor`, imported when it is called (and for its types).
@@ -160,4 +160,4 @@ def test_the_package_root_holds_only_the_front_door():
 
 def test_tests_stand_in_the_room_that_they_test():
     rooms = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
-    assert rooms <= {*LEVEL, "docs"}
+    assert rooms <= {*LEVEL, "docs", "hostile"}  # pages, and bad inputs of every command

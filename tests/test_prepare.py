@@ -78,3 +78,8 @@ def test_usage_errors(footage, tmp_path, capsys):
     assert "did you mean 'min_face'" in fails(capsys, footage, tmp_path, "min_fase=1", code=2)
     assert "face_network=FILE" in fails(capsys, footage, tmp_path, "identity=cluster", code=2)
     assert "out" in fails(capsys, footage, Path("/proc/out"))
+
+
+def test_a_network_that_is_none_is_told_before_the_folder_is_begun(footage, tmp_path, capsys):
+    assert "weights.pt: no such file" in fails(capsys, footage, tmp_path / "out", "face_network=weights.pt")
+    assert not (tmp_path / "out").exists()

@@ -134,7 +134,7 @@ def _check_option(group: str, option: str) -> None:
 
 
 def _unknown(what: str, key: str, known: Iterable[str], name: str) -> str:
-    return f"unknown {what}{did_you_mean(key, known)} (python -m {module_of(name)} --help and conf/ list all)"
+    return f"unknown {what}{did_you_mean(key, known)}; python -m {module_of(name)} --help and conf/ list all"
 
 
 def _leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -11,19 +11,28 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from fewshot_heads.cli.config import describe, load_config, module_of
 from fewshot_heads.cli.renamed import KEYS
-from fewshot_heads.errors import FewshotHeadsError, UsageError, first_line
+from fewshot_heads.errors import FewshotHeadsError, OutputError, UsageError, first_line, printable
 
 _NO_LIBRARY = "cannot open shared object file"  # what the loader of Linux says, such as for libGL.so.1
 _OVERRIDE = re.compile(r"[+~]?[a-z_][\w.]*=")
 
 
-class _Parser(argparse.ArgumentParser):
-    """Reads `--key value` and `--key=value` as `key=value`, for the keys of a task and of its groups."""
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line. Reads `--key value` and `--key=value` as `key=value`.
+
+    Attributes:
+        keys: the keys of a task and of its groups.
+    """
 
     keys: frozenset[str] = frozenset()
+
+    def error(self, message: str) -> NoReturn:
+        """Prints one line and exits with code 2."""
+        self.exit(2, f"error: {printable(message)}; --help shows how\n")
 
     def parse_intermixed_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
@@ -55,7 +64,7 @@ def make_parser(
     """
     described = describe(task)
     keys = "\n".join(f"  {key + '=' + default:<26} {text}" for key, default, text in described)
-    parser = _Parser(
+    parser = Parser(
         prog=f"python -m {module_of(task)}",
         usage=f"%(prog)s {usage}",
         description=description,
@@ -104,13 +113,13 @@ def parse_and_run(
     return run(lambda: command(arguments), arguments.debug)
 
 
-def run(command: Callable[[], Path], debug: bool) -> int:
-    """Runs a command, prints the path it returns, and returns an exit code; an error is one line.
+def run(command: Callable[[], Path | str], debug: bool) -> int:
+    """Runs a command, prints what it returns, and returns an exit code; an error is one line.
 
     The code is 0, 1 for bad input, or 2 for usage. See `signals.ends_on_signals` for interruptions.
 
     Args:
-        command: does the work and returns the path of its result.
+        command: does the work and returns the path of its result, or a text.
         debug: whether an error is raised with its traceback.
     """
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
@@ -123,12 +132,12 @@ def run(command: Callable[[], Path], debug: bool) -> int:
     except FewshotHeadsError as error:
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     except Exception as error:
         if debug:
             raise
-        print(f"error: {_reason(error)}", file=sys.stderr)
+        print(f"error: {printable(_reason(error))}", file=sys.stderr)
         return 1
 
 
@@ -142,10 +151,12 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {line}; --debug shows where"
 
 
-def _print_result(path: Path) -> None:
-    """Prints the path of a result. The result is written, so a full or closed output is no error."""
+def _print_result(result: Path | str) -> None:
+    """Prints the path of a file or a text. A file is written, so a full or closed output is no error."""
     try:
-        print(path, flush=True)
+        print(result, flush=True)
     except OSError as error:
-        print(f"{path}: written, but standard output does not take its name ({error.strerror})", file=sys.stderr)
+        if isinstance(result, str):
+            raise OutputError(f"standard output takes no text ({error.strerror}); send it elsewhere") from error
+        print(f"{result}: written, but standard output does not take its name ({error.strerror})", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python itself fails at its end

@@ -69,10 +69,10 @@ def _audio(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.media.video_writer import WRITTEN, exact_rate
 
     names, overrides = split_overrides(arguments.inputs)
+    config = load_config("audio", overrides)
     if len(names) != 2:
         raise UsageError("give a portrait and a sound; --help shows how")
     portrait, sound_path = map(Path, names)
-    config = load_config("audio", overrides)
     reactions = parse_reactions(config["react"])
     target = None if config["target_identity"] is None else Path(config["target_identity"])
     suffixes, suffix = (PICTURES, ".png") if arguments.preview else (WRITTEN, ".mp4")

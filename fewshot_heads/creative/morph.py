@@ -56,13 +56,13 @@ def _morph(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.media.video_writer import WRITTEN
 
     names, overrides = split_overrides(arguments.inputs)
+    config = load_config("morph", overrides)
     inputs = [Path(name) for name in names]
     people, driver_path = (inputs[:-1], inputs[-1]) if inputs and is_driver(inputs[-1]) else (inputs, None)
     if len(people) < 2:
         raise UsageError("give at least two people, each a picture or a saved head; --help shows how")
     for path in filter(is_driver, people):
         raise UsageError(f"{path}: a video is the driver and comes last; people are pictures or saved heads")
-    config = load_config("morph", overrides)
     settings = settings_of(Morph, config)
     suffixes, suffix = (PICTURES, ".jpg") if arguments.preview else (WRITTEN, ".mp4")
     output = choose_output(arguments, f"{people[0].stem}_to_{people[-1].stem}{suffix}", suffixes, inputs)

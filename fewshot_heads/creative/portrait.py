@@ -60,8 +60,8 @@ def _portrait(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.metrics import Identity
 
     names, overrides = split_overrides(arguments.inputs)
-    photo, driver_path = _inputs([Path(name) for name in names])
     config = load_config("portrait", overrides)
+    photo, driver_path = _inputs([Path(name) for name in names])
     settings = settings_of(Portrait, config)
     gallery = Path(config["gallery"]) if config["gallery"] else None
     moves = driver_path is not None and not arguments.preview

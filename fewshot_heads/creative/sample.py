@@ -56,11 +56,11 @@ def _sample(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.media.video_writer import WRITTEN
 
     names, overrides = split_overrides(arguments.inputs)
+    config = load_config("sample", overrides)
     paths = [Path(name) for name in names]
     if len(paths) > 1 or not all(map(is_driver, paths)):
         raise UsageError(f"{names[-1]}: one driver at most, a video, gif or folder; --help shows how")
     driver_path = paths[0] if paths and not arguments.preview else None
-    config = load_config("sample", overrides)
     settings = settings_of(Sample, config)
     suffixes, suffix = (WRITTEN, ".mp4") if driver_path else ((*PICTURES, HEAD), ".jpg")
     output = choose_output(arguments, f"people_{settings.seed}{suffix}", suffixes, [*paths, Path(config["model"])])

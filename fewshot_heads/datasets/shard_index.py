@@ -64,5 +64,5 @@ def _check_row(row: dict[str, Any]) -> None:
         raise ValueError("a head is longer than its clip")
     if not 0 <= row["seconds"] < math.inf:
         raise ValueError(f"seconds is {row['seconds']!r:.40}")
-    if row["shard"] in ("", ".", "..") or "/" in row["shard"] or "\\" in row["shard"]:
+    if row["shard"] in ("", ".", "..") or set(row["shard"]) & set("/\\\0"):
         raise ValueError(f"the shard {row['shard']!r:.40} is not a file beside the index")

@@ -23,18 +23,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import fsspec
 import numpy as np
 
 from fewshot_heads.datasets.shard_index import REMEDY, read_index
 from fewshot_heads.errors import BadInput, first_line
+from fewshot_heads.features.loading import UNREADABLE_ARRAY
 from fewshot_heads.landmarks import N_POINTS, N_SURFACE
+from fewshot_heads.media.images import open_image
 
 BLOCK = 512  # bytes of a tar's block: a header has one, data are padded to whole blocks
 _LANDMARK_SHAPES = ((N_POINTS, 3), (N_POINTS + N_SURFACE, 3))  # of `Landmarks.to_array`
 _HEADS_IN_MEMORY = 128  # 25 MB at 250 frames a clip
 _MAX_FRAME_BYTES = 1 << 26  # of one encoded frame
+_MAX_LANDMARK_FRAMES = 8  # distance of a landmark from the corner of its frame, sides of the frame
 
 
 class Sample(NamedTuple):
@@ -89,12 +91,12 @@ class ShardClip:
     @property
     def landmarks(self) -> np.ndarray:
         """float32 [T, 70 or 221, 3], pixels of the crop, as `Landmarks.to_array` returns them; read-only."""
-        return _head(self.shard, self.offset, self.head).landmarks
+        return _head(self.shard, self.offset, self.head, self.size).landmarks
 
     @property
     def meta(self) -> dict[str, Any]:
         """Metadata of the clip: box in the source, rate, lost frames, sharpness ..."""
-        return _head(self.shard, self.offset, self.head).meta
+        return _head(self.shard, self.offset, self.head, self.size).meta
 
 
 class Frames(Sequence[np.ndarray]):
@@ -114,12 +116,16 @@ class Frames(Sequence[np.ndarray]):
             return np.array(selected, np.uint8).reshape(-1, *self.shape[1:])
         number = range(len(self))[operator.index(index)]
         clip = self._clip
-        start, end = _head(clip.shard, clip.offset, clip.head).extents[number]
-        data = np.frombuffer(_fetch(clip.shard, start, end), np.uint8)
-        frame = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-        if frame is None or frame.shape != self.shape[1:]:
-            raise BadInput(f"{clip.shard}: frame {number} of {clip.name} is damaged; {REMEDY}")
-        return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        start, end = _head(clip.shard, clip.offset, clip.head, clip.size).extents[number]
+        data = _fetch(clip.shard, start, end)
+        try:
+            with open_image(Path(clip.shard), io.BytesIO(data), ("JPEG",)) as image:
+                # The header first: a decoder would reserve memory for any size up to 65,535 x 65,535.
+                if image.size != (clip.size, clip.size):
+                    raise BadInput(f"{image.size[0]}x{image.size[1]} pixels, expected {clip.size}x{clip.size}")
+                return np.array(image.convert("RGB"))
+        except BadInput as error:
+            raise BadInput(f"{clip.shard}: frame {number} of {clip.name} is damaged; {REMEDY}") from error
 
 
 def open_shards(root: str | Path, split: str = "train") -> list[ShardClip]:
@@ -176,9 +182,11 @@ class _Head(NamedTuple):
 
 
 @lru_cache(maxsize=_HEADS_IN_MEMORY)
-def _head(shard: str, offset: int, length: int) -> _Head:
-    """Returns everything of a sample but its frames; length: bytes before the first frame."""
+def _head(shard: str, offset: int, length: int, size: int) -> _Head:
+    """Returns everything of a sample but its frames; length: bytes before the first frame; size: pixels of a frame."""
     with _members(_fetch(shard, offset, offset + length), shard) as (meta, landmarks, _):
+        if not (np.abs(np.nan_to_num(landmarks, nan=0)) <= _MAX_LANDMARK_FRAMES * size).all():  # depth may be NaN
+            raise BadInput(f"{shard}: landmarks far outside of {size}x{size} pixels; {REMEDY}")
         landmarks.setflags(write=False)
     extents, position = [], offset + length
     for size in meta["frame_bytes"]:
@@ -197,7 +205,7 @@ def _members(data: bytes, shard: str) -> Iterator[tuple[dict[str, Any], np.ndarr
             landmarks = np.load(io.BytesIO(next(members)[1]), allow_pickle=False)
             _check_head(meta, landmarks)
             yield meta, landmarks, members
-    except (tarfile.TarError, ValueError, LookupError, TypeError, AttributeError, StopIteration, EOFError) as error:
+    except (*UNREADABLE_ARRAY, tarfile.TarError, LookupError, TypeError, AttributeError, StopIteration) as error:
         raise BadInput(f"{shard}: does not hold what the index says ({first_line(error)}); {REMEDY}") from error
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from fewshot_heads.errors import BadInput, first_line
-from fewshot_heads.features.loading import UNREADABLE, import_optional
+from fewshot_heads.features.loading import UNREADABLE, import_optional, read_state_dict
 from fewshot_heads.imaging.convert import pair, signed, unit, unit_to_uint8
 
 _DOWNLOAD_TIMEOUT_S = 15.0  # without a limit, a silent server would stop the program
@@ -35,10 +35,12 @@ class InceptionFeatures:
         package, self.batch = import_optional("torch_fidelity", "InceptionFeatures"), batch
         try:
             # Checked first, because torch-fidelity unpickles any file. Some of its versions stay in training mode.
-            torch.load(weights_path, map_location="cpu", weights_only=True)
+            read_state_dict(weights_path)
             self.network = package.FeatureExtractorInceptionV3("fid", ["2048"], str(weights_path)).eval()
+        except BadInput:
+            raise
         except UNREADABLE as error:
-            raise BadInput(f"{weights_path}: not the weights of FID's Inception ({first_line(error)})") from error
+            raise BadInput(f"{weights_path}: not the weights of FID's Inception; name its state dict") from error
 
     @torch.inference_mode()
     def __call__(self, images: np.ndarray) -> np.ndarray:

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import tokenize
+import warnings
 import zipfile
+import zlib
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from pickle import UnpicklingError
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fewshot_heads.errors import BadInput, first_line
+from fewshot_heads.media.files import check_readable
 
 INSTALL_HINT = "pip install 'fewshot_heads[benchmark]'"
 # What torch and other packages raise for a file that holds no weights of theirs.
-UNREADABLE = (OSError, RuntimeError, UnpicklingError, EOFError, AttributeError, KeyError, TypeError, ValueError)
+UNREADABLE = (OSError, RuntimeError, UnpicklingError, EOFError, AttributeError, LookupError, TypeError, ValueError)
+# What NumPy raises for a damaged .npy or .npz: its header is Python text with sizes.
+UNREADABLE_ARRAY = (
+    OSError, ValueError, EOFError, zipfile.BadZipFile, tokenize.TokenError, SyntaxError, MemoryError, RecursionError,
+    OverflowError, NotImplementedError, zlib.error,
+)  # fmt: skip
 
 BGR_MEAN = (103.939, 116.779, 123.68)  # mean color of ImageNet in the order and range of caffe, 0 to 255
 RGB_MEAN, RGB_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colors, 0 to 1, from torchvision
@@ -30,13 +41,34 @@ def read_arrays(path: str | Path, names: list[str]) -> dict[str, Tensor]:
         names: the arrays that the file must hold.
 
     Raises:
-        BadInput: if the file or one of the arrays is missing.
+        BadInput: if the file is no .npz, or one of the arrays is missing.
     """
+    check_readable(Path(path))
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: torch.from_numpy(file[name].astype(np.float32)) for name in names}
-    except (OSError, ValueError, KeyError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        raise BadInput(f"{path}: not an .npz with the arrays {names[0]} ... {names[-1]} ({error})") from error
+    except (*UNREADABLE_ARRAY, KeyError, AttributeError, TypeError) as error:
+        expected = f"an .npz with the arrays {names[0]} ... {names[-1]}"
+        raise BadInput(f"{path}: not {expected} ({first_line(error)}); name such a file") from error
+
+
+def read_state_dict(path: str | Path) -> Any:
+    """Returns the content of a file of torch. No code of the file runs.
+
+    Args:
+        path: the file.
+
+    Raises:
+        BadInput: if the path is no file that can be read.
+        Exception: one of `UNREADABLE`, if the file is none of torch, or holds no dictionary.
+    """
+    check_readable(Path(path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # such as about the protocol of a damaged pickle
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(state, Mapping):
+        raise TypeError(f"holds {type(state).__name__}")
+    return state
 
 
 def import_optional(name: str, needed_by: str) -> ModuleType:

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewshot_heads.errors import BadInput, first_line
-from fewshot_heads.features.loading import RGB_MEAN, RGB_STD, UNREADABLE, to_torchvision
+from fewshot_heads.errors import BadInput
+from fewshot_heads.features.loading import RGB_MEAN, RGB_STD, UNREADABLE, read_state_dict, to_torchvision
 from fewshot_heads.imaging.convert import signed
 
 FACE_SIDE_PX = 112
@@ -106,9 +106,11 @@ class MobileFaceNet(nn.Module):
         self.bn = nn.BatchNorm2d(128)
         if state_dict_path is not None:
             try:
-                self.load_state_dict(torch.load(state_dict_path, map_location="cpu", weights_only=True))
+                self.load_state_dict(read_state_dict(state_dict_path))
+            except BadInput:
+                raise
             except UNREADABLE as error:
-                raise BadInput(f"{state_dict_path}: not a state dict of MobileFaceNet ({first_line(error)})") from error
+                raise BadInput(f"{state_dict_path}: not a state dict of MobileFaceNet; name its weights") from error
         self.register_buffer("mean", torch.tensor(RGB_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(RGB_STD).view(1, 3, 1, 1), persistent=False)
         self.eval().requires_grad_(False)

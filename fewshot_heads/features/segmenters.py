@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from fewshot_heads.errors import BadInput
+from fewshot_heads.media.files import check_readable
 
 _HAIR_PASSES = 2  # the hair network reads its previous mask; the second pass is the better one
 
@@ -30,10 +31,13 @@ class Segmenter:
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
-            raise BadInput("segmenters need LiteRT: pip install 'fewshot_heads[creative]'") from error
+            raise BadInput("segmenters need LiteRT; pip install 'fewshot_heads[creative]'") from error
         try:
+            check_readable(Path(path))
             self._network = Interpreter(str(path), num_threads=1)
             self._network.allocate_tensors()
+        except BadInput:
+            raise
         except (ValueError, RuntimeError, OSError) as error:
             raise BadInput(f"{path}: no readable .tflite network; name one of MediaPipe's segmenters") from error
         self._input: Any = self._network.get_input_details()[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -11,7 +10,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewshot_heads.errors import BadInput, first_line
-from fewshot_heads.features.loading import BGR_MEAN, RGB_MEAN, RGB_STD, read_arrays, to_caffe, to_torchvision
+from fewshot_heads.features.loading import (
+    BGR_MEAN,
+    RGB_MEAN,
+    RGB_STD,
+    UNREADABLE,
+    read_arrays,
+    read_state_dict,
+    to_caffe,
+    to_torchvision,
+)
 
 # Position of each convolution in torchvision's `features`.
 _TORCHVISION_INDICES = {
@@ -58,7 +66,8 @@ class VGG19Features(nn.Module):
             weight, bias = arrays[f"{layer}.weight"], arrays[f"{layer}.bias"]
             if tuple(weight.shape[1:]) != (channels, 3, 3) or bias.shape != weight.shape[:1]:
                 raise BadInput(
-                    f"{weights}: {layer} is {tuple(weight.shape)}, not a 3x3 of {channels} channels: not VGG19"
+                    f"{weights}: {layer} is {tuple(weight.shape)}, not a 3x3 of {channels} channels; "
+                    "name weights of VGG19"
                 )
             conv = nn.Conv2d(channels, channels := len(weight), 3, padding=1)
             conv.load_state_dict({"weight": weight, "bias": bias})
@@ -113,9 +122,11 @@ def _torchvision_vgg19(weights: str | Path) -> dict[str, Tensor]:
             ) from error
     else:
         try:
-            state = torch.load(weights, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, UnpicklingError, EOFError, KeyError, ValueError) as error:
-            raise BadInput(f"{weights}: neither an .npz nor a state dict of VGG19 ({first_line(error)})") from error
+            state = read_state_dict(weights)
+        except BadInput:
+            raise
+        except UNREADABLE as error:
+            raise BadInput(f"{weights}: neither an .npz nor a state dict of VGG19; name its weights") from error
     try:
         arrays = {
             f"conv{layer}.{kind}": state[f"features.{i}.{kind}"]

@@ -35,7 +35,7 @@ class FaceAlignmentDetector:
         self, dimensions: int = 2, device: str = "cpu", min_confidence: float = 0.5, network: Any = None
     ) -> None:
         if dimensions not in (2, 3):
-            raise BadInput(f"landmarks.dimensions={dimensions}: face_alignment has 2 or 3")
+            raise BadInput(f"landmarks.dimensions={dimensions}: expected 2 or 3")
         self._min_confidence = min_confidence
         self._network = network or _load(dimensions, device)
 

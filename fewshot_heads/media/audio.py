@@ -18,12 +18,13 @@ import av.filter
 import numpy as np
 
 from fewshot_heads.errors import BadInput
-from fewshot_heads.media.decoding import decoded, open_container
+from fewshot_heads.media.decoding import decoded, open_container, sound_stream
 
 ENCODED = {".mp4": "aac", ".webm": "libopus"}  # codec for sound that a format cannot take as stored
 COPIED = {".mp4": {"aac", "mp3", "ac3", "eac3", "opus"}, ".webm": {"opus", "vorbis"}}  # codecs that are copied
 MAX_SECONDS = 7500  # of a recording that is read as samples; two hours take 1.8 GiB until a face moves to them
 MAX_SAMPLE = 100.0  # 40 dB above full scale; the square of a larger one could overflow
+_MAX_STEP_BACK_S = 1  # packets that overlap the sound before by less are left out
 ENCODED_RATE_HZ = 48000  # the only rate of Opus above 24 kHz
 
 
@@ -81,7 +82,7 @@ def read_audio(path: str | Path, rate: int = 22050) -> Audio:
     data = bytearray()  # grows in place, where a list of arrays would be copied at the end
     try:
         with open_container(path) as container:
-            track = _track(container)
+            track = sound_stream(container)
             if track is None:
                 raise BadInput(f"{path}: there is no sound in this file; give music or speech")
             frames = decoded(container, track, damage)
@@ -130,7 +131,7 @@ def packets(source: AudioSource, output: Any, suffix: str) -> Iterator[Any]:
 def _packets(source: AudioSource, output: Any, suffix: str) -> Iterator[Any]:
     """Yields the sound of a source as `packets` does. Damage raises."""
     with open_container(source.path) as container:
-        track = _track(container)
+        track = sound_stream(container)
         if track.codec_context.codec.canonical_name in COPIED[suffix]:
             result = _copied(container, track, output.add_stream_from_template(track), source.start)
         else:
@@ -140,17 +141,17 @@ def _packets(source: AudioSource, output: Any, suffix: str) -> Iterator[Any]:
         yield from result
 
 
-def _track(container: Any) -> Any:
-    """Returns the first audio stream that can be decoded, or None."""
-    return next((track for track in container.streams.audio if track.codec_context is not None), None)
-
-
 def _copied(container: Any, track: Any, target: Any, start: Fraction) -> Iterator[Any]:
-    """Yields the packets of a track for another stream, with time zero at `start`."""
-    shift = round(start / track.time_base)
+    """Yields the packets of a track for another stream, with time zero at `start` and rising times."""
+    shift, last = round(start / track.time_base), None
     for packet in container.demux(track):
         if packet.pts is None or packet.dts is None:
             continue
+        if last is not None and packet.dts <= last:
+            if (last - packet.dts) * track.time_base >= _MAX_STEP_BACK_S:
+                raise BadInput("its clock jumps back")
+            continue
+        last = packet.dts
         packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
         if packet.pts + (packet.duration or 0) >= 0:  # a packet that ends at zero primes the decoder
             packet.stream = target

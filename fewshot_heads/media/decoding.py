@@ -51,6 +51,18 @@ def picture_stream(container: Any) -> Any:
     return next((stream for stream in decodable if not stream.disposition & cover), None)
 
 
+def sound_stream(container: Any) -> Any:
+    """Returns the first audio stream that can be decoded, or None.
+
+    A file that is cut off may announce sound of no rate, of which no packet is left.
+
+    Args:
+        container: an open PyAV container.
+    """
+    decodable = (stream for stream in container.streams.audio if stream.codec_context is not None)
+    return next((stream for stream in decodable if stream.codec_context.sample_rate), None)
+
+
 def decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
     """Yields the intact frames of a stream and notes the damaged ones.
 

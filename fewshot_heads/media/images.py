@@ -30,7 +30,9 @@ FORMATS = tuple(sorted({"AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEB
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}  # suffixes that are read from folders
 WRITTEN = (".png", ".jpg", ".jpeg", ".webp")  # suffixes that `write_image` takes
 JPEG_QUALITY = 95  # for JPEG and WebP, 0 to 100
-_HEIC = (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1", b"ftypmsf1")  # bytes 4 to 12 of such a file
+# Bytes 8 to 12 of a HEIC file. FFmpeg would take its first tile for a video.
+_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+HEIC = "a HEIC picture, which cannot be read; save it as JPEG or PNG"  # what messages say
 _EXIF_ORIENTATION = 0x0112  # number of the tag
 # What Pillow raises for damaged files of all kinds.
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, RuntimeError, struct.error, zlib.error)
@@ -79,17 +81,21 @@ def open_image(path: Path, data: BinaryIO | None = None, formats: tuple[str, ...
     except BadInput:
         raise
     except UnidentifiedImageError as error:
-        is_heic = data is None and _first_bytes(path, 12)[4:] in _HEIC
-        kind = "a HEIC picture, which cannot be read" if is_heic else "not a picture that can be read"
-        raise BadInput(f"{path}: {kind}; save it as JPEG or PNG") from error
+        kind = HEIC if data is None and is_heic(path) else "not a picture that can be read; save it as JPEG or PNG"
+        raise BadInput(f"{path}: {kind}") from error
     except UNREADABLE as error:
         raise BadInput(f"{path}: the picture is damaged or cut off ({error}); get a whole copy") from error
 
 
-def _first_bytes(path: Path, count: int) -> bytes:
-    """Returns the first bytes of a file."""
+def is_heic(path: Path) -> bool:
+    """Returns whether a file is a HEIC picture, the format of iPhones.
+
+    Args:
+        path: a file that can be read, and that is of none of `FORMATS`.
+    """
     with path.open("rb") as file:
-        return file.read(count)
+        start = file.read(12)
+    return start[4:8] == b"ftyp" and start[8:] in _HEIC_BRANDS
 
 
 def picture_format(path: Path) -> str | None:

@@ -24,6 +24,7 @@ import av
 from fewshot_heads._version import __version__
 from fewshot_heads.errors import BadInput, OutputError
 from fewshot_heads.media.decoding import open_container
+from fewshot_heads.media.files import check_readable
 
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 SYNTHETIC = SOURCE_TYPES + "trainedAlgorithmicMedia"
@@ -43,6 +44,8 @@ FIELDS = {  # our name -> namespace and name of the XMP property
 XMP_BOX = bytes.fromhex("BE7ACFCB97A942E89C71999491E3AFAC")
 # A GIF reader without XMP reads the packet as data blocks. From any byte, this trailer leads to the end of the block.
 GIF_TRAILER = bytes([1, *range(255, -1, -1), 0])
+
+_MAX_PACKET_BYTES = 2**24  # of an XMP packet of any tool; previews take a few hundred kB
 
 
 @dataclass(frozen=True)
@@ -140,11 +143,10 @@ def read_mark(path: str | Path) -> dict[str, str] | None:
         The fields digital_source_type, tool, model and model_sha256, as far as the file has them.
 
     Raises:
-        BadInput: if there is no such file.
+        BadInput: if the file is missing, no regular file, empty or may not be read.
     """
     path = Path(path)
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file; check the path")
+    check_readable(path)
     fields = _from_xmp(_packet(path)) or _from_tags(path)
     return fields if "digital_source_type" in fields else None
 
@@ -156,7 +158,7 @@ def verify(path: str | Path) -> bool:
         path: the file.
 
     Raises:
-        BadInput: if there is no such file.
+        BadInput: as `read_mark`.
     """
     fields = read_mark(path)
     return fields is not None and fields["digital_source_type"] in (SYNTHETIC, COMPOSITE)
@@ -167,12 +169,11 @@ def _packet(path: Path) -> bytes:
 
     The packet is found by scanning, which the XMP standard allows for files of any format.
     """
-    if path.stat().st_size == 0:
-        return b""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         start = data.find(b"<x:xmpmeta")
         end = data.find(b"</x:xmpmeta>", start)
-        return bytes(data[start : end + len(b"</x:xmpmeta>")]) if 0 <= start < end else b""
+        is_packet = 0 <= start < end <= start + _MAX_PACKET_BYTES
+        return bytes(data[start : end + len(b"</x:xmpmeta>")]) if is_packet else b""
 
 
 def _from_xmp(packet: bytes) -> dict[str, str]:

@@ -19,9 +19,9 @@ import numpy as np
 from PIL import Image
 
 from fewshot_heads.errors import BadInput
-from fewshot_heads.media.decoding import open_container, picture_stream
+from fewshot_heads.media.decoding import open_container, picture_stream, sound_stream
 from fewshot_heads.media.files import check_readable
-from fewshot_heads.media.images import FORMATS, open_image, picture_format, read_image
+from fewshot_heads.media.images import FORMATS, HEIC, is_heic, open_image, picture_format, read_image
 from fewshot_heads.media.timed_frames import (
     DEFAULT_RATE,
     MIN_RATE,
@@ -96,7 +96,11 @@ def read_video(path: str | Path, rate: Fraction | float | str | None = None) -> 
     if os.path.isdir(path):
         return _open_folder(path, asked_rate or DEFAULT_RATE)
     check_readable(path)
-    return _open_animation(path, asked_rate) if picture_format(path) else _open_container(path, asked_rate)
+    if picture_format(path):
+        return _open_animation(path, asked_rate)
+    if is_heic(path):
+        raise BadInput(f"{path}: {HEIC}")
+    return _open_container(path, asked_rate)
 
 
 def exact_rate(rate: Fraction | float | str) -> Fraction:
@@ -146,7 +150,7 @@ def _open_container(path: Path, rate: Fraction | None) -> Video:
             stream = picture_stream(container)
             if stream is None:
                 raise BadInput(f"{path}: there is no video in this file; give one with pictures")
-            has_audio = any(track.codec_context is not None for track in container.streams.audio)
+            has_audio = sound_stream(container) is not None
             duration = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
             if duration is None and container.duration:
                 duration = container.duration / av.time_base

@@ -63,7 +63,8 @@ def save_checkpoint(
         networks: the networks.
         folder: where the files are written.
         name: name of the preset.
-        about: content of the JSON file. It has "spec" (see `models.build`), and may have training data and licence.
+        about: content of the JSON file. It has "spec" (see `models.build`), and may have training data and licence. Its
+            name and sums are replaced, so the content of another JSON file will do.
         critic: written to `.critic.safetensors` without its identity table. Fine-tuning starts from it.
 
     Raises:
@@ -72,7 +73,8 @@ def save_checkpoint(
     data = _packed(networks.state_dict())
     digest = hashlib.sha256(data).hexdigest()
     path = Path(folder) / f"{name}-{digest[:8]}.safetensors"
-    about = {"name": name, "sha256": digest, **about, "spec_sha256": specification_sha256(about["spec"])}
+    sums = {"sha256": digest, "spec_sha256": specification_sha256(about["spec"])}
+    about = {"name": name, "sha256": digest, **about} | {"name": name, **sums}  # `about` may be that of other weights
     files = {path: data, path.with_suffix(".json"): (json.dumps(about, indent=2) + "\n").encode()}
     if critic is not None:
         without_table = {key: value for key, value in critic.state_dict().items() if not key.startswith("W.")}
@@ -206,7 +208,7 @@ def _find(name_or_path: str | Path) -> Path:
     if path.suffix.lower() == ".safetensors":
         if os.path.exists(path):
             return path
-        raise BadInput(f"{path}: no such weights file")
+        raise BadInput(f"{path}: no such weights file; check the path")
     shipped = {p.stem.rsplit("-", 1)[0]: p for p in _weights_in(WEIGHTS)}
     if os.path.isdir(path) and str(name_or_path) not in shipped:
         if newest := max(_weights_in(path), key=lambda p: p.stat().st_mtime, default=None):

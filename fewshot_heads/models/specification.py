@@ -31,7 +31,9 @@ def read_specification(path: Path) -> dict[str, Any]:
         about = json.loads(path.read_text(encoding="utf-8"))
         name, sha256, spec = about["name"], about["sha256"], about["spec"]
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise BadInput(f"{path}: no readable specification of the weights; it lies beside them") from error
+        raise BadInput(
+            f"{path}: no readable specification of the weights; expected the .json that was saved with them"
+        ) from error
     if not _is_name(name):
         raise BadInput(f"{path}: got the name {name!r:.40}, expected up to {_MAX_NAME_LENGTH} printable characters")
     if not (isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256)):

@@ -8,10 +8,11 @@ one light before one background, so they may be paired.
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from fewshot_heads.errors import BadInput
+from fewshot_heads.errors import BadInput, first_line
 
 PEOPLE_INDEX = "index.tsv"
 _COLUMNS = ("path", "identity", "split", "recording")
@@ -52,17 +53,19 @@ def read_people_index(root: Path) -> list[IndexedPicture]:
     if not index.is_file():
         raise BadInput(f"{root}: has no {PEOPLE_INDEX}; it lists {', '.join(_COLUMNS)} of each picture")
     pictures = []
-    with index.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file, delimiter="\t")
-        if missing := [column for column in _COLUMNS if column not in (reader.fieldnames or ())]:
-            raise BadInput(f"{index}: has no column {missing[0]!r}; it needs {', '.join(_COLUMNS)}, tab-separated")
-        for number, row in enumerate(reader, 2):
-            try:
+    try:
+        with index.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, delimiter="\t")
+            if missing := [column for column in _COLUMNS if column not in (reader.fieldnames or ())]:
+                raise BadInput(f"{index}: has no column {missing[0]!r}; it needs {', '.join(_COLUMNS)}, tab-separated")
+            for row in reader:
                 pictures.append(_picture(row))
-            except ValueError as error:
-                raise BadInput(f"{index}, line {number}: {error}") from error
+    except BadInput:
+        raise
+    except (OSError, ValueError, csv.Error) as error:
+        raise BadInput(f"{index}, line {len(pictures) + 2}: {first_line(error)}; correct the index") from error
     if not pictures:
-        raise BadInput(f"{index}: lists no pictures")
+        raise BadInput(f"{index}: lists no pictures; add a row a picture")
     return pictures
 
 
@@ -76,4 +79,6 @@ def _picture(row: dict[str, str | None]) -> IndexedPicture:
         raise ValueError(f"split {split!r}, expected {' or '.join(_SPLITS)}")
     angles = [row.get(name) or "" for name in ("yaw", "pitch", "roll")]
     pose = None if "" in angles else (float(angles[0]), float(angles[1]), float(angles[2]))
+    if pose and not all(map(math.isfinite, pose)):
+        raise ValueError("an angle is no number, expected degrees")
     return IndexedPicture(path, identity, split, recording, row.get("kind") or "", pose)

@@ -22,6 +22,7 @@ from fewshot_heads._version import __version__
 from fewshot_heads.datasets.shard_index import INDEX, read_index
 from fewshot_heads.datasets.shards import open_shards
 from fewshot_heads.errors import BadInput, OutputError
+from fewshot_heads.features.mobilefacenet import MobileFaceNet
 from fewshot_heads.media.files import atomic_write_in, write_error
 from fewshot_heads.preparation.filters import Filters, Reject
 from fewshot_heads.preparation.packing import SPLITS, assign_identities, assign_splits_to_clips, collect, write_shards
@@ -60,6 +61,8 @@ def prepare_footage(root: Path, out: Path, settings: Mapping[str, Any], workers:
         shutil.rmtree(scratch, ignore_errors=True)
         _log.warning("%s: is complete already, nothing to do", out)
         return out
+    if settings["face_network"]:
+        MobileFaceNet(settings["face_network"])  # a bad file is told before the folder remembers its name
     _begin(out, scratch, state)
 
     no_folder = []

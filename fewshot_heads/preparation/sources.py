@@ -106,7 +106,7 @@ def _recordings(root: Path) -> list[Source]:
     groups: dict[tuple[str, str, str], list[str]] = {}
     for picture in read_people_index(root):
         if not (root / picture.path).is_file():
-            raise BadInput(f"{root / PEOPLE_INDEX}: lists {picture.path}, which is not there")
+            raise BadInput(f"{root / PEOPLE_INDEX}: lists {picture.path}, which is not there; get a whole copy")
         groups.setdefault((picture.identity, picture.recording, picture.split), []).append(picture.path)
     sources = []
     for (identity, recording, split), files in groups.items():

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from pickle import UnpicklingError
 
 import cv2
 import numpy as np
@@ -18,6 +17,7 @@ from tqdm import tqdm
 from fewshot_heads.datasets.batches import AnyBatch, collate, first_samples, to_device
 from fewshot_heads.datasets.episodes import Episodes
 from fewshot_heads.errors import BadInput, FewshotHeadsError, WeightsMismatch, first_line
+from fewshot_heads.features.loading import UNREADABLE, read_state_dict
 from fewshot_heads.imaging.convert import to_uint8
 from fewshot_heads.imaging.grid import image_grid
 from fewshot_heads.media.files import atomic_write, write_error
@@ -167,8 +167,8 @@ def load_state(training: RunState, path: Path) -> None:
         WeightsMismatch: a broken file, or one of another architecture or number of identities.
     """
     try:
-        training.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (RuntimeError, KeyError, ValueError, EOFError, OSError, UnpicklingError) as error:
+        training.load_state_dict(read_state_dict(path))
+    except UNREADABLE as error:
         raise WeightsMismatch(
             f"{path}: does not fit this run ({first_line(error)}); use the configuration it began with, or another -o"
         ) from error

@@ -136,7 +136,7 @@ def _label_store(data: dict[str, Any], out: Path) -> LabelStore:
     keys = ("person_segmenter", "hair_segmenter", "labels")
     person, hair, folder = (data.pop(key, None) for key in keys)
     if not (person and hair):
-        raise BadInput("parsing is learnt from two segmenters: name data.person_segmenter and data.hair_segmenter")
+        raise BadInput("parsing is learnt from two segmenters; name data.person_segmenter and data.hair_segmenter")
     folder = Path(folder or out / "labels")
     folder.mkdir(parents=True, exist_ok=True)
     return LabelStore(folder, person, hair)
@@ -147,7 +147,7 @@ def _accelerator(runtime: Mapping[str, Any]) -> Any:
     try:
         from accelerate import Accelerator
     except ImportError as error:
-        raise BadInput("training needs more packages: pip install 'fewshot_heads[train]'") from error
+        raise BadInput("training needs more packages; pip install 'fewshot_heads[train]'") from error
     try:
         device = pick_device(runtime["device"])
     except BadInput as error:

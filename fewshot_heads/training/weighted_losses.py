@@ -50,7 +50,7 @@ class WeightedLosses(nn.Module):
             weights = table.get("vggface", {}).get("weights")
             if not weights:
                 raise BadInput(
-                    "criterion.vggface has no weights of its own: name a file (criterion.vggface.weights=FILE.npz) or "
+                    "criterion.vggface has no weights of its own; name a file (criterion.vggface.weights=FILE.npz) or "
                     f"leave out what needs it ({' '.join(f'criterion.{name}.weight=0' for name in face_losses)})"
                 )
             self.networks["vggface"] = FaceFeatures(weights)

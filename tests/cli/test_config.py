@@ -305,7 +305,9 @@ def test_a_flag_that_is_no_key_or_has_no_value_is_an_error(tokens, told, capsys)
     parser.add_argument("inputs", nargs="*")
     with pytest.raises(SystemExit) as caught:
         parser.parse_intermixed_args(tokens)
-    assert caught.value.code == 2 and told in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert caught.value.code == 2 and told in printed
+    assert printed.startswith("error: ") and printed.endswith("; --help shows how\n") and printed.count("\n") == 1
 
 
 @pytest.mark.parametrize(

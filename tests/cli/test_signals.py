@@ -13,8 +13,9 @@ import pytest
 
 from fewshot_heads.cli.parser import run, split_overrides
 from fewshot_heads.cli.signals import ends_on_signals
+from fewshot_heads.errors import BadInput
 
-COMMANDS = ["animate", "fine_tune", "prepare", "meta_learn"]
+COMMANDS = ["animate", "fine_tune", "prepare", "meta_learn", "verify"]
 COMMANDS += [f"creative.{name}" for name in ("morph", "audio", "sample", "portrait", "appearance.__main__")]
 WRITER = """
 import sys, time
@@ -61,7 +62,7 @@ def test_an_interruption_while_libraries_are_imported_is_no_traceback(module, tm
         "        if name in ('numpy', 'torch'): raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Interrupts())\n"
         f"sys.exit(importlib.import_module('fewshot_heads.{module}').main(['a', 'b', '-o', 'c.safetensors'][:{{}}]))"
-    ).format(2 if module == "prepare" else 4)
+    ).format(2 if module in ("prepare", "verify") else 4)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (130, "interrupted (SIGINT)\n")
 
@@ -122,6 +123,14 @@ def test_a_missing_system_library_is_named_with_the_remedy(kind, capsys):
 def test_an_error_of_the_system_names_its_file(capsys):
     assert run(lambda: Path("n" * 300).stat(), debug=False) == 1
     assert capsys.readouterr().err.startswith(f"error: {'n' * 300}: File name too long; check the path")
+
+
+def test_a_name_with_a_line_break_makes_no_second_line(capsys):
+    def refused():
+        raise BadInput("a\nb.jpg: no such file; check the path")
+
+    assert run(refused, debug=False) == 1
+    assert capsys.readouterr().err == "error: a\\nb.jpg: no such file; check the path\n"
 
 
 def test_a_long_override_is_no_path():

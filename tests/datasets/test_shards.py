@@ -10,6 +10,7 @@ import cv2
 import fsspec
 import numpy as np
 import pytest
+from PIL.JpegImagePlugin import JpegImageFile
 from torch.utils.data import DataLoader
 
 from fewshot_heads.datasets import shards
@@ -258,6 +259,38 @@ def test_landmarks_that_are_none_are_named(tmp_path, spoil):
         _ = clip.landmarks
 
 
+@pytest.mark.parametrize("header", ["(", "{'descr': '|O', 'fortran_order': False, 'shape': (3, 70, 3)}", "x" * 99])
+def test_landmarks_with_a_header_that_is_none_are_named(tmp_path, monkeypatch, header):
+    def save(file, array):
+        file.write(b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode() + bytes(9))
+
+    monkeypatch.setattr(np, "save", save)
+    clip = open_shards(written(tmp_path, {"ann__1": sample(3)}))[0]
+    with pytest.raises(BadInput, match="does not hold what the index says"):
+        _ = clip.landmarks
+
+
+def test_landmarks_far_outside_of_the_frames_are_named(tmp_path):
+    one = sample(3)
+    one.landmarks[1, 5] = 1e30
+    clip = open_shards(written(tmp_path, {"ann__1": one}))[0]
+    with pytest.raises(BadInput, match="landmarks far outside of 64x64 pixels"):
+        _ = clip.landmarks
+
+
+def test_a_frame_whose_header_promises_other_pixels_is_never_decoded(tmp_path, monkeypatch):
+    one = sample(3)
+    start = one.jpegs[1].index(b"\xff\xc0") + 5
+    one.jpegs[1] = one.jpegs[1][:start] + b"\xff\xff\xff\xff" + one.jpegs[1][start + 4 :]  # 65,535 x 65,535
+    one.jpegs[2] = cv2.imencode(".png", np.zeros((SIZE, SIZE, 3), np.uint8))[1].tobytes()
+    frames = open_shards(written(tmp_path, {"ann__1": one}))[0].frames
+    assert frames[0].shape == (SIZE, SIZE, 3)
+    monkeypatch.setattr(JpegImageFile, "load", None)
+    for number in (1, 2):
+        with pytest.raises(BadInput, match=f"frame {number} of ann__1 is damaged"):
+            _ = frames[number]
+
+
 @pytest.mark.parametrize("sizes", [[1, 2], [-5, 700, 700], [10**18] * 3, ["a"] * 3, 3, None])
 def test_sizes_of_frames_that_cannot_be_are_named(tmp_path, sizes, monkeypatch):
     real = json.dumps
@@ -266,4 +299,4 @@ def test_sizes_of_frames_that_cannot_be_are_named(tmp_path, sizes, monkeypatch):
     monkeypatch.undo()
     (tmp_path / "a.tar").write_bytes(data)
     with pytest.raises(BadInput, match="does not hold what the index says"):
-        shards._head(str(tmp_path / "a.tar"), 0, head)
+        shards._head(str(tmp_path / "a.tar"), 0, head, SIZE)

@@ -14,6 +14,7 @@ from PIL import EpsImagePlugin, Image, ImageCms
 from fewshot_heads.errors import BadInput, OutputError
 from fewshot_heads.imaging.convert import to_tensor, to_uint8
 from fewshot_heads.media.images import FORMATS, read_image, write_image
+from fewshot_heads.media.video_reader import read_video
 
 
 def halves(left, right, size=(64, 48), mode="RGB"):
@@ -218,10 +219,12 @@ def test_a_damaged_avif_is_named_in_one_line(tmp_path):
         read_image(tmp_path / "broken.avif")
 
 
-def test_heic_is_named(tmp_path):
-    (tmp_path / "telephone.heic").write_bytes(b"\0\0\0\x24ftypheic" + bytes(64))
+@pytest.mark.parametrize("read", [read_image, read_video])
+@pytest.mark.parametrize("brand", [b"heic", b"mif1", b"hevx"])
+def test_heic_is_named_as_a_picture_and_as_a_driver(tmp_path, read, brand):
+    (tmp_path / "telephone.heic").write_bytes(b"\0\0\0\x24ftyp" + brand + bytes(64))
     with pytest.raises(BadInput, match="telephone.heic: a HEIC picture.*JPEG"):
-        read_image(tmp_path / "telephone.heic")
+        read(tmp_path / "telephone.heic")
 
 
 def test_a_picture_with_broken_exif_is_read_upright(tmp_path):

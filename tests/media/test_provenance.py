@@ -128,10 +128,16 @@ def test_reading_the_mark_of_a_missing_file_names_it(tmp_path):
         read_mark(tmp_path / "gone.mp4")
 
 
-def test_an_empty_or_a_text_file_has_no_mark(tmp_path):
-    (tmp_path / "empty.mp4").touch()
+def test_a_text_file_has_no_mark(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing here")
-    assert read_mark(tmp_path / "empty.mp4") is None and read_mark(tmp_path / "notes.txt") is None
+    assert read_mark(tmp_path / "notes.txt") is None
+
+
+def test_a_packet_that_would_fill_the_memory_is_no_mark(tmp_path):
+    write(tmp_path / "out.png", Provenance("realtime", HASH, True))
+    packet = (tmp_path / "out.png").read_bytes()
+    (tmp_path / "huge.png").write_bytes(packet.replace(b"</x:xmpmeta>", bytes(2**24) + b"</x:xmpmeta>"))
+    assert read_mark(tmp_path / "huge.png") is None
 
 
 def test_a_video_is_marked_even_when_nobody_names_the_model(tmp_path):

@@ -682,6 +682,21 @@ def test_sound_can_be_left_out_and_a_silent_driver_is_fine(tmp_path):
     assert not read_video(write(tmp_path / "c.gif", driver, like=driver)).has_audio
 
 
+def test_sound_that_is_announced_only_is_none(tmp_path):
+    with av.open(str(tmp_path / "cut.ts"), "w") as output:  # as a stream that was cut off before its first sound
+        stream = output.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        output.add_stream("aac", rate=48000, layout="mono")
+        output.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), "rgb24")))
+        output.mux(stream.encode(None))
+    cut = read_video(tmp_path / "cut.ts")
+    assert not cut.has_audio
+    with VideoWriter(tmp_path / "out.mp4", like=cut) as out:
+        out.add(np.zeros((64, 64, 3), np.uint8))
+    with pytest.raises(BadInput, match="there is no sound in this file"):
+        read_audio(tmp_path / "cut.ts")
+
+
 def test_a_silent_moment_after_the_sound_ends_is_no_error(tmp_path):
     driver = read_video(make_clip(tmp_path / "driver.mp4", numbered(50), sound=sine(0.5)))
     for kind in ("mp4", "webm"):

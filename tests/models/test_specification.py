@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from fewshot_heads.errors import BadInput, FewshotHeadsError, WeightsMismatch
 from fewshot_heads.media.provenance import Provenance
 from fewshot_heads.models import build
-from fewshot_heads.models.checkpoint import load_checkpoint, save_checkpoint
-from fewshot_heads.models.specification import specification_sha256
+from fewshot_heads.models.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint
+from fewshot_heads.models.specification import read_specification, specification_sha256
 
 SPEC = {"size": 128, "embedding": 8, "embedder": {"channels": [4, 8]}, "generator": {"channels": [4, 4, 8]}}
 
@@ -63,6 +63,19 @@ def test_a_size_that_was_changed_does_not_match_its_hash(path):
     assert "do not match spec_sha256" in refused(path)
     changed(path, lambda about: {key: value for key, value in about.items() if key != "spec_sha256"})
     assert load_checkpoint(path).about["spec"]["size"] == 256  # as in the first weights files
+
+
+@pytest.mark.parametrize("about_path", sorted(WEIGHTS.glob("*.json")), ids=lambda path: path.stem)
+def test_every_shipped_specification_has_the_sum_of_its_sizes(about_path):
+    about = read_specification(about_path)
+    assert about["spec_sha256"] == specification_sha256(about["spec"])
+
+
+def test_weights_saved_with_the_specification_of_others_have_sums_of_their_own(path, tmp_path):
+    other = build({**SPEC, "size": 256})
+    about = json.loads(path.with_suffix(".json").read_text()) | {"spec": {**SPEC, "size": 256}}
+    saved = load_checkpoint(save_checkpoint(other, tmp_path, "other", about))
+    assert saved.name == "other" and saved.sha256 != about["sha256"] and saved.about["spec"]["size"] == 256
 
 
 @pytest.mark.parametrize("text", ["", "[" * 100_000, "{}", "null", "\udcff", '{"name": "a", "sha256": "b"}'])

@@ -60,11 +60,20 @@ def test_read_people_index__needs_four_columns_only(tmp_path):
         ("/1.jpg\tann\tval\tg", "line 2: /1.jpg lies outside of the folder"),
         ("1.jpg\tann\tval\tg\tphoto\tleft\t0\t0", "line 2: could not convert"),
         ("1.jpg\tann", "line 2: path, identity and recording"),
+        ("1.jpg\tann\tval\tg\tphoto\tnan\t0\t0", "line 2: an angle is no number"),
     ],
 )
 def test_read_people_index__names_the_line_that_cannot_be_read(tmp_path, row, told):
     write(tmp_path, row)
     with pytest.raises(BadInput, match=told):
+        read_people_index(tmp_path)
+
+
+def test_read_people_index__names_an_index_that_is_no_text(tmp_path):
+    write(tmp_path)
+    with (tmp_path / "index.tsv").open("ab") as file:
+        file.write(b"\xff\xfe\t\n")
+    with pytest.raises(BadInput, match=r"index.tsv, line 2: .*; correct the index"):
         read_people_index(tmp_path)
 
 

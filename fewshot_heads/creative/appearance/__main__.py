@@ -7,14 +7,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fewshot_heads.cli.parser import add_output_arguments, parse_and_run
+from fewshot_heads.cli.parser import Parser, add_output_arguments, parse_and_run
 from fewshot_heads.cli.signals import ends_on_signals
+from fewshot_heads.errors import BadInput
 
 
 @ends_on_signals
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code, see `cli.parser.run`."""
-    parser = argparse.ArgumentParser(description="Learns a model of appearance from the people of prepared data.")
+    parser = Parser(description="Learns a model of appearance from the people of prepared data.")
     parser.add_argument("prepared", nargs="+", help="what python -m fewshot_heads.prepare made; its split train")
     parser.add_argument(
         "--matte",
@@ -38,7 +39,10 @@ def _fit(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.creative.appearance.portraits import select_portraits
 
     people = select_portraits(arguments.prepared, bool(arguments.matte), arguments.hair)
-    model, kept, _ = learn(people)
+    try:
+        model, kept, _ = learn(people)
+    except BadInput as error:
+        raise BadInput(f"{', '.join(arguments.prepared)}: {error}") from error
     print(f"{len(people)} people sat well, {len(kept)} of them ordinary enough; {model.directions} directions")
     model.save(arguments.output, arguments.overwrite)
     return arguments.output

@@ -15,6 +15,7 @@ from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.layers.parsing import person_matte
+from fewshot_heads.media.files import check_readable
 
 _MAX_TURN_DEGREES = 16.0
 _MAX_MOUTH_ASPECT_RATIO = 0.12  # gap of the lips over the mouth's width; above it a mouth is open
@@ -109,15 +110,16 @@ class HairSegmenter:
         Raises:
             BadInput: the file is no network, or the package ai-edge-litert is missing.
         """
+        check_readable(path)
         try:
             from ai_edge_litert.interpreter import Interpreter
 
             self._network = Interpreter(str(path), num_threads=1)
+            self._network.allocate_tensors()
         except ImportError as error:
             raise BadInput("hair needs the package ai-edge-litert; pip install 'fewshot_heads[creative]'") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise BadInput(f"{path}: not a network of TensorFlow Lite; check the path") from error
-        self._network.allocate_tensors()
         self._input, self._output = self._network.get_input_details()[0], self._network.get_output_details()[0]
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:

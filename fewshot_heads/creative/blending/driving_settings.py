@@ -71,7 +71,7 @@ class DrivingSettings:
         """
         reference = None if self.reference == "auto" else int(self.reference)
         if reference is not None and not 0 <= reference < len(driver):
-            raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}")
+            raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}; name one of them")
         driver_faces = driver.cropped(size, within=head.usual)
         return retarget(head.landmarks[0], driver_faces, self.motion, self.pose, self.expression, reference, size)
 

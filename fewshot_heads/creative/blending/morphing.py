@@ -159,7 +159,7 @@ def _check(reenactor: Reenactor, heads: Sequence[Head], settings: Morph) -> None
     for name in ("shape_of", "appearance_of"):
         person = getattr(settings, name)
         if person is not None and not 0 <= person < len(heads):
-            raise BadInput(f"{name}={person}: there are people 0 to {len(heads) - 1}")
+            raise BadInput(f"{name}={person}: there are people 0 to {len(heads) - 1}; name one of them")
     check_share("truncation", settings.truncation)
 
 

@@ -136,7 +136,7 @@ def _librosa() -> Any:
     try:
         import librosa
     except ImportError as error:
-        raise BadInput("sound needs librosa: pip install 'fewshot_heads[creative]'") from error
+        raise BadInput("sound needs librosa; pip install 'fewshot_heads[creative]'") from error
     return librosa
 
 
