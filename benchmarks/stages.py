@@ -22,7 +22,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import common
 from benchmarks.timing import allow, peak_mib, timed, waiter
 from fewshot_heads import BadInput, Reenactor, VideoWriter, read_image, read_video
-from fewshot_heads.cli.config import CONF_DIR, load_config
+from fewshot_heads.cli.conf_files import CONF_DIR
+from fewshot_heads.cli.config import load_config
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.imaging.warping import identity_grid
 from fewshot_heads.models import build

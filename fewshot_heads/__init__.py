@@ -44,6 +44,11 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
+def __dir__() -> list[str]:
+    """Returns the names of the package, with those that are not imported yet."""
+    return sorted({*globals(), *_HOMES})
+
+
 __all__ = [
     "BadInput",
     "FewshotHeadsError",

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, parse_and_run, split_overrides
 from fewshot_heads.cli.signals import ends_on_signals
 from fewshot_heads.errors import UsageError
@@ -37,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _animate(arguments: argparse.Namespace) -> Path:
-    from fewshot_heads.cli.session import choose_output, load_head, open_reenactor, track_driver, write_frames
+    from fewshot_heads.cli.config import load_config
+    from fewshot_heads.cli.inputs import choose_output
     from fewshot_heads.media.video_reader import read_video
     from fewshot_heads.media.video_writer import WRITTEN
 
@@ -49,6 +49,9 @@ def _animate(arguments: argparse.Namespace) -> Path:
     *sources, driver_path = paths
     output = choose_output(arguments, f"{sources[0].stem}_{driver_path.stem}.mp4", WRITTEN, paths)
     driver = read_video(driver_path)
+
+    from fewshot_heads.cli.session import load_head, open_reenactor, track_driver, write_frames
+
     reenactor = open_reenactor(config)
     if sources[0].suffix.lower() == ".safetensors":
         if len(sources) > 1:

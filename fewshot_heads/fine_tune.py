@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, parse_and_run, split_overrides
 from fewshot_heads.cli.signals import ends_on_signals
 from fewshot_heads.errors import UsageError
@@ -36,13 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fine_tune(arguments: argparse.Namespace) -> Path:
-    from tqdm import tqdm
-
-    from fewshot_heads.cli.session import open_reenactor
+    from fewshot_heads.cli.config import load_config
     from fewshot_heads.media.files import check_no_input, check_target
-    from fewshot_heads.media.images import write_image
-    from fewshot_heads.training.comparison import before_and_after
-    from fewshot_heads.training.fine_tuning import from_config
 
     names, overrides = split_overrides(arguments.inputs)
     config = load_config("fine_tune", overrides)
@@ -55,6 +49,13 @@ def _fine_tune(arguments: argparse.Namespace) -> Path:
     check_target(grid, (".jpg",), arguments.overwrite)
     for target in (output, grid):
         check_no_input(target, [*sources, Path(config["model"])])
+
+    from tqdm import tqdm
+
+    from fewshot_heads.cli.session import open_reenactor
+    from fewshot_heads.media.images import write_image
+    from fewshot_heads.training.comparison import before_and_after
+    from fewshot_heads.training.fine_tuning import from_config
 
     tuning, criterion = from_config(config)
     reenactor = open_reenactor(config)

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, run, split_overrides
 from fewshot_heads.cli.signals import ends_on_signals
 from fewshot_heads.errors import UsageError
@@ -31,11 +30,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _meta_learn(inputs: Sequence[str], out: Path) -> Path:
+    from fewshot_heads.cli.config import load_config
+
     roots, overrides = split_overrides(inputs)
     config = load_config("meta_learn", overrides)
     if not roots:
         raise UsageError("give at least one folder that prepare wrote; --help shows how")
-    from fewshot_heads.training.meta_learning import meta_learn  # only here: --help needs no torch
+    from fewshot_heads.training.meta_learning import meta_learn
 
     return meta_learn(roots, out, config)
 

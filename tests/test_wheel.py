@@ -93,7 +93,7 @@ def test_every_task_has_a_console_script_and_it_points_at_a_function_that_exists
 
 def test_the_config_composes_from_the_unpacked_wheel(unpacked, tmp_path):
     code = (
-        "from fewshot_heads.cli.config import CONF_DIR, compose_config\n"
+        "from fewshot_heads.cli.conf_files import CONF_DIR\nfrom fewshot_heads.cli.config import compose_config\n"
         "print(CONF_DIR, compose_config('animate', ['landmarks=face_alignment']).landmarks.backend)"
     )
     assert run(code, unpacked, tmp_path) == f"{unpacked / 'fewshot_heads' / 'conf'} face_alignment"

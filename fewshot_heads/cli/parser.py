@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from fewshot_heads.cli.config import describe, load_config, module_of
+from fewshot_heads.cli.conf_files import describe, keys_of, module_of
 from fewshot_heads.cli.renamed import KEYS
 from fewshot_heads.errors import FewshotHeadsError, OutputError, UsageError, first_line, printable
 
@@ -62,8 +62,7 @@ def make_parser(
         output: help of `--output`; None leaves `--output` and `--overwrite` out.
         preview: help of `--preview`; None leaves it out.
     """
-    described = describe(task)
-    keys = "\n".join(f"  {key + '=' + default:<26} {text}" for key, default, text in described)
+    keys = "\n".join(f"  {key + '=' + default:<26} {text}" for key, default, text in describe(task))
     parser = Parser(
         prog=f"python -m {module_of(task)}",
         usage=f"%(prog)s {usage}",
@@ -71,7 +70,7 @@ def make_parser(
         epilog=f"keys and their defaults (key=value, or --key value; a group's own keys: conf/):\n{keys}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    known = frozenset(key for key, _, _ in described) | frozenset(load_config(task))
+    known = keys_of(task)
     parser.keys = known | {old for old, new in KEYS.items() if new in known}
     add_output_arguments(parser, output)
     if preview is not None:

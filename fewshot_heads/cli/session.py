@@ -1,17 +1,14 @@
-"""Steps that the command lines share: inputs, output, networks, motion, and the video that is written."""
+"""Steps that the command lines share: networks, motion, and the video that is written."""
 
 from __future__ import annotations
 
-import argparse
 import ctypes
-import os
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,45 +18,13 @@ from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.head import Head
 from fewshot_heads.landmarks import detectors
 from fewshot_heads.media.audio import Audio
-from fewshot_heads.media.files import check_no_input, check_target
 from fewshot_heads.media.provenance import Provenance
-from fewshot_heads.media.video_reader import VIDEOS, Video
+from fewshot_heads.media.video_reader import Video
 from fewshot_heads.media.video_writer import VideoWriter
 from fewshot_heads.models.checkpoint import load_checkpoint, load_inpainters
 from fewshot_heads.reenactor import Reenactor
 
-Settings = TypeVar("Settings")
 _M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES = -3, 2**17  # of malloc.h; the size with which glibc starts
-
-
-def is_driver(path: Path) -> bool:
-    """Returns whether a path is a driver: a video or a folder of frames."""
-    return os.path.isdir(path) or path.suffix.lower() in VIDEOS
-
-
-def choose_output(
-    arguments: argparse.Namespace, default: str, suffixes: Collection[str], inputs: Iterable[Path]
-) -> Path:
-    """Returns the path to write to, checked before any work is done for it.
-
-    Args:
-        arguments: with `output`, a path or None, and `overwrite`.
-        default: name in the current folder, for an `output` of None.
-        suffixes: kinds of file that the command can write.
-        inputs: files and folders that the output must not replace.
-
-    Raises:
-        OutputError: the output cannot be written or is also an input.
-    """
-    output = arguments.output or Path(default)
-    check_target(output, suffixes, arguments.overwrite)
-    check_no_input(output, inputs)
-    return output
-
-
-def settings_of(kind: type[Settings], config: Mapping[str, Any]) -> Settings:
-    """Returns a dataclass of settings, filled from the keys of the same names."""
-    return kind(**{field.name: config[field.name] for field in fields(kind)})  # type: ignore[arg-type]
 
 
 def open_reenactor(config: Mapping[str, Any]) -> Reenactor:

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fewshot_heads.cli.config import load_config
+from fewshot_heads.cli.conf_files import CONF_DIR
 from fewshot_heads.cli.parser import make_parser, parse_and_run, split_overrides
 from fewshot_heads.cli.signals import ends_on_signals
+from fewshot_heads.creative.sound.vocabulary import SIGNALS, TARGETS
 from fewshot_heads.errors import BadInput, UsageError
 
 if TYPE_CHECKING:
@@ -46,10 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _help_of_modes() -> str:
     """Returns tables of the modes' defaults, the signals and the targets."""
-    from fewshot_heads.creative.sound.features import SIGNALS
-    from fewshot_heads.creative.sound.performance import TARGETS
+    import yaml
 
-    modes = {mode: load_config("audio", [f"mode={mode}"]) for mode in ("music", "speech")}
+    paths = [CONF_DIR / "mode" / f"{mode}.yaml" for mode in ("music", "speech")]
+    modes = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in paths}
     rows = [("key", *modes), *((f"react.{s}=", *(m["react"][s] for m in modes.values())) for s in SIGNALS)]
     rows += [(f"{key}=", *(str(mode[key]) for mode in modes.values())) for key in _MODE_KEYS]
     table = ["  {:<26} {:<24} {}".format(*row) for row in rows]
@@ -58,7 +59,15 @@ def _help_of_modes() -> str:
 
 
 def _audio(arguments: argparse.Namespace) -> Path:
-    from fewshot_heads.cli.session import choose_output, open_reenactor, write_frames
+    from fewshot_heads.cli.config import load_config
+    from fewshot_heads.cli.inputs import choose_output
+
+    names, overrides = split_overrides(arguments.inputs)
+    config = load_config("audio", overrides)
+    if len(names) != 2:
+        raise UsageError("give a portrait and a sound; --help shows how")
+
+    from fewshot_heads.cli.session import open_reenactor, write_frames
     from fewshot_heads.creative.blending.identity_blend import load_person
     from fewshot_heads.creative.sound.animation import IdentityTransition, animated, preview
     from fewshot_heads.creative.sound.features import analyse
@@ -68,10 +77,6 @@ def _audio(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.media.images import write_image
     from fewshot_heads.media.video_writer import WRITTEN, exact_rate
 
-    names, overrides = split_overrides(arguments.inputs)
-    config = load_config("audio", overrides)
-    if len(names) != 2:
-        raise UsageError("give a portrait and a sound; --help shows how")
     portrait, sound_path = map(Path, names)
     reactions = parse_reactions(config["react"])
     target = None if config["target_identity"] is None else Path(config["target_identity"])

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, parse_and_run, split_overrides
 from fewshot_heads.cli.signals import ends_on_signals
 from fewshot_heads.errors import UsageError
@@ -23,14 +22,12 @@ from fewshot_heads.errors import UsageError
 @ends_on_signals
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code, see `cli.parser.run`."""
-    from fewshot_heads.creative.blending.morphing import PREVIEW_FRAMES
-
     parser = make_parser(
         "morph",
         "PERSON PERSON [PERSON ...] [DRIVER] [-o OUTPUT] [--overwrite] [--preview] [key=value ...]",
         "One person becomes the next, moved by a driving video or, without one, by idle motion with blinks.",
         ".mp4, .webm or .gif; default <first>_to_<last>.mp4 here",
-        preview=f"only a picture of {PREVIEW_FRAMES} frames; default a .jpg",
+        preview="only a picture of 16 frames; default a .jpg",
     )
     parser.add_argument(
         "inputs", nargs="+", metavar="PERSON ... DRIVER",
@@ -40,20 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _morph(arguments: argparse.Namespace) -> Path:
-    from fewshot_heads.cli.session import (
-        choose_output,
-        is_driver,
-        open_reenactor,
-        settings_of,
-        track_driver,
-        write_frames,
-    )
-    from fewshot_heads.creative.blending.identity_blend import load_person
-    from fewshot_heads.creative.blending.morphing import Morph, morph, preview
-    from fewshot_heads.media.images import WRITTEN as PICTURES
-    from fewshot_heads.media.images import write_image
-    from fewshot_heads.media.video_reader import read_video
-    from fewshot_heads.media.video_writer import WRITTEN
+    from fewshot_heads.cli.config import load_config
+    from fewshot_heads.cli.inputs import choose_output, is_driver, settings_of
 
     names, overrides = split_overrides(arguments.inputs)
     config = load_config("morph", overrides)
@@ -63,6 +48,15 @@ def _morph(arguments: argparse.Namespace) -> Path:
         raise UsageError("give at least two people, each a picture or a saved head; --help shows how")
     for path in filter(is_driver, people):
         raise UsageError(f"{path}: a video is the driver and comes last; people are pictures or saved heads")
+
+    from fewshot_heads.cli.session import open_reenactor, track_driver, write_frames
+    from fewshot_heads.creative.blending.identity_blend import load_person
+    from fewshot_heads.creative.blending.morphing import Morph, morph, preview
+    from fewshot_heads.media.images import WRITTEN as PICTURES
+    from fewshot_heads.media.images import write_image
+    from fewshot_heads.media.video_reader import read_video
+    from fewshot_heads.media.video_writer import WRITTEN
+
     settings = settings_of(Morph, config)
     suffixes, suffix = (PICTURES, ".jpg") if arguments.preview else (WRITTEN, ".mp4")
     output = choose_output(arguments, f"{people[0].stem}_to_{people[-1].stem}{suffix}", suffixes, inputs)

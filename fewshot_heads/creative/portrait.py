@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, parse_and_run, split_overrides
 from fewshot_heads.cli.signals import ends_on_signals
 from fewshot_heads.errors import UsageError
@@ -41,15 +40,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _portrait(arguments: argparse.Namespace) -> Path:
+    from fewshot_heads.cli.config import load_config
+    from fewshot_heads.cli.inputs import choose_output, settings_of
+
+    names, overrides = split_overrides(arguments.inputs)
+    config = load_config("portrait", overrides)
+    photo, driver_path = _inputs([Path(name) for name in names])
+
     import numpy as np
 
-    from fewshot_heads.cli.session import (
-        choose_output,
-        open_reenactor,
-        settings_of,
-        track_driver,
-        write_frames,
-    )
+    from fewshot_heads.cli.session import open_reenactor, track_driver, write_frames
     from fewshot_heads.creative.blending.identity_blend import load_person
     from fewshot_heads.creative.blending.portraits import Portrait, identity_similarity, portrait
     from fewshot_heads.creative.blending.retrieval import gallery_files, load_gallery, nearest, synthetic_gallery
@@ -59,9 +59,6 @@ def _portrait(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.media.video_writer import WRITTEN
     from fewshot_heads.metrics import Identity
 
-    names, overrides = split_overrides(arguments.inputs)
-    config = load_config("portrait", overrides)
-    photo, driver_path = _inputs([Path(name) for name in names])
     settings = settings_of(Portrait, config)
     gallery = Path(config["gallery"]) if config["gallery"] else None
     moves = driver_path is not None and not arguments.preview
@@ -97,7 +94,7 @@ def _portrait(arguments: argparse.Namespace) -> Path:
 
 def _inputs(paths: list[Path]) -> tuple[Path, Path | None]:
     """Returns the person's picture and the driver, if any."""
-    from fewshot_heads.cli.session import is_driver
+    from fewshot_heads.cli.inputs import is_driver
 
     if not 1 <= len(paths) <= 2:
         raise UsageError("give a picture of the sitter and, if it is to move, a driver; --help shows how")

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.parser import make_parser, parse_and_run, split_overrides
 from fewshot_heads.cli.signals import ends_on_signals
 from fewshot_heads.errors import OutputError, UsageError
@@ -38,16 +37,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _sample(arguments: argparse.Namespace) -> Path:
+    from fewshot_heads.cli.config import load_config
+    from fewshot_heads.cli.inputs import choose_output, is_driver, settings_of
+
+    names, overrides = split_overrides(arguments.inputs)
+    config = load_config("sample", overrides)
+    paths = [Path(name) for name in names]
+    if len(paths) > 1 or not all(map(is_driver, paths)):
+        raise UsageError(f"{names[-1]}: one driver at most, a video, gif or folder; --help shows how")
+
     from tqdm import tqdm
 
-    from fewshot_heads.cli.session import (
-        choose_output,
-        is_driver,
-        open_reenactor,
-        settings_of,
-        track_driver,
-        write_frames,
-    )
+    from fewshot_heads.cli.session import open_reenactor, track_driver, write_frames
     from fewshot_heads.creative.blending.sampling import Sample, grid, moved, sample
     from fewshot_heads.imaging.convert import resized
     from fewshot_heads.media.images import WRITTEN as PICTURES
@@ -55,11 +56,6 @@ def _sample(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.media.video_reader import read_video
     from fewshot_heads.media.video_writer import WRITTEN
 
-    names, overrides = split_overrides(arguments.inputs)
-    config = load_config("sample", overrides)
-    paths = [Path(name) for name in names]
-    if len(paths) > 1 or not all(map(is_driver, paths)):
-        raise UsageError(f"{names[-1]}: one driver at most, a video, gif or folder; --help shows how")
     driver_path = paths[0] if paths and not arguments.preview else None
     settings = settings_of(Sample, config)
     suffixes, suffix = (WRITTEN, ".mp4") if driver_path else ((*PICTURES, HEAD), ".jpg")

@@ -55,7 +55,8 @@ class Generator(nn.Module):
         self.up = nn.ModuleList(AdaResBlock(2 * b, b) for _, b in coarse_to_fine)
         self.head = conv(channels[0], 4 * 3 + 2)
         self.project = nn.Linear(embedding, sum(block.style_size for block in self._styled))
-        self._initialize_as_composite()
+        if not self.project.weight.is_meta:  # without values, filling in some imports torch's compiler: a second
+            self._initialize_as_composite()
 
     @property
     def _styled(self) -> list[AdaResBlock]:

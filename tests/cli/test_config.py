@@ -10,7 +10,8 @@ import yaml
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from fewshot_heads.cli.config import CONF_DIR, RULES, compose_config, describe, load_config
+from fewshot_heads.cli.conf_files import CONF_DIR, describe
+from fewshot_heads.cli.config import RULES, compose_config, load_config
 from fewshot_heads.cli.parser import make_parser
 from fewshot_heads.cli.renamed import KEYS
 from fewshot_heads.datasets.episodes import EpisodeSettings
@@ -125,7 +126,8 @@ def test_no_option_is_left_that_no_task_can_choose():
 
 def test_a_key_without_a_rule_takes_values_of_its_defaults_kind(tmp_path, monkeypatch):
     (tmp_path / "task.yaml").write_text("defaults: [_self_]\nn: 3\nx: 1.5\nflag: true\nword: a\nsizes: [1, 2]\n")
-    monkeypatch.setattr("fewshot_heads.cli.config.CONF_DIR", tmp_path)
+    for module in ("config", "conf_files"):
+        monkeypatch.setattr(f"fewshot_heads.cli.{module}.CONF_DIR", tmp_path)
     config = compose_config("task", ["n=4", "x=2", "flag=false", "word=5", "sizes=[3]"])
     assert config == {"n": 4, "x": 2, "flag": False, "word": "5", "sizes": [3]}
     refused = {"n=.5": "a whole number", "x=far": "a number", "flag=1": "true or false", "sizes=3": "a list like [1,2]"}

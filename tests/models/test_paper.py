@@ -9,7 +9,7 @@ from safetensors.torch import load, save
 from torch.nn.utils.parametrize import is_parametrized
 from torch.utils.flop_counter import FlopCounterMode
 
-from fewshot_heads.cli.config import CONF_DIR
+from fewshot_heads.cli.conf_files import CONF_DIR
 from fewshot_heads.errors import BadInput
 from fewshot_heads.models import build, build_discriminator, paper_blocks
 from fewshot_heads.models.discriminator import PatchDiscriminator

@@ -13,14 +13,6 @@ import numpy as np
 from fewshot_heads.errors import BadInput, UsageError
 from fewshot_heads.media.audio import Audio
 
-SIGNALS = {
-    "bass": "loudness of the low band",
-    "vocal": "loudness of the band of voices",
-    "rms": "loudness of everything",
-    "centroid": "brightness: where the spectrum has its centre",
-    "onset": "a pulse at each of the strongest beginnings of notes",
-    "chroma": "how far the harmony has gone from the recording's home, slowly",
-}
 _WINDOW_SAMPLES, _HOP_SAMPLES = 1024, 256
 _STRETCH_WINDOWS = 1024  # of a spectrum that is computed at once, 8 to 70 MB
 _SILENCE = 1e-3  # of full scale: -60 dB

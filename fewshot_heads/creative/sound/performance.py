@@ -15,23 +15,14 @@ import cv2
 import numpy as np
 
 from fewshot_heads.creative.sound.expression_basis import BROWS, EYES, MOUTH, MotionBasis
-from fewshot_heads.creative.sound.features import SIGNALS, followed, pulses
+from fewshot_heads.creative.sound.features import followed, pulses
+from fewshot_heads.creative.sound.vocabulary import SIGNALS, TARGETS
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import UsageError, did_you_mean
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.lids import close_lids
 from fewshot_heads.landmarks.pose import MEAN_HEAD, Pose
 
-TARGETS = {
-    "expression": "gain of all the face does (play, mouth, brows), 1 as far as people usually go",
-    "mouth": "opens, 1 wide, at an expression of 1",
-    "brows": "rise, 1 high, at an expression of 1",
-    "blink": "the eyes close, 1 wholly",
-    "nod": "the head goes down, 1 by 10 degrees",
-    "turn": "the face goes to the viewer's right, 1 by 10 degrees",
-    "tilt": "the head leans to the viewer's right, 1 by 10 degrees",
-    "identity": "becomes somebody else, see `target_identity`, 1 wholly",
-}
 _FULL_REACTION_DEVIATIONS = 2.5  # of mouth and brows at 1
 _FULL_TURN_RADIANS = np.radians(10)
 _MAX_GAIN = 100.0  # of amounts, gains, blinks per second and deviations; beyond, sums overflow
