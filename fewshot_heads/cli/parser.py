@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
 
 def make_parser(
     task: str, usage: str, description: str, output: str | None = None, preview: str | None = None
-) -> argparse.ArgumentParser:
+) -> Parser:
     """Returns the parser of a task, with the keys of conf/<task>.yaml in its help and as flags.
 
     Args:
@@ -128,20 +128,23 @@ def run(command: Callable[[], Path | str], debug: bool) -> int:
     try:
         _print_result(command())
         return 0
-    except FewshotHeadsError as error:
-        if debug:
-            raise
-        print(f"error: {printable(str(error))}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
     except Exception as error:
         if debug:
             raise
-        print(f"error: {printable(_reason(error))}", file=sys.stderr)
-        return 1
+        print(f"error: {error_line(error)}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
 
 
-def _reason(error: Exception) -> str:
-    """Returns the line for an error that this library did not foresee."""
+def error_line(error: Exception) -> str:
+    """Returns the line that tells a user about an error.
+
+    Args:
+        error: of this library, or one that it did not foresee, whose line gets a remedy.
+    """
+    return printable(str(error) if isinstance(error, FewshotHeadsError) else _unforeseen(error))
+
+
+def _unforeseen(error: Exception) -> str:
     line = first_line(error)
     if _NO_LIBRARY in line:
         return f"{line}; install the system libraries that README.md names, such as libgl1"

@@ -9,8 +9,8 @@ from fewshot_heads.cli.conf_files import keys_of
 from fewshot_heads.cli.config import load_config
 
 COMMANDS = [
-    "animate", "fine_tune", "meta_learn", "prepare", "verify", "creative.appearance", "creative.audio", "creative.morph",
-    "creative.portrait", "creative.sample", "creative.sound.fit_expression_basis",
+    "animate", "batch", "fine_tune", "meta_learn", "prepare", "verify", "creative.appearance", "creative.audio",
+    "creative.morph", "creative.portrait", "creative.sample", "creative.sound.fit_expression_basis",
 ]  # fmt: skip
 NETWORKS = {"torch", "mediapipe", "cv2", "scipy"}  # seconds of import
 CONFIGURATION = {"hydra", "omegaconf"}  # an eighth of a second

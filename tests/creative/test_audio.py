@@ -17,9 +17,8 @@ from fewshot_heads import VideoWriter, read_video
 from fewshot_heads.cli.config import load_config
 from fewshot_heads.creative.audio import main
 from fewshot_heads.creative.sound import fit_expression_basis as basis_module
-from fewshot_heads.creative.sound.expression_basis import BROWS, EYES, MOUTH, SIZE, MotionBasis
+from fewshot_heads.creative.sound.expression_basis import BROWS, EYES, MOUTH, SIZE, MotionBasis, learn
 from fewshot_heads.creative.sound.features import analyse
-from fewshot_heads.creative.sound.fit_expression_basis import learn
 from fewshot_heads.creative.sound.performance import motion_from_audio, parse_reactions
 from fewshot_heads.errors import BadInput, UsageError
 from fewshot_heads.landmarks.canonical_face import CanonicalFace

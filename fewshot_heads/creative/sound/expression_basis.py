@@ -10,7 +10,7 @@ python -m fewshot_heads.creative.sound.fit_expression_basis PREPARED -o motion_b
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from fewshot_heads.errors import BadInput
-from fewshot_heads.landmarks import N_POINTS
+from fewshot_heads.landmarks import MIRROR, N_POINTS, Landmarks
+from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.pose import MEAN_HEAD
 from fewshot_heads.media.files import atomic_write, write_error
 
@@ -132,3 +133,32 @@ class MotionBasis:
         """The mean head with closed lips, [70, 3], head units."""
         mouth = self.faces(self.steer([MOUTH]))[0]
         return MEAN_HEAD - mouth * (MOUTH * MEAN_HEAD).sum() / (MOUTH * mouth).sum()
+
+
+def learn(clips: Iterable[np.ndarray]) -> MotionBasis:
+    """Returns the principal components of the offsets of faces from their clip's mean face.
+
+    Every clip has the same weight, and so has its mirror image.
+
+    Args:
+        clips: for each clip of one person landmarks float32 [T, 70 or more, 3], pixels.
+
+    Raises:
+        BadInput: no clip has enough frontal faces.
+    """
+    covariance, count = np.zeros((3 * N_POINTS, 3 * N_POINTS)), 0
+    for clip in clips:
+        faces = [CanonicalFace.of(Landmarks.from_array(points[:N_POINTS])) for points in clip]
+        shapes = np.array([face.shape for face in faces if face.pose.rotation[2, 2] > MIN_FRONTAL_COSINE])
+        if len(shapes) < SIZE:
+            continue
+        offsets = shapes - shapes.mean(0)
+        for samples in (offsets, offsets[:, MIRROR] * [-1, 1, 1]):
+            flat = samples.reshape(len(samples), -1)
+            covariance += flat.T @ flat / len(flat)
+        count += 2
+    if not count:
+        raise BadInput(f"no clip with {SIZE} faces that look ahead; prepare videos of people who face the camera")
+    variances, directions = np.linalg.eigh(covariance / count)
+    largest = slice(-1, -SIZE - 1, -1)
+    return MotionBasis(directions.T[largest].reshape(SIZE, N_POINTS, 3), np.sqrt(variances[largest]))

@@ -1,0 +1,107 @@
+"""Reads the table of `batch`: one animation a row."""
+
+from __future__ import annotations
+
+import csv
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from fewshot_heads.cli.config import load_config
+from fewshot_heads.errors import BadInput, FewshotHeadsError
+from fewshot_heads.media.files import check_no_input, check_readable, check_target
+
+COLUMNS = ("sources", "driver", "output")  # and "options", which may be left out
+SEPARATOR = ";"  # of sources
+
+
+@dataclass(frozen=True)
+class Job:
+    """One animation.
+
+    Attributes:
+        line: line of the table, from 1.
+        sources: pictures of one person, or one saved head.
+        driver: a video, gif or folder.
+        output: the video to write.
+        config: the keys of conf/animate.yaml.
+    """
+
+    line: int
+    sources: tuple[Path, ...]
+    driver: Path
+    output: Path
+    config: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Name of the job among those of its table."""
+        return f"line_{self.line}"
+
+
+def read_jobs(table: Path, common: Sequence[str]) -> Iterator[tuple[int, Job | FewshotHeadsError]]:
+    """Yields line number and job of each row, or what is wrong with the row.
+
+    Paths are relative to the folder of the table.
+
+    Args:
+        table: tab-separated text with a header. Columns: sources (separated by `;`), driver, output, and perhaps
+            options (`key=value`, separated by blanks).
+        common: options of every row, as `key=value`. The options of a row come after them.
+
+    Raises:
+        BadInput: the table cannot be read, or lacks a column.
+    """
+    check_readable(table)
+    outputs: dict[Path, int] = {}
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+            if missing := [column for column in COLUMNS if column not in (rows.fieldnames or ())]:
+                raise BadInput(
+                    f"{table}: no column {missing[0]}; the first line names the columns, separated by tabs: "
+                    f"{', '.join(COLUMNS)} and, if any, options"
+                )
+            for row in rows:
+                try:
+                    job = _job(row, rows.line_num, table.parent.absolute(), tuple(common))
+                    if (first := outputs.setdefault(job.output.resolve(), job.line)) != job.line:
+                        raise BadInput(f"{job.output}: is the output of line {first} too; choose another output")
+                    yield rows.line_num, job
+                except FewshotHeadsError as error:
+                    yield rows.line_num, error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{table}: no tab-separated text in UTF-8; save it as such") from error
+
+
+def _job(row: Mapping[str | None, Any], line: int, folder: Path, common: tuple[str, ...]) -> Job:
+    """Returns the job of a row. Raises FewshotHeadsError if a cell does not fit."""
+    if None in row:
+        raise BadInput(f"{len(row[None])} cells too many; separate the cells with single tabs")
+    cells = {column: (row.get(column) or "").strip() for column in (*COLUMNS, "options")}
+    if empty := [column for column in COLUMNS if not cells[column]]:
+        raise BadInput(f"no {empty[0]}; fill the cell")
+    names = cells["sources"].split(SEPARATOR)
+    sources = tuple(folder / name.strip() for name in names if name.strip())
+    driver, output = folder / cells["driver"], folder / cells["output"]
+    try:
+        options = tuple(shlex.split(cells["options"]))
+    except ValueError as error:
+        raise BadInput(f"options {cells['options']}: {error}; close the quotation mark") from error
+    from fewshot_heads.media.video_writer import WRITTEN
+
+    config = _config((*common, *options))
+    check_target(output, WRITTEN, overwrite=True)  # one that exists is not an error, but finished
+    check_no_input(output, (*sources, driver))
+    for path in () if output.exists() else sources if driver.is_dir() else (*sources, driver):
+        check_readable(path)  # told without starting a worker
+    return Job(line, sources, driver, output, config)
+
+
+@lru_cache(maxsize=64)
+def _config(overrides: tuple[str, ...]) -> Mapping[str, Any]:
+    """Returns the configuration of a row. Most rows have the same options, and hydra takes 20 ms."""
+    return load_config("animate", overrides)
