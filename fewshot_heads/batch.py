@@ -58,6 +58,8 @@ def _batch(arguments: argparse.Namespace) -> str:
         raise UsageError("give one table of jobs; --help shows how")
     table = Path(paths[0])
     rows = list(read_jobs(table, common))
+    if not rows:
+        raise BadInput(f"{table}: no row below the first line; write one for each video")
     jobs = [job for _, job in rows if isinstance(job, Job)]
     missing = [job for job in jobs if arguments.overwrite or not job.output.exists()]
     reasons = {line: error_line(row) for line, row in rows if not isinstance(row, Job)}
