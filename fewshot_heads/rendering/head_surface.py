@@ -36,9 +36,7 @@ _SURFACE_THICKNESS_HEAD_UNITS = 0.1  # in one cell, points this far behind each 
 _BARE_COVERAGE, _FULL_COVERAGE = 0.3, 0.7
 _MIN_COSINE = 0.15  # of the angle between a normal and the viewer, where it divides
 _FULL_STRETCH_COSINE = 0.3  # gain of the cosine at which a fringe is replaced completely
-_FULL_DENSITY = (
-    0.5  # points per cell of a closed surface: half of those at rest, so that it may stretch to twice its area
-)
+_FULL_DENSITY = 0.5  # points per cell of a closed surface: half of those at rest, so it may stretch to twice its area
 _HALF_AT_REST_HEAD_UNITS = 0.5  # length of hanging hair of which the lower end moves by half as much as the head
 _FRINGE_WEIGHT = 0.01  # of a transparent point, which counts only where no opaque one is
 
