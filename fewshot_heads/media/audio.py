@@ -111,8 +111,8 @@ def read_audio(path: str | Path, rate: int = 22050) -> Audio:
 def packets(source: AudioSource, output: Any, suffix: str) -> Iterator[Any]:
     """Yields the sound of a source as packets for another file.
 
-    Time zero is the first picture. A codec that players expect in the format is copied. Another one is encoded again. Damaged
-    sound ends early, with a warning.
+    Time zero is the first picture. A codec that players expect in the format is copied. Another one is encoded again.
+    Damaged sound ends early, with a warning.
 
     Args:
         source: file and start of the sound.
