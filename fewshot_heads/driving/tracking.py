@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -103,20 +102,19 @@ def track(
     frame_size = (0, 0)
     with ThreadPoolExecutor(len(detectors)) as pool:
         follower = FaceFollower(detectors, pool, face)
-        for group in _groups(_checked(frames, name), len(detectors)):
-            frame_size = group[0].shape[:2]
-            faces = follower.locate(group)
-            found += faces
+        for frame, landmarks in follower.locate(_checked(frames, name)):
+            frame_size = frame.shape[:2]
+            found.append(landmarks)
             if mouths:
-                mouth_crops += _mouths_of(group, faces)
-    lost = [i for i, landmarks in enumerate(found) if landmarks is None]
+                mouth_crops.append(MouthCrop.of(frame, landmarks) if landmarks else None)
+    lost = [i for i, item in enumerate(found) if item is None]
     if len(lost) == len(found):
         raise _no_face_found(name, face, len(found))
     held = _hold(found)
     shots = _shots(held)
-    landmarks = [face for first, end in shots for face in smoothed(held[first:end], smooth, rate)]
-    final_mouths = _finish_mouths(mouth_crops, landmarks, shots) if mouths else None
-    return Motion(landmarks, lost, shots, frame_size, name, final_mouths)
+    smooth_faces = [face for first, end in shots for face in smoothed(held[first:end], smooth, rate)]
+    final_mouths = _finish_mouths(mouth_crops, smooth_faces, shots) if mouths else None
+    return Motion(smooth_faces, lost, shots, frame_size, name, final_mouths)
 
 
 def _checked(frames: Iterable[np.ndarray], name: str) -> Iterator[np.ndarray]:
@@ -128,13 +126,6 @@ def _checked(frames: Iterable[np.ndarray], name: str) -> Iterator[np.ndarray]:
         if frame.shape != shape:
             raise BadInput(f"{name}, frame {index}: got {list(frame.shape)}, where frame 0 has {list(shape)}")
         yield frame
-
-
-def _groups(frames: Iterable[np.ndarray], count: int) -> Iterator[list[np.ndarray]]:
-    """Yields `count` frames at a time, fewer at the end."""
-    iterator = iter(frames)
-    while group := list(islice(iterator, count)):
-        yield group
 
 
 def _no_face_found(name: str, face: int, count: int) -> NoFaceFound:
@@ -173,11 +164,6 @@ def _shots(faces: list[Landmarks]) -> list[tuple[int, int]]:
         if jump > MAX_JUMP_RATIO * before.size or log_growth > _MAX_LOG_GROWTH:
             cuts.append(i)
     return list(zip(cuts, [*cuts[1:], len(faces)], strict=True))
-
-
-def _mouths_of(frames: list[np.ndarray], faces: list[Landmarks | None]) -> list[MouthCrop | None]:
-    """Returns the mouth of each frame, None where the face is lost."""
-    return [MouthCrop.of(frame, face) if face else None for frame, face in zip(frames, faces, strict=True)]
 
 
 def _finish_mouths(
