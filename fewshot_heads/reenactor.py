@@ -100,7 +100,8 @@ class Reenactor:
     def embed(self, pictures: Pictures, face: int | Sequence[int] = 0, crop: str = "auto") -> Head:
         """Returns the head of one person from one source image or several.
 
-        The first image is animated, with its body and background. The other images add views of the head.
+        The first image is animated, with its body and background. The other images add views of the head. An image that
+        is upside down or on a side is turned upright, and frames of the head are turned back.
 
         Args:
             pictures: one image or K images, paths or uint8 RGB [H, W, 3].

@@ -20,7 +20,7 @@ _MIN_EXPOSED_NITS = 20.0  # a first frame that is darker than this is a fade fro
 _DISPLAY_GAMMA = 2.4  # of SDR video, ITU-R BT.1886
 _LUMINANCE_2020 = np.array([0.2627, 0.6780, 0.0593], np.float32)
 # Linear RGB of BT.2020 and Display P3 to BT.709: ITU-R BT.2087-0 for the first, SMPTE EG 432-1 for the second.
-_TO_BT709 = {
+_TO_BT709: dict[int, list[list[float]]] = {
     ColorPrimaries.BT2020: [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]],
     ColorPrimaries.SMPTE432: [[1.2249, -0.2247, 0.0], [-0.0420, 1.0419, 0.0], [-0.0197, -0.0786, 1.0979]],
     ColorPrimaries.BT709: [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
