@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from fewshot_heads.imaging.face_color import FaceColor
+from fewshot_heads.imaging.sharpness import blur_radius
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.regions import MOUTH
@@ -22,6 +23,8 @@ _MAX_CROP_PIXELS = 128  # larger squares are shrunk to this side
 _JPEG_QUALITY = 95
 # Visible fraction at which a mouth gets no weight. The rest of such a crop is a mirror image.
 _MIN_VISIBLE_FRACTION = 0.9
+# `MouthCrop.chroma_spread` of a black-and-white film. In 25 faces, colored mouths had 0.05 or more, and sepia 0.015.
+_MAX_MONOCHROME_SPREAD = 0.025
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class MouthCrop:
         lips: float32 [20, 2], outer and inner lip points, pixels of the square.
         visible_fraction: fraction of the lips' bounding box inside the frame, 0 to 1.
         color: colors of the driver's face.
+        blur: standard deviation of the face's blur over the face's size (`blur_radius`).
+        chroma_spread: spread of the mouth's colors around one tint, over the mean level.
     """
 
     jpeg: bytes
@@ -43,6 +48,8 @@ class MouthCrop:
     lips: np.ndarray
     visible_fraction: float
     color: FaceColor
+    blur: float
+    chroma_spread: float
 
     @classmethod
     def of(cls, image: np.ndarray, face: Landmarks) -> MouthCrop:
@@ -63,7 +70,9 @@ class MouthCrop:
         # Rounded to exactly 1 for lips inside the frame.
         visible_fraction = round(float(visible_sides.prod() / max(sides.prod(), 1e-9)), 3)
         color = FaceColor.of(image, face.points)
-        return cls(jpeg.tobytes(), crop, crop.to_crop(face).points[MOUTH.surround], visible_fraction, color)
+        crop_lips = crop.to_crop(face).points[MOUTH.surround]
+        blur, spread = blur_radius(image, face), _chroma_spread(pixels)
+        return cls(jpeg.tobytes(), crop, crop_lips, visible_fraction, color, blur, spread)
 
     def with_landmarks(self, face: Landmarks) -> MouthCrop:
         """Returns the same pixels with the lips of other landmarks.
@@ -74,6 +83,11 @@ class MouthCrop:
         return replace(self, lips=self.crop.to_crop(face).points[MOUTH.surround])
 
     @property
+    def in_color(self) -> bool:
+        """Whether the driver has colors; a black-and-white or sepia film has none."""
+        return self.chroma_spread > _MAX_MONOCHROME_SPREAD
+
+    @property
     def visibility_weight(self) -> float:
         """Opacity of the crop, 0 to 1.
 
@@ -82,14 +96,28 @@ class MouthCrop:
         return float(np.clip((self.visible_fraction - _MIN_VISIBLE_FRACTION) / (1 - _MIN_VISIBLE_FRACTION), 0, 1))
 
 
-def share_white_reference(mouths: Sequence[MouthCrop]) -> list[MouthCrop]:
-    """Returns the mouths of a shot with the median white of the eyes.
+def share_color_reference(mouths: Sequence[MouthCrop]) -> list[MouthCrop]:
+    """Returns the mouths of a shot with the median white of the eyes and the median spread of colors.
 
-    With a white reference for each frame, teeth would flicker when the eyes blink.
+    With a reference for each frame, teeth would flicker when the eyes blink.
 
     Args:
         mouths: the mouths of one shot.
     """
     whites = [mouth.color.white for mouth in mouths if mouth.color.white is not None]
     white = np.median(whites, axis=0) if whites else None
-    return [replace(mouth, color=replace(mouth.color, white=white)) for mouth in mouths]
+    spread = float(np.median([mouth.chroma_spread for mouth in mouths]))
+    return [replace(mouth, color=replace(mouth.color, white=white), chroma_spread=spread) for mouth in mouths]
+
+
+def _chroma_spread(image: np.ndarray) -> float:
+    """Returns how far the colors of an image [H, W, 3] spread around one tint, over the mean level.
+
+    A tint, as of sepia, makes the differences of the channels a linear function of the level.
+    """
+    colors = image.reshape(-1, 3).astype(np.float64)
+    level = colors.mean(1)
+    basis = np.stack([level, np.ones_like(level)], 1)
+    differences = colors[:, [0, 2]] - colors[:, [1]]
+    residual = differences - basis @ np.linalg.lstsq(basis, differences, rcond=None)[0]
+    return float(np.linalg.norm(residual.std(0)) / (level.mean() + 1))

@@ -11,7 +11,7 @@ import numpy as np
 
 from fewshot_heads.driving.face_follower import MAX_JUMP_RATIO, FaceFollower
 from fewshot_heads.driving.face_follower import nearest as nearest  # callers import it from this module
-from fewshot_heads.driving.mouth_crop import MouthCrop, share_white_reference
+from fewshot_heads.driving.mouth_crop import MouthCrop, share_color_reference
 from fewshot_heads.driving.smoothing import smoothed
 from fewshot_heads.errors import BadInput, NoFaceFound, check_at_least
 from fewshot_heads.landmarks import Detector, Landmarks
@@ -171,4 +171,4 @@ def _finish_mouths(
 ) -> list[MouthCrop]:
     """Returns mouths without gaps, with smoothed lips and one white reference per shot."""
     smooth = [mouth.with_landmarks(face) for mouth, face in zip(_hold(mouths), landmarks, strict=True)]
-    return [mouth for first, end in shots for mouth in share_white_reference(smooth[first:end])]
+    return [mouth for first, end in shots for mouth in share_color_reference(smooth[first:end])]

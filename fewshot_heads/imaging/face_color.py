@@ -72,7 +72,7 @@ class FaceColor:
         usual skin color to 1 for a color that no skin has. For a golden skin, the white of the eyes counts too: teeth
         are white in a dark face, but golden under a golden varnish. An image without colors has gains of 1.
         """
-        if not self._in_color:
+        if not self.in_color:
             return np.ones(3)
         log_chroma = _log_chroma(self.skin)
         cast = log_chroma - _SKIN_LOG_CHROMA
@@ -92,10 +92,10 @@ class FaceColor:
         The matrix has the `channel_gains` on its diagonal. For an image without colors, the matrix averages the
         channels.
         """
-        return np.diag(self.channel_gains) if self._in_color or not self.skin.any() else np.full((3, 3), 1 / 3)
+        return np.diag(self.channel_gains) if self.in_color or not self.skin.any() else np.full((3, 3), 1 / 3)
 
     @property
-    def _in_color(self) -> bool:
+    def in_color(self) -> bool:
         """Whether the image has colors."""
         return bool(np.ptp(self.skin) >= _GRAYSCALE_CHANNEL_RANGE * (self.skin.mean() + 1))
 
