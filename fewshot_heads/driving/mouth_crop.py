@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from fewshot_heads.imaging.face_color import FaceColor
+from fewshot_heads.imaging.face_color import FaceColor, chroma_spread, is_monochrome
 from fewshot_heads.imaging.sharpness import blur_radius
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
@@ -23,8 +23,6 @@ _MAX_CROP_PIXELS = 128  # larger squares are shrunk to this side
 _JPEG_QUALITY = 95
 # Visible fraction at which a mouth gets no weight. The rest of such a crop is a mirror image.
 _MIN_VISIBLE_FRACTION = 0.9
-# `MouthCrop.chroma_spread` of a black-and-white film. In 25 faces, colored mouths had 0.05 or more, and sepia 0.015.
-_MAX_MONOCHROME_SPREAD = 0.025
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class MouthCrop:
         visible_fraction: fraction of the lips' bounding box inside the frame, 0 to 1.
         color: colors of the driver's face.
         blur: standard deviation of the face's blur over the face's size (`blur_radius`).
-        chroma_spread: spread of the mouth's colors around one tint, over the mean level.
+        chroma_spread: spread of the mouth's colors around one tint, over the mean level (`chroma_spread`).
     """
 
     jpeg: bytes
@@ -71,7 +69,7 @@ class MouthCrop:
         visible_fraction = round(float(visible_sides.prod() / max(sides.prod(), 1e-9)), 3)
         color = FaceColor.of(image, face.points)
         crop_lips = crop.to_crop(face).points[MOUTH.surround]
-        blur, spread = blur_radius(image, face), _chroma_spread(pixels)
+        blur, spread = blur_radius(image, face), chroma_spread(pixels)
         return cls(jpeg.tobytes(), crop, crop_lips, visible_fraction, color, blur, spread)
 
     def with_landmarks(self, face: Landmarks) -> MouthCrop:
@@ -85,7 +83,7 @@ class MouthCrop:
     @property
     def in_color(self) -> bool:
         """Whether the driver has colors; a black-and-white or sepia film has none."""
-        return self.chroma_spread > _MAX_MONOCHROME_SPREAD
+        return not is_monochrome(self.chroma_spread)
 
     @property
     def visibility_weight(self) -> float:
@@ -108,16 +106,3 @@ def share_color_reference(mouths: Sequence[MouthCrop]) -> list[MouthCrop]:
     white = np.median(whites, axis=0) if whites else None
     spread = float(np.median([mouth.chroma_spread for mouth in mouths]))
     return [replace(mouth, color=replace(mouth.color, white=white), chroma_spread=spread) for mouth in mouths]
-
-
-def _chroma_spread(image: np.ndarray) -> float:
-    """Returns how far the colors of an image [H, W, 3] spread around one tint, over the mean level.
-
-    A tint, as of sepia, makes the differences of the channels a linear function of the level.
-    """
-    colors = image.reshape(-1, 3).astype(np.float64)
-    level = colors.mean(1)
-    basis = np.stack([level, np.ones_like(level)], 1)
-    differences = colors[:, [0, 2]] - colors[:, [1]]
-    residual = differences - basis @ np.linalg.lstsq(basis, differences, rcond=None)[0]
-    return float(np.linalg.norm(residual.std(0)) / (level.mean() + 1))
