@@ -81,7 +81,7 @@ class VideoEncoder:
     def _open_yuv(self, suffix: str, width: int, height: int, crf: int) -> None:
         """Adds the H.264 or VP9 stream of an mp4 or webm with even sides, pixels."""
         if suffix == ".mp4":
-            codec, options = "libx264", {"preset": X264_PRESET, "profile": "high", "crf": str(max(crf, X264_MIN_CRF))}
+            codec, options = "libx264", {"preset": X264_PRESET, "profile": "high", "crf": str(crf or X264_MIN_CRF)}
         else:
             codec, options = "libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "row-mt": "1"}
             options["crf"] = str(round(crf * VP9_MAX_CRF / X264_MAX_CRF))
