@@ -62,7 +62,7 @@ def _animate(arguments: argparse.Namespace) -> Path:
     resolution = None if config["resolution"] == "auto" else int(config["resolution"])
     frames = reenactor.animate(head, motion, reference=reference, resolution=resolution, **options)
     if config["side_by_side"]:
-        frames = _side_by_side(head.picture, driver, frames)
+        frames = _side_by_side(head.as_given(head.picture), driver, frames)
     mark = reenactor.provenance(composite=config["paste_back"])
     return write_frames(frames, output, driver, mark, config["crf"], arguments.overwrite, "animate", len(motion))
 
