@@ -20,7 +20,7 @@ from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.control_points import warp_points
 from fewshot_heads.landmarks.pose import HEAD_ANCHORS, MEAN_HEAD, Pose, fit_pose, landmarks_3d
-from fewshot_heads.rendering.depth import head_depth
+from fewshot_heads.rendering.depth import head_depth, surface_normals
 from fewshot_heads.rendering.hanging import LOBES, hanging_lengths
 
 CELLS = 128  # side of the splatted map, for the crop, and of the grid of the surface's points
@@ -76,7 +76,7 @@ class HeadSurface:
         scale = size / _DEPTH_CELLS  # pixels per cell
         small = cv2.resize(matte, (_DEPTH_CELLS, _DEPTH_CELLS), interpolation=cv2.INTER_AREA)
         depth = scale * head_depth(face.moved(np.zeros(2, np.float32), 1 / scale), small)
-        normals = _normals(depth / scale)
+        normals = surface_normals(depth / scale)
         seen = np.zeros_like(depth)
         if original is not None:
             turned = normals @ (original.rotation @ self.pose.rotation.T).T
@@ -200,13 +200,6 @@ class HeadSurface:
         rest = (hanging / (hanging + _HALF_AT_REST_HEAD_UNITS * self.pose.scale))[:, None]
         flat = moved[:, :2] + rest * (points - moved)[:, :2]
         return torch.cat([normalize_points(flat, self.size), moved[:, 2:]], 1)
-
-
-def _normals(depth: np.ndarray) -> np.ndarray:
-    """Returns unit normals [g, g, 3] of a depth map [g, g] in pixels of the map, toward the viewer."""
-    dx, dy = (cv2.Sobel(depth, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
-    normals = np.dstack([dx, dy, -np.ones_like(dx)])
-    return normals / np.linalg.norm(normals, axis=-1, keepdims=True)
 
 
 def _silhouette_depth(depth: np.ndarray, matte: np.ndarray) -> np.ndarray:
