@@ -68,16 +68,15 @@ class Episodes(Dataset):
         length: number of episodes.
         settings: how episodes are drawn.
         seed: of all random numbers.
-        layers: keeps the layers of source images. None keeps them in memory.
+
+    Attributes:
+        layers: keeps the layers of source images; in memory, unless it is replaced.
 
     Raises:
         BadInput: no clip is long enough, or the clips have different sizes.
     """
 
-    def __init__(
-        self, clips: Sequence[Clip], length: int, settings: EpisodeSettings, seed: int = 0,
-        layers: LayerStore | None = None,
-    ):  # fmt: skip
+    def __init__(self, clips: Sequence[Clip], length: int, settings: EpisodeSettings, seed: int = 0):
         self.settings, self.length, self.seed = settings, length, seed
         self.clips = [clip for clip in clips if clip.kind == "stills" or len(clip.frames) > settings.k_shot]
         if not self.clips:
@@ -99,7 +98,7 @@ class Episodes(Dataset):
         self._by_identity: dict[str, list[Clip]] = {name: [] for name in self.identities}
         for clip in self.clips:
             self._by_identity[clip.identity].append(clip)
-        self.layers = layers or LayerStore()
+        self.layers = LayerStore()
         # The square root draws identities with much footage more often, without excluding the others.
         frames = np.array([sum(len(clip.frames) for clip in group) for group in self._by_identity.values()], float)
         odds = np.sqrt(np.minimum(frames, _MAX_COUNTED_FRAMES))

@@ -63,13 +63,13 @@ def meta_learn(roots: Sequence[str], out: Path, config: Mapping[str, Any]) -> Pa
     data = dict(config["data"])
     labels = _label_store(data, out) if spec["architecture"] == "parsing" else None
     identities, share = {str(name) for name in data.pop("identities")}, data.pop("holdout_fraction")
-    layers = LayerStore(Path(data.pop("layers", None) or out / "layers"))
+    layers = Path(data.pop("layers", None) or out / "layers")
     clips, held_out = hold_out(_load_clips(roots, identities), share)
     settings = EpisodeSettings(**data)
 
     # Draw episodes of it.
     is_inpainter = spec["architecture"] == "inpainter"
-    dataset: Callable[..., Episodes] = partial(Episodes, layers=layers)
+    dataset: Callable[..., Episodes] = Episodes
     if is_inpainter:
         dataset = partial(RegionCrops, size=spec["size"], part=spec["part"])
     if labels is not None:
@@ -77,6 +77,7 @@ def meta_learn(roots: Sequence[str], out: Path, config: Mapping[str, Any]) -> Pa
     episodes = dataset(clips, config["steps"] * config["batch"], settings, config["seed"])
     if episodes.size != spec["size"]:
         raise BadInput(f"{roots[0]}: pictures of {episodes.size} px; use model.size={episodes.size} or prepare anew")
+    episodes.layers = LayerStore(layers)  # not for held-out frames: nothing is written before the run has begun
     unseen = _holdout_batch(dataset, held_out, settings, config["seed"])
 
     # Construct the networks.
