@@ -46,7 +46,8 @@ class ByPixels:
 def test_people_are_told_apart_by_face(clip, portrait, tmp_path, monkeypatch):
     monkeypatch.setattr(work_units, "MobileFaceNet", ByPixels)
     root = laid_out(tmp_path / "in", {"a.mp4": clip, "b.mp4": portrait, "c.mp4": clip})
-    prepare(root, tmp_path / "out", "face_network=file", "identity_threshold=0.99")
+    (tmp_path / "file").write_bytes(b"a network")
+    prepare(root, tmp_path / "out", f"face_network={tmp_path / 'file'}", "identity_threshold=0.99")
     people = {row["source"]: row["identity"] for row in rows(tmp_path / "out")}
     assert people == {"a.mp4": "person-0000", "b.mp4": "person-0001", "c.mp4": "person-0000"}
 
