@@ -45,10 +45,12 @@ class Head:
         body: uint8 [R, R, 4], RGB and alpha of the body in the first crop, complete behind the head.
         background: uint8 [R, R, 3], the first crop without the person.
         landmarks: K faces, pixels of the generator's crop S x S.
-        picture: uint8 [H, W, 3], the complete first source image, into which the moving head is pasted back.
+        picture: uint8 [H, W, 3], the complete first source image, into which the moving head is pasted back. The face
+            is upright.
         crop: position of the first texture in `picture`.
         generator: sha256 of the weights that made the head. Other weights cannot animate the head.
         tuned: state dict of the generator after fine-tuning, which replaces the checkpoint's; or None.
+        turns: quarter turns counterclockwise, 0 to 3, that made the first source image upright. Frames are turned back.
     """
 
     e_hat: Tensor
@@ -62,6 +64,7 @@ class Head:
     crop: Crop
     generator: str
     tuned: Mapping[str, Tensor] | None = None
+    turns: int = 0
 
     def __post_init__(self) -> None:
         side = self.textures.shape[1] if self.textures.ndim == 4 else 0
@@ -74,6 +77,7 @@ class Head:
             array = getattr(self, name)
             fits = array.dtype == np.uint8 and array.shape == shape
             _require(fits, f"{name} {array.dtype} {list(array.shape)}", f"uint8 {list(shape)}")
+        _require(self.turns in range(4), f"turns={self.turns}", "0 to 3")
         for name in ("e_hat", "style"):
             code = getattr(self, name)
             _require(
@@ -97,6 +101,14 @@ class Head:
     def person(self) -> np.ndarray:
         """Opacity of the person in the first crop, float32 [R, R], 0 to 1."""
         return np.maximum(self.heads[0, ..., 3], self.body[..., 3]).astype(np.float32) / 255
+
+    def as_given(self, frame: np.ndarray) -> np.ndarray:
+        """Returns the picture, or a frame of the head, turned as the source image was given.
+
+        Args:
+            frame: uint8 [H, W, 3].
+        """
+        return np.ascontiguousarray(np.rot90(frame, -self.turns))
 
     def check_fits(self, sha256: str, size: int, generator: Any, name: str = "this head") -> None:
         """Checks that a generator can animate the head.
@@ -152,7 +164,7 @@ class Head:
         tensors["body"], tensors["background"] = _to_png(self.body), _to_png(self.background)
         for name, value in (self.tuned or {}).items():
             tensors[f"{_TUNED}{name}"] = value.half()
-        about = {"format": _FORMAT, "generator": self.generator}
+        about = {"format": _FORMAT, "generator": self.generator, "turns": str(self.turns)}
         with atomic_write(path, (".safetensors",), overwrite) as part:
             try:
                 part.write_bytes(save({key: value.cpu().contiguous() for key, value in tensors.items()}, about))
@@ -190,7 +202,7 @@ class Head:
             body, background = _from_png(tensors["body"]), _from_png(tensors["background"])
             return cls(
                 tensors["e_hat"], tensors["style"], textures, heads, body, background, faces, picture, crop,
-                about["generator"], tuned or None,
+                about["generator"], tuned or None, int(about.get("turns", "0")),
             )  # fmt: skip
         except BadInput as error:
             raise BadInput(f"{path}: {error}; embed its pictures again") from error

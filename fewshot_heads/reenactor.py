@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from fewshot_heads.driving.covered_mouth import mouth_is_covered
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.source_detection import Pictures, detect_sources
 from fewshot_heads.driving.tracking import Motion, track
@@ -100,7 +101,8 @@ class Reenactor:
     def embed(self, pictures: Pictures, face: int | Sequence[int] = 0, crop: str = "auto") -> Head:
         """Returns the head of one person from one source image or several.
 
-        The first image is animated, with its body and background. The other images add views of the head.
+        The first image is animated, with its body and background. The other images add views of the head. An image that
+        is upside down or on a side is turned upright, and frames of the head are turned back.
 
         Args:
             pictures: one image or K images, paths or uint8 RGB [H, W, 3].
@@ -229,13 +231,13 @@ class Reenactor:
             raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}; name one of them")
         full = crop == "full"
         driver_faces = driver.cropped(self.size, full, None if full else head.usual)
-        faces = retarget(
-            head.landmarks[0], driver_faces, motion, pose, expression, reference, self.size, still_body=paste_back
-        )
+        covered = mouth_is_covered(head.picture, head.crop.from_crop(head.landmarks[0]))
+        options = (motion, pose, expression, reference, self.size, paste_back, covered)
+        faces = retarget(head.landmarks[0], driver_faces, *options)
         mouths = driver.mouths if mouth == "driver" else None
         generator = self.networks.generator
-        options = (paste_back, batch, self.size, self.device, None if paste_back else resolution)
-        return render_frames(head, faces, generator, self.inpainters, mouths, *options)
+        output = (paste_back, batch, self.size, self.device, None if paste_back else resolution)
+        return render_frames(head, faces, generator, self.inpainters, mouths, *output)
 
     def check_made_here(self, head: Head, name: str = "this head") -> None:
         """Raises WeightsMismatch if another generator made a head or its values do not fit; `name` is for messages."""

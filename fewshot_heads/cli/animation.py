@@ -55,7 +55,7 @@ def animation_frames(
     reference = None if config["reference"] == "auto" else int(config["reference"])
     resolution = None if config["resolution"] == "auto" else int(config["resolution"])
     frames = reenactor.animate(head, motion, reference=reference, resolution=resolution, **options)
-    return _side_by_side(head.picture, driver, frames) if config["side_by_side"] else frames
+    return _side_by_side(head.as_given(head.picture), driver, frames) if config["side_by_side"] else frames
 
 
 def _side_by_side(

@@ -10,23 +10,13 @@ import torch
 from fewshot_heads.datasets.augment import Augmentation, rotate_in_depth
 from fewshot_heads.datasets.batches import EpisodeBatch
 from fewshot_heads.datasets.clips import Clip
+from fewshot_heads.datasets.layer_store import separate_image
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.imaging.masks import disocclusion_mask, region_masks
-from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.stickman import draw_stickman
-from fewshot_heads.layers.separation import PortraitLayers, separate
+from fewshot_heads.layers.separation import PortraitLayers
 from fewshot_heads.rendering.behind_head import BehindHead, rgba_tensor
 from fewshot_heads.rendering.head_views import HeadViews
-
-
-def separate_image(image: np.ndarray, landmarks: np.ndarray) -> PortraitLayers:
-    """Returns the layers of an image.
-
-    Args:
-        image: uint8 [S, S, 3].
-        landmarks: [70 or 221, 3], pixels.
-    """
-    return separate(np.asarray(image), Landmarks.from_array(np.asarray(landmarks)))
 
 
 def assemble(

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from fewshot_heads.datasets.assembly import assemble, separate_image
+from fewshot_heads.datasets.assembly import assemble
 from fewshot_heads.datasets.augment import Augmentation
 from fewshot_heads.datasets.batches import EpisodeBatch
 from fewshot_heads.datasets.clips import Clip
 from fewshot_heads.datasets.degradation import Degradation
+from fewshot_heads.datasets.layer_store import LayerStore, separate_image
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import OUTER_LIPS
 from fewshot_heads.landmarks.aspect_ratio import mouth_aspect_ratios
-from fewshot_heads.layers.separation import PortraitLayers
 
 _log = logging.getLogger(__name__)
 # Where the patch of perceptual and adversarial losses is: on the mouth, on the face, or at hair and shoulders.
@@ -33,7 +33,6 @@ _SAME_FRAME_PROBABILITY = 0.08  # source and target are one frame
 _OPENING_MOUTH_PROBABILITY = 0.4  # a mouth that opens is rare in most clips, and hard
 _OPENING_MOUTH_QUANTILE = 4  # source and target are from the quarters with the most closed and most open mouths
 _MAX_SOURCE_FRAMES = 6  # of a clip, evenly spaced: their layers are kept
-_MAX_CACHED_LAYERS = 6000  # 0.7 MB each
 _FAR_PROBABILITY = 0.5  # the source is the farthest in pose
 
 
@@ -70,6 +69,9 @@ class Episodes(Dataset):
         settings: how episodes are drawn.
         seed: of all random numbers.
 
+    Attributes:
+        layers: keeps the layers of source images; in memory, unless it is replaced.
+
     Raises:
         BadInput: no clip is long enough, or the clips have different sizes.
     """
@@ -96,7 +98,7 @@ class Episodes(Dataset):
         self._by_identity: dict[str, list[Clip]] = {name: [] for name in self.identities}
         for clip in self.clips:
             self._by_identity[clip.identity].append(clip)
-        self._layers: dict[tuple[int, int], PortraitLayers] = {}
+        self.layers = LayerStore()
         # The square root draws identities with much footage more often, without excluding the others.
         frames = np.array([sum(len(clip.frames) for clip in group) for group in self._by_identity.values()], float)
         odds = np.sqrt(np.minimum(frames, _MAX_COUNTED_FRAMES))
@@ -118,22 +120,9 @@ class Episodes(Dataset):
         rotated = random.random() < (_STILLS_PSEUDO_PAIR_PROBABILITY if lone else self.settings.pseudo_pair_prob)
         corner = self._draw_patch(change.face(landmarks[target]).points, random)
         unchanged = clip is original and not rotated
-        layers_of = self._cached_layers(clip, shots[source_index]) if unchanged else separate_image
+        layers_of = self.layers if unchanged else separate_image
         episode = assemble(clip, shots, source_index, target, change, random if rotated else None, layers_of)
         return episode._replace(patch_corner=corner, identity=torch.tensor(identity))
-
-    def _cached_layers(self, clip: Clip, frame: int) -> Callable[[np.ndarray, np.ndarray], PortraitLayers]:
-        """Returns `separate_image`, which takes half a second, with a memory for one frame of a clip."""
-
-        def layers_of(image: np.ndarray, landmarks: np.ndarray) -> PortraitLayers:
-            key = (id(clip), frame)
-            if key not in self._layers:
-                if len(self._layers) >= _MAX_CACHED_LAYERS:
-                    self._layers.pop(next(iter(self._layers)))
-                self._layers[key] = separate_image(image, landmarks)
-            return self._layers[key]
-
-        return layers_of
 
     def _draw(self, random: np.random.Generator) -> tuple[int, Clip]:
         """Draws an identity, an index, and one of its clips."""

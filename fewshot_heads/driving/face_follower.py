@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import numpy as np
 
@@ -12,15 +13,17 @@ from fewshot_heads.landmarks import Detector, Landmarks
 MAX_JUMP_RATIO = 0.5  # displacement over face size, from one frame to the next; more is a cut or another face
 _WINDOW_RATIO = 1.9  # side of the window that a face is tracked in, over the face's last size
 _MIN_WINDOW_PIXELS = 32
-# After 10 frames without a face, only every tenth frame is searched: a search takes a second.
+# After 10 frames without a face, only every tenth frame is searched: a search takes a second. The frames between wait
+# until a search finds the face, which is then followed back in time. Large frames wait in smaller numbers.
 _MAX_SEARCHED_MISSES = 10
+_MAX_WAITING_FRAMES, _MAX_WAITING_BYTES = 9, 2**28
 
 
 class FaceFollower:
     """Finds one face and follows it from frame to frame.
 
     Args:
-        detectors: at least as many as there are frames in a group.
+        detectors: one detector for each frame that is processed in parallel.
         pool: runs one detector in each thread.
         face: index of the face to find. 0 is the largest.
     """
@@ -30,41 +33,50 @@ class FaceFollower:
         self._last: Landmarks | None = None  # the face as it was last detected
         self._misses = 0  # frames since then, or since the start
 
-    def locate(self, group: list[np.ndarray]) -> list[Landmarks | None]:
-        """Returns the face in each frame of a group, None where the face is lost.
+    def locate(self, frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, Landmarks | None]]:
+        """Yields each frame of a video with its face, None where the face is lost.
 
         Args:
-            group: consecutive frames, uint8 RGB [H, W, 3], the next of the video.
+            frames: uint8 RGB [H, W, 3], all of one size.
         """
-        if self._last is None:
-            return [self._find_or_follow(frame) for frame in group]
-        return self._follow_in_parallel(group, self._last)
+        waiting: list[np.ndarray] = []
+        for group in _groups(frames, len(self._detectors)):
+            searched = self._misses < _MAX_SEARCHED_MISSES or _is_full(waiting)
+            faces = self._locate_in_group(group, searched)
+            if not searched and not any(faces):
+                waiting += group
+                continue
+            yield from zip(waiting, self._follow_back(waiting, faces), strict=True)
+            yield from zip(group, faces, strict=True)
+            waiting = []
+        if waiting:  # the video ends before the next search
+            *before, last = waiting
+            faces = self._locate_in_group([last], search=True)
+            yield from zip(before, self._follow_back(before, faces), strict=True)
+            yield last, faces[0]
 
-    def _find_or_follow(self, frame: np.ndarray) -> Landmarks | None:
-        """Returns the face in one frame: finds it first, then follows it."""
-        if self._last is None:
-            face = _find(self._detectors[0], frame, self._face, self._may_search(1))
-        else:
-            face = _follow(self._detectors[0], frame, self._last)
-        self._remember([face])
-        return face
-
-    def _follow_in_parallel(self, group: list[np.ndarray], last: Landmarks) -> list[Landmarks | None]:
-        """Returns the face in each frame, near where it was before the group."""
-        count = len(group)
-        search = self._may_search(count)
-        faces = list(self._pool.map(_follow, self._detectors, group, [last] * count, [search] * count))
-        self._remember(faces)
-        return faces
-
-    def _may_search(self, count: int) -> bool:
-        """Returns whether whole frames may be searched among the next `count` frames."""
-        return self._misses < _MAX_SEARCHED_MISSES or self._misses % _MAX_SEARCHED_MISSES < count
-
-    def _remember(self, faces: list[Landmarks | None]) -> None:
-        """Updates the last known face and the number of misses."""
+    def _locate_in_group(self, group: list[np.ndarray], search: bool) -> list[Landmarks | None]:
+        """Returns the face in each of a few consecutive frames; `search` allows to search whole frames."""
+        faces: list[Landmarks | None] = []
+        while self._last is None and len(faces) < len(group):
+            faces.append(_find(self._detectors[0], group[len(faces)], self._face, search))
+            self._last = faces[-1]
+        rest = group[len(faces) :]
+        if self._last is not None and rest:
+            count = len(rest)
+            faces += self._pool.map(_follow, self._detectors, rest, [self._last] * count, [search] * count)
         self._misses = 0 if any(faces) else self._misses + len(faces)
         self._last = next((face for face in reversed(faces) if face), self._last)
+        return faces
+
+    def _follow_back(self, waiting: list[np.ndarray], faces: list[Landmarks | None]) -> list[Landmarks | None]:
+        """Returns the face in each waiting frame, from the first of the faces that were found after them."""
+        later = next((face for face in faces if face), None)
+        found: list[Landmarks | None] = []
+        for frame in reversed(waiting):
+            found.append(_follow(self._detectors[0], frame, later) if later else None)
+            later = found[-1] or later
+        return found[::-1]
 
 
 def nearest(faces: Sequence[Landmarks], target: Landmarks) -> int:
@@ -105,3 +117,15 @@ def _follow(detector: Detector, frame: np.ndarray, last: Landmarks, search: bool
             return face
     faces = detector.detect(frame) if search else []
     return faces[nearest(faces, last)] if faces else face
+
+
+def _is_full(waiting: list[np.ndarray]) -> bool:
+    """Returns whether no further frame should wait for a search."""
+    return len(waiting) >= _MAX_WAITING_FRAMES or sum(frame.nbytes for frame in waiting) >= _MAX_WAITING_BYTES
+
+
+def _groups(frames: Iterable[np.ndarray], count: int) -> Iterator[list[np.ndarray]]:
+    """Yields `count` frames at a time, fewer at the end."""
+    iterator = iter(frames)
+    while group := list(islice(iterator, count)):
+        yield group

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from fewshot_heads.imaging.face_color import FaceColor
+from fewshot_heads.imaging.face_color import FaceColor, chroma_spread, is_monochrome
+from fewshot_heads.imaging.sharpness import blur_radius
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.regions import MOUTH
@@ -36,6 +37,8 @@ class MouthCrop:
         lips: float32 [20, 2], outer and inner lip points, pixels of the square.
         visible_fraction: fraction of the lips' bounding box inside the frame, 0 to 1.
         color: colors of the driver's face.
+        blur: standard deviation of the face's blur over the face's size (`blur_radius`).
+        chroma_spread: spread of the mouth's colors around one tint, over the mean level (`chroma_spread`).
     """
 
     jpeg: bytes
@@ -43,6 +46,8 @@ class MouthCrop:
     lips: np.ndarray
     visible_fraction: float
     color: FaceColor
+    blur: float
+    chroma_spread: float
 
     @classmethod
     def of(cls, image: np.ndarray, face: Landmarks) -> MouthCrop:
@@ -63,7 +68,9 @@ class MouthCrop:
         # Rounded to exactly 1 for lips inside the frame.
         visible_fraction = round(float(visible_sides.prod() / max(sides.prod(), 1e-9)), 3)
         color = FaceColor.of(image, face.points)
-        return cls(jpeg.tobytes(), crop, crop.to_crop(face).points[MOUTH.surround], visible_fraction, color)
+        crop_lips = crop.to_crop(face).points[MOUTH.surround]
+        blur, spread = blur_radius(image, face), chroma_spread(pixels)
+        return cls(jpeg.tobytes(), crop, crop_lips, visible_fraction, color, blur, spread)
 
     def with_landmarks(self, face: Landmarks) -> MouthCrop:
         """Returns the same pixels with the lips of other landmarks.
@@ -74,6 +81,11 @@ class MouthCrop:
         return replace(self, lips=self.crop.to_crop(face).points[MOUTH.surround])
 
     @property
+    def in_color(self) -> bool:
+        """Whether the driver has colors; a black-and-white or sepia film has none."""
+        return not is_monochrome(self.chroma_spread)
+
+    @property
     def visibility_weight(self) -> float:
         """Opacity of the crop, 0 to 1.
 
@@ -82,14 +94,15 @@ class MouthCrop:
         return float(np.clip((self.visible_fraction - _MIN_VISIBLE_FRACTION) / (1 - _MIN_VISIBLE_FRACTION), 0, 1))
 
 
-def share_white_reference(mouths: Sequence[MouthCrop]) -> list[MouthCrop]:
-    """Returns the mouths of a shot with the median white of the eyes.
+def share_color_reference(mouths: Sequence[MouthCrop]) -> list[MouthCrop]:
+    """Returns the mouths of a shot with the median white of the eyes and the median spread of colors.
 
-    With a white reference for each frame, teeth would flicker when the eyes blink.
+    With a reference for each frame, teeth would flicker when the eyes blink.
 
     Args:
         mouths: the mouths of one shot.
     """
     whites = [mouth.color.white for mouth in mouths if mouth.color.white is not None]
     white = np.median(whites, axis=0) if whites else None
-    return [replace(mouth, color=replace(mouth.color, white=white)) for mouth in mouths]
+    spread = float(np.median([mouth.chroma_spread for mouth in mouths]))
+    return [replace(mouth, color=replace(mouth.color, white=white), chroma_spread=spread) for mouth in mouths]

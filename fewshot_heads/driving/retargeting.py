@@ -66,6 +66,7 @@ def retarget(
     reference: int | None = None,
     side: int | None = None,
     still_body: bool = False,
+    still_mouth: bool = False,
 ) -> list[Landmarks]:
     """Returns the source's landmarks, moved as the driver moves.
 
@@ -83,6 +84,7 @@ def retarget(
         side: side of the crop, pixels. Relative motion keeps the face in the crop. None does not limit the face.
         still_body: whether the head is pasted back into an image whose shoulders stand still. Relative motion then
             keeps the head on the shoulders, see `motion_limits.limit_translation`.
+        still_mouth: whether the lips keep the source's shape in relative motion.
 
     Returns:
         One face for each driver frame, crop pixels.
@@ -107,6 +109,8 @@ def retarget(
     for driver_landmarks in driver:
         driver_face = CanonicalFace.of(driver_landmarks)
         shape = _retarget_shape(source_face, reference_face, driver_face, gains, expression)
+        if still_mouth:
+            shape[_LIPS] = source_face.shape[_LIPS]
         target_pose = _retarget_pose(source_face.pose, reference_face.pose, driver_face.pose, pose)
         if still_body:
             target_pose = limit_translation(target_pose, source_face.pose)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fewshot_heads.driving.quarter_turns import detect_upright
 from fewshot_heads.errors import BadInput, NoFaceFound
 from fewshot_heads.landmarks import Detector, Landmarks
 from fewshot_heads.landmarks.crop import Crop
@@ -20,14 +21,16 @@ class SourceFace(NamedTuple):
     """A source image with its face.
 
     Attributes:
-        image: uint8 [H, W, 3].
+        image: uint8 [H, W, 3], turned so that the face is upright.
         face: landmarks, pixels of the image.
         crop: the crop around the face, or the largest centered square.
+        turns: quarter turns counterclockwise from the given image to this one, 0 to 3.
     """
 
     image: np.ndarray
     face: Landmarks
     crop: Crop
+    turns: int = 0
 
 
 def detect_sources(
@@ -64,12 +67,11 @@ def _detect_source(
     image = picture if isinstance(picture, np.ndarray) else read_image(picture)
     name = f"picture {index}" if isinstance(picture, np.ndarray) else str(picture)
     check_image(name, image)
-    faces = detector.detect(image)
+    image, faces, turns = detect_upright(image, detector)
     if not faces:
         raise NoFaceFound(f"{name}: no face found; use a picture with a larger face, or landmarks=face_alignment")
     if not 0 <= number < len(faces):
         raise NoFaceFound(f"{name}: face {number} asked for, {len(faces)} found; use 0 to {len(faces) - 1}")
-    if crop == "full":
-        height, width = image.shape[:2]
-        return SourceFace(image, faces[number], Crop.full(height, width, size))
-    return SourceFace(image, faces[number], Crop.around([faces[number]], size))
+    height, width = image.shape[:2]
+    square = Crop.full(height, width, size) if crop == "full" else Crop.around([faces[number]], size)
+    return SourceFace(image, faces[number], square, turns)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from typing import TypeVar
 
 import numpy as np
 
 from fewshot_heads.driving.face_follower import MAX_JUMP_RATIO, FaceFollower
 from fewshot_heads.driving.face_follower import nearest as nearest  # callers import it from this module
-from fewshot_heads.driving.mouth_crop import MouthCrop, share_white_reference
+from fewshot_heads.driving.mouth_crop import MouthCrop, share_color_reference
 from fewshot_heads.driving.smoothing import smoothed
 from fewshot_heads.errors import BadInput, NoFaceFound, check_at_least
 from fewshot_heads.landmarks import Detector, Landmarks
@@ -103,20 +102,19 @@ def track(
     frame_size = (0, 0)
     with ThreadPoolExecutor(len(detectors)) as pool:
         follower = FaceFollower(detectors, pool, face)
-        for group in _groups(_checked(frames, name), len(detectors)):
-            frame_size = group[0].shape[:2]
-            faces = follower.locate(group)
-            found += faces
+        for frame, landmarks in follower.locate(_checked(frames, name)):
+            frame_size = frame.shape[:2]
+            found.append(landmarks)
             if mouths:
-                mouth_crops += _mouths_of(group, faces)
-    lost = [i for i, landmarks in enumerate(found) if landmarks is None]
+                mouth_crops.append(MouthCrop.of(frame, landmarks) if landmarks else None)
+    lost = [i for i, item in enumerate(found) if item is None]
     if len(lost) == len(found):
         raise _no_face_found(name, face, len(found))
     held = _hold(found)
     shots = _shots(held)
-    landmarks = [face for first, end in shots for face in smoothed(held[first:end], smooth, rate)]
-    final_mouths = _finish_mouths(mouth_crops, landmarks, shots) if mouths else None
-    return Motion(landmarks, lost, shots, frame_size, name, final_mouths)
+    smooth_faces = [face for first, end in shots for face in smoothed(held[first:end], smooth, rate)]
+    final_mouths = _finish_mouths(mouth_crops, smooth_faces, shots) if mouths else None
+    return Motion(smooth_faces, lost, shots, frame_size, name, final_mouths)
 
 
 def _checked(frames: Iterable[np.ndarray], name: str) -> Iterator[np.ndarray]:
@@ -128,13 +126,6 @@ def _checked(frames: Iterable[np.ndarray], name: str) -> Iterator[np.ndarray]:
         if frame.shape != shape:
             raise BadInput(f"{name}, frame {index}: got {list(frame.shape)}, where frame 0 has {list(shape)}")
         yield frame
-
-
-def _groups(frames: Iterable[np.ndarray], count: int) -> Iterator[list[np.ndarray]]:
-    """Yields `count` frames at a time, fewer at the end."""
-    iterator = iter(frames)
-    while group := list(islice(iterator, count)):
-        yield group
 
 
 def _no_face_found(name: str, face: int, count: int) -> NoFaceFound:
@@ -175,14 +166,9 @@ def _shots(faces: list[Landmarks]) -> list[tuple[int, int]]:
     return list(zip(cuts, [*cuts[1:], len(faces)], strict=True))
 
 
-def _mouths_of(frames: list[np.ndarray], faces: list[Landmarks | None]) -> list[MouthCrop | None]:
-    """Returns the mouth of each frame, None where the face is lost."""
-    return [MouthCrop.of(frame, face) if face else None for frame, face in zip(frames, faces, strict=True)]
-
-
 def _finish_mouths(
     mouths: list[MouthCrop | None], landmarks: list[Landmarks], shots: list[tuple[int, int]]
 ) -> list[MouthCrop]:
     """Returns mouths without gaps, with smoothed lips and one white reference per shot."""
     smooth = [mouth.with_landmarks(face) for mouth, face in zip(_hold(mouths), landmarks, strict=True)]
-    return [mouth for first, end in shots for mouth in share_white_reference(smooth[first:end])]
+    return [mouth for first, end in shots for mouth in share_color_reference(smooth[first:end])]

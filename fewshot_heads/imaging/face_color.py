@@ -22,6 +22,8 @@ _GRAYSCALE_CHANNEL_RANGE = 0.04  # range of the channels over the brightness; be
 _EYE_WHITE_FRACTION = 0.2  # of an eye's bright pixels, those with the least red for their blue
 _EYE_WHITE_MIN_BRIGHTNESS = 0.5  # over the face's brightness; darker pixels are lashes, pupil or iris
 _EYE_WHITE_MIN_PIXELS = 12  # bright pixels of both eyes; with fewer the white is unknown
+# `chroma_spread` of an image without colors. In 25 faces, colored mouths had 0.05 or more, and sepia ones 0.015.
+_MAX_MONOCHROME_SPREAD = 0.025
 _GAIN_LIMITS = (0.5, 2.0)
 
 
@@ -72,7 +74,7 @@ class FaceColor:
         usual skin color to 1 for a color that no skin has. For a golden skin, the white of the eyes counts too: teeth
         are white in a dark face, but golden under a golden varnish. An image without colors has gains of 1.
         """
-        if not self._in_color:
+        if not self.in_color:
             return np.ones(3)
         log_chroma = _log_chroma(self.skin)
         cast = log_chroma - _SKIN_LOG_CHROMA
@@ -92,12 +94,33 @@ class FaceColor:
         The matrix has the `channel_gains` on its diagonal. For an image without colors, the matrix averages the
         channels.
         """
-        return np.diag(self.channel_gains) if self._in_color or not self.skin.any() else np.full((3, 3), 1 / 3)
+        return np.diag(self.channel_gains) if self.in_color or not self.skin.any() else np.full((3, 3), 1 / 3)
 
     @property
-    def _in_color(self) -> bool:
+    def in_color(self) -> bool:
         """Whether the image has colors."""
         return bool(np.ptp(self.skin) >= _GRAYSCALE_CHANNEL_RANGE * (self.skin.mean() + 1))
+
+
+def chroma_spread(image: np.ndarray) -> float:
+    """Returns how far the colors of an image spread around one tint, over the mean level.
+
+    A tint, as of sepia, makes the differences of the channels a linear function of the level.
+
+    Args:
+        image: uint8 RGB [H, W, 3].
+    """
+    colors = image.reshape(-1, 3).astype(np.float64)
+    level = colors.mean(1)
+    basis = np.stack([level, np.ones_like(level)], 1)
+    differences = colors[:, [0, 2]] - colors[:, [1]]
+    residual = differences - basis @ np.linalg.lstsq(basis, differences, rcond=None)[0]
+    return float(np.linalg.norm(residual.std(0)) / (level.mean() + 1))
+
+
+def is_monochrome(spread: float) -> bool:
+    """Returns whether a `chroma_spread` is that of an image without colors, such as a black-and-white or sepia film."""
+    return spread <= _MAX_MONOCHROME_SPREAD
 
 
 def _log_chroma(colors: np.ndarray) -> np.ndarray:

@@ -20,8 +20,9 @@ import numpy as np
 from fewshot_heads.errors import BadInput
 from fewshot_heads.media.decoding import decoded, open_container, sound_stream
 
-ENCODED = {".mp4": "aac", ".webm": "libopus"}  # codec for sound that a format cannot take as stored
-COPIED = {".mp4": {"aac", "mp3", "ac3", "eac3", "opus"}, ".webm": {"opus", "vorbis"}}  # codecs that are copied
+ENCODED = {".mp4": "aac", ".webm": "libopus"}  # codec for sound whose codec is not copied
+# Codecs that are copied. An mp4 could hold AC-3 and Opus too, but browsers play no AC-3, and QuickTime no Opus in mp4.
+COPIED = {".mp4": {"aac", "mp3"}, ".webm": {"opus", "vorbis"}}
 MAX_SECONDS = 7500  # of a recording that is read as samples; two hours take 1.8 GiB until a face moves to them
 MAX_SAMPLE = 100.0  # 40 dB above full scale; the square of a larger one could overflow
 _MAX_STEP_BACK_S = 1  # packets that overlap the sound before by less are left out
@@ -110,8 +111,8 @@ def read_audio(path: str | Path, rate: int = 22050) -> Audio:
 def packets(source: AudioSource, output: Any, suffix: str) -> Iterator[Any]:
     """Yields the sound of a source as packets for another file.
 
-    Time zero is the first picture. A codec that the format takes is copied. Another one is encoded again. Damaged
-    sound ends early, with a warning.
+    Time zero is the first picture. A codec that players expect in the format is copied. Another one is encoded again.
+    Damaged sound ends early, with a warning.
 
     Args:
         source: file and start of the sound.

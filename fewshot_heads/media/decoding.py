@@ -11,6 +11,7 @@ import numpy as np
 from av.video.reformatter import Colorspace
 
 from fewshot_heads.media.files import check_readable
+from fewshot_heads.media.tone_mapping import ToneMap, is_hdr
 
 # Demuxers of FFmpeg that read one file of sound and pictures. Among the others are playlists (concat, hls, dash), which
 # open files that they name, and readers of single pictures, which `images` reads.
@@ -109,7 +110,17 @@ def display_matrix(frame: Any) -> list[int]:
     return np.frombuffer(bytes(matrix), np.int32)[:5].tolist() if matrix is not None else [1, 0, 0, 0, 1]
 
 
-def pixels(frame: Any, size: tuple[int, int], matrix: list[int]) -> np.ndarray:
+def tone_map(frame: Any, size: tuple[int, int]) -> ToneMap | None:
+    """Returns the tone map of an HDR video, or None for SDR video.
+
+    Args:
+        frame: the first PyAV frame of the video.
+        size: as in `pixels`.
+    """
+    return ToneMap.of(frame, _rgb(frame, size, "rgb48le")) if is_hdr(frame) else None
+
+
+def pixels(frame: Any, size: tuple[int, int], matrix: list[int], hdr: ToneMap | None = None) -> np.ndarray:
     """Returns a frame as players show it, uint8 RGB [H, W, 3].
 
     The frame is upright and has square pixels. Colors follow the tags of the frame, or `colorspace` without tags.
@@ -118,19 +129,21 @@ def pixels(frame: Any, size: tuple[int, int], matrix: list[int]) -> np.ndarray:
         frame: a PyAV video frame.
         size: width and height with square pixels, before `matrix` turns the frame.
         matrix: see `display_matrix`.
+        hdr: see `tone_map`.
     """
-    width, height = size
-    tagged = frame.colorspace in (*Colorspace, BT601)
-    image = frame.to_ndarray(
-        format="rgb24",
-        width=width,
-        height=height,
-        src_colorspace=None if tagged else colorspace(frame.width, frame.height),
-    )
+    image = hdr.apply(_rgb(frame, size, "rgb48le")) if hdr else _rgb(frame, size, "rgb24")
     x_x, x_y, _, y_x, y_y = matrix
     if abs(x_y) > abs(x_x):
         image, x_x, y_y = image.swapaxes(0, 1), y_x, x_y
     return np.ascontiguousarray(image[:: -1 if y_y < 0 else 1, :: -1 if x_x < 0 else 1])
+
+
+def _rgb(frame: Any, size: tuple[int, int], pixel_format: str) -> np.ndarray:
+    """Returns the RGB values [H, W, 3] of a frame, in a pixel format of FFmpeg."""
+    width, height = size
+    untagged = Colorspace.BT2020 if is_hdr(frame) else colorspace(frame.width, frame.height)
+    source = None if frame.colorspace in (*Colorspace, BT601) else untagged
+    return frame.to_ndarray(format=pixel_format, width=width, height=height, src_colorspace=source)
 
 
 def colorspace(width: int, height: int) -> Colorspace:

@@ -18,6 +18,9 @@ from fewshot_heads.media.decoding import BT601, BT709, colorspace
 # At 256x256, crf 18, veryfast takes a tenth more time than superfast and makes files a third of the size.
 X264_PRESET = "veryfast"
 X264_MAX_CRF, VP9_MAX_CRF = 51, 63
+# x264 takes 0 for its lossless mode, which only the profile High 4:4:4 Predictive has. QuickTime, Safari, Firefox and
+# Windows refuse that profile.
+X264_MIN_CRF = 1
 GIF_MAX_RATE = 50  # frames per second; players slow a faster gif down to 10
 
 
@@ -78,7 +81,7 @@ class VideoEncoder:
     def _open_yuv(self, suffix: str, width: int, height: int, crf: int) -> None:
         """Adds the H.264 or VP9 stream of an mp4 or webm with even sides, pixels."""
         if suffix == ".mp4":
-            codec, options = "libx264", {"preset": X264_PRESET, "crf": str(crf)}
+            codec, options = "libx264", {"preset": X264_PRESET, "profile": "high", "crf": str(crf or X264_MIN_CRF)}
         else:
             codec, options = "libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "row-mt": "1"}
             options["crf"] = str(round(crf * VP9_MAX_CRF / X264_MAX_CRF))

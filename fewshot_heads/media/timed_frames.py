@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from fewshot_heads.errors import BadInput
-from fewshot_heads.media.decoding import decoded, display_matrix, open_container, picture_stream, pixels
+from fewshot_heads.media.decoding import decoded, display_matrix, open_container, picture_stream, pixels, tone_map
 from fewshot_heads.media.images import UNREADABLE, check_size, open_image, read_image
 
 DEFAULT_RATE = Fraction(25)  # frames per second, where a file says nothing
@@ -67,12 +67,13 @@ def container_frames(path: Path, warn: bool = True) -> Generator[TimedFrame, Non
         step = 1 / max(stream.average_rate or stream.base_rate or DEFAULT_RATE, MIN_RATE)
         max_step = max(_MAX_STEP_AHEAD_S, 2 * step)
         damage: list[str] = []
-        matrix, size = [0], (0, 0)
+        matrix, size, hdr = [0], (0, 0), None
         count, last, end, shift, held = 0, Fraction(0), Fraction(0), Fraction(0), Fraction(0)
         for frame in decoded(container, stream, damage):
             if not count:
                 matrix, size = display_matrix(frame), (round(frame.width * aspect), frame.height)
                 check_size(str(path), *size, MAX_FRAME_PIXELS)
+                hdr = tone_map(frame, size)
             stamp = frame.pts if frame.pts is not None else frame.dts
             time = end if stamp is None else Fraction(stamp * frame.time_base) + shift
             hold = time - last if time - last > max_step else Fraction(0)
@@ -84,7 +85,7 @@ def container_frames(path: Path, warn: bool = True) -> Generator[TimedFrame, Non
                 held += hold
             duration = min(Fraction((frame.duration or 0) * frame.time_base), _MAX_HELD_S)
             count, last, end = count + 1, time, time + (duration or step)
-            yield TimedFrame(time, duration, partial(pixels, frame, size, matrix))
+            yield TimedFrame(time, duration, partial(pixels, frame, size, matrix, hdr))
         announced = _announced_end(container, stream)
         if announced is not None:
             damage += ["shorter than announced"] * (announced - end > _MAX_MISSING_S)

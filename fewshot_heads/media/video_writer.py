@@ -35,8 +35,8 @@ class VideoWriter:
             out.add(frame)
 
     mp4 and webm need even sides, so an odd last row or column is written twice. A gif has no sound and at most 50
-    frames per second. Sound is copied if the format takes its codec, and else encoded as AAC or Opus. Sound lasts from
-    the first frame to the last one.
+    frames per second. Sound is copied if players expect its codec in the format, and else encoded as AAC or Opus. Sound
+    lasts from the first frame to the last one.
     """
 
     def __init__(

@@ -35,9 +35,9 @@ def embed_sources(
         size: side S of the generator's crop, pixels.
         device: device of the networks.
     """
-    images, faces, crops = zip(*sources, strict=True)
+    images, faces, crops, turns = zip(*sources, strict=True)
     if adjust_crops:
-        crops = [crop_with_hair(image, face, crop) for image, face, crop in sources]
+        crops = [crop_with_hair(image, face, crop) for image, face, crop, _ in sources]
     resolution = texture_size(crops)
     cropped = list(zip(images, crops, strict=True))
     textures = np.stack([replace(crop, size=resolution).cut(image) for image, crop in cropped])
@@ -51,7 +51,7 @@ def embed_sources(
     others = [separate(texture, face).head for texture, face in zip(textures[1:], large[1:], strict=True)]
     return Head(
         e_hat[0].cpu(), style[0].cpu(), textures, np.stack([first.head, *others]), first.body, first.background,
-        landmarks, images[0], crops[0], sha256,
+        landmarks, images[0], crops[0], sha256, turns=turns[0],
     )  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def render_frames(
     device: torch.device,
     resolution: int | None = None,
 ) -> Iterator[np.ndarray]:
-    """Yields frames of a head, uint8, in the size of the source image or of the crop.
+    """Yields frames of a head, uint8, in the size of the source image or of the crop, turned as the source was given.
 
     Args:
         head: the head.
@@ -86,7 +86,7 @@ def render_frames(
     for first in range(0, len(faces), batch):
         rows = slice(first, first + batch)
         for frame in renderer.render(faces[rows], True, mouths and mouths[rows]):
-            yield paster.paste(frame) if paster else frame
+            yield head.as_given(paster.paste(frame) if paster else frame)
 
 
 def _tuned(generator: Any, head: Head) -> Any:

@@ -92,3 +92,10 @@ def _limit_slope(depth: np.ndarray) -> np.ndarray:
         forward = np.minimum(straight + np.float32(_MAX_SLOPE), diagonal + np.float32(_MAX_SLOPE * 2**0.5))
         depth = np.minimum(depth, forward)
     return depth
+
+
+def surface_normals(depth: np.ndarray) -> np.ndarray:
+    """Returns unit normals [g, g, 3] of a depth map [g, g] in pixels of the map, toward the viewer."""
+    dx, dy = (cv2.Sobel(depth, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
+    normals = np.dstack([dx, dy, -np.ones_like(dx)])
+    return normals / np.linalg.norm(normals, axis=-1, keepdims=True)

@@ -24,12 +24,16 @@ class SourceVisibility(NamedTuple):
         disocclusion: [3], 0 to 1, how far eyes and mouth open beyond the source (`disocclusion_amount`).
         color_matrix: [3, 3], from neutral colors to those of the source image.
         brightness: mean level of the source's face, 0 to 255.
+        blur: of the source's face, over the face's size (`blur_radius`).
+        in_color: whether the source's face has colors.
     """
 
     eyes: np.ndarray
     disocclusion: np.ndarray
     color_matrix: np.ndarray
     brightness: float
+    blur: float = 0.0
+    in_color: bool = True
 
 
 def apply_face_parts(
@@ -42,7 +46,8 @@ def apply_face_parts(
 ) -> np.ndarray:
     """Returns the frames with eyelids closed, and with the inside of disoccluded eyes and mouths.
 
-    The inside of a mouth comes from the driver, if `mouths` are given and visible, or from the inpainter.
+    The inside of a mouth comes from the driver, if `mouths` are given and visible, or from the inpainter. A
+    black-and-white driver gives no mouth to a source with colors.
 
     Args:
         frames: uint8 [B, R, R, 3], result of `HeadRenderer.composite`.
@@ -60,9 +65,13 @@ def apply_face_parts(
             for eye, disocclusion in zip(EYES, source.disocclusion[:2], strict=True):
                 frame = inpaint(eye, frame, face, disocclusion, source.color_matrix, inpainters["eyes"])
         mouth, disocclusion = mouths[i] if mouths else None, source.disocclusion[2]
+        if mouth is not None and source.in_color and not mouth.in_color:
+            mouth = None  # a gray mouth in a colored face
         if "mouth" in inpainters and (mouth is None or mouth.visibility_weight < 1):
             frame = inpaint(MOUTH, frame, face, disocclusion, source.color_matrix, inpainters["mouth"])
         if mouth is not None:
-            frame = transfer_mouth(mouth, frame, face, disocclusion, source.color_matrix, source.brightness)
+            frame = transfer_mouth(
+                mouth, frame, face, disocclusion, source.color_matrix, source.brightness, source.blur
+            )
         result.append(frame)
     return np.stack(result)

@@ -20,7 +20,7 @@ from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.control_points import warp_points
 from fewshot_heads.landmarks.pose import HEAD_ANCHORS, MEAN_HEAD, Pose, fit_pose, landmarks_3d
-from fewshot_heads.rendering.depth import head_depth
+from fewshot_heads.rendering.depth import head_depth, surface_normals
 from fewshot_heads.rendering.hanging import LOBES, hanging_lengths
 
 CELLS = 128  # side of the splatted map, for the crop, and of the grid of the surface's points
@@ -36,9 +36,7 @@ _SURFACE_THICKNESS_HEAD_UNITS = 0.1  # in one cell, points this far behind each 
 _BARE_COVERAGE, _FULL_COVERAGE = 0.3, 0.7
 _MIN_COSINE = 0.15  # of the angle between a normal and the viewer, where it divides
 _FULL_STRETCH_COSINE = 0.3  # gain of the cosine at which a fringe is replaced completely
-_FULL_DENSITY = (
-    0.5  # points per cell of a closed surface: half of those at rest, so that it may stretch to twice its area
-)
+_FULL_DENSITY = 0.5  # points per cell of a closed surface: half of those at rest, so it may stretch to twice its area
 _HALF_AT_REST_HEAD_UNITS = 0.5  # length of hanging hair of which the lower end moves by half as much as the head
 _FRINGE_WEIGHT = 0.01  # of a transparent point, which counts only where no opaque one is
 
@@ -78,7 +76,7 @@ class HeadSurface:
         scale = size / _DEPTH_CELLS  # pixels per cell
         small = cv2.resize(matte, (_DEPTH_CELLS, _DEPTH_CELLS), interpolation=cv2.INTER_AREA)
         depth = scale * head_depth(face.moved(np.zeros(2, np.float32), 1 / scale), small)
-        normals = _normals(depth / scale)
+        normals = surface_normals(depth / scale)
         seen = np.zeros_like(depth)
         if original is not None:
             turned = normals @ (original.rotation @ self.pose.rotation.T).T
@@ -98,9 +96,7 @@ class HeadSurface:
         pixels = (self._positions + 1) * (size / 2)
         self._above_jaw = (pixels - lobes) @ down < 0
         self._hanging = torch.from_numpy(hanging_lengths(pixels.numpy(), face, size))
-        below_brows = ((pixels - torch.from_numpy(self.pose.apply(_BROWS)[0, :2]).float()) @ down).clamp_min(0)
-        above = self._positions - _BEHIND_EARS_SHIFT * below_brows[:, None] * down * (2 / size)
-        self._back = above + self._sample(above)[:, 4:6] - self._positions
+        self._back_offset = self._offset_of_back(pixels, down)
 
     def project(self, target: Landmarks) -> Projection:
         """Returns the surface with the pose and the expression of a face.
@@ -118,7 +114,7 @@ class HeadSurface:
         to_viewer = torch.from_numpy(-(target_pose.rotation @ self.pose.rotation.T)[2]).float()
         # A frame that shows the silhouette's fringe more squarely than the image takes pixels just inside of it.
         stretched = ((normals @ to_viewer + normals[:, 2]) / _FULL_STRETCH_COSINE).clamp(0, 1)
-        front_flow, back_flow = flow + stretched[:, None] * inward, flow + self._back
+        front_flow, back_flow = flow + stretched[:, None] * inward, flow + self._back_offset
         opacity = self._sample(front_flow)[:, 2]
         front_weight = (solid > 0.5) * (opacity**2).clamp_min(_FRINGE_WEIGHT)
         has_back = self._above_jaw & (opacity > _OPAQUE) & (thickness > 0)
@@ -147,6 +143,20 @@ class HeadSurface:
     def _sample(self, flow: Tensor) -> Tensor:
         """Returns the maps at positions [N, 2], [N, 10]."""
         return F.grid_sample(self._maps, flow[None, None], align_corners=False)[0, :, 0].T
+
+    def _offset_of_back(self, pixels: Tensor, down: Tensor) -> Tensor:
+        """Returns how far from each grid position the back takes its colors, [N, 2], half crops.
+
+        The back has the colors just inside the silhouette; behind an ear, those of the hair above it.
+
+        Args:
+            pixels: grid positions [N, 2], pixels.
+            down: [2], the head's direction from the forehead to the chin.
+        """
+        brows = torch.from_numpy(self.pose.apply(_BROWS)[0, :2]).float()
+        below_brows = ((pixels - brows) @ down).clamp_min(0)[:, None]
+        above = self._positions - _BEHIND_EARS_SHIFT * below_brows * down * (2 / self.size)
+        return above + self._sample(above)[:, 4:6] - self._positions
 
     def _expression(self, target: Landmarks) -> Tensor:
         """Returns how the target's expression displaces each grid position, [N, 3].
@@ -190,13 +200,6 @@ class HeadSurface:
         rest = (hanging / (hanging + _HALF_AT_REST_HEAD_UNITS * self.pose.scale))[:, None]
         flat = moved[:, :2] + rest * (points - moved)[:, :2]
         return torch.cat([normalize_points(flat, self.size), moved[:, 2:]], 1)
-
-
-def _normals(depth: np.ndarray) -> np.ndarray:
-    """Returns unit normals [g, g, 3] of a depth map [g, g] in pixels of the map, toward the viewer."""
-    dx, dy = (cv2.Sobel(depth, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
-    normals = np.dstack([dx, dy, -np.ones_like(dx)])
-    return normals / np.linalg.norm(normals, axis=-1, keepdims=True)
 
 
 def _silhouette_depth(depth: np.ndarray, matte: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from fewshot_heads.rendering.region_compositing import composite
 _FLOW_CELLS = 24  # side of the flow's grid, enough because the spline is smooth
 _STIFFNESS = 1e-2  # regularization of the spline: lip landmarks are accurate to about a pixel
 _LIGHT_EXPONENT = 0.7  # of the ratio of the face brightnesses, which comes from the light and in part from the skin
-_LOWEST_LIGHT = 0.5  # factor below which teeth are not darkened
+_DARKEST_SKIN = 0.4  # of the brightness ratio; skins do not differ by more, so the rest is light and darkens all alike
 
 
 def transfer_mouth(
@@ -29,6 +29,7 @@ def transfer_mouth(
     disocclusion: float,
     color_matrix: np.ndarray,
     brightness: float,
+    blur: float = 0.0,
 ) -> np.ndarray:
     """Returns the frame with the driver's mouth inside the inner lips of the face.
 
@@ -39,15 +40,18 @@ def transfer_mouth(
         disocclusion: how far the mouth opens beyond the source, 0 to 1.
         color_matrix: [3, 3], from neutral colors to those of the source image.
         brightness: mean level of the source's face, 0 to 255.
+        blur: of the source's face over its size (`blur_radius`). A sharper mouth is blurred as much.
     """
     disocclusion *= mouth.visibility_weight
     if disocclusion <= 0:
         return frame
     box = MOUTH.crop_box(face, BOX_RATIO)
-    light = np.clip((brightness / max(mouth.color.brightness, 1.0)) ** _LIGHT_EXPONENT, _LOWEST_LIGHT, 1.0)
+    ratio = brightness / max(mouth.color.brightness, 1.0)
+    light = float(np.clip(ratio, _DARKEST_SKIN, 1.0)) ** _LIGHT_EXPONENT * min(ratio / _DARKEST_SKIN, 1.0)
     gains = color_matrix * (light / color_matrix.sum(1).max()) @ np.diag(1 / mouth.color.channel_gains)
     warped = _warp_to_lips(mouth, box.to_crop(face).points[MOUTH.surround], box.size)
-    return composite(MOUTH, frame, face, box, np.clip(warped @ gains.T, 0, 255), disocclusion)
+    missing_blur = float(np.sqrt(max(blur**2 - mouth.blur**2, 0.0))) * face.size
+    return composite(MOUTH, frame, face, box, np.clip(warped @ gains.T, 0, 255), disocclusion, missing_blur)
 
 
 def _warp_to_lips(mouth: MouthCrop, lips: np.ndarray, size: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import torch
 
@@ -18,12 +19,14 @@ from fewshot_heads.landmarks.regions import FaceRegion
 from fewshot_heads.landmarks.stickman import draw_stickman
 from fewshot_heads.models.inpainter import Inpainter
 
+_MIN_BLUR_PIXELS = 0.3  # standard deviation; a smaller blur changes no pixel visibly
 _FULL_DISOCCLUSION = 0.5  # disocclusion from which no source pixel remains in the region
 
 
 def composite(
-    region: FaceRegion, frame: np.ndarray, face: Landmarks, box: Crop, inside: np.ndarray, disocclusion: float
-) -> np.ndarray:
+    region: FaceRegion, frame: np.ndarray, face: Landmarks, box: Crop, inside: np.ndarray, disocclusion: float,
+    blur: float = 0.0,
+) -> np.ndarray:  # fmt: skip
     """Returns the frame with `inside` in the region's mask.
 
     Args:
@@ -33,9 +36,12 @@ def composite(
         box: position of `inside` in the frame, on whole pixels.
         inside: [S, S, 3], 0 to 255, S = box.size.
         disocclusion: how far the region opens beyond the source, 0 to 1.
+        blur: standard deviation of a blur of the inside and its edge, pixels.
     """
-    source = box.cut(frame)
-    alpha = region.mask(box.to_crop(face), box.size) * min(disocclusion / _FULL_DISOCCLUSION, 1.0)
+    source, mask = box.cut(frame), region.mask(box.to_crop(face), box.size)
+    if blur > _MIN_BLUR_PIXELS:
+        inside, mask = (cv2.GaussianBlur(image.astype(np.float32), (0, 0), blur) for image in (inside, mask))
+    alpha = mask * min(disocclusion / _FULL_DISOCCLUSION, 1.0)
     blended = (source + alpha[..., None] * (inside - source.astype(np.float32)) + 0.5).astype(np.uint8)
     corner = np.array([box.left, box.top], int)
     (left, top), (right, bottom) = np.clip([corner, corner + box.size], 0, frame.shape[1::-1])

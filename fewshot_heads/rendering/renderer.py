@@ -14,6 +14,7 @@ from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_tensor, to_uint8
 from fewshot_heads.imaging.face_color import FaceColor
 from fewshot_heads.imaging.masks import disocclusion_mask
+from fewshot_heads.imaging.sharpness import blur_radius
 from fewshot_heads.imaging.warping import resize_flow, sample
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.aspect_ratio import disocclusion_amount, eye_aspect_ratios
@@ -52,8 +53,9 @@ class HeadRenderer:
         self.generator, self.landmarks, self.size, self.device = generator, head.landmarks, size, device
         self.inpainters = inpainters
         self.style = head.style.to(device)[None]
-        colors = FaceColor.of(head.picture, head.crop.from_crop(head.landmarks[0]).points)
-        self.color_matrix, self.brightness = colors.color_matrix, colors.brightness
+        source_face = head.crop.from_crop(head.landmarks[0])
+        colors, blur = FaceColor.of(head.picture, source_face.points), blur_radius(head.picture, source_face)
+        self.color_matrix, self._look = colors.color_matrix, (colors.brightness, blur, colors.in_color)
         self.resolution = resolution or head.textures.shape[1]
         self.views = HeadViews(head.landmarks, head.heads[..., 3].astype(np.float32) / 255, size)
         self.small = self._images(head, size)
@@ -88,11 +90,11 @@ class HeadRenderer:
             face: landmarks of the frame, pixels of the crop.
         """
         if not self.generator.textured:  # the network synthesizes lids and mouth like everything else
-            return SourceVisibility(np.full(2, -np.inf), np.zeros(3), self.color_matrix, self.brightness)
+            return SourceVisibility(np.full(2, -np.inf), np.zeros(3), self.color_matrix, *self._look)
         sources = [(self.landmarks[i], weight) for i, weight in zip(*self.views.nearest(face), strict=True)]
         eyes = sum(weight * eye_aspect_ratios(source, face) for source, weight in sources)
         disocclusion = sum(weight * disocclusion_amount(source, face) for source, weight in sources)
-        return SourceVisibility(np.asarray(eyes), np.asarray(disocclusion), self.color_matrix, self.brightness)
+        return SourceVisibility(np.asarray(eyes), np.asarray(disocclusion), self.color_matrix, *self._look)
 
     @torch.inference_mode()
     def composite(

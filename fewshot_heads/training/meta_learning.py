@@ -15,6 +15,7 @@ from typing import Any
 from fewshot_heads.datasets.batches import AnyBatch, collate
 from fewshot_heads.datasets.clips import Clip, hold_out
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings
+from fewshot_heads.datasets.layer_store import LayerStore
 from fewshot_heads.datasets.parsing_crops import ParsingCrops
 from fewshot_heads.datasets.parsing_labels import LabelStore
 from fewshot_heads.datasets.region_crops import RegionCrops
@@ -34,7 +35,7 @@ _NOT_FOR_INPAINTERS = {
     "vggface": "whole face to see",
     "identity": "whole face to see",
 }
-_PRIVATE_DATA = ("identities", "holdout_fraction", "person_segmenter", "hair_segmenter", "labels")
+_PRIVATE_DATA = ("identities", "holdout_fraction", "person_segmenter", "hair_segmenter", "labels", "layers")
 _PARSING_LOSSES = ("person", "head", "l1", "gradient")
 _HOLDOUT_EPISODES = 8  # episodes of held-out frames in the grids and in the log
 
@@ -62,6 +63,7 @@ def meta_learn(roots: Sequence[str], out: Path, config: Mapping[str, Any]) -> Pa
     data = dict(config["data"])
     labels = _label_store(data, out) if spec["architecture"] == "parsing" else None
     identities, share = {str(name) for name in data.pop("identities")}, data.pop("holdout_fraction")
+    layers = Path(data.pop("layers", None) or out / "layers")
     clips, held_out = hold_out(_load_clips(roots, identities), share)
     settings = EpisodeSettings(**data)
 
@@ -75,6 +77,7 @@ def meta_learn(roots: Sequence[str], out: Path, config: Mapping[str, Any]) -> Pa
     episodes = dataset(clips, config["steps"] * config["batch"], settings, config["seed"])
     if episodes.size != spec["size"]:
         raise BadInput(f"{roots[0]}: pictures of {episodes.size} px; use model.size={episodes.size} or prepare anew")
+    episodes.layers = LayerStore(layers)  # not for held-out frames: nothing is written before the run has begun
     unseen = _holdout_batch(dataset, held_out, settings, config["seed"])
 
     # Construct the networks.

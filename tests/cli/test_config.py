@@ -83,7 +83,7 @@ def test_every_option_of_meta_learning_makes_what_it_names(option):
         networks = build(spec)
         assert getattr(networks, "generator", networks).size == spec["size"]
         assert spec["architecture"] == "parsing" or build_discriminator(spec)
-    taken_out = ("identities", "holdout_fraction", "person_segmenter", "hair_segmenter", "labels")
+    taken_out = ("identities", "holdout_fraction", "person_segmenter", "hair_segmenter", "labels", "layers")
     assert EpisodeSettings(**{key: value for key, value in data.items() if key not in taken_out})
     assert Optim(**config["optim"]).lr > 0
     if option in ("criterion=parsing", "experiment=parsing"):  # it has no discriminator

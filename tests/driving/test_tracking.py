@@ -57,6 +57,26 @@ def test_a_face_that_comes_late_is_found():
     assert motion.lost == [0, 1, 2, 3] and len(motion) == 6
 
 
+@pytest.mark.parametrize("searchers", [1, 2, 4])
+@pytest.mark.parametrize("blank, shown", [(0, 9), (3, 9), (14, 3), (15, 9), (24, 20), (33, 1)])
+def test_no_frame_with_a_face_is_frozen_after_a_long_time_without_one(blank, shown, searchers):
+    before, after = [picture((40, 120))] * (blank == 24), [picture((100 + i, 120)) for i in range(shown)]
+    motion = track([*before, *[picture()] * blank, *after], [Scripted() for _ in range(searchers)], smooth=0)
+    first = len(before) + blank
+    assert motion.lost == list(range(len(before), first))
+    np.testing.assert_allclose([middle(m)[0] for m in motion.landmarks[first:]], 100 + np.arange(shown), atol=0.5)
+
+
+def test_few_frames_without_a_face_are_searched_and_few_wait(monkeypatch):
+    detector = Scripted()
+    motion = track([picture((100, 120))] + [picture()] * 100, [detector])
+    assert len(motion.lost) == 100 and detector.searches < 25
+    monkeypatch.setattr("fewshot_heads.driving.face_follower._MAX_WAITING_BYTES", 2 * picture().nbytes)
+    thrifty = Scripted()
+    track([picture((100, 120))] + [picture()] * 100, [thrifty])
+    assert 35 < thrifty.searches < 50
+
+
 @pytest.mark.parametrize(
     "frame, words",
     [

@@ -39,6 +39,14 @@ def stand_in(monkeypatch, inputs, outputs, answer):
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", SimpleNamespace(Interpreter=Interpreter))
 
 
+@pytest.fixture(autouse=True)
+def files(tmp_path, monkeypatch):
+    """Files of the names, which must be there before a network is read."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("selfie", "hair", "other"):
+        (tmp_path / f"{name}.tflite").write_bytes(b"a network")
+
+
 def test_a_selfie_segmenter_s_answer_is_averaged_with_that_of_the_mirror_image(monkeypatch):
     stand_in(monkeypatch, 3, 1, lambda data: np.tile(np.linspace(0, 1, 16)[None, None, :, None], (1, 16, 1, 1)))
     matte = Segmenter("selfie.tflite").matte(np.zeros((32, 48, 3), np.uint8))

@@ -553,6 +553,15 @@ def test_the_color_tags_say_how_it_was_encoded(tmp_path, size, tag):
     assert (int(frame.colorspace), int(frame.color_range)) == (tag, 1)
 
 
+@pytest.mark.parametrize("crf", [0, 18, 51])
+def test_every_quality_has_a_profile_that_players_read(tmp_path, crf):
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    path = write(tmp_path / "out.mp4", [noise] * 3, like=25, crf=crf)
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+        assert (container.streams.video[0].profile, frame.format.name) == ("High", "yuv420p")
+
+
 @pytest.mark.parametrize("kind", ["mp4", "webm"])
 def test_odd_sizes_get_their_last_row_and_column_twice(tmp_path, kind):
     image = flat(60, (65, 49))
@@ -608,14 +617,14 @@ def test_two_writers_of_one_path_leave_a_whole_video(tmp_path):
         ("mp4", "mp4", "aac"),
         ("mkv", "mp4", "mp3"),
         ("avi", "mp4", "aac"),
-        ("webm", "mp4", "opus"),
+        ("webm", "mp4", "aac"),
         ("webm", "webm", "opus"),
         ("mpg", "mp4", "aac"),
         ("mp4", "webm", "opus"),
         ("mpg", "webm", "opus"),
     ],
 )
-def test_sound_comes_along_in_a_codec_the_format_takes(tmp_path, source, target, codec):
+def test_sound_comes_along_in_a_codec_that_players_expect(tmp_path, source, target, codec):
     driver = read_video(make_clip(tmp_path / f"driver.{source}", numbered(50), sound=sine(2)))
     path = write(tmp_path / f"out.{target}", driver, like=driver)
     with av.open(str(path)) as container:
@@ -624,6 +633,15 @@ def test_sound_comes_along_in_a_codec_the_format_takes(tmp_path, source, target,
     assert abs(start) < 0.06 and abs(len(samples) / rate - 2) < 0.08
     spectrum = np.abs(np.fft.rfft(samples[rate // 2 : rate // 2 + rate]))
     assert abs(int(spectrum.argmax()) - 440) <= 1
+
+
+@pytest.mark.parametrize("codec", ["ac3", "eac3"])
+def test_sound_that_browsers_do_not_play_in_mp4_is_encoded_again(tmp_path, codec, monkeypatch):
+    monkeypatch.setitem(CODECS, "mkv", ("libx264", codec))
+    driver = read_video(make_clip(tmp_path / "driver.mkv", numbered(25), sound=sine(1)))
+    path = write(tmp_path / "out.mp4", driver, like=driver)
+    with av.open(str(path)) as container:
+        assert container.streams.audio[0].codec_context.codec.canonical_name == "aac"
 
 
 def test_sound_is_copied_byte_for_byte_where_it_can_be(tmp_path):

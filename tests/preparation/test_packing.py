@@ -5,7 +5,7 @@ import pytest
 from fewshot_heads.datasets.shards import open_shards
 from fewshot_heads.errors import BadInput
 from fewshot_heads.media.images import read_image
-from fewshot_heads.preparation import work_units
+from fewshot_heads.preparation import pipeline, work_units
 from tests.preparation.conftest import fails, laid_out, prepare, rows
 
 
@@ -44,7 +44,8 @@ class ByPixels:
 
 
 def test_people_are_told_apart_by_face(clip, portrait, tmp_path, monkeypatch):
-    monkeypatch.setattr(work_units, "MobileFaceNet", ByPixels)
+    for module in (pipeline, work_units):
+        monkeypatch.setattr(module, "MobileFaceNet", ByPixels)
     root = laid_out(tmp_path / "in", {"a.mp4": clip, "b.mp4": portrait, "c.mp4": clip})
     prepare(root, tmp_path / "out", "face_network=file", "identity_threshold=0.99")
     people = {row["source"]: row["identity"] for row in rows(tmp_path / "out")}

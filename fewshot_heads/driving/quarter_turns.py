@@ -1,0 +1,74 @@
+"""Faces in images that lie on a side or stand upside down."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE, Detector, Landmarks
+from fewshot_heads.landmarks.crop import Crop
+
+_WINDOW_PIXELS = 384  # side of the window in which a face is looked at again
+# A detected face confirms a turn if its roll differs by no more. In 44 pictures, turned by each quarter, true faces
+# differed by up to 20 degrees, and faces that the detector imagined in upside-down ones mostly by more.
+_MAX_ROLL_DEGREES = 30.0
+
+
+def detect_upright(image: np.ndarray, detector: Detector) -> tuple[np.ndarray, list[Landmarks], int]:
+    """Returns an image turned so that its largest face is upright, its faces and the turns.
+
+    Args:
+        image: uint8 RGB [H, W, 3].
+        detector: the landmark detector, which may need upright faces.
+
+    Returns:
+        The turned image; every face there, the largest first, none if no turn shows one; and the quarter turns
+        counterclockwise, 0 to 3.
+    """
+    for turns in range(4):
+        if faces := detector.detect(turned(image, turns)):
+            break
+    else:
+        return image, [], 0
+    image = turned(image, turns)
+    further = _turns_to_upright(image, faces[0], detector)
+    if further and (upright := detector.detect(turned(image, further))):
+        return turned(image, further), upright, (turns + further) % 4
+    return image, faces, turns
+
+
+def _turns_to_upright(image: np.ndarray, face: Landmarks, detector: Detector) -> int:
+    """Returns the quarter turns counterclockwise, 0 to 3, that make a face of an image upright.
+
+    A detector that expects upright faces finds one in an upside-down face too, with the mouth in the hair, and is sure
+    of it. In the other three turns such a detector finds the true face. So each turn has a vote.
+    """
+    window = Crop.around([face], _WINDOW_PIXELS).cut(image)
+    rolls = []
+    for turns in range(4):
+        again = detector.track(turned(window, turns))
+        if again is not None:
+            rolls.append(_roll_degrees(again) + 90 * turns)
+    # `max` takes the first of equals, so a face stays as it is if nothing speaks against it.
+    return max(range(4), key=lambda turns: sum(_is_near(roll, 90 * turns) for roll in rolls))
+
+
+def turned(image: np.ndarray, turns: int) -> np.ndarray:
+    """Returns an image turned counterclockwise.
+
+    Args:
+        image: [H, W, C].
+        turns: quarter turns; negative ones turn clockwise.
+    """
+    return np.ascontiguousarray(np.rot90(image, turns))
+
+
+def _roll_degrees(face: Landmarks) -> float:
+    """Returns how far a face leans clockwise, degrees; 0 has the mouth below the eyes."""
+    eyes = face.points[RIGHT_EYE.start : LEFT_EYE.stop].mean(0)
+    x, y = face.points[OUTER_LIPS].mean(0) - eyes
+    return float(np.degrees(np.arctan2(-x, y)))
+
+
+def _is_near(roll: float, turn: float) -> bool:
+    """Returns whether a roll, degrees, confirms a turn, degrees."""
+    return abs((roll - turn + 180) % 360 - 180) <= _MAX_ROLL_DEGREES
