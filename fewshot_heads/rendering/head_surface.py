@@ -19,9 +19,9 @@ from fewshot_heads.imaging.warping import identity_grid, normalize_points, tps_i
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.control_points import warp_points
-from fewshot_heads.landmarks.pose import HEAD_ANCHORS, MEAN_HEAD, Pose, fit_pose, landmarks_3d
+from fewshot_heads.landmarks.pose import HEAD_ANCHORS, LOBES, MEAN_HEAD, Pose, fit_pose, landmarks_3d
 from fewshot_heads.rendering.depth import head_depth, surface_normals
-from fewshot_heads.rendering.hanging import LOBES, hanging_lengths
+from fewshot_heads.rendering.hanging import hanging_lengths
 
 CELLS = 128  # side of the splatted map, for the crop, and of the grid of the surface's points
 _DEPTH_CELLS = 96  # side of the depth map, for the crop
