@@ -227,17 +227,16 @@ class Reenactor:
         self.check_made_here(head)
         if not isinstance(driver, Motion):
             driver = self.track(driver)
-        if reference is not None and not 0 <= reference < len(driver):
-            raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}; name one of them")
         full = crop == "full"
         driver_faces = driver.cropped(self.size, full, None if full else head.usual)
         covered = mouth_is_covered(head.picture, head.crop.from_crop(head.landmarks[0]))
-        options = (motion, pose, expression, reference, self.size, paste_back, covered)
-        faces = retarget(head.landmarks[0], driver_faces, *options)
+        faces = retarget(
+            head.landmarks[0], driver_faces, motion, pose, expression, reference, self.size,
+            still_body=paste_back, still_mouth=covered,
+        )  # fmt: skip
         mouths = driver.mouths if mouth == "driver" else None
-        generator = self.networks.generator
-        output = (paste_back, batch, self.size, self.device, None if paste_back else resolution)
-        return render_frames(head, faces, generator, self.inpainters, mouths, *output)
+        options = (paste_back, batch, self.size, self.device, None if paste_back else resolution)
+        return render_frames(head, faces, self.networks.generator, self.inpainters, mouths, *options)
 
     def check_made_here(self, head: Head, name: str = "this head") -> None:
         """Raises WeightsMismatch if another generator made a head or its values do not fit; `name` is for messages."""

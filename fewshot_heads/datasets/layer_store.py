@@ -6,13 +6,11 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from fewshot_heads import imaging, layers
+from fewshot_heads.datasets.kept_png import kept_png
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.layers.separation import PortraitLayers, separate
-from fewshot_heads.media.files import atomic_write
 from fewshot_heads.models.checkpoint import load_checkpoint
 
 _MAX_IN_MEMORY = 6000  # 0.7 MB each
@@ -56,23 +54,19 @@ class LayerStore:
 
     def _from_file(self, path: Path, image: np.ndarray, landmarks: np.ndarray) -> PortraitLayers:
         """Returns the layers in a file, which is written if it is missing or damaged."""
-        stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.exists() else None
-        if stored is not None and stored.shape == (len(image), 3 * len(image), 4):
-            head, body, background = np.split(stored, 3, axis=1)
-            return PortraitLayers(head, body, np.ascontiguousarray(background[..., :3]))
-        result = separate_image(image, landmarks)
-        opaque = np.dstack([result.background, np.full(image.shape[:2], 255, np.uint8)])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path, (".png",), overwrite=True) as part:
-            part.write_bytes(cv2.imencode(".png", np.hstack([result.head, result.body, opaque]))[1].tobytes())
-        return result
+
+        def side_by_side() -> np.ndarray:
+            head, body, background = separate_image(image, landmarks)
+            return np.hstack([head, body, np.dstack([background, np.full_like(background[..., :1], 255)])])
+
+        head, body, background = np.split(kept_png(path, side_by_side), 3, axis=1)
+        return PortraitLayers(head, body, np.ascontiguousarray(background[..., :3]))
 
 
 @cache
 def _recipe() -> bytes:
     """Returns what the layers depend on besides the image: the hashes of the weights and of the code."""
-    sources = [path for package in (layers, imaging) for path in sorted(Path(package.__path__[0]).glob("*.py"))]
-    return (
-        load_checkpoint("parsing").sha256.encode()
-        + hashlib.sha256(b"".join(path.read_bytes() for path in sources)).digest()
-    )
+    folders = [Path(__file__).parent.parent / name for name in ("imaging", "landmarks", "layers", "models")]
+    sources = [path for folder in folders for path in sorted(folder.iterdir()) if path.suffix in (".py", ".json")]
+    code = hashlib.sha256(b"".join(path.read_bytes() for path in sources))
+    return load_checkpoint("parsing").sha256.encode() + code.digest()

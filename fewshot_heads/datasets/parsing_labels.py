@@ -13,11 +13,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from fewshot_heads.datasets.kept_png import kept_png
 from fewshot_heads.features.segmenters import Segmenter
 from fewshot_heads.imaging.matting import head_share, refine_matte
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import MEAN_HEAD, Pose, fit_pose
-from fewshot_heads.media.files import atomic_write
 
 # Distances in head units: the outer eye corners are 1 apart.
 _EAR_REACH = 0.35  # beside the face at the height of the mouth
@@ -67,13 +67,13 @@ class LabelStore:
             face: its landmarks, pixels.
         """
         path = self.folder / f"{hashlib.sha1(np.ascontiguousarray(image).tobytes()).hexdigest()[:20]}.png"
-        stored = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.exists() else None
-        if stored is None:
+
+        def labelled() -> np.ndarray:
             label = label_image(image, face, *self._segmenters())
             trusted = np.full_like(label.person, label.trusted)
-            stored = (np.dstack([trusted, label.head, label.person]) * 255 + 0.5).astype(np.uint8)
-            with atomic_write(path, (".png",), overwrite=True) as part:
-                part.write_bytes(cv2.imencode(".png", stored)[1].tobytes())
+            return (np.dstack([trusted, label.head, label.person]) * 255 + 0.5).astype(np.uint8)
+
+        stored = kept_png(path, labelled)
         values = stored.astype(np.float32) / 255
         return ParsingLabel(values[..., 2], values[..., 1], bool(stored[0, 0, 0]))
 

@@ -189,9 +189,9 @@ def _head(shard: str, offset: int, length: int, size: int) -> _Head:
             raise BadInput(f"{shard}: landmarks far outside of {size}x{size} pixels; {REMEDY}")
         landmarks.setflags(write=False)
     extents, position = [], offset + length
-    for size in meta["frame_bytes"]:
-        extents.append((position + BLOCK, position + BLOCK + size))
-        position += BLOCK + size + -size % BLOCK
+    for count in meta["frame_bytes"]:
+        extents.append((position + BLOCK, position + BLOCK + count))
+        position += BLOCK + count + -count % BLOCK
     return _Head(meta, landmarks, extents)
 
 

@@ -11,7 +11,7 @@ from fewshot_heads.imaging.face_color import chroma_spread, is_monochrome
 from fewshot_heads.landmarks import INNER_LIPS, LEFT_MOUTH_CORNER, OUTER_LIPS, RIGHT_MOUTH_CORNER, Landmarks
 from fewshot_heads.landmarks.crop import Crop
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _SIDE_PIXELS = 128  # of the image in which the mouth is compared with its surroundings, twice as wide as the mouth
 _SEAM_PIXELS = 3  # width of the line between the lips
@@ -39,7 +39,7 @@ def mouth_is_covered(image: np.ndarray, face: Landmarks) -> bool:
     square = Crop.around([face], _SIDE_PIXELS).cut(image)
     if is_monochrome(chroma_spread(square)) or lip_difference(image, face) >= _MIN_DIFFERENCE:
         return False
-    logger.warning("something covers the mouth of the source; the mouth stays as it is")
+    _log.warning("something covers the mouth of the source; the mouth stays as it is")
     return True
 
 

@@ -97,6 +97,8 @@ def retarget(
     check_finite("expression", expression)
     if not driver:
         raise BadInput("the driver has no frame; give one frame at least")
+    if reference is not None and not 0 <= reference < len(driver):
+        raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}; name one of them")
     if motion == "absolute":
         return list(driver)
     source_face = CanonicalFace.of(source)

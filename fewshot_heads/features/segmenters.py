@@ -28,16 +28,14 @@ class Segmenter:
     """
 
     def __init__(self, path: str | Path):
+        check_readable(Path(path))
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
-            raise BadInput("segmenters need LiteRT; pip install 'fewshot_heads[creative]'") from error
+            raise BadInput(f"{path}: segmenters need LiteRT; pip install 'fewshot_heads[creative]'") from error
         try:
-            check_readable(Path(path))
             self._network = Interpreter(str(path), num_threads=1)
             self._network.allocate_tensors()
-        except BadInput:
-            raise
         except (ValueError, RuntimeError, OSError) as error:
             raise BadInput(f"{path}: no readable .tflite network; name one of MediaPipe's segmenters") from error
         self._input: Any = self._network.get_input_details()[0]

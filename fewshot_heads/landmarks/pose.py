@@ -25,6 +25,7 @@ HEAD_ANCHORS = np.array(_mean_head["anchors"], np.float32)  # [A, 3], forehead a
 MEAN_SURFACE = np.array(_mean_head["surface"], np.float32)  # [151, 3], `Landmarks.surface` of the mean head
 SURFACE_MIRROR = np.array(_mean_head["surface_mirror"])  # [151], index of the point on the other side, as `MIRROR`
 _SURFACE_NORMALS = np.array(_mean_head["normals"], np.float32)  # [151, 3], outward
+LOBES = MEAN_HEAD[33:34]  # [1, 3]: the lobes of the ears are as low as the nose's base
 NECK = np.array([[0.0, 1.2, 1.2]])  # [1, 3], head units: the point that moves least when a head turns on a still body
 RIGID = np.array([0, 1, 15, 16, *range(27, 36), 36, 39, 42, 45])  # temples, nose, eye corners: fixed in the skull
 

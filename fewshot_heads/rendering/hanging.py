@@ -6,12 +6,8 @@ import cv2
 import numpy as np
 
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.pose import MEAN_HEAD, fit_pose, landmarks_3d
+from fewshot_heads.landmarks.pose import LOBES, fit_pose, landmarks_3d
 
-_NOSE_BASE = 33
-LOBES = MEAN_HEAD[
-    _NOSE_BASE : _NOSE_BASE + 1
-]  # [1, 3], head units; the lobes of the ears are as low as the nose's base
 _MAX_ROLL_COSINE = 0.5  # a head that rolls more is measured as one that rolls by 60 degrees
 _COLUMN_BLUR_HEAD_UNITS = 0.1  # standard deviation
 _SOFTNESS_HEAD_UNITS = 0.2  # the length begins slowly, so that a chin and its shadow stay together

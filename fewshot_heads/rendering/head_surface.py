@@ -19,9 +19,9 @@ from fewshot_heads.imaging.warping import identity_grid, normalize_points, tps_i
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.control_points import warp_points
-from fewshot_heads.landmarks.pose import HEAD_ANCHORS, MEAN_HEAD, Pose, fit_pose, landmarks_3d
+from fewshot_heads.landmarks.pose import HEAD_ANCHORS, LOBES, Pose, fit_pose, landmarks_3d
 from fewshot_heads.rendering.depth import head_depth, surface_normals
-from fewshot_heads.rendering.hanging import LOBES, hanging_lengths
+from fewshot_heads.rendering.hanging import hanging_lengths
 
 CELLS = 128  # side of the splatted map, for the crop, and of the grid of the surface's points
 _DEPTH_CELLS = 96  # side of the depth map, for the crop
@@ -29,8 +29,6 @@ _EXPRESSION_CELLS = 48  # side of the grid on which the expression's spline is e
 _EXPRESSION_REACH_HEAD_UNITS = 0.35  # an expression moves the silhouette by less
 _MAX_FRINGE_CELLS = 6  # of the depth map: width of a silhouette's fringe, and of its reflection
 _OPAQUE = 0.9
-_BROWS = MEAN_HEAD[17:27].mean(0, keepdims=True)  # [1, 3], as high as the tops of the ears
-_BEHIND_EARS_SHIFT = 1.5  # what is behind an ear is the hair above it, upside down and half as high
 _MAX_BACK_DEPTH_HEAD_UNITS = 0.3  # thickness of the front up to which it has a back: the face itself has none
 _SURFACE_THICKNESS_HEAD_UNITS = 0.1  # in one cell, points this far behind each other belong to one sheet
 _BARE_COVERAGE, _FULL_COVERAGE = 0.3, 0.7
@@ -96,7 +94,6 @@ class HeadSurface:
         pixels = (self._positions + 1) * (size / 2)
         self._above_jaw = (pixels - lobes) @ down < 0
         self._hanging = torch.from_numpy(hanging_lengths(pixels.numpy(), face, size))
-        self._back_offset = self._offset_of_back(pixels, down)
 
     def project(self, target: Landmarks) -> Projection:
         """Returns the surface with the pose and the expression of a face.
@@ -114,7 +111,7 @@ class HeadSurface:
         to_viewer = torch.from_numpy(-(target_pose.rotation @ self.pose.rotation.T)[2]).float()
         # A frame that shows the silhouette's fringe more squarely than the image takes pixels just inside of it.
         stretched = ((normals @ to_viewer + normals[:, 2]) / _FULL_STRETCH_COSINE).clamp(0, 1)
-        front_flow, back_flow = flow + stretched[:, None] * inward, flow + self._back_offset
+        front_flow, back_flow = flow + stretched[:, None] * inward, flow + inward
         opacity = self._sample(front_flow)[:, 2]
         front_weight = (solid > 0.5) * (opacity**2).clamp_min(_FRINGE_WEIGHT)
         has_back = self._above_jaw & (opacity > _OPAQUE) & (thickness > 0)
@@ -143,20 +140,6 @@ class HeadSurface:
     def _sample(self, flow: Tensor) -> Tensor:
         """Returns the maps at positions [N, 2], [N, 10]."""
         return F.grid_sample(self._maps, flow[None, None], align_corners=False)[0, :, 0].T
-
-    def _offset_of_back(self, pixels: Tensor, down: Tensor) -> Tensor:
-        """Returns how far from each grid position the back takes its colors, [N, 2], half crops.
-
-        The back has the colors just inside the silhouette; behind an ear, those of the hair above it.
-
-        Args:
-            pixels: grid positions [N, 2], pixels.
-            down: [2], the head's direction from the forehead to the chin.
-        """
-        brows = torch.from_numpy(self.pose.apply(_BROWS)[0, :2]).float()
-        below_brows = ((pixels - brows) @ down).clamp_min(0)[:, None]
-        above = self._positions - _BEHIND_EARS_SHIFT * below_brows * down * (2 / self.size)
-        return above + self._sample(above)[:, 4:6] - self._positions
 
     def _expression(self, target: Landmarks) -> Tensor:
         """Returns how the target's expression displaces each grid position, [N, 3].

@@ -53,9 +53,12 @@ class HeadRenderer:
         self.generator, self.landmarks, self.size, self.device = generator, head.landmarks, size, device
         self.inpainters = inpainters
         self.style = head.style.to(device)[None]
-        source_face = head.crop.from_crop(head.landmarks[0])
-        colors, blur = FaceColor.of(head.picture, source_face.points), blur_radius(head.picture, source_face)
-        self.color_matrix, self._look = colors.color_matrix, (colors.brightness, blur, colors.in_color)
+        face = head.crop.from_crop(head.landmarks[0])
+        colors, blur = FaceColor.of(head.picture, face.points), blur_radius(head.picture, face)
+        self.color_matrix = colors.color_matrix
+        self._unopened = SourceVisibility(
+            np.full(2, -np.inf), np.zeros(3), colors.color_matrix, colors.brightness, blur, colors.in_color
+        )  # of a face that opens nothing
         self.resolution = resolution or head.textures.shape[1]
         self.views = HeadViews(head.landmarks, head.heads[..., 3].astype(np.float32) / 255, size)
         self.small = self._images(head, size)
@@ -90,11 +93,11 @@ class HeadRenderer:
             face: landmarks of the frame, pixels of the crop.
         """
         if not self.generator.textured:  # the network synthesizes lids and mouth like everything else
-            return SourceVisibility(np.full(2, -np.inf), np.zeros(3), self.color_matrix, *self._look)
+            return self._unopened
         sources = [(self.landmarks[i], weight) for i, weight in zip(*self.views.nearest(face), strict=True)]
         eyes = sum(weight * eye_aspect_ratios(source, face) for source, weight in sources)
         disocclusion = sum(weight * disocclusion_amount(source, face) for source, weight in sources)
-        return SourceVisibility(np.asarray(eyes), np.asarray(disocclusion), self.color_matrix, *self._look)
+        return self._unopened._replace(eyes=np.asarray(eyes), disocclusion=np.asarray(disocclusion))
 
     @torch.inference_mode()
     def composite(

@@ -11,11 +11,10 @@ import numpy as np
 from tqdm import tqdm
 
 from fewshot_heads.datasets.shards import ShardClip, open_shards
-from fewshot_heads.errors import BadInput
+from fewshot_heads.features.segmenters import Segmenter
 from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.layers.parsing import person_matte
-from fewshot_heads.media.files import check_readable
 
 _MAX_TURN_DEGREES = 16.0
 _MAX_MOUTH_ASPECT_RATIO = 0.12  # gap of the lips over the mouth's width; above it a mouth is open
@@ -62,14 +61,14 @@ def select_portraits(prepared: Sequence[str], matte: bool = False, hair: Path | 
     for root in prepared:
         for clip in open_shards(root, "train"):
             clips_by_person.setdefault(clip.identity, []).append(clip)
-    segment_hair = HairSegmenter(hair) if hair else None
+    segmenter = Segmenter(hair) if hair else None
     portraits = []
     for name, clips in tqdm(clips_by_person.items(), "people", disable=None, unit="person"):
         if best := _best_frame(clips):
             picture, face = best
             shape = picture.shape[:2]
             person_share = person_matte(picture) if matte else np.ones(shape, np.float32)
-            hair_share = segment_hair(picture) if segment_hair else np.zeros(shape, np.float32)
+            hair_share = segmenter.matte(picture) if segmenter else np.zeros(shape, np.float32)
             if not matte or (person_share[0] > 0.5).mean() < _MAX_TOP_EDGE_FRACTION:
                 portraits.append(PortraitFrame(name, picture, face, person_share, hair_share * person_share))
     return portraits
@@ -99,37 +98,3 @@ def _best_frame(clips: Iterable[ShardClip]) -> tuple[np.ndarray, Landmarks] | No
             measured.append((sharpness, len(measured), picture, landmarks))
     sharpest = max(measured, default=None, key=lambda entry: entry[:2])
     return (sharpest[2], sharpest[3]) if sharpest and sharpest[0] > _MIN_SHARPNESS else None
-
-
-class HairSegmenter:
-    """MediaPipe's hair network. MediaPipe Tasks cannot run it: its input has a fourth channel."""
-
-    def __init__(self, path: Path):
-        """Loads hair_segmentation.tflite.
-
-        Raises:
-            BadInput: the file is no network, or the package ai-edge-litert is missing.
-        """
-        check_readable(path)
-        try:
-            from ai_edge_litert.interpreter import Interpreter
-
-            self._network = Interpreter(str(path), num_threads=1)
-            self._network.allocate_tensors()
-        except ImportError as error:
-            raise BadInput("hair needs the package ai-edge-litert; pip install 'fewshot_heads[creative]'") from error
-        except (OSError, ValueError, RuntimeError) as error:
-            raise BadInput(f"{path}: not a network of TensorFlow Lite; check the path") from error
-        self._input, self._output = self._network.get_input_details()[0], self._network.get_output_details()[0]
-
-    def __call__(self, picture: np.ndarray) -> np.ndarray:
-        """Returns the share of each pixel that is hair, float32 [S, S], 0 to 1, of a picture uint8 [S, S, 3]."""
-        side = self._input["shape"][2]
-        colors = cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC).astype(np.float32) / 255
-        hair = np.zeros((side, side), np.float32)
-        for _ in range(2):  # the fourth channel is the previous answer
-            self._network.set_tensor(self._input["index"], np.dstack([colors, hair])[None])
-            self._network.invoke()
-            logits = self._network.get_tensor(self._output["index"])[0]
-            hair = 1 / (1 + np.exp(logits[..., 0] - logits[..., 1]))
-        return cv2.resize(hair, picture.shape[1::-1], interpolation=cv2.INTER_AREA)

@@ -11,7 +11,7 @@ from fewshot_heads.cli.schema import RULES
 from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.tracking import Motion
-from fewshot_heads.errors import BadInput, check_at_least, check_choice
+from fewshot_heads.errors import check_at_least, check_choice
 from fewshot_heads.head import Head
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.reenactor import Reenactor
@@ -70,8 +70,6 @@ class DrivingSettings:
             BadInput: the driver has no frame with the number `reference`.
         """
         reference = None if self.reference == "auto" else int(self.reference)
-        if reference is not None and not 0 <= reference < len(driver):
-            raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}; name one of them")
         driver_faces = driver.cropped(size, within=head.usual)
         return retarget(head.landmarks[0], driver_faces, self.motion, self.pose, self.expression, reference, size)
 
