@@ -5,6 +5,7 @@ A worker that dies costs one item. The run continues.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -108,7 +109,8 @@ def _map_on_ray(work: Work, items: Iterable[Item], address: str) -> Outcomes[Ite
     started_ray = not ray.is_initialized()
     if started_ray:
         try:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+            with _keeping_sigterm():
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError) as error:
             raise BadInput(
                 f"workers.address={address}: no Ray cluster there; start one with `ray start --head`, or take "
@@ -139,6 +141,17 @@ def _map_on_ray(work: Work, items: Iterable[Item], address: str) -> Outcomes[Ite
             ray.cancel(unfinished, force=True)
         if started_ray:
             ray.shutdown()
+
+
+@contextmanager
+def _keeping_sigterm() -> Iterator[None]:
+    """Puts the handler of SIGTERM back at the end. Ray's own would lose the exit code of `cli.signals`."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _call(work: Work, item: Any) -> FewshotHeadsError | None:

@@ -1,5 +1,6 @@
 """`preparation.workers`: local processes and, where Ray is installed, Ray on this machine."""
 
+import signal
 import sys
 
 import pytest
@@ -30,11 +31,13 @@ def test_ray_writes_the_same_bytes(footage, tmp_path):
 def test_a_ray_worker_that_dies_costs_one_item():
     ray = pytest.importorskip("ray")
     workers, bad = {"backend": "ray", "address": "local"}, "__import__('os')._exit(1)"
+    handler = signal.getsignal(signal.SIGTERM)
     done = dict(map_in_processes(eval, [bad, *map(str, range(8))], workers))
     assert isinstance(done[bad], WorkerDied) and sum(died is None for died in done.values()) == 8
     with pytest.raises(BadInput, match="a: no"):
         list(map_in_processes(refuse, ["a"], workers))
     assert not ray.is_initialized()
+    assert signal.getsignal(signal.SIGTERM) is handler
 
 
 def test_without_a_ray_cluster_the_error_says_how_to_start_one(footage, tmp_path, monkeypatch, capsys):
