@@ -84,6 +84,8 @@ def _job(row: Mapping[str | None, Any], line: int, folder: Path, common: tuple[s
     cells = {column: (row.get(column) or "").strip() for column in (*COLUMNS, "options")}
     if empty := [column for column in COLUMNS if not cells[column]]:
         raise BadInput(f"no {empty[0]}; fill the cell")
+    if "\0" in "".join(cells.values()):
+        raise BadInput("a cell has a null byte; write the table as text")
     names = cells["sources"].split(SEPARATOR)
     sources = tuple(folder / name.strip() for name in names if name.strip())
     driver, output = folder / cells["driver"], folder / cells["output"]

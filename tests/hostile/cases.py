@@ -22,6 +22,7 @@ from tests.hostile.good_files import (
     FOOTAGE,
     GALLERY,
     HEAD,
+    JOBS,
     PICTURES,
     PREPARED,
     RECORDINGS,
@@ -102,6 +103,7 @@ PLACES = {
     "driver": Place("animate", (HEAD, "BAD"), VIDEOS),
     "model": Place("animate", (HEAD, "video.mp4", "model=BAD/tiny.safetensors"), (WEIGHTS,)),
     "inpainter": Place("animate", (HEAD, "video.mp4", "inpainters=[BAD]"), (WEIGHTS,)),
+    "jobs": Place("batch", ("BAD", "workers.processes=0"), (JOBS,)),
     "tuned": Place("fine_tune", ("BAD",), (*PICTURES, *VIDEOS)),
     "vgg19": Place("fine_tune", (HEAD, "criterion.vgg19.weight=1", "criterion.vgg19.weights=BAD"),
                    (ARRAYS, STATE)),
@@ -124,6 +126,7 @@ PLACES = {
 COMMANDS = {
     "animate": Place("animate", (HEAD, "video.mp4")),
     "fine_tune": Place("fine_tune", ("picture.jpg",)),
+    "batch": Place("batch", (JOBS, "workers.processes=0")),
     "morph": Place("creative.morph", ("picture.jpg", "picture.png")),
     "audio": Place("creative.audio", ("picture.jpg", "sound.wav")),
     "portrait": Place("creative.portrait", ("picture.jpg",)),

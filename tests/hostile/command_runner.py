@@ -43,7 +43,7 @@ class CommandRunner:
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")  # a forked child could not use torch's threads
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs,))
         self._process.start()
         theirs.close()
         if not self._connection.poll(300):  # the imports

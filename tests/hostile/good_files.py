@@ -28,11 +28,11 @@ SPEC = {"size": 128, "embedding": 8, "embedder": {"channels": [4, 8]}, "generato
 PICTURES = ("picture.jpg", "picture.png", "picture.webp", "picture.bmp", "picture.tiff", "picture.gif", "picture.ppm")
 VIDEOS = ("video.mp4", "video.webm", "video.mkv", "video.avi", "video.ts", "video.gif")
 SOUNDS = ("sound.wav", "sound.ogg", "sound.flac", "sound.mp3")
-HEAD, ARRAYS, STATE = "head.safetensors", "arrays.npz", "state.pt"
+HEAD, ARRAYS, STATE, JOBS = "head.safetensors", "arrays.npz", "state.pt", "jobs.tsv"
 WEIGHTS, PREPARED, GALLERY, FOOTAGE, RECORDINGS, RUN = FOLDERS = (
     "weights", "prepared", "gallery", "footage", "recordings", "run",
 )  # fmt: skip
-ALL = (*PICTURES, *VIDEOS, *SOUNDS, HEAD, ARRAYS, STATE, *FOLDERS)
+ALL = (*PICTURES, *VIDEOS, *SOUNDS, HEAD, ARRAYS, STATE, JOBS, *FOLDERS)
 _SIDE = 128  # pixels
 _FRAMES = 6  # of a clip; half of them is held out
 _RATE = 8000  # samples per second
@@ -60,6 +60,8 @@ def write_good_files(folder: Path) -> None:
     _write_prepared(folder / PREPARED, picture)
     np.savez(folder / ARRAYS, **{"conv1.weight": np.zeros((32, 3, 3, 3), np.float16)})
     torch.save({"weight": torch.zeros(4)}, folder / STATE)
+    row = (f"{folder / 'picture.jpg'};{folder / 'picture.png'}", str(folder / "video.mp4"), "new.mp4", "crf=30")
+    (folder / JOBS).write_text("\n".join(map("\t".join, (("sources", "driver", "output", "options"), row, row))))
     for name, members in (
         (GALLERY, ("picture.jpg", "picture.png")),
         (FOOTAGE, ("video.mp4", "picture.png")),
