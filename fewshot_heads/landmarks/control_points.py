@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from fewshot_heads.landmarks import LEFT_MOUTH_CORNER, N_POINTS, N_SURFACE, RIGHT_EYE, RIGHT_MOUTH_CORNER, Landmarks
+from fewshot_heads.landmarks import (
+    LEFT_IRIS,
+    LEFT_MOUTH_CORNER,
+    N_POINTS,
+    N_SURFACE,
+    RIGHT_EYE,
+    RIGHT_IRIS,
+    RIGHT_MOUTH_CORNER,
+    Landmarks,
+)
 from fewshot_heads.landmarks.pose import HEAD_ANCHORS, MEAN_SURFACE, Pose, fit_pose, surface_visibility
 
 # Weight of jaw, brows, nose and surface in the spline. Many of these points describe the same region, so no single one
@@ -40,6 +49,7 @@ def warp_points(landmarks: Landmarks, pose: Pose | None = None) -> np.ndarray:
         visibility = np.clip((cosine - _EDGE_ON_COSINE) / (_FACING_COSINE - _EDGE_ON_COSINE), 0, 1)
     weights = np.full(len(held_points) + N_SURFACE, _LOOSE_POINT_WEIGHT)
     weights[RIGHT_EYE.start : N_POINTS] = 1.0
+    weights[[RIGHT_IRIS, LEFT_IRIS]] = 0.0  # see `rendering.gaze`
     weights[len(held_points) :] *= visibility**2
     return np.column_stack([np.vstack([held_points, surface[:, :2]]), weights]).astype(np.float32)
 

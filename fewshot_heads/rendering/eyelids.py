@@ -95,7 +95,7 @@ def _draw_eyelids(frame: np.ndarray, open_eye: np.ndarray, closing_eye: np.ndarr
     eye_pixels = result[upper:lower, left:right].astype(np.float32)
     axes = np.stack([x, y], 1)
     for lid, edge, side in ((LOWER_LID, bottom, 1), (UPPER_LID, top, -1)):  # the upper lid lies over the lower lid
-        source, target = (_lid_curve((eye[lid] - corner) @ axes, width, along) for eye in (open_eye, closing_eye))
+        source, target = (lid_curve((eye[lid] - corner) @ axes, width, along) for eye in (open_eye, closing_eye))
         # Lashes move rigidly with the lid. The skin between lashes and edge is stretched or compressed.
         skin_end = target + side * _LASHES_EYE_WIDTHS * width
         weight = (down - edge) / np.where(np.abs(skin_end - edge) < 1e-3, 1e-3, skin_end - edge)
@@ -109,7 +109,7 @@ def _draw_eyelids(frame: np.ndarray, open_eye: np.ndarray, closing_eye: np.ndarr
     return result
 
 
-def _lid_curve(lid: np.ndarray, width: float, along: np.ndarray) -> np.ndarray:
+def lid_curve(lid: np.ndarray, width: float, along: np.ndarray) -> np.ndarray:
     """Returns a lid's height along the eye: a cubic through two lid points and the corners.
 
     Args:

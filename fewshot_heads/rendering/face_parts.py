@@ -12,6 +12,7 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.regions import EYES, MOUTH
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.rendering.eyelids import close_eyelids, open_eyelids
+from fewshot_heads.rendering.gaze import turn_irises
 from fewshot_heads.rendering.mouth_transfer import transfer_mouth
 from fewshot_heads.rendering.region_compositing import inpaint
 
@@ -21,6 +22,7 @@ class SourceVisibility(NamedTuple):
 
     Attributes:
         eyes: [2], how far the source's eyes are open, right eye first (`eye_aspect_ratios`).
+        irises: [2, 3], head units, where the source's irises are (`iris_offsets`). None leaves irises as they are.
         disocclusion: [3], 0 to 1, how far eyes and mouth open beyond the source (`disocclusion_amount`).
         color_matrix: [3, 3], from neutral colors to those of the source image.
         brightness: mean level of the source's face, 0 to 255.
@@ -29,6 +31,7 @@ class SourceVisibility(NamedTuple):
     """
 
     eyes: np.ndarray
+    irises: np.ndarray | None
     disocclusion: np.ndarray
     color_matrix: np.ndarray
     brightness: float
@@ -60,7 +63,10 @@ def apply_face_parts(
     result, inpainters = [], inpainters or {}
     for i, (frame, crop_face, source) in enumerate(zip(frames, faces, visibility, strict=True)):
         face = crop_face.moved(np.zeros(2, np.float32), len(frame) / size)
-        frame = close_eyelids(frame, open_eyelids(face, source.eyes), face)
+        open_face = open_eyelids(face, source.eyes)
+        if source.irises is not None:
+            frame = turn_irises(frame, source.irises, open_face)
+        frame = close_eyelids(frame, open_face, face)
         if "eyes" in inpainters:
             for eye, disocclusion in zip(EYES, source.disocclusion[:2], strict=True):
                 frame = inpaint(eye, frame, face, disocclusion, source.color_matrix, inpainters["eyes"])

@@ -24,6 +24,7 @@ from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.rendering.behind_head import BehindHead, resize_antialiased, rgba_tensor
 from fewshot_heads.rendering.eyelids import open_eyelids
 from fewshot_heads.rendering.face_parts import SourceVisibility, apply_face_parts
+from fewshot_heads.rendering.gaze import iris_offsets
 from fewshot_heads.rendering.head_views import HeadViews
 
 
@@ -57,7 +58,7 @@ class HeadRenderer:
         colors, blur = FaceColor.of(head.picture, face.points), blur_radius(head.picture, face)
         self.color_matrix = colors.color_matrix
         self._unopened = SourceVisibility(
-            np.full(2, -np.inf), np.zeros(3), colors.color_matrix, colors.brightness, blur, colors.in_color
+            np.full(2, -np.inf), None, np.zeros(3), colors.color_matrix, colors.brightness, blur, colors.in_color
         )  # of a face that opens nothing
         self.resolution = resolution or head.textures.shape[1]
         self.views = HeadViews(head.landmarks, head.heads[..., 3].astype(np.float32) / 255, size)
@@ -97,7 +98,10 @@ class HeadRenderer:
         sources = [(self.landmarks[i], weight) for i, weight in zip(*self.views.nearest(face), strict=True)]
         eyes = sum(weight * eye_aspect_ratios(source, face) for source, weight in sources)
         disocclusion = sum(weight * disocclusion_amount(source, face) for source, weight in sources)
-        return self._unopened._replace(eyes=np.asarray(eyes), disocclusion=np.asarray(disocclusion))
+        irises = sum(weight * iris_offsets(source) for source, weight in sources)
+        return self._unopened._replace(
+            eyes=np.asarray(eyes), irises=np.asarray(irises), disocclusion=np.asarray(disocclusion)
+        )
 
     @torch.inference_mode()
     def composite(
