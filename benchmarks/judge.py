@@ -13,13 +13,17 @@ from benchmarks import common
 from benchmarks.cases import Case, choose_frames
 from benchmarks.columns import Scene, checkpoints, make_columns
 from benchmarks.measures import MEASURES
+from benchmarks.motion_errors import Reference, motion_errors
 from benchmarks.turned import TURNS, PicturePair, compared_regions, region_errors
 from fewshot_heads import metrics
+from fewshot_heads.driving.retargeting import choose_reference
 from fewshot_heads.errors import BadInput, NoFaceFound
 from fewshot_heads.features.inception_lpips import LPIPS, InceptionFeatures
 from fewshot_heads.imaging.grid import image_grid
 from fewshot_heads.landmarks import N_POINTS, Landmarks, detector
+from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.mediapipe import MediaPipeDetector
+from fewshot_heads.metrics.expression import N_BLENDSHAPES
 
 _SHEET_FRAMES = 5  # columns of the contact sheet, without the source
 _TILE_PX = 160
@@ -84,12 +88,13 @@ class Judge:
         truth = scene.driver[compared] if case.source == case.driver else None
         target = self._features(scene.driver, scene.driver_faces, compared, sequence)
         person = self._embedded(scene.sources[:1], scene.source_faces[:1]) if truth is None else target["embedding"]
+        references = self._references(scene) if truth is None else None
         results, columns, features = {}, {}, {}
         for name, frames in made.items():
             faces = {i: scene.face(frames[i]) for i in scene.wanted}
             result = self._features(frames, faces, compared, sequence)
             results[name], features[f"{name}/csim"] = result["images"], result["embedding"]
-            columns[name] = self._motion(result, target, scene, truth is not None)
+            columns[name] = motion_errors(result, target, references)
             columns[name]["csim"] = common.mean(metrics.csim(result["embedding"], person))
         if truth is not None:
             features["truth/csim"], results["truth"] = target["embedding"], truth
@@ -145,43 +150,27 @@ class Judge:
             "images": images,
             "landmarks": _stack([faces[i] for i in compared]),
             "embedding": self._embedded(images, [faces[i] for i in compared]),
-            "expression": np.stack([np.full(52, np.nan) if shapes is None else shapes for shapes in blendshapes]),
+            "expression": np.stack(
+                [np.full(N_BLENDSHAPES, np.nan) if shapes is None else shapes for shapes in blendshapes]
+            ),
             "sequence_images": np.stack([frames[i] for i in sequence]),
             "sequence_landmarks": _stack([faces[i] for i in sequence]),
         }
 
+    def _references(self, scene: Scene) -> tuple[Reference, Reference]:
+        """Returns what changes of source and driver are measured from: the source, and the driver's nearest frame."""
+        (face,) = filter(None, scene.source_faces[:1])
+        number = choose_reference(CanonicalFace.of(face), map(CanonicalFace.of, scene.motion.landmarks))
+        return self._reference(scene.sources[0]), self._reference(scene.driver[number])
+
+    def _reference(self, image: np.ndarray) -> Reference:
+        scores = self.mediapipe.expression(image)
+        landmarks = _stack([next(iter(self.detector.detect(image)), None)])[0]
+        return Reference(np.full(N_BLENDSHAPES, np.nan) if scores is None else scores, landmarks)
+
     def _embedded(self, images: Sequence[np.ndarray] | np.ndarray, faces: list[Landmarks | None]) -> np.ndarray:
         """Returns identity embeddings, [N, D]."""
         return self.identity(np.asarray(images), _stack(faces)[..., :2])
-
-    def _motion(
-        self, result: dict[str, np.ndarray], target: dict[str, np.ndarray], scene: Scene, same: bool
-    ) -> dict[str, float]:
-        """Returns measure -> value of pose, expression, landmarks and temporal behavior.
-
-        Args:
-            result: `_features` of a column.
-            target: `_features` of the driver.
-            scene: the case.
-            same: whether source and driver are the same footage.
-        """
-        values = {
-            "no_face": float(np.isnan(result["landmarks"][..., :2]).any((1, 2)).mean()),
-            "pose": common.mean(metrics.pose_error(result["landmarks"], target["landmarks"])),
-            "expression": common.mean(metrics.expression_error(result["expression"], target["expression"])),
-        }
-        if same:
-            values["akd"] = common.mean(metrics.akd(result["landmarks"][..., :2], target["landmarks"][..., :2]))
-        else:
-            values["shape_leak"] = metrics.shape_leak(
-                _stack(scene.source_faces[:1])[0], result["landmarks"], target["landmarks"]
-            )
-        points, driver_points = result["sequence_landmarks"][..., :2], target["sequence_landmarks"][..., :2]
-        if len(points) > 1:
-            driver_jitter = metrics.jitter(driver_points)
-            values["jitter"] = metrics.jitter(points) / driver_jitter if driver_jitter > 0 else float("nan")
-            values["flicker"] = 255 * metrics.flicker(result["sequence_images"], points)
-        return values
 
     def _image_errors(self, results: Mapping[str, np.ndarray], truth: np.ndarray) -> dict[str, dict[str, float]]:
         """Returns column -> measure -> value of images [N, S, S, 3] against true frames."""

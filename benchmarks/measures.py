@@ -34,7 +34,13 @@ MEASURES = {
     "no_face": Measure("share of frames with no face ↓", 3, "low"),
     "pose": Measure("pose error, degrees ↓", 2, "low"),
     "expression": Measure("expression error ↓", 3, "low"),
+    "smile": Measure("correlation of the smile ↑", 2, "high"),
+    "jaw": Measure("correlation of the jaw ↑", 2, "high"),
+    "brow": Measure("correlation of the brows ↑", 2, "high"),
+    "blink": Measure("correlation of the lids ↑", 2, "high"),
+    "gaze": Measure("gaze error, degrees ↓", 2, "low"),
     "shape_leak": Measure("shape leak (0 source, 1 driver) ↓", 3, "low"),
     "jitter": Measure("jitter, times the driver's", 2, "truth"),
+    "mouth_flicker": Measure("flicker inside the mouth, times the driver's", 2, "truth"),
     "flicker": Measure("flicker of the background, levels of 255 ↓", 2, "low"),
 }

@@ -15,7 +15,7 @@ from fewshot_heads.errors import BadInput
 
 N_POINTS = 70
 N_SURFACE = 151  # points of the skin between the landmarks; see `landmarks.pose.MEAN_SURFACE`
-JAW = slice(0, 17)
+JAW, BROWS = slice(0, 17), slice(17, 27)
 RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
 OUTER_LIPS, INNER_LIPS = slice(48, 60), slice(60, 68)
 # Inner lip points without the corners, paired: each upper point and the lower point below it.

@@ -5,11 +5,11 @@ one value per image, float64 [N]. Landmarks are in pixels. NaN landmarks mean th
 never an error.
 """
 
+from fewshot_heads.metrics.expression import MOVEMENTS, expression_error, gaze, mouth_flicker, movement_correlations
 from fewshot_heads.metrics.faces import (
     Identity,
     akd,
     csim,
-    expression_error,
     jitter,
     pose_error,
     shape_leak,
@@ -28,6 +28,7 @@ from fewshot_heads.metrics.images import (
 
 __all__ = [
     "IDENTICAL_PSNR",
+    "MOVEMENTS",
     "VGG_SCALE",
     "Identity",
     "VGGDistance",
@@ -36,8 +37,11 @@ __all__ = [
     "expression_error",
     "flicker",
     "frechet_distance",
+    "gaze",
     "jitter",
     "l1",
+    "mouth_flicker",
+    "movement_correlations",
     "pose_error",
     "psnr",
     "shape_leak",

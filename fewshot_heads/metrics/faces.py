@@ -1,4 +1,4 @@
-"""Measures of faces: identity, landmarks, pose, expression, shape and skin tone."""
+"""Measures of faces: identity, landmarks, pose, shape and skin tone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from fewshot_heads.imaging.convert import unit
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.pose import fit_pose, landmarks_3d
 
-N_BLENDSHAPES = 52
 EMBEDDING_DIM = 128
 # Points that expression moves little: sides of the jaw, nose and eye corners.
 STEADY_POINTS = np.array([*range(6), *range(11, 17), *range(27, 36), 36, 39, 42, 45])
@@ -136,24 +135,6 @@ def pose_error(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         # |P - Q| = 2 sqrt(2) sin(angle / 2). The arc cosine of the trace would be inexact for small angles.
         degrees[i] = np.degrees(2 * np.arcsin(min(float(np.linalg.norm(p - q)) / 8**0.5, 1.0)))
     return degrees
-
-
-def expression_error(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Returns the mean absolute difference of blendshapes, 0 to 1, float64 [N].
-
-    The result is NaN where an input is NaN.
-
-    Args:
-        a: blendshapes [N, 52] of `MediaPipeDetector.expression`, 0 to 1.
-        b: blendshapes [N, 52].
-
-    Raises:
-        BadInput: if the blendshapes have another shape.
-    """
-    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if a.ndim != 2 or a.shape[1] != N_BLENDSHAPES or a.shape != b.shape:
-        raise BadInput(f"blendshapes of shapes {a.shape} and {b.shape}, expected [N,{N_BLENDSHAPES}] both")
-    return np.abs(a - b).mean(1)
 
 
 def shape_leak(source: np.ndarray, results: np.ndarray, driver: np.ndarray) -> float:

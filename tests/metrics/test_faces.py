@@ -117,15 +117,6 @@ def test_the_pose_error_is_the_angle_between_two_heads():
         metrics.pose_error(a[..., :2], b[..., :2])
 
 
-def test_the_expression_error_is_the_mean_difference_of_blendshapes():
-    a = np.zeros((3, 52))
-    b = a.copy()
-    b[0, 25], b[1], b[2, 0] = 0.52, 0.3, np.nan
-    np.testing.assert_allclose(metrics.expression_error(a, b), [0.01, 0.3, np.nan])
-    with pytest.raises(BadInput, match="expected \\[N,52\\]"):
-        metrics.expression_error(a[:, 1:], b[:, 1:])
-
-
 def test_the_skin_tone_is_the_angle_of_lightness_and_yellow():
     face = head()
     light, dark = (np.full((200, 200, 3), color, np.uint8) for color in ((235, 205, 180), (90, 60, 45)))

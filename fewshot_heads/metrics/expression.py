@@ -1,0 +1,122 @@
+"""Measures of expression: blendshapes, gaze, and what flickers inside a mouth."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from fewshot_heads.errors import BadInput
+from fewshot_heads.imaging.convert import unit
+from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS, Landmarks
+from fewshot_heads.landmarks.canonical_face import CanonicalFace
+
+N_BLENDSHAPES = 52
+# Groups of blendshapes whose mean is one movement, as indices of `MediaPipeDetector.expression`.
+MOVEMENTS = {"brow": [3, 4, 5], "blink": [9, 10], "jaw": [25], "smile": [44, 45]}
+_MIN_DEVIATION = 0.03  # standard deviation of a driver's score; a driver who moves less does not make the movement
+_EYEBALL_RADIUS_EYE_WIDTHS = 0.41  # 12 mm of 29 mm between the corners
+_MIN_GAP_PIXELS = 2.0  # between the lips of an open mouth
+_PATCH = (32, 16)  # width and height of an unfolded mouth, pixels
+
+
+def expression_error(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Returns the mean absolute difference of blendshapes, or of their changes, float64 [N].
+
+    Two people with the same expression have different scores. Between people, compare how the scores change.
+    The result is NaN where an input is NaN.
+
+    Args:
+        a: blendshapes [N, 52] of `MediaPipeDetector.expression`, or their change since a reference.
+        b: the same of another face.
+
+    Raises:
+        BadInput: if the blendshapes have another shape.
+    """
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if a.ndim != 2 or a.shape[1] != N_BLENDSHAPES or a.shape != b.shape:
+        raise BadInput(f"blendshapes of shapes {a.shape} and {b.shape}, expected [N,{N_BLENDSHAPES}] both")
+    return np.abs(a - b).mean(1)
+
+
+def movement_correlations(result: np.ndarray, driver: np.ndarray) -> dict[str, float]:
+    """Returns movement -> correlation of its score over the frames of a result and of its driver, -1 to 1.
+
+    A movement that the driver does not make, or that fewer than three frames show, has NaN.
+
+    Args:
+        result: blendshapes [T, 52] of `MediaPipeDetector.expression`. NaN without a face.
+        driver: blendshapes [T, 52].
+
+    Raises:
+        BadInput: if the blendshapes have another shape.
+    """
+    expression_error(result, driver)  # checks
+    known = np.isfinite(result).all(1) & np.isfinite(driver).all(1)
+    correlations = dict.fromkeys(MOVEMENTS, float("nan"))
+    for name, columns in MOVEMENTS.items():
+        a, b = (scores[known][:, columns].mean(1) for scores in (result, driver))
+        if len(a) >= 3 and b.std() >= _MIN_DEVIATION:
+            correlations[name] = float(np.corrcoef(a, b)[0, 1]) if a.std() > 0 else 0.0
+    return correlations
+
+
+def gaze(landmarks: np.ndarray) -> np.ndarray:
+    """Returns where the eyes look in the head, degrees, float64 [N, 2]: to the viewer's right, and down.
+
+    The angle is that of an eyeball whose iris is displaced from the middle of the eye's corners, the mean of both eyes.
+    The middle is a different direction in every person, so compare changes. The result is NaN without a face.
+
+    Args:
+        landmarks: [N, 70, 3], pixels and depth.
+
+    Raises:
+        BadInput: if the landmarks have another shape.
+    """
+    landmarks = np.asarray(landmarks, dtype=np.float64)
+    if landmarks.ndim != 3 or landmarks.shape[1:] != (70, 3):
+        raise BadInput(f"landmarks of shape {landmarks.shape}, expected [N,70,3]: pixels and depth")
+    degrees = np.full((len(landmarks), 2), np.nan)
+    for i in np.flatnonzero(np.isfinite(landmarks).all((1, 2))):
+        shape = CanonicalFace.of(Landmarks.from_array(landmarks[i])).shape
+        angles = []
+        for eye, iris in ((RIGHT_EYE, RIGHT_IRIS), (LEFT_EYE, LEFT_IRIS)):
+            corners = shape[eye][[0, 3]]
+            radius = _EYEBALL_RADIUS_EYE_WIDTHS * np.linalg.norm(corners[1] - corners[0])
+            angles.append(np.arcsin(np.clip((shape[iris] - corners.mean(0))[:2] / radius, -1, 1)))
+        degrees[i] = np.degrees(np.mean(angles, 0))
+    return degrees
+
+
+def mouth_flicker(images: np.ndarray, landmarks: np.ndarray) -> float:
+    """Returns the mean absolute difference of consecutive frames inside the lips, 0 to 1.
+
+    The inside is unfolded to a patch between the lips, so a mouth that only moves or opens does not count.
+    A pair of frames in which the lips meet, or without two faces, is left out. The result is NaN if no pair is left.
+
+    Args:
+        images: RGB [T, H, W, 3], uint8 or float from 0 to 1.
+        landmarks: [T, 68 or 70, 2], pixels.
+
+    Raises:
+        BadInput: if the landmarks do not fit the images.
+    """
+    images, landmarks = np.asarray(images), np.asarray(landmarks, dtype=np.float64)[..., :2]
+    if landmarks.ndim != 3 or landmarks.shape[1] < 68 or len(landmarks) != len(images):
+        raise BadInput(f"landmarks of shape {landmarks.shape} for {len(images)} images, expected [T,68 or 70,2]")
+    patches = [_unfolded_mouth(image, lips) for image, lips in zip(images, landmarks[:, INNER_LIPS], strict=True)]
+    changes = [np.abs(a - b).mean() for a, b in zip(patches, patches[1:], strict=False) if not (a is None or b is None)]
+    return float(np.mean(changes)) if changes else float("nan")
+
+
+def _unfolded_mouth(image: np.ndarray, lips: np.ndarray) -> np.ndarray | None:
+    """Returns the inside of a mouth, [16, 32, 3], 0 to 1. None if the lips [8, 2] meet, or are NaN.
+
+    Each column of the patch runs from a place on the upper lip to the place on the lower lip below it.
+    """
+    upper, lower = lips[:5], lips[[0, 7, 6, 5, 4]]  # from corner to corner
+    if not np.linalg.norm(upper - lower, axis=1).max() >= _MIN_GAP_PIXELS:
+        return None
+    columns, rows = np.meshgrid((np.arange(_PATCH[0]) + 0.5) / _PATCH[0], (np.arange(_PATCH[1]) + 0.5) / _PATCH[1])
+    edges = [np.stack([np.interp(4 * columns, range(5), lip[:, i]) for i in range(2)], -1) for lip in (upper, lower)]
+    positions = (edges[0] + rows[..., None] * (edges[1] - edges[0]) - 0.5).astype(np.float32)
+    return cv2.remap(unit(image)[0].astype(np.float32), positions[..., 0], positions[..., 1], cv2.INTER_LINEAR)
