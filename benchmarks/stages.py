@@ -82,8 +82,8 @@ def pipeline(reenactor: Reenactor, source: str, driver: str, batches: Sequence[i
     portrait, video = read_image(source), read_video(driver)
     head, frames = reenactor.embed([portrait]), list(islice(video, CLIP_FRAMES))
     motion, paster = reenactor.track(frames), Paster(head.picture, head.crop, head.person)
-    driver_faces = motion.cropped(reenactor.size)
-    faces = retarget(head.landmarks[0], driver_faces)
+    driver_faces = motion.cropped(reenactor.size)[:]  # lists, because the sequences compute on access
+    faces = retarget(head.landmarks[0], driver_faces)[:]
     renderer = HeadRenderer(head, reenactor.networks.generator, reenactor.size, reenactor.device)
     crops = np.repeat(head.textures[:1], len(faces), 0)
 
@@ -99,7 +99,7 @@ def pipeline(reenactor: Reenactor, source: str, driver: str, batches: Sequence[i
     return {
         "decode, ms/frame": (lambda: list(islice(video, len(frames))), len(frames)),
         "detect landmarks, ms/frame": (lambda: reenactor.track(frames), len(frames)),
-        "retarget, ms/frame": (lambda: retarget(head.landmarks[0], driver_faces), len(driver_faces)),
+        "retarget, ms/frame": (lambda: retarget(head.landmarks[0], driver_faces)[:], len(driver_faces)),
         "turn the head, ms/frame": (lambda: [renderer.views.blend(face) for face in faces], len(faces)),
         "raster, ms/frame": (lambda: rasterize_landmarks(faces, reenactor.size), len(faces)),
         "embed, ms/portrait": (lambda: reenactor.embed([portrait]), 1),

@@ -16,6 +16,7 @@ out            benchmarks/results/tuning.json, and the table beside it as .md
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ class Judge:
         self.reenactor = reenactor
         self.vgg, self.identity = metrics.VGGDistance(chosen["vgg"]), metrics.Identity(chosen["csim"])
 
-    def __call__(self, head: Head, truth: np.ndarray, faces: list[Landmarks]) -> dict[str, float]:
+    def __call__(self, head: Head, truth: np.ndarray, faces: Sequence[Landmarks]) -> dict[str, float]:
         """Returns measure -> value.
 
         Args:

@@ -6,7 +6,7 @@ between the source's lips, in the colors of the source image.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -28,8 +28,6 @@ _MIN_VISIBLE_FRACTION = 0.9
 @dataclass(frozen=True)
 class MouthCrop:
     """A driver's mouth in one frame, about 5 kB.
-
-    The crop is small enough to keep one for each frame of a video.
 
     Attributes:
         jpeg: the square around the mouth as JPEG, at most 128 x 128 pixels.
@@ -94,8 +92,8 @@ class MouthCrop:
         return float(np.clip((self.visible_fraction - _MIN_VISIBLE_FRACTION) / (1 - _MIN_VISIBLE_FRACTION), 0, 1))
 
 
-def share_color_reference(mouths: Sequence[MouthCrop]) -> list[MouthCrop]:
-    """Returns the mouths of a shot with the median white of the eyes and the median spread of colors.
+def share_color_reference(mouths: Sequence[MouthCrop]) -> Iterator[MouthCrop]:
+    """Yields the mouths of a shot with the median white of the eyes and the median spread of colors.
 
     With a reference for each frame, teeth would flicker when the eyes blink.
 
@@ -105,4 +103,5 @@ def share_color_reference(mouths: Sequence[MouthCrop]) -> list[MouthCrop]:
     whites = [mouth.color.white for mouth in mouths if mouth.color.white is not None]
     white = np.median(whites, axis=0) if whites else None
     spread = float(np.median([mouth.chroma_spread for mouth in mouths]))
-    return [replace(mouth, color=replace(mouth.color, white=white), chroma_spread=spread) for mouth in mouths]
+    for mouth in mouths:
+        yield replace(mouth, color=replace(mouth.color, white=white), chroma_spread=spread)

@@ -18,6 +18,7 @@ from fewshot_heads.driving.motion_limits import (
     limit_translation,
     prevent_crossing_lids,
 )
+from fewshot_heads.driving.sequences import LazySequence
 from fewshot_heads.errors import BadInput, check_choice, check_finite
 from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, LEFT_IRIS, OUTER_LIPS, RIGHT_EYE, RIGHT_IRIS, Landmarks
 from fewshot_heads.landmarks.aspect_ratio import lip_gap
@@ -67,7 +68,7 @@ def retarget(
     side: int | None = None,
     still_body: bool = False,
     still_mouth: bool = False,
-) -> list[Landmarks]:
+) -> Sequence[Landmarks]:
     """Returns the source's landmarks, moved as the driver moves.
 
     Relative motion also limits the head's rotation, see `motion_limits.limit_rotation`.
@@ -87,7 +88,7 @@ def retarget(
         still_mouth: whether the lips keep the source's shape in relative motion.
 
     Returns:
-        One face for each driver frame, crop pixels.
+        One face for each driver frame, crop pixels. Relative motion computes it on access.
 
     Raises:
         BadInput: the driver has no frame, or an option is out of range.
@@ -100,16 +101,16 @@ def retarget(
     if reference is not None and not 0 <= reference < len(driver):
         raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}; name one of them")
     if motion == "absolute":
-        return list(driver)
+        return driver
     source_face = CanonicalFace.of(source)
     if reference is None:
-        # The canonical faces are computed once more below, because those of a long clip would fill the memory.
+        # The canonical faces are computed once more later, because those of a long clip would fill the memory.
         reference = choose_reference(source_face, map(CanonicalFace.of, driver))
     reference_face = CanonicalFace.of(driver[reference])
     gains = _region_gains(source_face, reference_face)
-    retargeted = []
-    for driver_landmarks in driver:
-        driver_face = CanonicalFace.of(driver_landmarks)
+
+    def retargeted(frame: int) -> Landmarks:
+        driver_face = CanonicalFace.of(driver[frame])
         shape = _retarget_shape(source_face, reference_face, driver_face, gains, expression)
         if still_mouth:
             shape[_LIPS] = source_face.shape[_LIPS]
@@ -117,8 +118,9 @@ def retarget(
         if still_body:
             target_pose = limit_translation(target_pose, source_face.pose)
         face = Landmarks.from_array(target_pose.apply(shape), source.confidence)
-        retargeted.append(face if side is None else clamp_to_crop(face, source, side))
-    return retargeted
+        return face if side is None else clamp_to_crop(face, source, side)
+
+    return LazySequence(retargeted, range(len(driver)))
 
 
 def _region_gains(source: CanonicalFace, reference: CanonicalFace) -> np.ndarray:

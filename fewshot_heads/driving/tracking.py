@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from itertools import pairwise
 
 import numpy as np
 
 from fewshot_heads.driving.face_follower import MAX_JUMP_RATIO, FaceFollower
 from fewshot_heads.driving.face_follower import nearest as nearest  # callers import it from this module
 from fewshot_heads.driving.mouth_crop import MouthCrop, share_color_reference
+from fewshot_heads.driving.sequences import LazySequence, Spool, spooled
 from fewshot_heads.driving.smoothing import smoothed
 from fewshot_heads.errors import BadInput, NoFaceFound, check_at_least
 from fewshot_heads.landmarks import Detector, Landmarks
@@ -19,13 +20,14 @@ from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.media.images import check_image
 from fewshot_heads.media.video_reader import exact_rate
 
-T = TypeVar("T")
 _MAX_LOG_GROWTH = 0.5  # natural logarithm of the change in size, from one frame to the next; more is a cut
 
 
 @dataclass(frozen=True)
 class Motion:
     """Landmarks of a driving video, one face for each frame.
+
+    `track` leaves landmarks and mouths in a temporary file, which takes about 9 kB a frame.
 
     Attributes:
         landmarks: one face for each frame, frame pixels.
@@ -36,18 +38,18 @@ class Motion:
         mouths: one mouth for each frame. None if they were not kept, or if the driver has no images.
     """
 
-    landmarks: list[Landmarks]
+    landmarks: Sequence[Landmarks]
     lost: list[int]
     shots: list[tuple[int, int]]
     frame_size: tuple[int, int]
     name: str = "the driver"
-    mouths: list[MouthCrop] | None = None
+    mouths: Sequence[MouthCrop] | None = None
 
     def __len__(self) -> int:
         """Returns the number of frames."""
         return len(self.landmarks)
 
-    def cropped(self, size: int, full: bool = False, within: Crop | None = None) -> list[Landmarks]:
+    def cropped(self, size: int, full: bool = False, within: Crop | None = None) -> Sequence[Landmarks]:
         """Returns the landmarks in crop pixels, with one crop for each shot.
 
         Args:
@@ -55,12 +57,16 @@ class Motion:
             full: whether the crop is the frame's largest centered square, instead of a square around the shot's faces.
             within: where this crop lies in a larger one (`Head.usual`). The result is then in pixels of the larger one.
         """
-        result: list[Landmarks] = []
+        crops: list[Crop] = []  # of each frame
         for first, end in self.shots:
-            faces = self.landmarks[first:end]
-            crop = Crop.full(*self.frame_size, size) if full else Crop.around(faces, size)
-            result += [crop.to_crop(face) for face in faces]
-        return [within.from_crop(face) for face in result] if within else result
+            faces = (self.landmarks[i] for i in range(first, end))
+            crops += [Crop.full(*self.frame_size, size) if full else Crop.around(faces, size)] * (end - first)
+
+        def cropped(frame: int) -> Landmarks:
+            face = crops[frame].to_crop(self.landmarks[frame])
+            return within.from_crop(face) if within else face
+
+        return LazySequence(cropped, range(len(crops)))
 
     def describe_lost(self) -> str:
         """Returns the lost frames as ranges for a message: "12-40, 57"."""
@@ -97,23 +103,30 @@ def track(
     check_at_least("face", face, 0)
     check_at_least("smooth", smooth, 0)
     exact_rate(rate)
-    found: list[Landmarks | None] = []
-    mouth_crops: list[MouthCrop | None] = []
+    detections = Spool()  # of landmarks and mouth
+    offsets: list[int | None] = []  # of each frame's detection
     frame_size = (0, 0)
     with ThreadPoolExecutor(len(detectors)) as pool:
         follower = FaceFollower(detectors, pool, face)
         for frame, landmarks in follower.locate(_checked(frames, name)):
             frame_size = frame.shape[:2]
-            found.append(landmarks)
-            if mouths:
-                mouth_crops.append(MouthCrop.of(frame, landmarks) if landmarks else None)
-    lost = [i for i, item in enumerate(found) if item is None]
-    if len(lost) == len(found):
-        raise _no_face_found(name, face, len(found))
-    held = _hold(found)
-    shots = _shots(held)
-    smooth_faces = [face for first, end in shots for face in smoothed(held[first:end], smooth, rate)]
-    final_mouths = _finish_mouths(mouth_crops, smooth_faces, shots) if mouths else None
+            mouth = MouthCrop.of(frame, landmarks) if mouths and landmarks else None
+            offsets.append(detections.append((landmarks, mouth)) if landmarks else None)
+    lost = [i for i, offset in enumerate(offsets) if offset is None]
+    if len(lost) == len(offsets):
+        raise _no_face_found(name, face, len(offsets))
+    held = _hold(offsets)
+
+    def face_at(offset: int) -> Landmarks:
+        return detections.read(offset)[0]
+
+    def mouth_at(offset: int) -> MouthCrop:
+        return detections.read(offset)[1]
+
+    shots = _shots(LazySequence(face_at, held))
+    rough_shots = (LazySequence(face_at, held[first:end]) for first, end in shots)
+    smooth_faces = spooled(face for shot in rough_shots for face in smoothed(shot, smooth, rate))
+    final_mouths = spooled(_finish_mouths(LazySequence(mouth_at, held), smooth_faces, shots)) if mouths else None
     return Motion(smooth_faces, lost, shots, frame_size, name, final_mouths)
 
 
@@ -142,23 +155,23 @@ def _no_face_found(name: str, face: int, count: int) -> NoFaceFound:
     return NoFaceFound(f"{name}: {problem} of {count} frames; {remedy}")
 
 
-def _hold(found: list[T | None]) -> list[T]:
-    """Returns the items with each gap filled by the item before.
+def _hold(offsets: list[int | None]) -> list[int]:
+    """Returns the offsets with each gap filled by the offset before.
 
-    The first item fills a gap at the start.
+    The first offset fills a gap at the start.
     """
-    last = next(item for item in found if item)
+    last = next(offset for offset in offsets if offset is not None)
     held = []
-    for item in found:
-        last = item or last
+    for offset in offsets:
+        last = last if offset is None else offset
         held.append(last)
     return held
 
 
-def _shots(faces: list[Landmarks]) -> list[tuple[int, int]]:
+def _shots(faces: Sequence[Landmarks]) -> list[tuple[int, int]]:
     """Returns frame ranges (first, end) between cuts, where the face jumps or changes its size."""
     cuts = [0]
-    for i, (before, after) in enumerate(zip(faces, faces[1:], strict=False), start=1):
+    for i, (before, after) in enumerate(pairwise(faces), start=1):
         jump = np.linalg.norm(before.points.mean(0) - after.points.mean(0))
         log_growth = abs(np.log(after.size / before.size))
         if jump > MAX_JUMP_RATIO * before.size or log_growth > _MAX_LOG_GROWTH:
@@ -167,8 +180,9 @@ def _shots(faces: list[Landmarks]) -> list[tuple[int, int]]:
 
 
 def _finish_mouths(
-    mouths: list[MouthCrop | None], landmarks: list[Landmarks], shots: list[tuple[int, int]]
-) -> list[MouthCrop]:
-    """Returns mouths without gaps, with smoothed lips and one white reference per shot."""
-    smooth = [mouth.with_landmarks(face) for mouth, face in zip(_hold(mouths), landmarks, strict=True)]
-    return [mouth for first, end in shots for mouth in share_color_reference(smooth[first:end])]
+    mouths: Sequence[MouthCrop], landmarks: Sequence[Landmarks], shots: list[tuple[int, int]]
+) -> Iterator[MouthCrop]:
+    """Yields the mouths with smoothed lips and one white reference per shot."""
+    for first, end in shots:
+        smooth = LazySequence(lambda i: mouths[i].with_landmarks(landmarks[i]), range(first, end))
+        yield from share_color_reference(smooth)

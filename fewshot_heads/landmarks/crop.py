@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import cv2
@@ -32,7 +33,7 @@ class Crop:
     size: int
 
     @classmethod
-    def around(cls, faces: list[Landmarks], size: int) -> Crop:
+    def around(cls, faces: Iterable[Landmarks], size: int) -> Crop:
         """Returns one square for a whole shot, large enough for every face.
 
         The square is centered on the median face box. The square lies on whole pixels, so a crop can be pasted back

@@ -42,7 +42,7 @@ def between_lips(frame, face):
 
 def test_teeth_are_the_drivers(reenactor, motion, driver_frames, opened):
     painter, face, mouth = opened
-    number = motion.mouths.index(mouth)
+    number = [kept.jpeg for kept in motion.mouths].index(mouth.jpeg)
     driver_levels = between_lips(driver_frames[number], motion.landmarks[number])
     (transferred,), (inpainted,) = (painter.render([face], True, mouths) for mouths in ([mouth], None))
     face = face.moved(np.zeros(2, np.float32), len(inpainted) / reenactor.size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,7 +58,7 @@ class DrivingSettings:
         """Returns the driver's motion, tracked where it is given as frames; None without a driver."""
         return driver if driver is None or isinstance(driver, Motion) else reenactor.track(driver)
 
-    def follow(self, head: Head, driver: Motion, size: int) -> list[Landmarks]:
+    def follow(self, head: Head, driver: Motion, size: int) -> Sequence[Landmarks]:
         """Returns the head's landmarks for each frame of a driver.
 
         Args:
@@ -73,6 +73,6 @@ class DrivingSettings:
         driver_faces = driver.cropped(size, within=head.usual)
         return retarget(head.landmarks[0], driver_faces, self.motion, self.pose, self.expression, reference, size)
 
-    def mouths(self, driver: Motion | None) -> list[MouthCrop] | None:
+    def mouths(self, driver: Motion | None) -> Sequence[MouthCrop] | None:
         """Returns the driver's mouth of each frame; None unless `mouth` shows them."""
         return driver.mouths if driver and self.mouth == "driver" else None

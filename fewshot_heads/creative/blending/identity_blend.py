@@ -75,7 +75,7 @@ class IdentityBlend:
     @torch.inference_mode()
     def render(
         self,
-        faces: list[Landmarks],
+        faces: Sequence[Landmarks],
         rest: list[Landmarks],
         style: np.ndarray,
         weights: np.ndarray,

@@ -94,11 +94,11 @@ def morph(
 
 def render_mixed(
     blend: IdentityBlend,
-    faces: list[list[Landmarks]],
+    faces: Sequence[Sequence[Landmarks]],
     at: np.ndarray,
     wanted: np.ndarray,
     settings: Morph,
-    mouths: list[MouthCrop] | None = None,
+    mouths: Sequence[MouthCrop] | None = None,
 ) -> Iterator[np.ndarray]:
     """Yields frames of K people mixed into one, uint8 [R, R, 3].
 

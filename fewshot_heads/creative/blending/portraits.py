@@ -77,10 +77,10 @@ def portrait(
 
 def _frames(
     blend: IdentityBlend,
-    faces: list[Landmarks],
+    faces: Sequence[Landmarks],
     weights: np.ndarray,
     settings: Portrait,
-    mouths: list[MouthCrop] | None,
+    mouths: Sequence[MouthCrop] | None,
 ) -> Iterator[np.ndarray]:
     """Yields the frames; weights [1, K] are the shares of the person and the neighbours in every frame."""
     style = blend.style(weights @ blend.e_hats, weights)
