@@ -192,6 +192,7 @@ class Reenactor:
         batch: int = 4,
         mouth: str = "driver",
         resolution: int | None = None,
+        parts: Mapping[str, float] | None = None,
     ) -> Iterator[np.ndarray]:
         """Returns an iterator over frames of a head that moves like the driver, uint8 RGB.
 
@@ -213,6 +214,7 @@ class Reenactor:
                 images of it, "inpainted" takes a network.
             resolution: side of the square crop, pixels, if `paste_back` is False. None takes that of the source image,
                 256 to 1024.
+            parts: "lips", "lids", "brows" or "gaze" -> gain of this part's expression, beside `expression`.
 
         Raises:
             BadInput: an option or the driver is wrong.
@@ -232,7 +234,7 @@ class Reenactor:
         covered = mouth_is_covered(head.picture, head.crop.from_crop(head.landmarks[0]))
         faces = retarget(
             head.landmarks[0], driver_faces, motion, pose, expression, reference, self.size,
-            still_body=paste_back, still_mouth=covered,
+            still_body=paste_back, still_mouth=covered, parts=parts,
         )  # fmt: skip
         mouths = driver.mouths if mouth == "driver" else None
         options = (paste_back, batch, self.size, self.device, None if paste_back else resolution)

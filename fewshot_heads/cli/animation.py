@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from fewshot_heads.cli.session import load_head
+from fewshot_heads.driving.retargeting import PARTS
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import UsageError
 from fewshot_heads.head import Head
@@ -52,6 +53,7 @@ def animation_frames(
         FewshotHeadsError: as `Reenactor.animate`.
     """
     options = {key: config[key] for key in ("motion", "pose", "expression", "paste_back", "batch", "mouth")}
+    options["parts"] = {part: config[part] for part in PARTS}
     reference = None if config["reference"] == "auto" else int(config["reference"])
     resolution = None if config["resolution"] == "auto" else int(config["resolution"])
     frames = reenactor.animate(head, motion, reference=reference, resolution=resolution, **options)

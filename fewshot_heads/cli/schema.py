@@ -46,6 +46,7 @@ RULES = {
     "mouth": Rule(("driver", "inpainted")),
     "pose": Rule(number=float, low=0, high=2),
     "expression": Rule(number=float, low=0, high=2),
+    **dict.fromkeys(("lips", "lids", "brows", "gaze"), Rule(number=float, low=0, high=2)),
     "reference": Rule(("auto",), int, 0),
     "smoothing": Rule(number=float, low=0),
     "source_face": Rule(number=int, low=0),

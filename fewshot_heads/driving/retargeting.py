@@ -7,7 +7,7 @@ landmarks of this module are in crop pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -20,13 +20,30 @@ from fewshot_heads.driving.motion_limits import (
 )
 from fewshot_heads.driving.sequences import LazySequence
 from fewshot_heads.errors import BadInput, check_choice, check_finite
-from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, LEFT_IRIS, OUTER_LIPS, RIGHT_EYE, RIGHT_IRIS, Landmarks
+from fewshot_heads.landmarks import (
+    BROWS,
+    INNER_LIPS,
+    JAW,
+    LEFT_EYE,
+    LEFT_IRIS,
+    OUTER_LIPS,
+    RIGHT_EYE,
+    RIGHT_IRIS,
+    Landmarks,
+)
 from fewshot_heads.landmarks.aspect_ratio import lip_gap
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.pose import MEAN_HEAD, MEAN_SURFACE, Pose
 
 _EYES = ((RIGHT_EYE, RIGHT_IRIS), (LEFT_EYE, LEFT_IRIS))
 _LIPS = slice(OUTER_LIPS.start, INNER_LIPS.stop)
+# Landmarks of each part of a face whose expression has a strength of its own. The jaw drops with the lips.
+PARTS = {
+    "brows": np.r_[BROWS],
+    "lids": np.r_[RIGHT_EYE, LEFT_EYE],
+    "gaze": np.array([RIGHT_IRIS, LEFT_IRIS]),
+    "lips": np.r_[JAW, _LIPS],
+}
 # Radians of rotation that count as much as 1 of an aspect ratio, when a reference frame is chosen.
 _EYE_RATIO_RADIANS, _MOUTH_RATIO_RADIANS = 2, 4
 _GAIN_LIMITS = (0.5, 2.0)  # a region of the source moves at least half and at most twice as far as the driver's
@@ -68,6 +85,7 @@ def retarget(
     side: int | None = None,
     still_body: bool = False,
     still_mouth: bool = False,
+    parts: Mapping[str, float] | None = None,
 ) -> Sequence[Landmarks]:
     """Returns the source's landmarks, moved as the driver moves.
 
@@ -86,6 +104,7 @@ def retarget(
         still_body: whether the head is pasted back into an image whose shoulders stand still. Relative motion then
             keeps the head on the shoulders, see `motion_limits.limit_translation`.
         still_mouth: whether the lips keep the source's shape in relative motion.
+        parts: part (a key of `PARTS`) -> further strength of its expression. A part that is left out has 1.
 
     Returns:
         One face for each driver frame, crop pixels. Relative motion computes it on access.
@@ -96,6 +115,10 @@ def retarget(
     check_choice("motion", motion, ("relative", "absolute"))
     check_finite("pose", pose)
     check_finite("expression", expression)
+    parts = dict.fromkeys(PARTS, 1.0) | dict(parts or {})
+    for part, strength in parts.items():
+        check_choice("part", part, tuple(PARTS))
+        check_finite(part, strength)
     if not driver:
         raise BadInput("the driver has no frame; give one frame at least")
     if reference is not None and not 0 <= reference < len(driver):
@@ -108,10 +131,12 @@ def retarget(
         reference = choose_reference(source_face, map(CanonicalFace.of, driver))
     reference_face = CanonicalFace.of(driver[reference])
     gains = _region_gains(source_face, reference_face)
+    for part, strength in parts.items():
+        gains[PARTS[part]] *= strength
 
     def retargeted(frame: int) -> Landmarks:
         driver_face = CanonicalFace.of(driver[frame])
-        shape = _retarget_shape(source_face, reference_face, driver_face, gains, expression)
+        shape = _retarget_shape(source_face, reference_face, driver_face, gains, expression, parts["lips"])
         if still_mouth:
             shape[_LIPS] = source_face.shape[_LIPS]
         target_pose = _retarget_pose(source_face.pose, reference_face.pose, driver_face.pose, pose)
@@ -146,13 +171,23 @@ def _eye_width(face: CanonicalFace, eye: slice) -> float:
 
 
 def _retarget_shape(
-    source: CanonicalFace, reference: CanonicalFace, driver: CanonicalFace, gains: np.ndarray, expression: float
-) -> np.ndarray:
-    """Returns the source's shape with the driver's expression, [70 or 221, 3], head units."""
+    source: CanonicalFace, reference: CanonicalFace, driver: CanonicalFace, gains: np.ndarray, expression: float,
+    lips: float,
+) -> np.ndarray:  # fmt: skip
+    """Returns the source's shape with the driver's expression, [70 or 221, 3], head units.
+
+    Args:
+        source: face of the source.
+        reference: face of the driver that corresponds to it.
+        driver: face of the frame.
+        gains: [70, 1], motion for a unit of the driver's.
+        expression: strength of the whole expression.
+        lips: further strength of the opening of the mouth.
+    """
     count = len(source.shape)
     shape = source.shape + expression * _to_point_count(gains, count) * _shape_change(reference, driver, count)
     # A reference with parted lips does not tell how far the source's lips are apart: this one measure is absolute.
-    mouth_ratio = source.mouth_opening() + expression * (driver.mouth_opening() - source.mouth_opening())
+    mouth_ratio = source.mouth_opening() + lips * expression * (driver.mouth_opening() - source.mouth_opening())
     gap_change = max(mouth_ratio, 0.0) * source.mouth_width() - lip_gap(shape)
     shape += _to_point_count(_JAW_DROP, count) * gap_change
     return prevent_crossing_lids(shape)

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from fewshot_heads.driving.retargeting import choose_reference, retarget
+from fewshot_heads.driving.retargeting import PARTS, choose_reference, retarget
+from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import RIGHT_EYE
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.pose import MEAN_HEAD, MEAN_SURFACE, NECK, fit_pose
@@ -60,6 +61,31 @@ def test_strength_zero_leaves_pose_and_expression_as_they_are():
     source = face((0.0, 0.1, 0.0))
     for moved in retarget(source, DRIVER, pose=0, expression=0):
         np.testing.assert_allclose(moved.points, source.points, atol=1e-2)
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.5])
+def test_a_part_has_a_strength_of_its_own(part, strength):
+    change = np.random.default_rng(0).uniform(-0.01, 0.01, (70, 3))
+    change[[61, 62, 63]] = change[[67, 66, 65]] = 0  # the opening of a mouth is another rule
+    driver = [face(), face(shape=change)]
+    (_, usual), (_, changed) = (list(retarget(face(), driver, reference=0, parts=p)) for p in (None, {part: strength}))
+    moved = [CanonicalFace.of(result).shape - CanonicalFace.of(face()).shape for result in (usual, changed)]
+    inside = np.isin(np.arange(70), PARTS[part])
+    np.testing.assert_allclose(moved[1][~inside], moved[0][~inside], atol=2e-3)
+    np.testing.assert_allclose(moved[1][inside], strength * moved[0][inside], atol=3e-3)
+
+
+def test_lips_of_no_strength_leave_a_mouth_closed():
+    (_, moved) = retarget(face(), [face(), face(mouth=0.4)], reference=0, parts={"lips": 0})
+    assert CanonicalFace.of(moved).mouth_opening() == pytest.approx(CanonicalFace.of(face()).mouth_opening(), abs=0.01)
+
+
+def test_a_part_that_no_face_has_is_an_error():
+    with pytest.raises(BadInput, match="'ears'.*brows"):
+        retarget(face(), DRIVER, parts={"ears": 1})
+    with pytest.raises(BadInput, match="gaze"):
+        retarget(face(), DRIVER, parts={"gaze": float("nan")})
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0, 1.5])
