@@ -44,8 +44,10 @@ PARTS = {
     "gaze": np.array([RIGHT_IRIS, LEFT_IRIS]),
     "lips": np.r_[JAW, _LIPS],
 }
-# Radians of rotation that count as much as 1 of an aspect ratio, when a reference frame is chosen.
-_EYE_RATIO_RADIANS, _MOUTH_RATIO_RADIANS = 2, 4
+# Radians of rotation that count as much as an eye that closes, and as 1 of the mouth's aspect ratio, when a reference
+# frame is chosen.
+_EYE_OPENING_RADIANS, _MOUTH_RATIO_RADIANS = 0.6, 4
+_OPEN_EYE_RATIO = 0.2  # aspect ratio of a source's eye from which it is open, however wide others are
 _GAIN_LIMITS = (0.5, 2.0)  # a region of the source moves at least half and at most twice as far as the driver's
 # Displacement of each landmark, head units, when the lip gap grows by 1: mostly the jaw drops, and the upper lip rises.
 _JAW_DROP = np.zeros((70, 3))
@@ -61,18 +63,21 @@ _SURFACE_WEIGHTS /= _SURFACE_WEIGHTS.sum(1, keepdims=True)  # [151, 70], rows su
 def choose_reference(source: CanonicalFace, driver: Iterable[CanonicalFace]) -> int:
     """Returns the index of the driver frame nearest to the source in pose and expression.
 
+    Eyes are compared by how far they are open, where 1 is usual: narrow eyes are no reason for a frame in a blink.
+
     Args:
         source: face of the source.
         driver: face of each driver frame.
     """
-
-    def distance(face: CanonicalFace) -> float:
+    distances, openings = [], []
+    for face in driver:  # one at a time: those of a long clip would fill the memory
         rotation = np.linalg.norm(cv2.Rodrigues(face.pose.rotation @ source.pose.rotation.T)[0])
-        eyes = sum(abs(face.eye_opening(eye) - source.eye_opening(eye)) for eye, _ in _EYES)
         mouth = abs(face.mouth_opening() - source.mouth_opening())
-        return float(rotation + _EYE_RATIO_RADIANS * eyes + _MOUTH_RATIO_RADIANS * mouth)
-
-    return int(np.argmin([distance(face) for face in driver]))
+        distances.append(float(rotation + _MOUTH_RATIO_RADIANS * mouth))
+        openings.append([face.eye_opening(eye) for eye, _ in _EYES])
+    usual = np.maximum(np.median(openings, axis=0), 1e-6)
+    of_source = [min(source.eye_opening(eye) / _OPEN_EYE_RATIO, 1.0) for eye, _ in _EYES]
+    return int(np.argmin(distances + _EYE_OPENING_RADIANS * np.abs(openings / usual - of_source).sum(1)))
 
 
 def retarget(
@@ -127,7 +132,6 @@ def retarget(
         return driver
     source_face = CanonicalFace.of(source)
     if reference is None:
-        # The canonical faces are computed once more later, because those of a long clip would fill the memory.
         reference = choose_reference(source_face, map(CanonicalFace.of, driver))
     reference_face = CanonicalFace.of(driver[reference])
     gains = _region_gains(source_face, reference_face)

@@ -14,8 +14,8 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.aspect_ratio import EYES_AND_BROWS, LOWER_LID, UPPER_LID, eye_aspect_ratio, eye_axes
 from fewshot_heads.landmarks.lids import UPPER_LID_SHARE
 
-# Eye aspect ratio over that of the source. Detectors report 0.25 for a closed eye. From 0.55 on they are right.
-_CLOSED_EYE_RATIO, _RELIABLE_EYE_RATIO = 0.25, 0.55
+# Eye aspect ratio over that of the source. For a closed eye, MediaPipe reports 0.1 to 0.3. From 0.55 on it is right.
+_CLOSED_EYE_RATIO, _RELIABLE_EYE_RATIO = 0.3, 0.55
 _LID_SKIN_BROW_FRACTION = 0.8  # of the distance from eye to brow: the skin that an upper lid unfolds
 # Eye aspect ratio below which the corners are swapped, as in the far eye of a profile. Closed lids may cross a little.
 _MIN_ASPECT_RATIO = -0.15

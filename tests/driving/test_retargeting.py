@@ -12,10 +12,28 @@ WIDE = MEAN_HEAD * [0.25, 0.0, 0.0] * (np.arange(70) < 17)[:, None]  # a driver 
 DRIVER = [face((0, a, 0), shape=WIDE, mouth=m, scale=80) for a, m in ((0.3, 0.2), (0.0, 0.0), (-0.2, 0.1), (0.2, 0.3))]
 
 
+def eyes(opening):
+    """A face whose lids are apart by a factor of the mean head's."""
+    shape = np.zeros((70, 3))
+    for upper, lower in ((37, 41), (38, 40), (43, 47), (44, 46)):
+        middle = (MEAN_HEAD[upper, 1] + MEAN_HEAD[lower, 1]) / 2
+        for index in (upper, lower):
+            shape[index, 1] = (opening - 1) * (MEAN_HEAD[index, 1] - middle)
+    return face(shape=shape)
+
+
 def test_the_reference_is_the_driver_frame_nearest_to_the_source():
     faces = [CanonicalFace.of(landmarks) for landmarks in DRIVER]
     assert choose_reference(CanonicalFace.of(face()), faces) == 1
     assert choose_reference(CanonicalFace.of(face((0, 0.28, 0), mouth=0.2)), faces) == 0
+
+
+def test_a_source_with_narrow_eyes_is_no_reason_for_a_frame_in_a_blink():
+    driver = [eyes(0.6), eyes(1.0), eyes(1.05), eyes(1.0)]  # narrow in frame 0 only
+    canonical = [CanonicalFace.of(frame) for frame in driver]
+    assert choose_reference(CanonicalFace.of(eyes(0.7)), canonical) == 1
+    asleep = [CanonicalFace.of(frame) for frame in (eyes(1.0), eyes(0.1), eyes(1.0))]
+    assert choose_reference(CanonicalFace.of(eyes(0.05)), asleep) == 1
 
 
 def test_the_drivers_face_shape_does_not_leak_into_the_source():
@@ -96,14 +114,6 @@ def test_the_head_turns_by_the_strength(strength):
 
 
 def test_a_closed_eye_closes_narrow_and_wide_eyes_alike():
-    def eyes(opening):
-        shape = np.zeros((70, 3))
-        for upper, lower in ((37, 41), (38, 40), (43, 47), (44, 46)):
-            middle = (MEAN_HEAD[upper, 1] + MEAN_HEAD[lower, 1]) / 2
-            for index in (upper, lower):
-                shape[index, 1] = (opening - 1) * (MEAN_HEAD[index, 1] - middle)
-        return face(shape=shape)
-
     driver = [eyes(1.0), eyes(0.05)]
     for height in (0.7, 1.0, 1.3):
         closed = retarget(eyes(height), driver, reference=0)[1]
