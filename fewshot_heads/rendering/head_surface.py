@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewshot_heads.imaging.splatting import splat
+from fewshot_heads.imaging.splatting import box_mean, splat
 from fewshot_heads.imaging.warping import identity_grid, normalize_points, tps_interpolate
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
@@ -122,18 +122,16 @@ class HeadSurface:
         points = self._moved(torch.cat([front, back])[kept], self._hanging.repeat(2)[kept], target_pose)
         # The displacement is splatted rather than the position: without motion, the flow is then exact.
         displacement = torch.cat([front_flow, back_flow])[kept] - points[:, :2]
-        values, kept_weights = torch.cat([displacement, is_back[kept]], 1)[None], weights[kept][None]
-        tolerance = torch.tensor([_SURFACE_THICKNESS_HEAD_UNITS * target_pose.scale])
-        result = splat(points[None], values, kept_weights, CELLS, tolerance, _FULL_DENSITY)
-        source_flow = identity_grid(CELLS, points) + result.values[:, :2].permute(0, 2, 3, 1)
-        coverage = result.coverage
-        for _ in range(2):
-            coverage = F.avg_pool2d(coverage, 3, 1, 1, count_include_pad=False)
+        values = torch.cat([displacement, is_back[kept]], 1)
+        tolerance = _SURFACE_THICKNESS_HEAD_UNITS * target_pose.scale
+        result = splat(points, values, weights[kept], CELLS, tolerance, _FULL_DENSITY)
+        source_flow = identity_grid(CELLS, points) + result.values[None, ..., :2]
+        coverage = box_mean(box_mean(result.coverage[None]))[None]
         coverage = ((coverage - _BARE_COVERAGE) / (_FULL_COVERAGE - _BARE_COVERAGE)).clamp(0, 1)
         maps = F.grid_sample(self._maps[:, [2, 6, 7, 8, 9]], source_flow, align_corners=False)
         opacity, normals, seen = maps.split([1, 3, 1], 1)
         needed = torch.einsum("c,bchw->bhw", to_viewer, normals)[:, None].clamp_min(_MIN_COSINE)
-        front_share = 1 - result.values[:, 2:].clamp(0, 1)
+        front_share = 1 - result.values[None, None, ..., 2].clamp(0, 1)
         sharpness = (-normals[:, 2:] / needed).clamp(0, 1) * front_share
         return Projection(source_flow, coverage, coverage * opacity, sharpness, (seen / needed).clamp(0, 1))
 
@@ -156,12 +154,10 @@ class HeadSurface:
         change = expressed.to_array()[:, 2] - landmarks_3d(self.face)[:count, 2]
         depth_change[:N_POINTS] = change[:N_POINTS]
         depth_change[N_POINTS + len(HEAD_ANCHORS) :][: count - N_POINTS] = change[N_POINTS:]
-        flat = torch.from_numpy(centers[:, :2])
-        values = torch.from_numpy(np.column_stack([self.warp_points[:, :2] - centers[:, :2], depth_change]))
-        values = values.float() * torch.tensor([2 / self.size, 2 / self.size, 1])
-        spline = tps_interpolate(
-            normalize_points(flat, self.size)[None], values[None], torch.from_numpy(weights)[None], _EXPRESSION_CELLS
-        )
+        values = np.column_stack([self.warp_points[:, :2] - centers[:, :2], depth_change])
+        flat, values, weights = (torch.from_numpy(x).float()[None] for x in (centers[:, :2], values, weights))
+        values = values * torch.tensor([2 / self.size, 2 / self.size, 1])
+        spline = tps_interpolate(normalize_points(flat, self.size), values, weights, _EXPRESSION_CELLS)
         maps, positions = spline.permute(0, 3, 1, 2), self._positions[None, None]
         return F.grid_sample(maps, positions, align_corners=False, padding_mode="border")[0, :, 0].T
 
