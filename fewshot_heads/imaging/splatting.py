@@ -87,8 +87,8 @@ def _close_gaps(means: Tensor, coverage: Tensor) -> Splat:
         coverage: [s, s], 0 to 1.
     """
     reach, square = _CLOSED_HOLE_CELLS // 2, np.ones((_CLOSED_HOLE_CELLS, _CLOSED_HOLE_CELLS))
-    around_map = cv2.copyMakeBorder(coverage.numpy(), *[reach] * 4, cv2.BORDER_CONSTANT)  # outside there is nothing
-    closed = cv2.erode(cv2.dilate(around_map, square), square)[reach:-reach, reach:-reach]
+    padded = np.pad(coverage.numpy(), reach)  # outside the map there is nothing
+    closed = cv2.erode(cv2.dilate(padded, square), square)[reach:-reach, reach:-reach]
     own = torch.cat([means, torch.ones_like(coverage)[..., None]], 2) * coverage[..., None]
     around = own.numpy()
     for _ in range(2):

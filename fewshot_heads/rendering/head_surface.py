@@ -154,10 +154,12 @@ class HeadSurface:
         change = expressed.to_array()[:, 2] - landmarks_3d(self.face)[:count, 2]
         depth_change[:N_POINTS] = change[:N_POINTS]
         depth_change[N_POINTS + len(HEAD_ANCHORS) :][: count - N_POINTS] = change[N_POINTS:]
-        values = np.column_stack([self.warp_points[:, :2] - centers[:, :2], depth_change])
-        flat, values, weights = (torch.from_numpy(x).float()[None] for x in (centers[:, :2], values, weights))
-        values = values * torch.tensor([2 / self.size, 2 / self.size, 1])
-        spline = tps_interpolate(normalize_points(flat, self.size), values, weights, _EXPRESSION_CELLS)
+        flat = torch.from_numpy(centers[:, :2])
+        values = torch.from_numpy(np.column_stack([self.warp_points[:, :2] - centers[:, :2], depth_change]))
+        values = values.float() * torch.tensor([2 / self.size, 2 / self.size, 1])
+        spline = tps_interpolate(
+            normalize_points(flat, self.size)[None], values[None], torch.from_numpy(weights)[None], _EXPRESSION_CELLS
+        )
         maps, positions = spline.permute(0, 3, 1, 2), self._positions[None, None]
         return F.grid_sample(maps, positions, align_corners=False, padding_mode="border")[0, :, 0].T
 
