@@ -43,7 +43,7 @@ def splat(
         points_per_cell: density of the points that counts as full coverage.
     """
     corners = (points[:, :2] + 1) * (size / 2) - 0.5
-    kept = ((corners >= -1) & (corners < size)).all(1) & (weights > 0)
+    kept = (((corners >= -1) & (corners < size)).all(1) & (weights > 0)).nonzero()[:, 0]
     corners, depth, values, weights = corners[kept], points[kept, 2], values[kept], weights[kept]
     cells, shares = _bilinear_cells(corners, size)  # [4, N] each
     opaque_depth = torch.where((weights > _MIN_OPAQUE_WEIGHT) & (shares > 0), depth, torch.inf)

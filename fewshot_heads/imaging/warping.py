@@ -164,7 +164,8 @@ def resize(maps: Tensor, size: int) -> Tensor:
     """
     if maps.shape[-1] == size:
         return maps
-    return F.interpolate(maps, (size, size), mode="bilinear", align_corners=False)
+    # Maps of two or three channels, last in memory, would take three times as long.
+    return F.interpolate(maps.contiguous(), (size, size), mode="bilinear", align_corners=False)
 
 
 def resize_flow(flow: Tensor, size: int) -> Tensor:

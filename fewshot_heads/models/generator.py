@@ -136,5 +136,4 @@ class Generator(nn.Module):
             x = up(torch.cat([x, skips.pop()], 1), next(styles))
         x = self.head(F.leaky_relu(x, _LEAK))
         correction = _MAX_FLOW_CORRECTION_HALF_CROPS * torch.tanh(x[:, 12:] / 3)
-        correction = F.interpolate(correction, size=(self.size, self.size), mode="bilinear", align_corners=False)
-        return F.pixel_shuffle(x[:, :12], 2), correction.permute(0, 2, 3, 1)
+        return F.pixel_shuffle(x[:, :12], 2), resize(correction, self.size).permute(0, 2, 3, 1)

@@ -118,7 +118,7 @@ class HeadSurface:
         has_back &= thickness < _MAX_BACK_DEPTH_HEAD_UNITS * self.pose.scale
         is_back = torch.cat([torch.zeros_like(depth), torch.ones_like(depth)])[:, None]
         weights = torch.cat([front_weight, has_back.float()])
-        kept = weights > 0
+        kept = weights.nonzero()[:, 0]
         points = self._moved(torch.cat([front, back])[kept], self._hanging.repeat(2)[kept], target_pose)
         # The displacement is splatted rather than the position: without motion, the flow is then exact.
         displacement = torch.cat([front_flow, back_flow])[kept] - points[:, :2]
