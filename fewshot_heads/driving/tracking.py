@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -98,7 +98,7 @@ def track(
     check_at_least("smooth", smooth, 0)
     exact_rate(rate)
     found: list[Landmarks | None] = []
-    mouth_crops: list[MouthCrop | None] = []
+    mouth_crops: list[Future[MouthCrop] | None] = []
     frame_size = (0, 0)
     with ThreadPoolExecutor(len(detectors)) as pool:
         follower = FaceFollower(detectors, pool, face)
@@ -106,14 +106,15 @@ def track(
             frame_size = frame.shape[:2]
             found.append(landmarks)
             if mouths:
-                mouth_crops.append(MouthCrop.of(frame, landmarks) if landmarks else None)
+                mouth_crops.append(pool.submit(MouthCrop.of, frame, landmarks) if landmarks else None)
     lost = [i for i, item in enumerate(found) if item is None]
     if len(lost) == len(found):
         raise _no_face_found(name, face, len(found))
     held = _hold(found)
     shots = _shots(held)
     smooth_faces = [face for first, end in shots for face in smoothed(held[first:end], smooth, rate)]
-    final_mouths = _finish_mouths(mouth_crops, smooth_faces, shots) if mouths else None
+    cropped = [crop.result() if crop else None for crop in mouth_crops]
+    final_mouths = _finish_mouths(cropped, smooth_faces, shots) if mouths else None
     return Motion(smooth_faces, lost, shots, frame_size, name, final_mouths)
 
 
