@@ -164,25 +164,26 @@ def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Col
         BadInput: an unknown column, or a model without weights.
     """
     tuning = replace(from_config(load_config("fine_tune"))[0], steps=chosen["tuning_steps"], seed=chosen["seed"])
-    reenactors: dict[str, Reenactor] = {}
+    reenactors: dict[tuple[str, str], Reenactor] = {}
     columns: dict[str, Column] = {}
     for column in chosen["columns"]:
         name, *options = column.split("+")
         if column in ("still", "warp"):
             columns[column] = {"still": still, "warp": warp}[column]
-        elif name in chosen["models"] and set(options) <= {"absolute", "tuned", "mouth"}:
+        elif name in chosen["models"] and set(options) <= {"absolute", "tuned", "mouth", "openvino"}:
             weights = chosen["models"][name]
             if weights is None:
                 raise BadInput(
                     f"columns: {column} needs weights; name them, models.{name}=FILE.safetensors, or leave it out"
                 )
-            if name not in reenactors:
-                reenactors[name] = Reenactor(
-                    load_checkpoint(weights), "cpu", [detector], load_inpainters(chosen["inpainters"])
+            backend = "openvino" if "openvino" in options else "torch"
+            if (name, backend) not in reenactors:
+                reenactors[name, backend] = Reenactor(
+                    load_checkpoint(weights), "cpu", [detector], load_inpainters(chosen["inpainters"]), backend
                 )
             motion = "absolute" if "absolute" in options else "relative"
             tuned = tuning if "tuned" in options else None
-            columns[column] = Animated(reenactors[name], motion, tuned, "mouth" in options)
+            columns[column] = Animated(reenactors[name, backend], motion, tuned, "mouth" in options)
         elif name in chosen["peers"] and not options:
             columns[column] = peers.Column(peers.adapter(name, chosen["peers"][name]))
         elif ":" in column:

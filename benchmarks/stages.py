@@ -84,7 +84,7 @@ def pipeline(reenactor: Reenactor, source: str, driver: str, batches: Sequence[i
     motion, paster = reenactor.track(frames), Paster(head.picture, head.crop, head.person)
     driver_faces = motion.cropped(reenactor.size)[:]  # lists, because the sequences compute on access
     faces = retarget(head.landmarks[0], driver_faces)[:]
-    renderer = HeadRenderer(head, reenactor.networks.generator, reenactor.size, reenactor.device)
+    renderer = HeadRenderer(head, reenactor.generator, reenactor.size, reenactor.device)
     crops = np.repeat(head.textures[:1], len(faces), 0)
 
     def apply_parts() -> None:
@@ -138,7 +138,7 @@ def generator_call(reenactor: Reenactor, batch: int) -> Callable[[], torch.Tenso
     def call() -> torch.Tensor:
         if not networks.generator.textured:
             return networks.generator(stickman, style)
-        return networks.generator(stickman, style, inputs)
+        return reenactor.generator.correct(stickman, style, inputs).composite(inputs)
 
     return call
 

@@ -22,6 +22,7 @@ from fewshot_heads.landmarks import Detector, detectors
 from fewshot_heads.media.provenance import Provenance
 from fewshot_heads.media.video_reader import read_video
 from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_inpainters, pick_device
+from fewshot_heads.models.fast_generator import choose_generator
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.rendering.animation import embed_sources, render_frames
 
@@ -42,18 +43,17 @@ class Reenactor:
         searchers: landmark detectors. Each detects one frame of a driver at a time, so two work in parallel.
         inpainters: networks by face region ("mouth", "eyes"), which fill a mouth or an eye that is closed in the
             source. None takes the shipped networks.
+        backend: what runs the generator: "auto", "torch" or "openvino"; see `models.fast_generator`.
 
     Raises:
+        BadInput: the backend is not there.
         WeightsMismatch: the weights are those of an inpainter.
     """
 
     def __init__(
-        self,
-        checkpoint: Checkpoint,
-        device: str = "auto",
-        searchers: Sequence[Detector] | None = None,
-        inpainters: Mapping[str, Inpainter] | None = None,
-    ):
+        self, checkpoint: Checkpoint, device: str = "auto", searchers: Sequence[Detector] | None = None,
+        inpainters: Mapping[str, Inpainter] | None = None, backend: str = "auto",
+    ):  # fmt: skip
         if isinstance(checkpoint.networks, Inpainter):
             raise WeightsMismatch(
                 f"{checkpoint.path}: paints a part of a face only; take weights of the realtime preset"
@@ -61,6 +61,7 @@ class Reenactor:
         self.device = pick_device(device)
         self.checkpoint = checkpoint
         self.networks = checkpoint.networks.to(self.device)
+        self.generator = choose_generator(checkpoint, self.device, backend)
         chosen = load_inpainters() if inpainters is None else inpainters
         self.inpainters = {part: inpainter.to(self.device) for part, inpainter in chosen.items()}
         self.detectors = list(searchers or detectors())
@@ -69,12 +70,9 @@ class Reenactor:
 
     @classmethod
     def from_pretrained(
-        cls,
-        model: str | Path = "realtime",
-        device: str = "auto",
-        landmarks: str = "mediapipe",
-        inpainters: Sequence[str | Path] = ("mouth", "eyes"),
-    ) -> Reenactor:
+        cls, model: str | Path = "realtime", device: str = "auto", landmarks: str = "mediapipe",
+        inpainters: Sequence[str | Path] = ("mouth", "eyes"), backend: str = "auto",
+    ) -> Reenactor:  # fmt: skip
         """Returns a reenactor with trained networks.
 
         Args:
@@ -82,12 +80,13 @@ class Reenactor:
             device: as in the class.
             landmarks: backend of the landmark detector, "mediapipe" or "face_alignment".
             inpainters: shipped presets or `.safetensors` files of inpainting networks.
+            backend: as in the class.
 
         Raises:
             BadInput: no such weights, device or backend.
             WeightsMismatch: the weights do not fit their specification.
         """
-        return cls(load_checkpoint(model), device, detectors(landmarks), load_inpainters(inpainters))
+        return cls(load_checkpoint(model), device, detectors(landmarks), load_inpainters(inpainters), backend)
 
     def provenance(self, composite: bool = True) -> Provenance:
         """Returns the mark of synthetic media for a `VideoWriter`.
@@ -238,7 +237,7 @@ class Reenactor:
         )  # fmt: skip
         mouths = driver.mouths if mouth == "driver" else None
         options = (paste_back, batch, self.size, self.device, None if paste_back else resolution)
-        return render_frames(head, faces, self.networks.generator, self.inpainters, mouths, *options)
+        return render_frames(head, faces, self.generator, self.inpainters, mouths, *options)
 
     def check_made_here(self, head: Head, name: str = "this head") -> None:
         """Raises WeightsMismatch if another generator made a head or its values do not fit; `name` is for messages."""

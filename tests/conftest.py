@@ -42,7 +42,7 @@ def driver_path(driver_frames, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def reenactor() -> Reenactor:
-    return Reenactor.from_pretrained(device="cpu")
+    return Reenactor.from_pretrained(device="cpu", backend="torch")
 
 
 def write_clip(path: Path, frames, rate=25) -> Path:

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 WEIGHTS = sorted(
     path.relative_to(ROOT).as_posix()
     for folder in ("fewshot_heads", "benchmarks") for path in (ROOT / folder).rglob("*")
-    if path.suffix in (".task", ".tflite", ".safetensors")
+    if path.suffix in (".task", ".tflite", ".safetensors", ".xml", ".bin")
 )  # fmt: skip
 
 

@@ -195,7 +195,7 @@ def test_a_lone_picture_and_a_path_of_a_driver_will_do(reenactor, head, mona_pat
 def test_a_head_of_another_generator_is_refused(reenactor, head, motion):
     other = dataclasses.replace(reenactor.checkpoint, sha256="0" * 64)
     with pytest.raises(WeightsMismatch, match="another generator"):
-        Reenactor(other, "cpu", reenactor.detectors).animate(head, motion)
+        Reenactor(other, "cpu", reenactor.detectors, backend="torch").animate(head, motion)
 
 
 def test_gray_and_wrongly_typed_arrays_are_refused(reenactor):

@@ -28,7 +28,7 @@ from fewshot_heads.preparation.workers import map_in_processes
 from fewshot_heads.reenactor import Reenactor
 
 Item = TypeVar("Item", "Part", Job)
-_OPENING_KEYS = ("model", "inpainters", "landmarks", "device", "threads")
+_OPENING_KEYS = ("model", "inpainters", "landmarks", "device", "backend", "threads")
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,14 @@ _M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES = -3, 2**17  # of malloc.h; the size wi
 
 
 def open_reenactor(config: Mapping[str, Any]) -> Reenactor:
-    """Returns the library as configured: model, device, landmarks, inpainters and threads."""
+    """Returns the library as configured: model, device, backend, landmarks, inpainters and threads."""
     _give_frames_back()
     if config["threads"]:
         torch.set_num_threads(config["threads"])
     inpainters = load_inpainters(config["inpainters"])
-    return Reenactor(load_checkpoint(config["model"]), config["device"], detectors(**config["landmarks"]), inpainters)
+    backend = config.get("backend", "torch")  # without the key, a command does not animate
+    searchers = detectors(**config["landmarks"])
+    return Reenactor(load_checkpoint(config["model"]), config["device"], searchers, inpainters, backend)
 
 
 def _give_frames_back() -> None:

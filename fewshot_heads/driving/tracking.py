@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -106,12 +107,23 @@ def track(
     detections = Spool()  # of landmarks and mouth
     offsets: list[int | None] = []  # of each frame's detection
     frame_size = (0, 0)
+
+    def keep(number: int, frame: np.ndarray, landmarks: Landmarks) -> None:
+        mouth = MouthCrop.of(frame, landmarks) if mouths else None
+        offsets[number] = detections.append((landmarks, mouth))
+
+    kept: deque[Future[None]] = deque()
     with ThreadPoolExecutor(len(detectors)) as pool:
         follower = FaceFollower(detectors, pool, face)
-        for frame, landmarks in follower.locate(_checked(frames, name)):
+        for number, (frame, landmarks) in enumerate(follower.locate(_checked(frames, name))):
             frame_size = frame.shape[:2]
-            mouth = MouthCrop.of(frame, landmarks) if mouths and landmarks else None
-            offsets.append(detections.append((landmarks, mouth)) if landmarks else None)
+            offsets.append(None)
+            if landmarks:  # a mouth is cut out beside the next detection
+                kept.append(pool.submit(keep, number, frame, landmarks))
+            while len(kept) > len(detectors):
+                kept.popleft().result()
+        for job in kept:
+            job.result()
     lost = [i for i, offset in enumerate(offsets) if offset is None]
     if len(lost) == len(offsets):
         raise _no_face_found(name, face, len(offsets))

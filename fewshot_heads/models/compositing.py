@@ -32,7 +32,7 @@ class WarpInputs(NamedTuple):
     disocclusion: Tensor
 
     def head(self, flows: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the warped head with premultiplied colors [B, 3, h, h], 0 to 1, and its alpha [B, 1, h, h].
+        """Returns the warped head with premultiplied colors [B, 3, h, h], -1 to 1, and its alpha [B, 1, h, h].
 
         Args:
             flows: [B, V, h, h, 2], positions in the views, -1 to 1.
@@ -40,7 +40,7 @@ class WarpInputs(NamedTuple):
         batch, views, size = flows.shape[:3]
         warped = sample(self.images.flatten(0, 1), flows.flatten(0, 1)).unflatten(0, (batch, views))
         alpha = warped[:, :, 3:] * resize(self.weights, size)[:, :, None]
-        return ((warped[:, :, :3] + 1) / 2 * alpha).sum(1), alpha.sum(1)
+        return (warped[:, :, :3] * alpha).sum(1), alpha.sum(1)
 
     def composite(self, flows: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the head over body and background [B, 3, h, h], -1 to 1, and the head's alpha [B, 1, h, h].
@@ -50,7 +50,7 @@ class WarpInputs(NamedTuple):
         """
         colors, alpha = self.head(flows)
         behind = resize(self.background, flows.shape[2])
-        return 2 * colors - alpha + behind * (1 - alpha), alpha
+        return colors + behind * (1 - alpha), alpha
 
     def resized_flows(self, size: int) -> Tensor:
         """Returns the flows at another resolution, [B, V, size, size, 2].

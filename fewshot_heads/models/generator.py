@@ -7,6 +7,8 @@ what the source does not show: an opening mouth, eyelids, or hair and ears that 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,6 +19,7 @@ from fewshot_heads.models.compositing import Correction, WarpInputs
 
 _MAX_FLOW_CORRECTION_HALF_CROPS = 0.1
 _INITIAL_HEAD_SCALE = 0.1  # a new network shows nearly the composite
+Predict = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]  # see `Generator.predict`
 _LEAK = 0.2  # before the last layer, whose inputs would die with a plain ReLU
 
 
@@ -86,18 +89,21 @@ class Generator(nn.Module):
         """
         return self.correct(stickman, style, texture).composite(texture)
 
-    def correct(self, stickman: Tensor, style: Tensor, texture: WarpInputs) -> Correction:
+    def correct(
+        self, stickman: Tensor, style: Tensor, texture: WarpInputs, predict: Predict | None = None
+    ) -> Correction:
         """Returns the correction of the composite, with which `Correction.composite` makes the frame.
 
         Args:
             stickman: [B, 3, S, S], -1 to 1, landmarks of the frame.
             style: [B, P], `project(e_hat)`.
             texture: source pixels.
+            predict: what computes the U-Net. None takes `self.predict`.
         """
         flows = texture.resized_flows(self.size)
         composite, alpha = texture.composite(flows)
         images = torch.cat([resize(texture.background, self.size), composite, stickman], 1)
-        residual, correction = self._predict(images, self._hint(texture, alpha), style)
+        residual, correction = (predict or self.predict)(images, self._hint(texture, alpha), style)
         return Correction(_smooth(residual), flows + correction[:, None])
 
     def _hint(self, texture: WarpInputs, alpha: Tensor) -> Tensor:
@@ -109,7 +115,7 @@ class Generator(nn.Module):
         """
         return torch.cat([resize(x, self.size // 2) for x in (alpha, texture.confidence, texture.disocclusion)], 1)
 
-    def _predict(self, images: Tensor, hint: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, images: Tensor, hint: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the residual [B, 3, S, S], and the flow correction [B, S, S, 2].
 
         Args:
@@ -130,5 +136,4 @@ class Generator(nn.Module):
             x = up(torch.cat([x, skips.pop()], 1), next(styles))
         x = self.head(F.leaky_relu(x, _LEAK))
         correction = _MAX_FLOW_CORRECTION_HALF_CROPS * torch.tanh(x[:, 12:] / 3)
-        correction = F.interpolate(correction, size=(self.size, self.size), mode="bilinear", align_corners=False)
-        return F.pixel_shuffle(x[:, :12], 2), correction.permute(0, 2, 3, 1)
+        return F.pixel_shuffle(x[:, :12], 2), resize(correction, self.size).permute(0, 2, 3, 1)

@@ -16,7 +16,9 @@ from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.layers.separation import separate
+from fewshot_heads.models.fast_generator import FastGenerator
 from fewshot_heads.models.inpainter import Inpainter
+from fewshot_heads.rendering.parallel import in_parallel
 from fewshot_heads.rendering.paste_back import Paster
 from fewshot_heads.rendering.renderer import HeadRenderer, rasterize_landmarks
 from fewshot_heads.rendering.source_crop import crop_with_hair, texture_size
@@ -76,23 +78,27 @@ def render_frames(
         inpainters: networks by face region.
         mouths: the driver's mouths, one a frame; None leaves all mouths to the inpainter.
         paste_back: whether the head is pasted back into the source image. Else frames are square crops.
-        batch: frames per call of the generator.
+        batch: frames per call of the generator. On a CPU, some batches are rendered in parallel.
         size: side S of the generator's crop, pixels.
         device: device of the generator.
         resolution: side of the crop, pixels. None takes that of the head's textures.
     """
     renderer = HeadRenderer(head, _tuned(generator, head), size, device, resolution, inpainters)
     paster = Paster(head.picture, head.crop, head.person) if paste_back else None
-    for first in range(0, len(faces), batch):
-        rows = slice(first, first + batch)
-        for frame in renderer.render(faces[rows], True, mouths and mouths[rows]):
+
+    def render(rows: slice) -> np.ndarray:
+        return renderer.render(faces[rows], True, mouths and mouths[rows])
+
+    batches = (slice(first, first + batch) for first in range(0, len(faces), batch))
+    for frames in in_parallel(render, batches, device):
+        for frame in frames:
             yield head.as_given(paster.paste(frame) if paster else frame)
 
 
 def _tuned(generator: Any, head: Head) -> Any:
-    """Returns the head's own generator if fine-tuning made one, else the given generator."""
+    """Returns the head's own generator, in torch, if fine-tuning made one; else the given generator."""
     if head.tuned is None:
         return generator
-    tuned = copy.deepcopy(generator)
+    tuned = copy.deepcopy(generator.original if isinstance(generator, FastGenerator) else generator)
     tuned.load_state_dict(head.tuned)
     return tuned

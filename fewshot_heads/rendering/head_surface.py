@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewshot_heads.imaging.splatting import splat
+from fewshot_heads.imaging.splatting import box_mean, splat
 from fewshot_heads.imaging.warping import identity_grid, normalize_points, tps_interpolate
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
@@ -118,22 +118,20 @@ class HeadSurface:
         has_back &= thickness < _MAX_BACK_DEPTH_HEAD_UNITS * self.pose.scale
         is_back = torch.cat([torch.zeros_like(depth), torch.ones_like(depth)])[:, None]
         weights = torch.cat([front_weight, has_back.float()])
-        kept = weights > 0
+        kept = weights.nonzero()[:, 0]
         points = self._moved(torch.cat([front, back])[kept], self._hanging.repeat(2)[kept], target_pose)
         # The displacement is splatted rather than the position: without motion, the flow is then exact.
         displacement = torch.cat([front_flow, back_flow])[kept] - points[:, :2]
-        values, kept_weights = torch.cat([displacement, is_back[kept]], 1)[None], weights[kept][None]
-        tolerance = torch.tensor([_SURFACE_THICKNESS_HEAD_UNITS * target_pose.scale])
-        result = splat(points[None], values, kept_weights, CELLS, tolerance, _FULL_DENSITY)
-        source_flow = identity_grid(CELLS, points) + result.values[:, :2].permute(0, 2, 3, 1)
-        coverage = result.coverage
-        for _ in range(2):
-            coverage = F.avg_pool2d(coverage, 3, 1, 1, count_include_pad=False)
+        values = torch.cat([displacement, is_back[kept]], 1)
+        tolerance = _SURFACE_THICKNESS_HEAD_UNITS * target_pose.scale
+        result = splat(points, values, weights[kept], CELLS, tolerance, _FULL_DENSITY)
+        source_flow = identity_grid(CELLS, points) + result.values[None, ..., :2]
+        coverage = box_mean(box_mean(result.coverage[None]))[None]
         coverage = ((coverage - _BARE_COVERAGE) / (_FULL_COVERAGE - _BARE_COVERAGE)).clamp(0, 1)
         maps = F.grid_sample(self._maps[:, [2, 6, 7, 8, 9]], source_flow, align_corners=False)
         opacity, normals, seen = maps.split([1, 3, 1], 1)
         needed = torch.einsum("c,bchw->bhw", to_viewer, normals)[:, None].clamp_min(_MIN_COSINE)
-        front_share = 1 - result.values[:, 2:].clamp(0, 1)
+        front_share = 1 - result.values[None, None, ..., 2].clamp(0, 1)
         sharpness = (-normals[:, 2:] / needed).clamp(0, 1) * front_share
         return Projection(source_flow, coverage, coverage * opacity, sharpness, (seen / needed).clamp(0, 1))
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from fewshot_heads.imaging.splatting import box_mean
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import mirrored
 from fewshot_heads.landmarks.pose_distance import pose_distance
@@ -101,6 +101,5 @@ def _weigh(projections: Sequence[Projection], penalties: Sequence[float]) -> tup
     # Where the first image would have seen the mirror image's surface, but does not show it, there is none.
     scores[0] = torch.maximum(scores[0], projections[-1].seen[0, 0])
     weights = torch.softmax(scores / _SHARPNESS_TEMPERATURE, 0)
-    weights = F.avg_pool2d(weights[:, None], 3, 1, 1, count_include_pad=False)[:, 0]
-    weights = weights * torch.cat([view.coverage for view in projections])[:, 0]
+    weights = box_mean(weights) * torch.cat([view.coverage for view in projections])[:, 0]
     return weights, (weights * sharpness).sum(0, keepdim=True)

@@ -274,7 +274,7 @@ def test_heads_of_another_generator_are_refused_and_named(reenactor, heads, mona
     assert "stranger.safetensors: made by another generator" in fails(capsys, mona_path, "stranger.safetensors")
     with pytest.raises(WeightsMismatch, match="head 1"):
         morph(reenactor, [heads[0], stranger])
-    other = Reenactor(replace(reenactor.checkpoint, sha256="1" * 64), "cpu", reenactor.detectors)
+    other = Reenactor(replace(reenactor.checkpoint, sha256="1" * 64), "cpu", reenactor.detectors, backend="torch")
     with pytest.raises(WeightsMismatch, match="head 0"):
         morph(other, heads)
 

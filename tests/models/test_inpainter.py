@@ -173,7 +173,8 @@ def test_a_mouth_at_the_edge_of_a_frame_is_no_error(opened, reenactor, at):
 
 def test_paint_that_was_learnt_elsewhere_is_taken(mona, driver_frames, reenactor):
     torch.manual_seed(0)
-    other = Reenactor(reenactor.checkpoint, "cpu", reenactor.detectors, {"mouth": Inpainter(32, (4, 8)).eval()})
+    paint = {"mouth": Inpainter(32, (4, 8)).eval()}
+    other = Reenactor(reenactor.checkpoint, "cpu", reenactor.detectors, paint, "torch")
     head, motion = reenactor.embed([mona]), reenactor.track(driver_frames)
     options = {"paste_back": False, "mouth": "inpainted"}
     one, two = (np.stack(list(each.animate(head, motion, **options))) for each in (reenactor, other))
@@ -206,7 +207,8 @@ def test_an_eye_that_was_shut_is_painted_with_its_iris(asleep, reenactor):
 
 def test_eyes_that_are_shut_in_the_picture_open_by_paint_and_others_do_not(asleep, mona, reenactor):
     frame, shut, awake = asleep
-    without = Reenactor(reenactor.checkpoint, "cpu", reenactor.detectors, {"mouth": reenactor.inpainters["mouth"]})
+    paint = {"mouth": reenactor.inpainters["mouth"]}
+    without = Reenactor(reenactor.checkpoint, "cpu", reenactor.detectors, paint, "torch")
     for picture, own, painted in ((frame, shut, True), (mona, awake, False)):
         head = replace(reenactor.embed([mona]), picture=picture)
         crop = head.crop

@@ -1,0 +1,45 @@
+"""Work on batches of frames in parallel, each on threads of its own."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+from fewshot_heads.models.fast_generator import MAX_STREAMS
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def in_parallel(work: Callable[[T], R], batches: Iterable[T], device: torch.device) -> Iterator[R]:
+    """Yields the results for batches in their order, a few of which are computed ahead.
+
+    A frame takes hundreds of small operations of torch, which two threads hardly compute faster than one: they wait for
+    each other after each. So torch's threads are shared out among batches. The results differ by rounding at most.
+
+    Args:
+        work: returns the result for a batch. It is called in several threads at once.
+        batches: taken as they are needed.
+        device: where the work is done. A GPU takes one batch at a time.
+    """
+    threads = torch.get_num_threads()
+    workers = min(threads, MAX_STREAMS) if device.type == "cpu" else 1
+    if workers == 1:
+        yield from map(work, batches)
+        return
+    ahead: deque[Future[R]] = deque()
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,))
+    try:
+        for batch in batches:
+            ahead.append(pool.submit(work, batch))
+            if len(ahead) > workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:  # also if the caller takes no more
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)  # for threads that are yet to come: the workers have changed their number

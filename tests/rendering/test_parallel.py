@@ -1,0 +1,58 @@
+"""Batches that are computed in parallel."""
+
+import threading
+from itertools import count, islice
+
+import pytest
+import torch
+
+from fewshot_heads.rendering.parallel import in_parallel
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_results_come_in_order_from_workers_with_their_share_of_the_threads(two_threads):
+    results = list(in_parallel(lambda i: (i, torch.get_num_threads(), threading.get_ident()), range(20), CPU))
+    assert [i for i, _, _ in results] == list(range(20))
+    assert {threads for _, threads, _ in results} == {1}
+    assert threading.get_ident() not in {ident for _, _, ident in results}
+
+
+def test_few_batches_are_taken_ahead(two_threads):
+    taken = []
+    results = in_parallel(lambda i: i, (taken.append(i) or i for i in count()), CPU)
+    assert taken == [] and list(islice(results, 3)) == [0, 1, 2]
+    assert len(taken) == 5
+    results.close()
+
+
+def test_the_caller_keeps_its_threads_when_it_stops_early(two_threads):
+    results = in_parallel(lambda i: i, count(), CPU)
+    next(results)
+    results.close()
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert seen == [2] and torch.get_num_threads() == 2
+
+
+def test_an_error_of_a_batch_reaches_the_caller(two_threads):
+    results = in_parallel(lambda i: 1 // (3 - i), range(9), CPU)
+    assert list(islice(results, 3)) == [0, 0, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_one_thread_or_a_gpu_works_in_the_thread_of_the_caller(one_thread, device):
+    results = in_parallel(lambda i: threading.get_ident(), range(3), torch.device(device))
+    assert set(results) == {threading.get_ident()}
