@@ -120,8 +120,15 @@ def batch_title(batch: int) -> str:
     return f"generator, batch {batch}, ms/frame"
 
 
-def generator_call(reenactor: Reenactor, batch: int) -> Callable[[], torch.Tensor]:
-    """Returns a call that renders [batch, 3, S, S] from random images on the device."""
+def generator_call(reenactor: Reenactor, batch: int, generator: Any = None) -> Callable[[], torch.Tensor]:
+    """Returns a call that renders [batch, 3, S, S] from random images on the device.
+
+    Args:
+        reenactor: the networks.
+        batch: frames a call.
+        generator: what renders. None takes what the reenactor renders with.
+    """
+    generator = generator or reenactor.generator
     networks, device, size = reenactor.networks, reenactor.device, reenactor.size
     random = torch.Generator().manual_seed(0)
     source, stickman = (torch.rand(2, batch, 3, size, size, generator=random) * 2 - 1).to(device)
@@ -138,7 +145,7 @@ def generator_call(reenactor: Reenactor, batch: int) -> Callable[[], torch.Tenso
     def call() -> torch.Tensor:
         if not networks.generator.textured:
             return networks.generator(stickman, style)
-        return reenactor.generator.correct(stickman, style, inputs).composite(inputs)
+        return generator.correct(stickman, style, inputs).composite(inputs)
 
     return call
 
@@ -146,9 +153,9 @@ def generator_call(reenactor: Reenactor, batch: int) -> Callable[[], torch.Tenso
 def cost(reenactor: Reenactor) -> dict[str, Any]:
     """Returns the weights, GFLOP a frame, and parameters of both networks.
 
-    torch's FlopCounterMode counts a multiply-add as 2.
+    torch's FlopCounterMode counts a multiply-add as 2. It sees only what torch computes.
     """
-    checkpoint, call = reenactor.checkpoint, generator_call(reenactor, 1)
+    checkpoint, call = reenactor.checkpoint, generator_call(reenactor, 1, reenactor.networks.generator)
     with FlopCounterMode(display=False) as counter:
         call()
     networks = reenactor.networks.named_children()
