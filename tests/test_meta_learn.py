@@ -5,6 +5,8 @@ import json
 import cv2
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from fewshot_heads import read_image
 from fewshot_heads.cli.config import load_config
@@ -102,7 +104,8 @@ def test_weights_are_where_another_run_starts(prepared, tmp_path, capsys):
     assert learn(prepared, "-o", tmp_path / "two", f"start={first}", "steps=1", "optim.lr=0", "optim.ema=0") == 0
     second = capsys.readouterr().out.strip().splitlines()[-1]
     assert load_checkpoint(second).about["training"]["start"] == load_checkpoint(first).sha256
-    assert load_checkpoint(second).sha256 == load_checkpoint(first).sha256, "nothing was learnt at a rate of 0"
+    one, two = load_file(first), load_file(second)  # not the hashes: a step of 0 turns -0 into 0
+    assert all(torch.equal(one[name], two[name]) for name in one), "nothing was learnt at a rate of 0"
 
 
 def test_a_run_may_begin_on_small_pictures(prepared, tmp_path, capsys):
