@@ -12,6 +12,7 @@ import torch
 
 from fewshot_heads import BadInput, VideoWriter, WeightsMismatch, read_image, read_video, write_image
 from fewshot_heads.cli.config import compose_config
+from fewshot_heads.creative.blending import retrieval
 from fewshot_heads.creative.blending.portraits import Portrait, identity_similarity, portrait
 from fewshot_heads.creative.blending.retrieval import load_gallery, nearest, synthetic_gallery
 from fewshot_heads.creative.portrait import main
@@ -169,7 +170,8 @@ def test_without_a_driver_there_is_a_marked_picture_and_runs_are_alike(mona_path
     assert read_mark("again.jpg")["digital_source_type"].endswith("/trainedAlgorithmicMedia")
 
 
-def test_without_a_bank_the_memory_is_of_people_who_do_not_exist(reenactor, sitter, mona_path, capsys):
+def test_without_a_bank_the_memory_is_of_people_who_do_not_exist(reenactor, sitter, mona_path, capsys, monkeypatch):
+    monkeypatch.setattr(retrieval, "_SYNTHETIC_PEOPLE", 4)  # of 24, to save time
     assert main([str(mona_path), "--strength", "1", "--neighbours=2", "resolution=256", "-o", "out.png"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert all(line.split()[1].startswith("invented_") for line in lines[:2]) and "strength 1" in lines[2]
