@@ -54,9 +54,15 @@ def motion_errors(
         values["shape_leak"] = metrics.shape_leak(references[0].landmarks, result["landmarks"], target["landmarks"])
     points, driver_points = result["sequence_landmarks"][..., :2], target["sequence_landmarks"][..., :2]
     if len(points) > 1:
-        driver_jitter = metrics.jitter(driver_points)
-        values["jitter"] = metrics.jitter(points) / driver_jitter if driver_jitter > 0 else float("nan")
-        driver_flicker = metrics.mouth_flicker(target["sequence_images"], driver_points)
-        values["mouth_flicker"] = metrics.mouth_flicker(result["sequence_images"], points) / driver_flicker
+        values["jitter"] = _ratio(metrics.jitter(points), metrics.jitter(driver_points))
+        values["mouth_flicker"] = _ratio(
+            metrics.mouth_flicker(result["sequence_images"], points),
+            metrics.mouth_flicker(target["sequence_images"], driver_points),
+        )
         values["flicker"] = 255 * metrics.flicker(result["sequence_images"], points)
     return values
+
+
+def _ratio(value: float, of_driver: float) -> float:
+    """Returns a value over the driver's, NaN if the driver's is 0."""
+    return value / of_driver if of_driver > 0 else float("nan")

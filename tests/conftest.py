@@ -52,13 +52,18 @@ def write_clip(path: Path, frames, rate=25) -> Path:
     return path
 
 
+def torch_threads(count):
+    """Gives torch a number of threads for the time of a fixture."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def one_thread():
     """For networks so small that threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    yield from torch_threads(1)
 
 
 @pytest.fixture

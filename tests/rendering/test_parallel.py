@@ -7,16 +7,14 @@ import pytest
 import torch
 
 from fewshot_heads.rendering.parallel import in_parallel
+from tests.conftest import torch_threads
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
 def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+    yield from torch_threads(2)
 
 
 def test_results_come_in_order_from_workers_with_their_share_of_the_threads(two_threads):
