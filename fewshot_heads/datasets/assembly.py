@@ -52,10 +52,11 @@ def assemble(
     source_face, target_face = faces[source], change.face(landmarks[target])
     disocclusion = disocclusion_mask(source_face, target_face, size)
     layers = change.layers(layers_of(*sources[source][:2]))
-    views = HeadViews([source_face], layers.head[None, ..., 3].astype(np.float32) / 255, size).blend(target_face)
+    head_views = HeadViews([source_face], layers.head[None], size)
+    views = head_views.blend(target_face)
     head = rgba_tensor(layers.head[None])
     behind = BehindHead(rgba_tensor(layers.body[None])[0], to_tensor(layers.background))
-    background = behind.follow([source_face], [target_face], size)[0]
+    background = head_views.back.draw(behind.follow([source_face], [target_face], size), [views.back])[0]
     regions = np.stack([*region_masks(target_face.points, size), disocclusion]).astype(np.float32)
     return EpisodeBatch(
         images=to_tensor(np.stack([images[i] for i in shots])),

@@ -9,41 +9,80 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import spsolve
 
 from fewshot_heads.landmarks import N_POINTS, Landmarks
-from fewshot_heads.landmarks.pose import fit_pose, landmarks_3d, surface_visibility
+from fewshot_heads.landmarks.pose import Pose, fit_pose, landmarks_3d, surface_visibility
 
 _JAW = slice(0, 17)
-_TEMPLES = [0, 16]
-_RIM_BEHIND_TEMPLES_HEAD_UNITS = 0.35  # depth of the silhouette's plane: behind the ears
+TEMPLES = [0, 16]
+_RIM_BEHINDTEMPLES_HEAD_UNITS = 0.35  # depth of the silhouette's plane: behind the ears
 # Negative Laplacian of the squared depth, per squared pixel. A sphere has 4; the face's own depth inflates the rest.
 _CURVATURE = 1.8
+_BACK_CURVATURE = 4.5  # a head reaches about as far behind the ears as it is wide to a side
 _MIN_MATTE = 0.3
+_MAX_BACK_SLOPE = 4.0  # of the back, which has four times as many points
 _MAX_SLOPE = 1.7  # depth per pixel: a steeper surface has too few points when it turns to the viewer
 _SLOPE_PASSES = 16  # pixels over which the slope is limited
+_EAR_SLOPE = 0.6  # an ear leans back from the temple by so much for its distance from the head
+_MIN_EAR_COSINE = 0.3  # between the normal of an ear and the viewer, where it divides
 _SMOOTHING_PIXELS = 0.8  # standard deviation; linear interpolation between landmarks leaves creases
 
 
-def head_depth(face: Landmarks, matte: np.ndarray) -> np.ndarray:
+def head_depth(face: Landmarks, matte: np.ndarray, ears: np.ndarray | None = None) -> np.ndarray:
     """Returns the depth of a head's surface, float32 [g, g], pixels of the map, larger is farther away.
 
-    In the face, the depth is interpolated between the landmarks that face the viewer. Around it, the squared depth in
-    front of the silhouette's plane solves a Poisson equation with 0 at the silhouette. A disk becomes an ellipsoid. Any
-    slope is limited, so the silhouette lies as far back as its surroundings permit.
+    In the face, the depth is interpolated between the landmarks that face the viewer. Ears are planes beside the
+    temples. Around both, the squared depth in front of the silhouette's plane solves a Poisson equation with 0 at the
+    silhouette. A disk becomes an ellipsoid. Any slope is limited, so the silhouette lies as far back as its
+    surroundings permit.
 
     Args:
         face: landmarks, pixels of the map.
         matte: float32 [g, g], 0 to 1, the head.
+        ears: bool [g, g]. None is a head without visible ears.
     """
     points, size = landmarks_3d(face), len(matte)
-    silhouette = points[_TEMPLES, 2].mean() + _RIM_BEHIND_TEMPLES_HEAD_UNITS * fit_pose(face).scale
+    silhouette = points[TEMPLES, 2].mean() + _RIM_BEHINDTEMPLES_HEAD_UNITS * fit_pose(face).scale
     shown = points[_facing_viewer(face, points)]
     y, x = np.mgrid[:size, :size] + 0.5
     measured = LinearNDInterpolator(shown[:, :2], shown[:, 2])(x, y)  # NaN outside the convex hull
     in_face = ~np.isnan(measured)
+    if ears is not None:
+        own = ears & ~in_face
+        measured[own] = _ear_depth(points, fit_pose(face), np.stack([x[own], y[own]], 1))
+        in_face |= own
     squared = np.where(in_face, np.maximum(silhouette - np.nan_to_num(measured), 0) ** 2, 0.0)
     unknown = (matte > _MIN_MATTE) & ~in_face
     squared[unknown] = _solve_poisson(squared, unknown)
     depth = _limit_slope((silhouette - np.sqrt(np.maximum(squared, 0))).astype(np.float32))
     return cv2.GaussianBlur(depth, (0, 0), _SMOOTHING_PIXELS)
+
+
+def inflate(inside: np.ndarray) -> np.ndarray:
+    """Returns the thickness of a flat shape that is inflated to one side, float32 [g, g], pixels of the map.
+
+    A disk becomes half an ellipsoid, which is thicker than a hemisphere.
+
+    Args:
+        inside: bool [g, g].
+    """
+    squared = np.zeros(inside.shape)
+    squared[inside] = _solve_poisson(squared, inside, _BACK_CURVATURE)
+    return _limit_slope(np.sqrt(np.maximum(squared, 0)).astype(np.float32), _MAX_BACK_SLOPE)
+
+
+def _ear_depth(points: np.ndarray, pose: Pose, pixels: np.ndarray) -> np.ndarray:
+    """Returns the depth of ears at pixels [N, 2], [N].
+
+    Args:
+        points: [70 or 221, 3], landmarks, pixels.
+        pose: pose of the head.
+        pixels: [N, 2].
+    """
+    temples = points[TEMPLES]
+    normals = np.array([[-_EAR_SLOPE, 0, -1], [_EAR_SLOPE, 0, -1]]) @ pose.rotation.T
+    offsets = pixels[:, None] - temples[:, :2]  # [N, 2, 2]
+    side = np.linalg.norm(offsets, axis=2).argmin(1)
+    normal, offset = normals[side], offsets[np.arange(len(pixels)), side]
+    return temples[side, 2] + (normal[:, :2] * offset).sum(1) / np.maximum(-normal[:, 2], _MIN_EAR_COSINE)
 
 
 def _facing_viewer(face: Landmarks, points: np.ndarray) -> np.ndarray:
@@ -58,12 +97,13 @@ def _facing_viewer(face: Landmarks, points: np.ndarray) -> np.ndarray:
     return facing
 
 
-def _solve_poisson(values: np.ndarray, unknown: np.ndarray) -> np.ndarray:
-    """Returns the unknown values [M] of a map with the Laplacian -`_CURVATURE`.
+def _solve_poisson(values: np.ndarray, unknown: np.ndarray, curvature: float = _CURVATURE) -> np.ndarray:
+    """Returns the unknown values [M] of a map with a constant Laplacian.
 
     Args:
         values: [g, g], the boundary values where not unknown. Beyond the map they are 0.
         unknown: bool [g, g].
+        curvature: the negative Laplacian.
     """
     rows, columns = np.nonzero(unknown)
     count = len(rows)
@@ -72,7 +112,7 @@ def _solve_poisson(values: np.ndarray, unknown: np.ndarray) -> np.ndarray:
     number = np.full(np.add(unknown.shape, 2), -1)
     number[rows + 1, columns + 1] = np.arange(count)
     padded = np.pad(values, 1)
-    right = np.full(count, _CURVATURE)
+    right = np.full(count, curvature)
     entries = [(np.arange(count), np.arange(count), np.full(count, 4.0))]
     for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0)):
         neighbor = number[rows + 1 + dy, columns + 1 + dx]
@@ -83,13 +123,13 @@ def _solve_poisson(values: np.ndarray, unknown: np.ndarray) -> np.ndarray:
     return spsolve(coo_matrix((value, (i, j)), (count, count)).tocsr(), right)
 
 
-def _limit_slope(depth: np.ndarray) -> np.ndarray:
-    """Returns the depth [g, g], brought forward where it falls off by more than `_MAX_SLOPE` per pixel."""
+def _limit_slope(depth: np.ndarray, slope: float = _MAX_SLOPE) -> np.ndarray:
+    """Returns the depth [g, g], brought forward where it falls off by more than a slope, depth per pixel."""
     for _ in range(_SLOPE_PASSES):
         around = np.pad(depth, 1, mode="edge")
         straight = np.minimum.reduce([around[1:-1, 2:], around[1:-1, :-2], around[2:, 1:-1], around[:-2, 1:-1]])
         diagonal = np.minimum.reduce([around[2:, 2:], around[2:, :-2], around[:-2, 2:], around[:-2, :-2]])
-        forward = np.minimum(straight + np.float32(_MAX_SLOPE), diagonal + np.float32(_MAX_SLOPE * 2**0.5))
+        forward = np.minimum(straight + np.float32(slope), diagonal + np.float32(slope * 2**0.5))
         depth = np.minimum(depth, forward)
     return depth
 

@@ -1,4 +1,4 @@
-"""Chooses among the views of a head: source images and their mirror images.
+"""Chooses among the views of a head: source images and their mirror images, before the painted back.
 
 A head is nearly its own mirror image (Hassner et al., CVPR 2015), so the mirror image of a source image is one more
 view. It shows the side that the image does not.
@@ -17,6 +17,7 @@ from fewshot_heads.imaging.splatting import box_mean
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import mirrored
 from fewshot_heads.landmarks.pose_distance import pose_distance
+from fewshot_heads.rendering.back_of_head import BackOfHead, BackProjection
 from fewshot_heads.rendering.head_surface import HeadSurface, Projection
 
 _MAX_IMAGES_PER_FRAME = 2
@@ -26,6 +27,7 @@ _MIN_IMAGE_WEIGHT = 1e-6  # keeps the sum of weights above 0 if all images are a
 # is .695, .725 and .727 for penalties of .15, .3 and .45, and L1 in the head .072, .072 and .075.
 _OTHER_VIEW_PENALTY = 0.3
 _SHARPNESS_TEMPERATURE = 0.04
+_LOST_SHARPNESS, _KEPT_SHARPNESS = 0.5, 0.75  # of hair, between which the back replaces it
 
 
 class Views(NamedTuple):
@@ -36,12 +38,14 @@ class Views(NamedTuple):
         flows: [V, c, c, 2], positions in the views, -1 to 1.
         weights: [V, c, c], 0 to 1. They sum to 1 where the head is.
         confidence: [1, c, c], 0 to 1, the sharpness of what the views contribute.
+        back: what is behind the views, see `BackOfHead.project`.
     """
 
     indices: Tensor
     flows: Tensor
     weights: Tensor
     confidence: Tensor
+    back: BackProjection
 
 
 class HeadViews:
@@ -49,17 +53,19 @@ class HeadViews:
 
     Args:
         landmarks: K faces, pixels of their crops.
-        mattes: float32 [K, M, M], 0 to 1, the heads in the crops.
+        heads: uint8 [K, R, R, 4], RGB and alpha of the heads in the crops.
         size: side of the crops, pixels.
     """
 
-    def __init__(self, landmarks: Sequence[Landmarks], mattes: np.ndarray, size: int):
+    def __init__(self, landmarks: Sequence[Landmarks], heads: np.ndarray, size: int):
         self.landmarks = list(landmarks)
-        self.surfaces = [HeadSurface(face, matte, size) for face, matte in zip(landmarks, mattes, strict=True)]
+        self.surfaces = [HeadSurface(face, head, size) for face, head in zip(landmarks, heads, strict=True)]
         self.surfaces += [
-            HeadSurface(mirrored(surface.face, size), np.ascontiguousarray(matte[:, ::-1]), size, surface.pose)
-            for surface, matte in zip(self.surfaces, mattes, strict=True)
+            HeadSurface(mirrored(surface.face, size), np.ascontiguousarray(head[:, ::-1]), size, surface.pose)
+            for surface, head in zip(self.surfaces, heads, strict=True)
         ]
+
+        self.back = BackOfHead(heads[0], landmarks[0], size)
 
     def nearest(self, face: Landmarks) -> tuple[list[int], list[float]]:
         """Returns the source images nearest to a face, and their weights, which sum to 1.
@@ -85,8 +91,25 @@ class HeadViews:
         projections = [self.surfaces[i].project(face) for i in indices]
         penalties = [_OTHER_VIEW_PENALTY * (1 - share / max(shares)) for share in shares]
         weights, confidence = _weigh(projections, [*penalties, _OTHER_VIEW_PENALTY])
+        back = self.back.project(face)
+        weights = weights * _kept(weights, confidence[0], projections, back.opacity)
         flows = torch.cat([projection.flow for projection in projections])
-        return Views(torch.tensor(indices), flows, weights, confidence)
+        return Views(torch.tensor(indices), flows, weights, confidence, back)
+
+
+def _kept(weights: Tensor, confidence: Tensor, projections: Sequence[Projection], back: Tensor) -> Tensor:
+    """Returns the share of the views that is kept before the back, [c, c]: less where hair is stretched too far.
+
+    Args:
+        weights: [V, c, c].
+        confidence: [c, c], the sharpness of the views times their weights.
+        projections: of the V views.
+        back: [c, c], opacity of the back.
+    """
+    shown = weights.sum(0).clamp_min(1e-6)
+    in_face = (torch.cat([view.in_face for view in projections])[:, 0] * weights).sum(0) / shown
+    sharp = ((confidence / shown - _LOST_SHARPNESS) / (_KEPT_SHARPNESS - _LOST_SHARPNESS)).clamp(0, 1)
+    return torch.maximum(torch.maximum(sharp, in_face), 1 - back)
 
 
 def _weigh(projections: Sequence[Projection], penalties: Sequence[float]) -> tuple[Tensor, Tensor]:

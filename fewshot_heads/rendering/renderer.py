@@ -25,7 +25,7 @@ from fewshot_heads.rendering.behind_head import BehindHead, resize_antialiased, 
 from fewshot_heads.rendering.eyelids import open_eyelids
 from fewshot_heads.rendering.face_parts import SourceVisibility, apply_face_parts
 from fewshot_heads.rendering.gaze import iris_offsets
-from fewshot_heads.rendering.head_views import HeadViews
+from fewshot_heads.rendering.head_views import HeadViews, Views
 
 
 class _Images(NamedTuple):
@@ -61,7 +61,7 @@ class HeadRenderer:
             np.full(2, -np.inf), None, np.zeros(3), colors.color_matrix, colors.brightness, blur, colors.in_color
         )  # of a face that opens nothing
         self.resolution = resolution or head.textures.shape[1]
-        self.views = HeadViews(head.landmarks, head.heads[..., 3].astype(np.float32) / 255, size)
+        self.views = HeadViews(head.landmarks, head.heads, size)
         self.small = self._images(head, size)
         self.large = self.small if self.resolution == size else self._images(head, self.resolution)
 
@@ -129,19 +129,20 @@ class HeadRenderer:
         stickmen = rasterize_landmarks(open_faces, self.size).to(self.device)
         if not self.generator.textured:
             return self.generator(stickmen, style)
-        texture, indices = self._texture(open_faces, background_flow, rest)
+        texture, views = self._texture(open_faces, background_flow, rest)
         correction = self.generator.correct(stickmen, style, texture)
         colors = torch.from_numpy(self.color_matrix.astype(np.float32)).to(self.device)
         correction = correction._replace(residual=torch.einsum("ij,bjhw->bihw", colors, correction.residual))
         if large and self.large is not self.small:
-            background = self._behind(self.large.behind, open_faces, background_flow, rest)
-            texture = texture._replace(images=self.large.views[indices], background=background)
+            images = self.large.views[torch.stack([view.indices for view in views])]
+            background = self._behind(self.large.behind, views, open_faces, background_flow, rest)
+            texture = texture._replace(images=images, background=background)
         return correction.composite(texture)
 
     def _texture(
         self, faces: Sequence[Landmarks], background_flow: Tensor | None, rest: Sequence[Landmarks] | None
-    ) -> tuple[WarpInputs, Tensor]:
-        """Returns the source pixels at the resolution S, and the indices [B, V] of the views.
+    ) -> tuple[WarpInputs, list[Views]]:
+        """Returns the source pixels at the resolution S, and the views of each frame.
 
         Args:
             faces: landmarks of the B frames, pixels of the crop.
@@ -157,21 +158,24 @@ class HeadRenderer:
             flows=torch.stack([view.flows for view in views]).to(self.device),
             weights=torch.stack([view.weights for view in views]).to(self.device),
             confidence=torch.stack([view.confidence for view in views]).to(self.device),
-            background=self._behind(self.small.behind, faces, background_flow, rest),
+            background=self._behind(self.small.behind, views, faces, background_flow, rest),
             disocclusion=torch.from_numpy(np.stack(disocclusion))[:, None].to(self.device),
         )
-        return texture, indices
+        return texture, views
 
     def _behind(
         self,
         behind: BehindHead,
+        views: Sequence[Views],
         faces: Sequence[Landmarks],
         background_flow: Tensor | None,
         rest: Sequence[Landmarks] | None,
     ) -> Tensor:
-        """Returns body and background [B, 3, R, R]."""
+        """Returns body, background and the back of the head, [B, 3, R, R]."""
         images = behind.follow(rest or self.landmarks[:1], faces, self.size)
-        return images if background_flow is None else sample(images, resize_flow(background_flow, images.shape[-1]))
+        if background_flow is not None:
+            images = sample(images, resize_flow(background_flow, images.shape[-1]))
+        return self.views.back.draw(images, [view.back for view in views])
 
 
 def rasterize_landmarks(faces: Sequence[Landmarks], size: int) -> Tensor:

@@ -26,6 +26,11 @@ def oval(landmarks, size=SIZE):
     return matte
 
 
+def layer(matte, color=(30, 40, 90)):
+    """A head layer of one color, uint8 [S, S, 4]."""
+    return np.dstack([np.full((*matte.shape, 3), color, np.uint8), np.rint(255 * matte).astype(np.uint8)])
+
+
 def measured_face(rotation=(0, 0, 0), **options):
     return face(rotation, surface=0, **options)
 
@@ -57,7 +62,7 @@ def test_a_matte_of_nothing_or_everything_has_a_depth(matte):
 
 def test_a_head_in_its_own_pose_stays_where_it_is():
     landmarks = measured_face()
-    projection = HeadSurface(landmarks, oval(landmarks), SIZE).project(landmarks)
+    projection = HeadSurface(landmarks, layer(oval(landmarks)), SIZE).project(landmarks)
     inside = torch.from_numpy(cv2.resize(oval(landmarks), (CELLS, CELLS), interpolation=cv2.INTER_AREA)) > 0.9
     moved = (projection.flow - identity_grid(CELLS, projection.flow))[0][inside] * SIZE / 2
     assert moved.abs().max() < 0.2  # pixels
@@ -67,13 +72,13 @@ def test_a_head_in_its_own_pose_stays_where_it_is():
 @pytest.mark.parametrize("rotation", [(0, 0.5, 0), (0.3, 0, 0), (0, -0.3, 0.3)])
 def test_landmarks_land_on_the_landmarks_of_the_target(rotation):
     source, target = measured_face(), measured_face(rotation, mouth=0.1)
-    found = at(HeadSurface(source, oval(source), SIZE).project(target), target.points[27:68])
+    found = at(HeadSurface(source, layer(oval(source)), SIZE).project(target), target.points[27:68])
     assert np.abs(found - source.points[27:68]).mean() < 2  # pixels
 
 
 def test_a_turned_head_hides_its_far_side():
     source = measured_face()
-    surface = HeadSurface(source, oval(source), SIZE)
+    surface = HeadSurface(source, layer(oval(source)), SIZE)
     frontal, turned = surface.project(source), surface.project(measured_face((0, 0.7, 0)))
     assert turned.coverage.sum() < frontal.coverage.sum() * 1.1
     shown = turned.flow[0][turned.coverage[0, 0] > 0.9]
@@ -83,7 +88,7 @@ def test_a_turned_head_hides_its_far_side():
 
 def test_the_mirror_image_shows_what_the_image_does_not():
     source, target = measured_face((0, 0.6, 0)), measured_face((0, -0.6, 0))
-    views = HeadViews([source], oval(source)[None], SIZE)
+    views = HeadViews([source], layer(oval(source))[None], SIZE)
     own, other = views.blend(source), views.blend(target)
     assert own.weights[1].sum() < 0.05 * own.weights[0].sum()
     assert other.weights[1].sum() > other.weights[0].sum()
@@ -95,14 +100,14 @@ def test_a_mirror_image_never_adds_to_a_frontal_head():
     source = measured_face()
     matte = oval(source)
     matte[:90, 150:200] = 1  # a bun on one side only
-    weights = HeadViews([source], matte[None], SIZE).blend(source).weights
+    weights = HeadViews([source], layer(matte)[None], SIZE).blend(source).weights
     other_side = np.s_[: 90 // 2, (SIZE - 200) // 2 : (SIZE - 160) // 2]
     assert (weights[1] * 1.0)[other_side].max() < 0.1
 
 
 def test_of_several_images_the_nearest_shows_the_face():
     left, right = measured_face((0, 0.5, 0)), measured_face((0, -0.5, 0))
-    views = HeadViews([left, right], np.stack([oval(left), oval(right)]), SIZE)
+    views = HeadViews([left, right], np.stack([layer(oval(left)), layer(oval(right))]), SIZE)
     for index, target in enumerate((left, right)):
         view = views.blend(target)
         assert view.indices[0] == index and view.weights[0].sum() > 0.8 * view.weights.sum()
@@ -111,7 +116,7 @@ def test_of_several_images_the_nearest_shows_the_face():
 def test_landmarks_without_depth_make_a_surface_too():
     full = measured_face()
     flat = Landmarks(full.points, None, 1.0)
-    projection = HeadSurface(flat, oval(full), SIZE).project(Landmarks(face((0, 0.2, 0)).points, None, 1.0))
+    projection = HeadSurface(flat, layer(oval(full)), SIZE).project(Landmarks(face((0, 0.2, 0)).points, None, 1.0))
     assert torch.isfinite(projection.flow).all() and projection.coverage.max() == 1
 
 

@@ -1,0 +1,131 @@
+"""The back of a head, which no image shows: a skull behind the silhouette, painted with the hair above the ears."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fewshot_heads.imaging.splatting import splat
+from fewshot_heads.imaging.warping import identity_grid, normalize_points, resize, resize_flow
+from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks.pose import LOBES, Pose, fit_pose, landmarks_3d
+from fewshot_heads.layers.patch_fill import fill
+from fewshot_heads.rendering.behind_head import rgba_tensor
+from fewshot_heads.rendering.depth import TEMPLES, inflate
+from fewshot_heads.rendering.ears_and_hair import find_ears_and_hair
+from fewshot_heads.rendering.head_surface import CELLS, FULL_DENSITY, SURFACE_THICKNESS_HEAD_UNITS, smooth_coverage
+
+_POINTS = 256  # side of the grid of the skull's points, for the crop
+_DEPTH_CELLS = 96  # side of the depth map, for the crop
+_PAINTED_PIXELS = 384  # side of the painted image: hair behind the ears is out of focus in most portraits
+_MIN_MATTE = 0.3
+_MIXED_PIXELS = 7  # width of the square that erodes hair: its rim has the color of skin
+_MIN_HAIR_PIXELS = 200  # of the painted image; from fewer no hair is painted
+_NAPE_HEAD_UNITS, _NAPE_FADE_HEAD_UNITS = 0.35, 0.15  # the hairline below the lobes, and the height over which it fades
+_HIDDEN_TURN, _SHOWN_TURN = 0.05, 0.2  # radians from the source's pose between which the back appears
+_FRONT_BEHIND_TEMPLES_HEAD_UNITS = 0.1  # depth of the plane in which the skull begins
+
+
+class BackProjection(NamedTuple):
+    """The back of a head as a frame shows it, on a map of c x c cells.
+
+    Attributes:
+        flow: [1, c, c, 2], positions in the painted image, -1 to 1.
+        opacity: [c, c], 0 to 1.
+    """
+
+    flow: Tensor
+    opacity: Tensor
+
+
+class BackOfHead:
+    """The back of a head from one source image.
+
+    Args:
+        head: uint8 [R, R, 4], RGB and alpha of the head.
+        face: landmarks of the image, pixels of the crop.
+        size: side of the crop, pixels.
+    """
+
+    def __init__(self, head: np.ndarray, face: Landmarks, size: int):
+        self.head, self.face, self.size, self.pose = head, face, size, fit_pose(face)
+
+    def project(self, target: Landmarks) -> BackProjection:
+        """Returns the back as a frame would show it without the rest of the head.
+
+        Args:
+            target: landmarks of the frame, pixels of the crop.
+        """
+        pose = fit_pose(target)
+        turn = np.linalg.norm(pose.rotation - self.pose.rotation) / np.sqrt(2)  # radians, if small
+        share = min((turn - _HIDDEN_TURN) / (_SHOWN_TURN - _HIDDEN_TURN), 1.0)
+        if share <= 0:
+            return BackProjection(identity_grid(CELLS, torch.empty(0)), torch.zeros(CELLS, CELLS))
+        positions, points = self._points[:, :2] * (2 / self.size) - 1, self._moved(pose)
+        tolerance = SURFACE_THICKNESS_HEAD_UNITS * pose.scale
+        result = splat(points, positions - points[:, :2], torch.ones(len(points)), CELLS, tolerance, FULL_DENSITY)
+        flow = identity_grid(CELLS, points) + result.values
+        alpha = F.grid_sample(self._painted[:, 3:], flow, align_corners=False)[0, 0]
+        return BackProjection(flow, share * smooth_coverage(result.coverage) * alpha)
+
+    def draw(self, images: Tensor, projections: Sequence[BackProjection]) -> Tensor:
+        """Returns images with the back drawn on them, [B, 3, R, R].
+
+        Args:
+            images: [B, 3, R, R], -1 to 1.
+            projections: of the B frames.
+        """
+        return torch.stack([self._drawn(*pair) for pair in zip(images, projections, strict=True)])
+
+    def _drawn(self, image: Tensor, projection: BackProjection) -> Tensor:
+        """Returns an image [3, R, R] with the back drawn on it."""
+        if not projection.opacity.any():
+            return image
+        flow = resize_flow(projection.flow, image.shape[-1])
+        colors = F.grid_sample(self._painted[:, :3], flow, align_corners=False)[0].to(image)
+        return image + resize(projection.opacity[None, None], image.shape[-1])[0].to(image) * (colors - image)
+
+    def _moved(self, target: Pose) -> Tensor:
+        """Returns the skull's points in a pose, [N, 3]; x and y from -1 to 1, depth in pixels."""
+        rotation = target.scale / self.pose.scale * target.rotation @ self.pose.rotation.T
+        offset = target.translation - rotation @ self.pose.translation
+        moved = self._points @ torch.from_numpy(rotation.T).float() + torch.from_numpy(offset).float()
+        return torch.cat([normalize_points(moved[:, :2], self.size), moved[:, 2:]], 1)
+
+    @cached_property
+    def _points(self) -> Tensor:
+        """The skull's points in the source's pose, [N, 3], pixels: the head's matte, inflated away from the viewer."""
+        matte = self.head[..., 3] * (self._below_lobes(len(self.head)) < _NAPE_HEAD_UNITS) / np.float32(255)
+        small = cv2.resize(matte, (_DEPTH_CELLS, _DEPTH_CELLS), interpolation=cv2.INTER_AREA)
+        temples = landmarks_3d(self.face)[TEMPLES, 2].mean() + _FRONT_BEHIND_TEMPLES_HEAD_UNITS * self.pose.scale
+        depth = temples + inflate(small > _MIN_MATTE) * (self.size / _DEPTH_CELLS)
+        depth = cv2.resize(depth, (_POINTS, _POINTS), interpolation=cv2.INTER_LINEAR)
+        rows, columns = np.nonzero(cv2.resize(matte, (_POINTS, _POINTS), interpolation=cv2.INTER_AREA) > _MIN_MATTE)
+        positions = (np.stack([columns, rows], 1) + 0.5) * (self.size / _POINTS)
+        return torch.from_numpy(np.column_stack([positions, depth[rows, columns]]).astype(np.float32))
+
+    def _below_lobes(self, side: int) -> np.ndarray:
+        """Returns how far pixels are below the ears' lobes, [side, side], head units."""
+        pixels = (np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1) + 0.5) * (self.size / side)
+        return (pixels - self.pose.apply(LOBES)[0, :2]) @ self.pose.rotation[:2, 1] / self.pose.scale
+
+    @cached_property
+    def _painted(self) -> Tensor:
+        """The head with hair over ears and face, [1, 4, P, P], colors -1 to 1 and alpha 0 to 1. Empty without hair."""
+        side = _PAINTED_PIXELS
+        head = cv2.resize(self.head, (side, side), interpolation=cv2.INTER_AREA)
+        face = self.face.moved(np.zeros(2, np.float32), side / self.size)
+        hair = find_ears_and_hair(head, face).hair
+        hair = cv2.erode(hair.astype(np.uint8), np.ones((_MIXED_PIXELS, _MIXED_PIXELS))).astype(bool)
+        if hair.sum() < _MIN_HAIR_PIXELS:
+            return torch.zeros(1, 4, side, side)
+        alpha = ((_NAPE_HEAD_UNITS - self._below_lobes(side)) / _NAPE_FADE_HEAD_UNITS).clip(0, 1)
+        colors = fill(head[..., :3], hair, (alpha > 0) & (head[..., 3] > 0))
+        return rgba_tensor(np.rint(np.dstack([colors, 255 * alpha])).clip(0, 255).astype(np.uint8)[None])

@@ -1,0 +1,94 @@
+"""The back of a head: where it appears, and what it is painted with."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from fewshot_heads.landmarks.pose import fit_pose, landmarks_3d
+from fewshot_heads.rendering.back_of_head import BackOfHead
+from fewshot_heads.rendering.ears_and_hair import find_ears_and_hair
+from fewshot_heads.rendering.head_views import HeadViews
+from tests.rendering.test_hanging import turned_about_the_neck
+from tests.rendering.test_head_surface import SIZE, layer, measured_face
+
+HAIR, SKIN = (40, 25, 20), (205, 160, 130)
+
+
+def portrait(landmarks, hair=HAIR):
+    """A head layer: hair around a face with ears."""
+    points, unit = landmarks_3d(landmarks)[:, :2], fit_pose(landmarks).scale
+    center, half = (points.min(0) + points.max(0)) / 2, (points.max(0) - points.min(0)) / 2
+    matte = np.zeros((SIZE, SIZE), np.float32)
+    ellipse = (center - [0, 0.25 * half[1]]).tolist(), (2 * half * [1.35, 1.35]).tolist(), 0
+    cv2.ellipse(matte, ellipse, 1.0, -1, cv2.LINE_AA)
+    head = layer(matte, hair)
+    hull = np.zeros((SIZE, SIZE), np.uint8)
+    cv2.fillConvexPoly(hull, cv2.convexHull(points.round().astype(np.int32)), 1)
+    head[hull > 0, :3] = SKIN
+    for temple, outward in zip(points[[0, 16]], (-0.1, 0.1), strict=True):
+        ear = temple + unit * np.array([outward, 0.2])
+        cv2.circle(head, ear.round().astype(int).tolist(), round(0.15 * unit), (*SKIN, 255), -1)
+    return head
+
+
+def drawn(landmarks, target, head=None):
+    """A white frame with the back of the head as in the target, float32 [S, S, 3], 0 to 255."""
+    back = BackOfHead(portrait(landmarks) if head is None else head, landmarks, SIZE)
+    frame = back.draw(torch.ones(1, 3, SIZE, SIZE), [back.project(target)])[0]
+    return (frame.permute(1, 2, 0).numpy() + 1) * 127.5
+
+
+def test_ears_are_skin_beside_the_face_and_hair_is_not():
+    landmarks = measured_face()
+    found = find_ears_and_hair(portrait(landmarks), landmarks)
+    assert found.ears.any() and found.hair.sum() > 500
+    assert not (found.ears & found.hair).any() and not (found.hair & found.face).any()
+    columns = np.nonzero(found.ears)[1]
+    assert (columns < landmarks.points[0, 0]).any() and (columns > landmarks.points[16, 0]).any()
+
+
+def test_the_scalp_of_a_bald_head_takes_the_place_of_hair():
+    landmarks = measured_face()
+    hair = find_ears_and_hair(portrait(landmarks, SKIN), landmarks).hair
+    assert hair.sum() > 500 and np.nonzero(hair)[0].max() < landmarks.points[36:48, 1].max()
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_turned_head_has_hair_behind_its_ear(side):
+    landmarks = measured_face()
+    target = turned_about_the_neck(landmarks, (0, 0.8 * side, 0))
+    frame = drawn(landmarks, target)
+    rows, columns = np.nonzero(frame.min(2) < 200)
+    x = columns - target.points[27:31, 0].mean()
+    assert np.abs(x).max() > 1.3 * fit_pose(target).scale  # behind the ear, which is about 1 from the nose
+    assert np.abs(frame[frame.min(2) < 128] - HAIR).mean() < 8
+
+
+def test_nothing_is_behind_a_head_in_its_own_pose():
+    landmarks = measured_face()
+    assert (drawn(landmarks, landmarks) == 255).all()
+
+
+def test_the_back_appears_gradually():
+    landmarks = measured_face()
+    back = BackOfHead(portrait(landmarks), landmarks, SIZE)
+    opacity = [float(back.project(turned_about_the_neck(landmarks, (0, turn, 0))).opacity.max()) for turn in (0.1, 0.3)]
+    assert 0.1 < opacity[0] < 0.6 < opacity[1]
+
+
+def test_a_head_of_which_nothing_is_seen_has_no_back():
+    landmarks = measured_face()
+    target = turned_about_the_neck(landmarks, (0, 0.8, 0))
+    assert (drawn(landmarks, target, np.zeros((SIZE, SIZE, 4), np.uint8)) == 255).all()
+
+
+def test_stretched_hair_gives_way_to_the_back_and_a_face_does_not():
+    source = measured_face()
+    target = turned_about_the_neck(source, (0, 0.8, 0))
+    views = HeadViews([source], portrait(source)[None], SIZE).blend(target)
+    weights, scale = views.weights.sum(0).numpy(), views.weights.shape[-1] / SIZE
+    covered = views.back.opacity.numpy() > 0.9
+    assert (weights[covered] < 0.1).mean() > 0.2
+    nose_and_mouth = (target.points[27:60] * scale).astype(int)
+    assert weights[nose_and_mouth[:, 1], nose_and_mouth[:, 0]].min() > 0.95
