@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 
 from fewshot_heads.landmarks import LOWER_INNER_LIP, UPPER_INNER_LIP, Landmarks
+from fewshot_heads.landmarks.aspect_ratio import EYES_AND_BROWS, unsigned_eye_aspect_ratio
+from fewshot_heads.landmarks.lids import close_lids
 from fewshot_heads.landmarks.pose import NECK, Pose
 
 # Rotations from the source pose, and of the head's axis from the camera: unchanged up to the first angle, never beyond
@@ -20,6 +22,10 @@ _FREE_VIEW_RADIANS, _MAX_VIEW_RADIANS = np.radians([50, 70])
 _MAX_NECK_SHIFT_HEAD_UNITS = 0.4  # from shoulders that stand still; talking and leaning shift by 0.25 at most
 _MAX_SCALE_FACTOR = 1.3  # larger or smaller than the source, on shoulders that stand still
 _FREE_FRACTION = 0.7  # of a limit, up to which a motion is unchanged
+# Logarithms of the ratio of both eyes' openings, each over that of the source, between which a difference is a wink.
+_NO_WINK, _WINK = 0.5, 0.9
+_MAX_OPENING = np.log(1.5)  # wide open eyes over usual ones
+_CLOSED_EYE_RATIO = 0.02  # aspect ratio of an eye that is closed, however far the other is open
 _UPPER_LIDS, _LOWER_LIDS = [37, 38, 43, 44], [41, 40, 47, 46]  # in pairs
 
 
@@ -96,6 +102,28 @@ def prevent_crossing_lids(shape: np.ndarray) -> np.ndarray:
     shape[upper, 1] = np.where(crossed, middle, shape[upper, 1])
     shape[lower, 1] = np.where(crossed, middle, shape[lower, 1])
     return shape
+
+
+def limit_lids(shape: np.ndarray, usual: np.ndarray) -> np.ndarray:
+    """Returns the shape with eyes that are equally far open, unless one winks, and at most 1.5 times as far as usual.
+
+    Eyes open and close together. A small difference is mostly an error of the detector, which sees the far eye of a
+    turned head from the side.
+
+    Args:
+        shape: [70 or 221, 3], head units.
+        usual: [2], aspect ratios of the source's eyes, right eye first.
+    """
+    openings = np.array([unsigned_eye_aspect_ratio(shape[eye, :2]) for eye, _ in EYES_AND_BROWS])
+    if min(openings.min(), usual.min()) < _CLOSED_EYE_RATIO:
+        return shape
+    log_openings = np.log(openings / usual)
+    difference = abs(log_openings[0] - log_openings[1])
+    wink = np.clip((difference - _NO_WINK) / (_WINK - _NO_WINK), 0, 1)
+    mean = log_openings.mean()
+    limited = float(_soft_limit(np.array([mean]), _FREE_FRACTION * _MAX_OPENING, _MAX_OPENING)[0]) if mean > 0 else mean
+    closed = 1 - np.exp(limited + wink * (log_openings - mean) - log_openings)
+    return close_lids(shape[None], closed[None])[0]
 
 
 def _view_angles(rotation: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 
 from fewshot_heads.driving.motion_limits import (
     clamp_to_crop,
+    limit_lids,
     limit_rotation,
     limit_translation,
     prevent_crossing_lids,
@@ -194,7 +195,7 @@ def _retarget_shape(
     mouth_ratio = source.mouth_opening() + lips * expression * (driver.mouth_opening() - source.mouth_opening())
     gap_change = max(mouth_ratio, 0.0) * source.mouth_width() - lip_gap(shape)
     shape += _to_point_count(_JAW_DROP, count) * gap_change
-    return prevent_crossing_lids(shape)
+    return limit_lids(prevent_crossing_lids(shape), np.array([source.eye_opening(eye) for eye, _ in _EYES]))
 
 
 def _retarget_pose(source: Pose, reference: Pose, driver: Pose, strength: float) -> Pose:

@@ -23,6 +23,7 @@ from fewshot_heads.rendering.ears_and_hair import find_ears_and_hair
 from fewshot_heads.rendering.head_surface import CELLS, FULL_DENSITY, SURFACE_THICKNESS_HEAD_UNITS, smooth_coverage
 
 _POINTS = 256  # side of the grid of the skull's points, for the crop
+_RIM_POINTS = 9  # width of the square that erodes the skull, so that hair at the silhouette stays sharp
 _DEPTH_CELLS = 96  # side of the depth map, for the crop
 _PAINTED_PIXELS = 384  # side of the painted image: hair behind the ears is out of focus in most portraits
 _MIN_MATTE = 0.3
@@ -107,7 +108,8 @@ class BackOfHead:
         temples = landmarks_3d(self.face)[TEMPLES, 2].mean() + _FRONT_BEHIND_TEMPLES_HEAD_UNITS * self.pose.scale
         depth = temples + inflate(small > _MIN_MATTE) * (self.size / _DEPTH_CELLS)
         depth = cv2.resize(depth, (_POINTS, _POINTS), interpolation=cv2.INTER_LINEAR)
-        rows, columns = np.nonzero(cv2.resize(matte, (_POINTS, _POINTS), interpolation=cv2.INTER_AREA) > _MIN_MATTE)
+        inside = cv2.resize(matte, (_POINTS, _POINTS), interpolation=cv2.INTER_AREA) > _MIN_MATTE
+        rows, columns = np.nonzero(cv2.erode(inside.astype(np.uint8), np.ones((_RIM_POINTS, _RIM_POINTS))))
         positions = (np.stack([columns, rows], 1) + 0.5) * (self.size / _POINTS)
         return torch.from_numpy(np.column_stack([positions, depth[rows, columns]]).astype(np.float32))
 

@@ -21,7 +21,7 @@ _MIN_MATTE = 0.3
 _MAX_BACK_SLOPE = 4.0  # of the back, which has four times as many points
 _MAX_SLOPE = 1.7  # depth per pixel: a steeper surface has too few points when it turns to the viewer
 _SLOPE_PASSES = 16  # pixels over which the slope is limited
-_EAR_SLOPE = 0.6  # an ear leans back from the temple by so much for its distance from the head
+_EAR_SLOPE = 1.3  # an ear leans back from the temple by so much for its distance from the head
 _MIN_EAR_COSINE = 0.3  # between the normal of an ear and the viewer, where it divides
 _SMOOTHING_PIXELS = 0.8  # standard deviation; linear interpolation between landmarks leaves creases
 
