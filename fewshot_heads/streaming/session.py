@@ -1,0 +1,216 @@
+"""The stages of a live session, each in threads of its own: capture, drive, render, show.
+
+Between two stages lies a queue of one, in which the newest item wins. So a slow stage drops frames, and never lags.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import chain
+from threading import Lock, Thread
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from fewshot_heads.driving.covered_mouth import mouth_is_covered
+from fewshot_heads.driving.live_driver import LiveDriver, LiveFace
+from fewshot_heads.driving.mouth_crop import MouthCrop
+from fewshot_heads.driving.retargeting import Retargeter
+from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks.crop import Crop
+from fewshot_heads.rendering.animation import FrameRenderer
+from fewshot_heads.rendering.parallel import render_pool
+from fewshot_heads.streaming.controls import Controls, terminal_keys
+from fewshot_heads.streaming.latest import Latest
+from fewshot_heads.streaming.meter import Measure, Meter
+from fewshot_heads.streaming.outputs import Output
+
+_POLL_S = 0.02  # how often keys are looked for while no frame comes
+_JOIN_S = 12.0  # longest wait for a stage at the end: a network stream answers within 10 s
+
+
+class Captured(NamedTuple):
+    """A frame of the camera, uint8 RGB [H, W, 3], and when it came, seconds."""
+
+    time: float
+    frame: np.ndarray
+
+
+class Driven(NamedTuple):
+    """What is to be rendered.
+
+    Attributes:
+        time: when the camera's frame came, seconds.
+        portrait: index of the portrait.
+        face: landmarks, pixels of the portrait's crop.
+        mouth: the driver's mouth, or None.
+    """
+
+    time: float
+    portrait: int
+    face: Landmarks
+    mouth: MouthCrop | None
+
+
+@dataclass
+class Puppeteer:
+    """Turns the driver's frames into landmarks of the portrait that is on stage.
+
+    Attributes:
+        driver: follows the driver.
+        portraits: the renderers, whose heads are moved.
+        controls: what keys change.
+        still_body: whether heads stay on shoulders, as in `retargeting.retarget`.
+        parts: strengths of parts of the face, as in `retargeting.retarget`.
+    """
+
+    driver: LiveDriver
+    portraits: Sequence[FrameRenderer]
+    controls: Controls
+    still_body: bool = True
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        heads = [portrait.head for portrait in self.portraits]
+        self._covered = [mouth_is_covered(head.picture, head.crop.from_crop(head.landmarks[0])) for head in heads]
+        self._calibrations, self._is_mirrored = self.controls.calibrations, False
+        self._compared: tuple[int, Landmarks] | None = None  # portrait and reference of the retargeter
+        self._retargeter: Retargeter | None = None
+
+    def drive(self, captured: Captured) -> Driven:
+        """Returns what a frame of the camera asks for: the portrait as it is, until a face was seen."""
+        controls, frame = self.controls, captured.frame
+        portrait, is_mirrored, calibrations = controls.portrait, controls.is_mirrored, controls.calibrations
+        if is_mirrored != self._is_mirrored:
+            self.driver.mirror(frame.shape[1])
+        if calibrations != self._calibrations:
+            self.driver.recalibrate()
+        self._is_mirrored, self._calibrations = is_mirrored, calibrations
+        seen = self.driver.update(np.ascontiguousarray(frame[:, ::-1]) if is_mirrored else frame, captured.time)
+        if seen is None:
+            return Driven(captured.time, portrait, self.portraits[portrait].head.landmarks[0], None)
+        return Driven(captured.time, portrait, self._retarget(portrait, seen), seen.mouth)
+
+    def _retarget(self, portrait: int, seen: LiveFace) -> Landmarks:
+        """Returns the portrait's face for the driver's. The driver's crop is that of the reference."""
+        head = self.portraits[portrait].head
+        size = head.crop.size
+        crop = Crop.around([seen.reference], size)
+
+        def cropped(face: Landmarks) -> Landmarks:
+            return head.usual.from_crop(crop.to_crop(face))
+
+        compared = (portrait, seen.reference)
+        if self._retargeter is None or self._compared is None or any(map(_differ, compared, self._compared)):
+            self._retargeter = Retargeter(
+                head.landmarks[0], cropped(seen.reference), size, self.still_body, self._covered[portrait], self.parts
+            )
+            self._compared = compared
+        return self._retargeter.retarget(cropped(seen.landmarks), self.controls.pose, self.controls.expression)
+
+
+def _differ(a: object, b: object) -> bool:
+    return a is not b
+
+
+class LiveSession:
+    """Runs all stages until the camera ends, a key quits, or Ctrl-C.
+
+    Args:
+        frames: of the camera, uint8 RGB [H, W, 3], each when it comes.
+        puppeteer: drives the portraits.
+        output: shows the frames; entered already.
+        device: of the renderers.
+        report_seconds: time between two lines about speed; 0 for none.
+        clock: returns seconds.
+    """
+
+    def __init__(
+        self, frames: Iterator[np.ndarray], puppeteer: Puppeteer, output: Output, device: torch.device,
+        report_seconds: float = 0, clock: Callable[[], float] = time.monotonic,
+    ):  # fmt: skip
+        self._frames, self._puppeteer, self._output = frames, puppeteer, output
+        self._device, self._report_seconds, self._clock = device, report_seconds, clock
+        self._captured: Latest[Captured] = Latest()
+        self._driven: Latest[Driven] = Latest()
+        self._rendered: Latest[tuple[float, np.ndarray]] = Latest()
+        self._errors: list[BaseException] = []
+        self.meter = Meter()
+
+    def run(self) -> Measure | None:
+        """Returns the speed of the whole session, None if fewer than two frames were shown.
+
+        Ctrl-C ends the session like the key q.
+
+        Raises:
+            FewshotHeadsError: as the camera, the renderers and the output.
+        """
+        controls = self._puppeteer.controls
+        with render_pool(self._device) as (pool, workers):
+            renderers = [pool.submit(self._guarded, self._render, None) for _ in range(workers)]
+            stages = [(self._capture, self._captured), (self._drive, self._driven)]
+            threads = [Thread(target=self._guarded, args=stage, daemon=True) for stage in stages]
+            for thread in threads:
+                thread.start()
+            closer = Thread(target=lambda: [*(r.result() for r in renderers), self._rendered.close()], daemon=True)
+            closer.start()
+            try:
+                with suppress(KeyboardInterrupt):
+                    self._show(controls)
+            finally:
+                controls.has_quit = True
+                for queue in (self._captured, self._driven, self._rendered):
+                    queue.close()
+                for thread in (*threads, closer):
+                    thread.join(_JOIN_S)
+        if self._errors:
+            raise self._errors[0]
+        return self.meter.since()
+
+    def _capture(self) -> None:
+        for frame in self._frames:
+            if self._puppeteer.controls.has_quit:
+                return
+            self._captured.put(Captured(self._clock(), frame))
+
+    def _drive(self) -> None:
+        for captured in self._captured:
+            self._driven.put(self._puppeteer.drive(captured))
+
+    def _render(self) -> None:
+        for driven in self._driven:
+            portrait = self._puppeteer.portraits[driven.portrait]
+            (crop,) = portrait.render([driven.face], driven.mouth and [driven.mouth])
+            self._rendered.put((driven.time, portrait.place(crop)))
+
+    def _guarded(self, stage: Callable[[], None], queue: Latest | None) -> None:
+        """Runs a stage, keeps its error, and ends the next stage."""
+        try:
+            stage()
+        except BaseException as error:  # raised again by `run`
+            self._errors.append(error)
+            self._puppeteer.controls.has_quit = True
+        finally:
+            if queue is not None:
+                queue.close()
+
+    def _show(self, controls: Controls) -> None:
+        """Shows frames in this thread, which windows need, and presses keys."""
+        last, reported = -np.inf, self._clock()
+        with terminal_keys() as terminal:
+            while not (controls.has_quit or self._rendered.is_finished):
+                shown = self._rendered.take(_POLL_S)
+                if shown is not None and shown[0] > last:  # renderers may finish in another order
+                    self._output.show(shown[1], shown[0])
+                    last = shown[0]
+                    self.meter.add(last, self._clock())
+                for key in filter(None, chain(self._output.keys(), [next(terminal)])):
+                    controls.press(key)
+                if self._report_seconds and self._clock() - reported > self._report_seconds:
+                    print(self.meter.since(reported) or "no frames", file=sys.stderr, flush=True)
+                    reported = self._clock()
