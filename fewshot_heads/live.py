@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="a picture or a saved head (.safetensors); key n shows the next one",
     )  # fmt: skip
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--camera", type=int, default=0, help="number of the camera; default 0")
+    source.add_argument("--camera", type=int, help="number of the camera; default 0")
     source.add_argument("--input", help="a stream, as rtsp://HOST/PATH, or a video that plays at its own pace")
     arguments = parser.parse_intermixed_args(argv)
     return run(lambda: _live(arguments), arguments.debug)
@@ -106,7 +106,7 @@ def _check_place(place: str, arguments: argparse.Namespace, portraits: Sequence[
 def _open_frames(arguments: argparse.Namespace) -> Iterator[np.ndarray]:
     from fewshot_heads.streaming.cameras import open_camera, open_input
 
-    return open_input(arguments.input) if arguments.input else open_camera(arguments.camera)
+    return open_input(arguments.input) if arguments.input else open_camera(arguments.camera or 0)
 
 
 def _open_output(place: str, config: Mapping[str, Any], mark: Provenance, overwrite: bool) -> Output:

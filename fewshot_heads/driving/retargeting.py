@@ -132,11 +132,7 @@ def retarget(
     if reference is None:
         reference = choose_reference(CanonicalFace.of(source), map(CanonicalFace.of, driver))
     retargeter = Retargeter(source, driver[reference], side, still_body, still_mouth, parts)
-
-    def retargeted(frame: int) -> Landmarks:
-        return retargeter.retarget(driver[frame], pose, expression)
-
-    return LazySequence(retargeted, range(len(driver)))
+    return LazySequence(lambda frame: retargeter.retarget(driver[frame], pose, expression), range(len(driver)))
 
 
 class Retargeter:

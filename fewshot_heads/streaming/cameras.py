@@ -61,6 +61,7 @@ def open_camera(number: int) -> Iterator[np.ndarray]:
     Raises:
         BadInput: there is no such camera.
     """
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it would explain a missing camera in many lines
     camera = cv2.VideoCapture(number)
     if not camera.isOpened():
         raise BadInput(f"camera {number}: cannot be opened; connect it, or close the program that uses it")

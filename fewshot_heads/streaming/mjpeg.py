@@ -11,6 +11,7 @@ from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Condition, Thread
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,7 +25,7 @@ THIS_COMPUTER = "127.0.0.1"
 _OWN_NAMES = (THIS_COMPUTER, "localhost")
 _QUALITY = 90
 _BOUNDARY = "frame"
-_MAX_WAITING_KEYS = 32
+_MAX_WAITING_KEYS, _SHUTDOWN_POLL_S = 32, 0.1
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>fewshot_heads, live (synthetic)</title>
 <style>
@@ -69,14 +70,14 @@ class MjpegServer(Output):
             raise BadInput(f"mjpeg:{host}:{port}: {reason}; choose another port or address") from error
         self._server.daemon_threads = True
         self.url = f"http://{host}:{self._server.server_address[1]}/"
-        self._thread = Thread(target=self._server.serve_forever, name="mjpeg", daemon=True)
+        self._thread = Thread(target=self._server.serve_forever, args=(_SHUTDOWN_POLL_S,), daemon=True)
 
     def __enter__(self) -> MjpegServer:
         """Begins to listen."""
         self._thread.start()
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, *error: Any) -> None:
         """Ends all connections."""
         self._server.shutdown()
         self._server.server_close()

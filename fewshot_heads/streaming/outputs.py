@@ -9,6 +9,8 @@ import os
 import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,7 +30,9 @@ class Output(ABC):
         """Opens the output."""
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Closes the output."""
         return None
 
@@ -59,7 +63,7 @@ class Window(Output):
             raise BadInput("output=window: no display; use --output mjpeg:8080 and a browser, or a file")
         cv2.namedWindow(_TITLE, cv2.WINDOW_AUTOSIZE)
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, *error: Any) -> None:
         """Closes the window."""
         cv2.destroyAllWindows()
 
@@ -91,9 +95,9 @@ class VirtualCamera(Output):
         except ImportError as error:
             raise BadInput("output=virtual: needs pyvirtualcam; pip install 'fewshot_heads[live]'") from error
         self._make, self._rate = pyvirtualcam.Camera, rate
-        self._camera = None
+        self._camera: Any = None
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, *error: Any) -> None:
         """Closes the camera."""
         if self._camera is not None:
             self._camera.close()
@@ -143,11 +147,13 @@ class VideoFile(Output):
         self._writer.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Completes the file, or removes it after an error."""
         if self._last is not None and error is None:
             self._writer.add(self._last)
-        self._writer.__exit__(kind, error, trace)  # type: ignore[arg-type]
+        self._writer.__exit__(kind, error, trace)
 
     def show(self, frame: np.ndarray, time: float) -> None:
         """Writes the frame before, until this one is due; see `Output.show`."""

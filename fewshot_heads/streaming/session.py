@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
-from threading import Lock, Thread
+from threading import Thread
 from typing import NamedTuple
 
 import numpy as np
@@ -155,10 +156,9 @@ class LiveSession:
             renderers = [pool.submit(self._guarded, self._render, None) for _ in range(workers)]
             stages = [(self._capture, self._captured), (self._drive, self._driven)]
             threads = [Thread(target=self._guarded, args=stage, daemon=True) for stage in stages]
+            threads.append(Thread(target=self._close_rendered, args=[renderers], daemon=True))
             for thread in threads:
                 thread.start()
-            closer = Thread(target=lambda: [*(r.result() for r in renderers), self._rendered.close()], daemon=True)
-            closer.start()
             try:
                 with suppress(KeyboardInterrupt):
                     self._show(controls)
@@ -166,7 +166,7 @@ class LiveSession:
                 controls.has_quit = True
                 for queue in (self._captured, self._driven, self._rendered):
                     queue.close()
-                for thread in (*threads, closer):
+                for thread in threads:
                     thread.join(_JOIN_S)
         if self._errors:
             raise self._errors[0]
@@ -185,8 +185,13 @@ class LiveSession:
     def _render(self) -> None:
         for driven in self._driven:
             portrait = self._puppeteer.portraits[driven.portrait]
-            (crop,) = portrait.render([driven.face], driven.mouth and [driven.mouth])
+            (crop,) = portrait.render([driven.face], [driven.mouth] if driven.mouth else None)
             self._rendered.put((driven.time, portrait.place(crop)))
+
+    def _close_rendered(self, renderers: Sequence[Future[None]]) -> None:
+        """Ends the last stage after all renderers."""
+        wait(renderers)
+        self._rendered.close()
 
     def _guarded(self, stage: Callable[[], None], queue: Latest | None) -> None:
         """Runs a stage, keeps its error, and ends the next stage."""
