@@ -13,7 +13,7 @@ from fewshot_heads import Reenactor, VideoWriter, read_video
 from fewshot_heads.driving.live_driver import LiveDriver
 from fewshot_heads.landmarks import detector
 from fewshot_heads.rendering.animation import FrameRenderer
-from fewshot_heads.streaming.cameras import paced
+from fewshot_heads.streaming.cameras import open_input
 from fewshot_heads.streaming.controls import Controls
 from fewshot_heads.streaming.outputs import Output, fitted
 from fewshot_heads.streaming.session import LiveSession, Puppeteer
@@ -63,7 +63,7 @@ def live(reenactor: Reenactor, source: str, camera: str) -> dict[str, float]:
     for _ in range(_WARM_UP_FRAMES):
         portrait.render(portrait.head.landmarks)
     puppeteer = Puppeteer(LiveDriver(detector(flip_input=False)), [portrait], Controls())
-    session = LiveSession(paced(read_video(camera)), puppeteer, Nowhere(), reenactor.device)
+    session = LiveSession(open_input(camera), puppeteer, Nowhere(), reenactor.device)
     before = time.process_time()
     measure = session.run()
     if measure is None:

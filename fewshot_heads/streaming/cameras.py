@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import av
@@ -14,7 +14,7 @@ from fewshot_heads.errors import BadInput
 from fewshot_heads.media.decoding import STREAM_PROTOCOLS, decoded, open_stream, picture_stream, pixels
 from fewshot_heads.media.images import check_size
 from fewshot_heads.media.timed_frames import MAX_FRAME_PIXELS
-from fewshot_heads.media.video_reader import Video, read_video
+from fewshot_heads.media.video_reader import read_video
 
 _WIDTH_PX, _HEIGHT_PX = 640, 480  # asked of a camera, which may give another size
 
@@ -30,7 +30,8 @@ def open_input(name: str) -> Iterator[np.ndarray]:
     """
     if name.partition(":")[0].lower() in STREAM_PROTOCOLS:
         return _stream_frames(name)
-    return paced(read_video(Path(name)))
+    video = read_video(Path(name))
+    return paced(video, float(video.rate))
 
 
 def _stream_frames(url: str) -> Iterator[np.ndarray]:
@@ -85,18 +86,23 @@ def _camera_frames(camera: cv2.VideoCapture, number: int) -> Iterator[np.ndarray
         camera.release()
 
 
-def paced(video: Video, clock: Callable[[], float] = time.monotonic) -> Iterator[np.ndarray]:
+def paced(
+    video: Iterable[np.ndarray], rate: float, clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[np.ndarray]:  # fmt: skip
     """Yields the frames of a video when they are due, as a camera would; frames that are late are dropped.
 
     Args:
-        video: the video.
+        video: its frames.
+        rate: frames per second.
         clock: returns seconds.
+        sleep: waits for seconds.
     """
-    start, step = None, float(1 / video.rate)
+    start, step = None, 1 / rate
     for number, frame in enumerate(video):
         start = clock() if start is None else start
         wait = start + number * step - clock()
         if wait < -step:
             continue
-        time.sleep(max(wait, 0))
+        sleep(max(wait, 0))
         yield frame

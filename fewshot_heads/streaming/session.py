@@ -1,6 +1,8 @@
-"""The stages of a live session, each in threads of its own: capture, drive, render, show.
+"""The stages of a live session: capture, drive, render, show.
 
-Between two stages lies a queue of one, in which the newest item wins. So a slow stage drops frames, and never lags.
+One thread captures, some drive and render, one shows. Between them lie queues of one, in which the newest item wins. So
+a slow stage drops frames, and never lags. A thread that is free to render drives the newest frame first: then no frame
+is driven in vain, and none waits between the two.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
-from threading import Thread
+from threading import Lock, Thread
 from typing import NamedTuple
 
 import numpy as np
@@ -138,8 +140,8 @@ class LiveSession:
         self._frames, self._puppeteer, self._output = frames, puppeteer, output
         self._device, self._report_seconds, self._clock = device, report_seconds, clock
         self._captured: Latest[Captured] = Latest()
-        self._driven: Latest[Driven] = Latest()
         self._rendered: Latest[tuple[float, np.ndarray]] = Latest()
+        self._driving = Lock()  # the driver is followed from frame to frame
         self._errors: list[BaseException] = []
         self.meter = Meter()
 
@@ -153,10 +155,9 @@ class LiveSession:
         """
         controls = self._puppeteer.controls
         with render_pool(self._device) as (pool, workers):
-            renderers = [pool.submit(self._guarded, self._render, None) for _ in range(workers)]
-            stages = [(self._capture, self._captured), (self._drive, self._driven)]
-            threads = [Thread(target=self._guarded, args=stage, daemon=True) for stage in stages]
-            threads.append(Thread(target=self._close_rendered, args=[renderers], daemon=True))
+            performers = [pool.submit(self._guarded, self._perform) for _ in range(workers)]
+            threads = [Thread(target=self._guarded, args=[self._capture], daemon=True)]
+            threads.append(Thread(target=self._close_rendered, args=[performers], daemon=True))
             for thread in threads:
                 thread.start()
             try:
@@ -164,8 +165,7 @@ class LiveSession:
                     self._show(controls)
             finally:
                 controls.has_quit = True
-                for queue in (self._captured, self._driven, self._rendered):
-                    queue.close()
+                self._captured.close()
                 for thread in threads:
                     thread.join(_JOIN_S)
         if self._errors:
@@ -173,36 +173,38 @@ class LiveSession:
         return self.meter.since()
 
     def _capture(self) -> None:
-        for frame in self._frames:
-            if self._puppeteer.controls.has_quit:
-                return
-            self._captured.put(Captured(self._clock(), frame))
+        try:
+            for frame in self._frames:
+                if self._puppeteer.controls.has_quit:
+                    return
+                self._captured.put(Captured(self._clock(), frame))
+        finally:
+            self._captured.close()
 
-    def _drive(self) -> None:
-        for captured in self._captured:
-            self._driven.put(self._puppeteer.drive(captured))
-
-    def _render(self) -> None:
-        for driven in self._driven:
+    def _perform(self) -> None:
+        """Drives and renders the newest frame, again and again."""
+        while True:
+            with self._driving:
+                captured = self._captured.take()
+                if captured is None:
+                    return
+                driven = self._puppeteer.drive(captured)
             portrait = self._puppeteer.portraits[driven.portrait]
             (crop,) = portrait.render([driven.face], [driven.mouth] if driven.mouth else None)
             self._rendered.put((driven.time, portrait.place(crop)))
 
-    def _close_rendered(self, renderers: Sequence[Future[None]]) -> None:
-        """Ends the last stage after all renderers."""
-        wait(renderers)
+    def _close_rendered(self, performers: Sequence[Future[None]]) -> None:
+        """Ends the last stage when all frames are rendered."""
+        wait(performers)
         self._rendered.close()
 
-    def _guarded(self, stage: Callable[[], None], queue: Latest | None) -> None:
-        """Runs a stage, keeps its error, and ends the next stage."""
+    def _guarded(self, stage: Callable[[], None]) -> None:
+        """Runs a stage, and keeps its error, which ends the session."""
         try:
             stage()
         except BaseException as error:  # raised again by `run`
             self._errors.append(error)
             self._puppeteer.controls.has_quit = True
-        finally:
-            if queue is not None:
-                queue.close()
 
     def _show(self, controls: Controls) -> None:
         """Shows frames in this thread, which windows need, and presses keys."""
