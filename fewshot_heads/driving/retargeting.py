@@ -94,8 +94,6 @@ def retarget(
 ) -> Sequence[Landmarks]:
     """Returns the source's landmarks, moved as the driver moves.
 
-    Relative motion also limits the head's rotation, see `motion_limits.limit_rotation`.
-
     Args:
         source: face of the source, crop pixels.
         driver: face of each driver frame, crop pixels.
@@ -141,7 +139,10 @@ class Retargeter:
     Args:
         source: face of the source, crop pixels.
         reference: face of the driver that corresponds to the source image, crop pixels.
-        side, still_body, still_mouth, parts: as in `retarget`.
+        side: as in `retarget`, like all that follow.
+        still_body: whether the head stays on its shoulders.
+        still_mouth: whether the lips keep the source's shape.
+        parts: strengths of parts of the face.
     """
 
     def __init__(

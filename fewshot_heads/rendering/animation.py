@@ -97,7 +97,13 @@ class FrameRenderer:
     """Renders one head, and places it in the source image. Several threads may share a renderer.
 
     Args:
-        head, generator, inpainters, paste_back, size, device, resolution: as in `render_frames`.
+        head: as in `render_frames`, like all that follow.
+        generator: the checkpoint's generator.
+        inpainters: networks by face region.
+        paste_back: whether frames have the whole source image.
+        size: side S of the generator's crop, pixels.
+        device: device of the generator.
+        resolution: side of the crop, pixels, or None.
     """
 
     def __init__(
