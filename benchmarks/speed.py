@@ -12,6 +12,7 @@ threads        2,1                      cores to allow, a column each
 batches        1,2,4,8,16,32,64         frames a call of the generator; models after the first have 1 and 4 of these
 device         auto                     auto (the processor, and CUDA or MPS if there is one), cpu, cuda or mps
 repeats        3                        runs of the short clip, and of the import
+live           25                       frames a second of a camera, for a live session; 0 leaves it out
 stage_seconds  5                        how long a stage is repeated: 3 to 30 times, after one call of warm-up
 out            benchmarks/results/speed.json, and the table beside it as .md
 """
@@ -34,6 +35,8 @@ import torch
 from tqdm import tqdm
 
 from benchmarks import common
+from benchmarks.live import MEASURES as LIVE
+from benchmarks.live import camera_clip
 from benchmarks.stages import COMPARED, batch_title
 from benchmarks.timing import spread
 from fewshot_heads.errors import BadInput
@@ -49,6 +52,7 @@ DEFAULTS = {
     "batches": "1,2,4,8,16,32,64",
     "device": "auto",
     "repeats": 3,
+    "live": 25.0,
     "stage_seconds": 5.0,
     "out": "benchmarks/results/speed.json",
 }
@@ -159,6 +163,9 @@ def rows_of(report: dict[str, Any]) -> Iterable[list[str]]:
         if any(measure in run for runs in runs_of_columns for run in runs["short"]):
             spreads = [spread([run.get(measure, np.nan) for run in runs["short"]]) for runs in runs_of_columns]
             yield [title, *(common.cell(values, digits) for values in spreads)]
+    for measure, (title, digits) in LIVE.items() if report["live_rate"] else ():
+        spreads = [spread([run.get(measure, np.nan) for run in runs["live"]]) for runs in runs_of_columns]
+        yield [f"{title} ({report['live_rate']:g} from the camera)", *(common.cell(v, digits) for v in spreads)]
     if report["long_seconds"]:
         title = f"peak memory over {report['long_seconds']:g} s, MiB"
         yield [title, *(f"{runs['long']['peak_mib']:.0f}" for runs in runs_of_columns)]
@@ -201,14 +208,14 @@ def main(argv: list[str]) -> None:
             raise BadInput(f"{key}={chosen[key]}: expected more than 0")
     devices = columns(threads, chosen["device"])
     accelerator = torch.cuda.get_device_name() if "cuda" in devices else None
-    imports = [float(in_new_process("-c", IMPORT_CLOCK)) for _ in range(chosen["repeats"] + 1)][
-        1:
-    ]  # the first one fills the disk's cache
+    imports = [float(in_new_process("-c", IMPORT_CLOCK)) for _ in range(chosen["repeats"] + 1)]
+    del imports[0]  # the first one fills the disk's cache
     report: dict[str, Any] = {
         "command": common.command("benchmarks.speed", chosen),
         "machine": common.machine() | {"accelerator": accelerator},
         "import_seconds": spread(imports),
         "long_seconds": chosen["long"],
+        "live_rate": chosen["live"],
         "batches": batches,
         "end_to_end": {},
         "models": {},
@@ -218,6 +225,7 @@ def main(argv: list[str]) -> None:
         folder, out = Path(name), str(Path(name) / "out.mp4")
         short = repeated(chosen["driver"], chosen["seconds"], folder / "short.mp4")
         long = repeated(chosen["driver"], chosen["long"], folder / "long.mp4") if chosen["long"] else None
+        camera = camera_clip(short, folder / "camera.mp4", chosen["live"]) if chosen["live"] else None
 
         def end_to_end(driver: Path, device: dict[str, Any]) -> dict[str, Any]:
             arguments = {"model": models[0], "out": out, "launched": time.time()}
@@ -226,6 +234,10 @@ def main(argv: list[str]) -> None:
         for title, device in devices.items():
             runs = [end_to_end(short, device) for _ in tqdm(range(chosen["repeats"]), title, disable=None)]
             report["end_to_end"][title] = {"short": runs} | ({"long": end_to_end(long, device)} if long else {})
+            if camera:
+                arguments = {"model": models[0], "source": chosen["source"], "camera": str(camera)}
+                sessions = [job("live", **arguments, **device) for _ in range(chosen["repeats"])]
+                report["end_to_end"][title]["live"] = sessions
     for title, device in tqdm(devices.items(), "stages", disable=None):
         arguments = {"models": models, "batches": batches, "seconds": chosen["stage_seconds"]}
         for model, times in job("stage_times", **inputs, **arguments, **device).items():

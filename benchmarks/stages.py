@@ -2,7 +2,8 @@
 
 python -m benchmarks.stages JOB CORES ARGUMENTS
 
-JOB is `end_to_end` or `stage_times`, CORES the number of cores (0 for all), ARGUMENTS those of the job, as JSON.
+JOB is `end_to_end`, `live` or `stage_times`, CORES the number of cores (0 for all), ARGUMENTS those of the job, as
+JSON.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import common
+from benchmarks.live import live
 from benchmarks.timing import allow, peak_mib, timed, waiter
 from fewshot_heads import BadInput, Reenactor, VideoWriter, read_image, read_video
 from fewshot_heads.cli.conf_files import CONF_DIR
@@ -221,7 +223,11 @@ def stage_times(
 def main(argv: list[str]) -> None:
     """Runs one job and prints its result as JSON."""
     name, cores, arguments = argv
-    jobs: dict[str, Callable[..., dict[str, Any]]] = {"end_to_end": end_to_end, "stage_times": stage_times}
+    jobs: dict[str, Callable[..., dict[str, Any]]] = {
+        "end_to_end": end_to_end,
+        "live": lambda model, device, **inputs: live(load(model, device), **inputs),
+        "stage_times": stage_times,
+    }
     if int(cores):
         allow(int(cores))
     torch.manual_seed(0)

@@ -19,13 +19,15 @@ LAYERS = (
     ("datasets",),
     ("training", "preparation"),
     ("reenactor",),
-    ("", "cli"),  # "" is the package's own __init__
-    ("animate", "batch", "fine_tune", "meta_learn", "prepare", "verify", "creative"),
+    ("", "cli", "streaming"),  # "" is the package's own __init__
+    ("animate", "batch", "fine_tune", "live", "meta_learn", "prepare", "verify", "creative"),
     ("benchmarks",),
 )
 LEVEL = {room: level for level, row in enumerate(LAYERS) for room in row}
-ENTRY_POINTS = ("animate", "batch", "fine_tune", "meta_learn", "prepare", "verify")
-INFERENCE = ("layers", "rendering", "driving", "models", "reenactor", "head", "imaging", "landmarks", "media")
+ENTRY_POINTS = ("animate", "batch", "fine_tune", "live", "meta_learn", "prepare", "verify")
+INFERENCE = (
+    "layers", "rendering", "driving", "models", "reenactor", "streaming", "head", "imaging", "landmarks", "media",
+)  # fmt: skip
 TRAINING = ("datasets", "training", "preparation", "metrics", "features")
 # The one exception: fine-tuning is a method of `Reenactor`, imported when it is called (and for its types).
 LAZY = {("fewshot_heads.reenactor", f"fewshot_heads.training.{name}") for name in ("fine_tuning", "head_tuner")}

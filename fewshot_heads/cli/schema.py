@@ -81,7 +81,6 @@ RULES = {
     "runtime.workers": Rule(number=int, low=0),
     "size": Rule(number=int, low=64, high=1024),
     "crop": Rule(("head", "full")),
-    "rate": Rule((None,), float, 1, 1000),
     "min_seconds": Rule(number=float, low=0),
     "max_seconds": Rule(number=float, low=1),
     "min_face": Rule(number=float, low=0),
@@ -113,6 +112,7 @@ RULES = {
     "neighbours": Rule(number=int, low=1),
     "count": Rule(number=int, low=1),
     "min_distance": Rule((None,), float, 0),
+    "report": Rule(number=float, low=0),
     # In every group, by the last part of the key:
     "lr": Rule(number=float, low=0),
     "lr_discriminator": Rule(number=float, low=0),

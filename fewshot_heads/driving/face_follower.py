@@ -10,7 +10,7 @@ import numpy as np
 
 from fewshot_heads.landmarks import Detector, Landmarks
 
-MAX_JUMP_RATIO = 0.5  # displacement over face size, from one frame to the next; more is a cut or another face
+_MAX_JUMP_RATIO = 0.5  # displacement over face size, from one frame to the next; more is a cut or another face
 _WINDOW_RATIO = 1.9  # side of the window that a face is tracked in, over the face's last size
 _MIN_WINDOW_PIXELS = 32
 # After 10 frames without a face, only every tenth frame is searched: a search takes a second. The frames between wait
@@ -104,6 +104,21 @@ def _follow(detector: Detector, frame: np.ndarray, last: Landmarks, search: bool
         last: face as it was last detected, frame pixels.
         search: whether the whole frame may be searched.
     """
+    face = track_near(detector, frame, last)
+    if face is not None and not has_jumped(last, face):
+        return face
+    faces = detector.detect(frame) if search else []
+    return faces[nearest(faces, last)] if faces else face
+
+
+def track_near(detector: Detector, frame: np.ndarray, last: Landmarks) -> Landmarks | None:
+    """Returns the face in a window around its last position, or None. The detector does not search.
+
+    Args:
+        detector: the detector.
+        frame: uint8 RGB [H, W, 3].
+        last: face as it was last detected, frame pixels.
+    """
     center = (last.box[:2] + last.box[2:]) / 2
     half = _WINDOW_RATIO * last.size / 2
     height, width = frame.shape[:2]
@@ -111,12 +126,13 @@ def _follow(detector: Detector, frame: np.ndarray, last: Landmarks, search: bool
     right, bottom = np.clip(center + half, 0, [width, height]).astype(int)
     window = frame[top:bottom, left:right]
     face = detector.track(window) if min(window.shape[:2]) >= _MIN_WINDOW_PIXELS else None
-    if face is not None:
-        face = face.moved(np.array([-left, -top], np.float32))
-        if np.linalg.norm(face.points.mean(0) - last.points.mean(0)) <= MAX_JUMP_RATIO * last.size:
-            return face
-    faces = detector.detect(frame) if search else []
-    return faces[nearest(faces, last)] if faces else face
+    return face and face.moved(np.array([-left, -top], np.float32))
+
+
+def has_jumped(before: Landmarks, after: Landmarks) -> bool:
+    """Returns whether a face moved farther than faces do from one frame to the next: a cut, or another face."""
+    jump = np.linalg.norm(before.points.mean(0) - after.points.mean(0))
+    return bool(jump > _MAX_JUMP_RATIO * before.size)
 
 
 def _is_full(waiting: list[np.ndarray]) -> bool:

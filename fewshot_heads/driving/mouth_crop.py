@@ -78,6 +78,10 @@ class MouthCrop:
         """
         return replace(self, lips=self.crop.to_crop(face).points[MOUTH.surround])
 
+    def with_color_reference(self, white: np.ndarray | None, spread: float) -> MouthCrop:
+        """Returns the same pixels with a `color_reference`."""
+        return replace(self, color=replace(self.color, white=white), chroma_spread=spread)
+
     @property
     def in_color(self) -> bool:
         """Whether the driver has colors; a black-and-white or sepia film has none."""
@@ -93,15 +97,24 @@ class MouthCrop:
 
 
 def share_color_reference(mouths: Sequence[MouthCrop]) -> Iterator[MouthCrop]:
-    """Yields the mouths of a shot with the median white of the eyes and the median spread of colors.
+    """Yields the mouths of a shot with one reference of colors.
 
     With a reference for each frame, teeth would flicker when the eyes blink.
 
     Args:
         mouths: the mouths of one shot.
     """
+    reference = color_reference(mouths)
+    for mouth in mouths:
+        yield mouth.with_color_reference(*reference)
+
+
+def color_reference(mouths: Sequence[MouthCrop]) -> tuple[np.ndarray | None, float]:
+    """Returns the median white of the eyes, None if no eye shows it, and the median spread of colors.
+
+    Args:
+        mouths: one mouth or more.
+    """
     whites = [mouth.color.white for mouth in mouths if mouth.color.white is not None]
     white = np.median(whites, axis=0) if whites else None
-    spread = float(np.median([mouth.chroma_spread for mouth in mouths]))
-    for mouth in mouths:
-        yield replace(mouth, color=replace(mouth.color, white=white), chroma_spread=spread)
+    return white, float(np.median([mouth.chroma_spread for mouth in mouths]))

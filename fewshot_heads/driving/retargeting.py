@@ -95,8 +95,6 @@ def retarget(
 ) -> Sequence[Landmarks]:
     """Returns the source's landmarks, moved as the driver moves.
 
-    Relative motion also limits the head's rotation, see `motion_limits.limit_rotation`.
-
     Args:
         source: face of the source, crop pixels.
         driver: face of each driver frame, crop pixels.
@@ -121,8 +119,7 @@ def retarget(
     check_choice("motion", motion, ("relative", "absolute"))
     check_finite("pose", pose)
     check_finite("expression", expression)
-    parts = dict.fromkeys(PARTS, 1.0) | dict(parts or {})
-    for part, strength in parts.items():
+    for part, strength in (parts or {}).items():
         check_choice("part", part, tuple(PARTS))
         check_finite(part, strength)
     if not driver:
@@ -131,26 +128,52 @@ def retarget(
         raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}; name one of them")
     if motion == "absolute":
         return driver
-    source_face = CanonicalFace.of(source)
     if reference is None:
-        reference = choose_reference(source_face, map(CanonicalFace.of, driver))
-    reference_face = CanonicalFace.of(driver[reference])
-    gains = _region_gains(source_face, reference_face)
-    for part, strength in parts.items():
-        gains[PARTS[part]] *= strength
+        reference = choose_reference(CanonicalFace.of(source), map(CanonicalFace.of, driver))
+    retargeter = Retargeter(source, driver[reference], side, still_body, still_mouth, parts)
+    return LazySequence(lambda frame: retargeter.retarget(driver[frame], pose, expression), range(len(driver)))
 
-    def retargeted(frame: int) -> Landmarks:
-        driver_face = CanonicalFace.of(driver[frame])
-        shape = _retarget_shape(source_face, reference_face, driver_face, gains, expression, parts["lips"])
-        if still_mouth:
-            shape[_LIPS] = source_face.shape[_LIPS]
-        target_pose = _retarget_pose(source_face.pose, reference_face.pose, driver_face.pose, pose)
-        if still_body:
-            target_pose = limit_translation(target_pose, source_face.pose)
-        face = Landmarks.from_array(target_pose.apply(shape), source.confidence)
-        return face if side is None else clamp_to_crop(face, source, side)
 
-    return LazySequence(retargeted, range(len(driver)))
+class Retargeter:
+    """Moves a source's landmarks as a driver has moved since its reference face, one frame at a time.
+
+    Args:
+        source: face of the source, crop pixels.
+        reference: face of the driver that corresponds to the source image, crop pixels.
+        side: as in `retarget`, like all that follow.
+        still_body: whether the head stays on its shoulders.
+        still_mouth: whether the lips keep the source's shape.
+        parts: strengths of parts of the face.
+    """
+
+    def __init__(
+        self, source: Landmarks, reference: Landmarks, side: int | None = None, still_body: bool = False,
+        still_mouth: bool = False, parts: Mapping[str, float] | None = None,
+    ):  # fmt: skip
+        parts = dict.fromkeys(PARTS, 1.0) | dict(parts or {})
+        self._source, self._side, self._still_body, self._still_mouth = source, side, still_body, still_mouth
+        self._source_face, self._reference_face = CanonicalFace.of(source), CanonicalFace.of(reference)
+        self._lips, self._gains = parts["lips"], _region_gains(self._source_face, self._reference_face)
+        for part, strength in parts.items():
+            self._gains[PARTS[part]] *= strength
+
+    def retarget(self, driver: Landmarks, pose: float = 1.0, expression: float = 1.0) -> Landmarks:
+        """Returns the source's landmarks for a frame of the driver, crop pixels.
+
+        Args:
+            driver: face of the frame, crop pixels.
+            pose: strength of the head's motion, 1 as in the driver.
+            expression: strength of the expression, 1 as in the driver.
+        """
+        source, reference, driver_face = self._source_face, self._reference_face, CanonicalFace.of(driver)
+        shape = _retarget_shape(source, reference, driver_face, self._gains, expression, self._lips)
+        if self._still_mouth:
+            shape[_LIPS] = source.shape[_LIPS]
+        target_pose = _retarget_pose(source.pose, reference.pose, driver_face.pose, pose)
+        if self._still_body:
+            target_pose = limit_translation(target_pose, source.pose)
+        face = Landmarks.from_array(target_pose.apply(shape), self._source.confidence)
+        return face if self._side is None else clamp_to_crop(face, self._source, self._side)
 
 
 def _region_gains(source: CanonicalFace, reference: CanonicalFace) -> np.ndarray:

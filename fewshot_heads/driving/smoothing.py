@@ -1,4 +1,4 @@
-"""Smoothing of landmarks over time, without lag."""
+"""Smoothing of landmarks over time: without lag for a whole video, causal for a live camera."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from fewshot_heads.landmarks import N_POINTS, N_SURFACE, Landmarks
 _CUTOFF_AT_REST_HZ = 2.0
 _CUTOFF_HZ_PER_SPEED = 30.0  # speed in face sizes per second: quick motions, such as a blink, pass
 _SPEED_CUTOFF_HZ = 2.0
+_MIN_STEP_S = 1e-3  # between two frames of a camera
 
 
 def smoothed(faces: Sequence[Landmarks], strength: float = 1.0, rate: float = 25.0) -> Iterator[Landmarks]:
@@ -45,25 +46,77 @@ def smoothed(faces: Sequence[Landmarks], strength: float = 1.0, rate: float = 25
 
 
 def _one_euro(positions: Iterable[np.ndarray], strength: float, rate: float) -> Iterator[np.ndarray]:
-    """Yields positions after one pass of the filter.
+    """Yields positions [N, D] after one pass of the filter, face sizes."""
+    one_euro = OneEuroFilter(strength)
+    for position in positions:
+        yield one_euro(position, rate)
+
+
+class CausalSmoother:
+    """Smooths the faces of a live camera, which are known up to the present only.
 
     Args:
-        positions: float32 [N, D] for each frame, face sizes.
         strength: as in `smoothed`.
-        rate: frames per second.
     """
-    at_rest, per_speed = _CUTOFF_AT_REST_HZ / strength, _CUTOFF_HZ_PER_SPEED / strength
 
-    def weight(cutoff):
-        return 1 / (1 + rate / (2 * pi * cutoff))
+    def __init__(self, strength: float = 1.0) -> None:
+        self._strength = strength
+        self.reset()
 
-    remaining = iter(positions)
-    before = result = next(remaining)
-    speed = np.zeros(before.shape)
-    yield result
-    for position in remaining:
-        speed = speed + weight(_SPEED_CUTOFF_HZ) * ((position - before) * rate - speed)
-        cutoff = at_rest + per_speed * np.linalg.norm(speed, axis=-1, keepdims=True)
-        result = (result + weight(cutoff) * (position - result)).astype(np.float32)
-        before = position
-        yield result
+    def reset(self) -> None:
+        """Forgets the faces, as after a cut."""
+        self._filter = OneEuroFilter(self._strength) if self._strength > 0 else None
+        self._size, self._time = 0.0, 0.0
+
+    def smooth(self, face: Landmarks, time: float) -> Landmarks:
+        """Returns the next face, smoothed.
+
+        Args:
+            face: a face with depth and surface, or each without, pixels.
+            time: of the frame, seconds, later than that of the face before.
+        """
+        if self._filter is None:
+            return face
+        self._size = self._size or face.size
+        dimensions, points = 3 if face.has_depth else 2, face.to_array()
+        rate = 1 / max(time - self._time, _MIN_STEP_S)
+        points[:, :dimensions] = self._filter(points[:, :dimensions] / np.float32(self._size), rate) * self._size
+        self._time = time
+        return Landmarks.from_array(points, face.confidence)
+
+
+class OneEuroFilter:
+    """One forward pass of the One-Euro filter, a position at a time. The pass is causal, so it lags a little.
+
+    Args:
+        strength: as in `smoothed`, more than 0.
+    """
+
+    def __init__(self, strength: float) -> None:
+        self._at_rest, self._per_speed = _CUTOFF_AT_REST_HZ / strength, _CUTOFF_HZ_PER_SPEED / strength
+        self._before: np.ndarray | None = None
+        self._speed = self._result = np.zeros(0)
+
+    def __call__(self, position: np.ndarray, rate: float) -> np.ndarray:
+        """Returns the filtered position.
+
+        Args:
+            position: float32 [N, D], face sizes.
+            rate: 1 / seconds since the position before.
+        """
+        if self._before is None:
+            self._speed, self._result = np.zeros(position.shape), position
+        else:
+            self._speed = self._speed + _weight(_SPEED_CUTOFF_HZ, rate) * (
+                (position - self._before) * rate - self._speed
+            )
+            cutoff = self._at_rest + self._per_speed * np.linalg.norm(self._speed, axis=-1, keepdims=True)
+            step = _weight(cutoff, rate) * (position - self._result)
+            self._result = (self._result + step).astype(np.float32)
+        self._before = position
+        return self._result
+
+
+def _weight(cutoff, rate: float):
+    """Returns the weight of a new value in a low pass with a cutoff, Hz."""
+    return 1 / (1 + rate / (2 * pi * cutoff))

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from fewshot_heads.driving.face_follower import MAX_JUMP_RATIO, FaceFollower
+from fewshot_heads.driving.face_follower import FaceFollower, has_jumped
 from fewshot_heads.driving.face_follower import nearest as nearest  # callers import it from this module
 from fewshot_heads.driving.mouth_crop import MouthCrop, share_color_reference
 from fewshot_heads.driving.sequences import LazySequence, Spool, spooled
@@ -184,11 +184,14 @@ def _shots(faces: Sequence[Landmarks]) -> list[tuple[int, int]]:
     """Returns frame ranges (first, end) between cuts, where the face jumps or changes its size."""
     cuts = [0]
     for i, (before, after) in enumerate(pairwise(faces), start=1):
-        jump = np.linalg.norm(before.points.mean(0) - after.points.mean(0))
-        log_growth = abs(np.log(after.size / before.size))
-        if jump > MAX_JUMP_RATIO * before.size or log_growth > _MAX_LOG_GROWTH:
+        if is_cut(before, after):
             cuts.append(i)
     return list(zip(cuts, [*cuts[1:], len(faces)], strict=True))
+
+
+def is_cut(before: Landmarks, after: Landmarks) -> bool:
+    """Returns whether the face jumps or changes its size from one frame to the next."""
+    return has_jumped(before, after) or bool(abs(np.log(after.size / before.size)) > _MAX_LOG_GROWTH)
 
 
 def _finish_mouths(

@@ -19,6 +19,10 @@ _DEMUXERS = (
     "aac,ac3,aiff,amr,asf,au,avi,caf,dv,eac3,flac,flv,h264,hevc,ivf,m4v,matroska,mov,mp3,mpeg,mpegts,mpegvideo,mxf,nut,"
     "ogg,rm,w64,wav,wv"
 )
+# What a live camera of the network may be read with. None of these opens a file that a stream names.
+STREAM_PROTOCOLS = ("rtsp", "rtsps", "rtmp", "http", "https", "tcp", "udp")
+_STREAM_DEMUXERS = "rtsp,rtp,sdp,mpjpeg,mpegts,flv,matroska,mov"
+_STREAM_WAIT_S = (10, 10)  # for an answer, and for the next frame
 BT709, BT601 = 1, 6  # the values by which files name the two color matrices
 # Players take an untagged video for BT.709 from this size on, and for BT.601 below.
 BT709_MIN_WIDTH_PX, BT601_MAX_HEIGHT_PX = 1280, 576
@@ -39,6 +43,21 @@ def open_container(path: Path) -> Any:
     check_readable(path)
     options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}
     return av.open(str(path.absolute()), options=options, metadata_errors="replace")
+
+
+def open_stream(url: str) -> Any:
+    """Returns an open PyAV container of a network stream, to be used in a `with` statement.
+
+    Args:
+        url: of one of `STREAM_PROTOCOLS`.
+
+    Raises:
+        av.FFmpegError: if nobody answers, or not with a stream of an allowed kind.
+    """
+    protocols = ",".join((*STREAM_PROTOCOLS, "rtp", "srtp", "tls", "httpproxy"))
+    options = {"format_whitelist": _STREAM_DEMUXERS, "protocol_whitelist": protocols, "fflags": "nobuffer"}
+    options |= {"rtsp_transport": "tcp"} if url.lower().startswith("rtsp") else {}
+    return av.open(url, options=options, metadata_errors="replace", timeout=_STREAM_WAIT_S)
 
 
 def picture_stream(container: Any) -> Any:

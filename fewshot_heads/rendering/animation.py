@@ -83,16 +83,53 @@ def render_frames(
         device: device of the generator.
         resolution: side of the crop, pixels. None takes that of the head's textures.
     """
-    renderer = HeadRenderer(head, _tuned(generator, head), size, device, resolution, inpainters)
-    paster = Paster(head.picture, head.crop, head.person) if paste_back else None
+    renderer = FrameRenderer(head, generator, inpainters, paste_back, size, device, resolution)
 
     def render(rows: slice) -> np.ndarray:
-        return renderer.render(faces[rows], True, mouths and mouths[rows])
+        return renderer.render(faces[rows], mouths and mouths[rows])
 
     batches = (slice(first, first + batch) for first in range(0, len(faces), batch))
-    for frames in in_parallel(render, batches, device):
-        for frame in frames:
-            yield head.as_given(paster.paste(frame) if paster else frame)
+    for crops in in_parallel(render, batches, device):
+        yield from map(renderer.place, crops)
+
+
+class FrameRenderer:
+    """Renders one head, and places it in the source image. Several threads may share a renderer.
+
+    Args:
+        head: as in `render_frames`, like all that follow.
+        generator: the checkpoint's generator.
+        inpainters: networks by face region.
+        paste_back: whether frames have the whole source image.
+        size: side S of the generator's crop, pixels.
+        device: device of the generator.
+        resolution: side of the crop, pixels, or None.
+    """
+
+    def __init__(
+        self, head: Head, generator: Any, inpainters: Mapping[str, Inpainter], paste_back: bool, size: int,
+        device: torch.device, resolution: int | None = None,
+    ):  # fmt: skip
+        self.head = head
+        self._renderer = HeadRenderer(head, _tuned(generator, head), size, device, resolution, inpainters)
+        self._paster = Paster(head.picture, head.crop, head.person) if paste_back else None
+
+    def render(self, faces: Sequence[Landmarks], mouths: Sequence[MouthCrop] | None = None) -> np.ndarray:
+        """Returns square crops of the head, uint8 [B, R, R, 3].
+
+        Args:
+            faces: landmarks of the B frames, pixels of the crop.
+            mouths: the driver's mouths, one a frame; None leaves all mouths to the inpainter.
+        """
+        return self._renderer.render(faces, True, mouths)
+
+    def place(self, crop: np.ndarray) -> np.ndarray:
+        """Returns the frame of a crop, turned as the source image was given, uint8 [H, W, 3].
+
+        Args:
+            crop: uint8 [R, R, 3], of `render`.
+        """
+        return self.head.as_given(self._paster.paste(crop) if self._paster else crop)
 
 
 def _tuned(generator: Any, head: Head) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -26,20 +27,31 @@ def in_parallel(work: Callable[[T], R], batches: Iterable[T], device: torch.devi
         batches: taken as they are needed.
         device: where the work is done. A GPU takes one batch at a time.
     """
-    threads = torch.get_num_threads()
-    workers = min(threads, MAX_STREAMS) if device.type == "cpu" else 1
-    if workers == 1:
-        yield from map(work, batches)
-        return
-    ahead: deque[Future[R]] = deque()
-    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,))
-    try:
+    with render_pool(device) as (pool, workers):
+        if workers == 1:
+            yield from map(work, batches)
+            return
+        ahead: deque[Future[R]] = deque()
         for batch in batches:
             ahead.append(pool.submit(work, batch))
             if len(ahead) > workers:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
+
+
+@contextmanager
+def render_pool(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int]]:
+    """Gives a pool for rendering, among whose workers torch's threads are shared out, and the number of its workers.
+
+    Args:
+        device: where the work is done. A GPU takes one job at a time.
+    """
+    threads = torch.get_num_threads()
+    workers = min(threads, MAX_STREAMS) if device.type == "cpu" else 1
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,))
+    try:
+        yield pool, workers
     finally:  # also if the caller takes no more
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)  # for threads that are yet to come: the workers have changed their number

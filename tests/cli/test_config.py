@@ -24,10 +24,10 @@ from fewshot_heads.training.weighted_losses import WeightedLosses
 
 TASKS = sorted(path.stem for path in CONF_DIR.glob("*.yaml"))
 OPTIONS = sorted(f"{path.parent.name}={path.stem}" for path in CONF_DIR.glob("*/*.yaml"))
+DEFAULTS = {task: yaml.safe_load((CONF_DIR / f"{task}.yaml").read_text()).get("defaults", []) for task in TASKS}
 CHOICES = [
     (task, option) for task in TASKS for option in OPTIONS
-    if option.split("=")[0] in [key for entry in yaml.safe_load((CONF_DIR / f"{task}.yaml").read_text())["defaults"]
-                                if isinstance(entry, dict) for key in entry]
+    if option.split("=")[0] in [key for entry in DEFAULTS[task] if isinstance(entry, dict) for key in entry]
 ]  # fmt: skip
 ROOT = Path(__file__).parents[2]
 

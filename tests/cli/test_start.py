@@ -9,7 +9,7 @@ from fewshot_heads.cli.conf_files import keys_of
 from fewshot_heads.cli.config import load_config
 
 COMMANDS = [
-    "animate", "batch", "fine_tune", "meta_learn", "prepare", "verify", "creative.appearance", "creative.audio",
+    "animate", "batch", "fine_tune", "live", "meta_learn", "prepare", "verify", "creative.appearance", "creative.audio",
     "creative.morph", "creative.portrait", "creative.sample", "creative.sound.fit_expression_basis",
 ]  # fmt: skip
 NETWORKS = {"torch", "mediapipe", "cv2", "scipy"}  # seconds of import
@@ -52,6 +52,7 @@ def test_an_argument_error_imports_neither_networks_nor_hydra(arguments):
         ("animate", ("a.jpg", "b.mp4", "crf=99"), "2"), ("animate", ("a.jpg",), "2"),
         ("animate", ("a.jpg", "no_such.mp4"), "1"), ("animate", ("a.jpg", "b.mp4", "-o", "c.txt"), "1"),
         ("fine_tune", ("a.jpg", "-o", "c.txt"), "1"), ("meta_learn", ("steps=3", "-o", "run"), "2"),
+        ("live", ("a.jpg", "pose=3"), "2"), ("live", ("a.jpg", "-o", "c.txt"), "1"),
         ("prepare", ("videos",), "2"), ("creative.morph", ("a.jpg",), "2"), ("creative.sample", ("a.jpg",), "2"),
         ("creative.portrait", ("strength=2",), "2"), ("creative.audio", ("a.jpg",), "2"),
     ],
@@ -70,6 +71,8 @@ def test_the_package_imports_its_names_late_and_lists_them():
     assert not modules & {*NETWORKS, *CONFIGURATION, "numpy", "av"}
 
 
-@pytest.mark.parametrize("task", ["animate", "audio", "benchmark", "fine_tune", "meta_learn", "morph", "prepare"])
+@pytest.mark.parametrize(
+    "task", ["animate", "audio", "benchmark", "fine_tune", "live", "meta_learn", "morph", "prepare"]
+)
 def test_the_keys_that_are_read_as_text_are_those_that_hydra_composes(task):
     assert keys_of(task) - {"experiment"} == set(load_config(task)) | (keys_of(task) & {"mode"})

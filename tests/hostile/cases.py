@@ -101,6 +101,8 @@ _STOPS = "init_from=absent.safetensors"  # read last, so that nothing is trained
 PLACES = {
     "source": Place("animate", ("BAD", "video.mp4"), (*PICTURES, HEAD)),
     "driver": Place("animate", (HEAD, "BAD"), VIDEOS),
+    "portrait": Place("live", ("BAD", "--input", "video.mp4", "-o", "live.mp4"), (*PICTURES, HEAD)),
+    "camera": Place("live", (HEAD, "--input", "BAD", "-o", "live.mp4"), VIDEOS),
     "model": Place("animate", (HEAD, "video.mp4", "model=BAD/tiny.safetensors"), (WEIGHTS,)),
     "inpainter": Place("animate", (HEAD, "video.mp4", "inpainters=[BAD]"), (WEIGHTS,)),
     "jobs": Place("batch", ("BAD", "workers.processes=0"), (JOBS,)),
@@ -126,6 +128,7 @@ PLACES = {
 COMMANDS = {
     "animate": Place("animate", (HEAD, "video.mp4")),
     "fine_tune": Place("fine_tune", ("picture.jpg",)),
+    "live": Place("live", (HEAD, "--input", "video.mp4", "-o", "live.mp4")),
     "batch": Place("batch", (JOBS, "workers.processes=0")),
     "morph": Place("creative.morph", ("picture.jpg", "picture.png")),
     "audio": Place("creative.audio", ("picture.jpg", "sound.wav")),
