@@ -45,8 +45,7 @@ PARTS = {
     "gaze": np.array([RIGHT_IRIS, LEFT_IRIS]),
     "lips": np.r_[JAW, _LIPS],
 }
-# Radians of rotation that count as much as an eye that closes, and as 1 of the mouth's aspect ratio, when a reference
-# frame is chosen.
+# Radians of rotation that count, in a reference frame, as much as an eye that closes, and as 1 of the mouth's ratio.
 _EYE_OPENING_RADIANS, _MOUTH_RATIO_RADIANS = 0.6, 4
 _OPEN_EYE_RATIO = 0.2  # aspect ratio of a source's eye from which it is open, however wide others are
 _GAIN_LIMITS = (0.5, 2.0)  # a region of the source moves at least half and at most twice as far as the driver's
