@@ -7,7 +7,8 @@ landmarks of this module are in crop pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from fewshot_heads.driving.motion_limits import (
     limit_translation,
     prevent_crossing_lids,
 )
+from fewshot_heads.driving.reference import choose_reference, without_smile
 from fewshot_heads.driving.sequences import LazySequence
 from fewshot_heads.errors import BadInput, check_choice, check_finite
 from fewshot_heads.landmarks import (
@@ -45,9 +47,6 @@ PARTS = {
     "gaze": np.array([RIGHT_IRIS, LEFT_IRIS]),
     "lips": np.r_[JAW, _LIPS],
 }
-# Radians of rotation that count, in a reference frame, as much as an eye that closes, and as 1 of the mouth's ratio.
-_EYE_OPENING_RADIANS, _MOUTH_RATIO_RADIANS = 0.6, 4
-_OPEN_EYE_RATIO = 0.2  # aspect ratio of a source's eye from which it is open, however wide others are
 _GAIN_LIMITS = (0.5, 2.0)  # a region of the source moves at least half and at most twice as far as the driver's
 # Displacement of each landmark, head units, when the lip gap grows by 1: mostly the jaw drops, and the upper lip rises.
 _JAW_DROP = np.zeros((70, 3))
@@ -58,26 +57,6 @@ _SURFACE_SIGMA_HEAD_UNITS = 0.15  # distance at which a landmark's influence on 
 _distance2 = ((MEAN_SURFACE[:, None] - MEAN_HEAD) ** 2).sum(-1)
 _SURFACE_WEIGHTS = np.exp(-(_distance2 - _distance2.min(1, keepdims=True)) / (2 * _SURFACE_SIGMA_HEAD_UNITS**2))
 _SURFACE_WEIGHTS /= _SURFACE_WEIGHTS.sum(1, keepdims=True)  # [151, 70], rows sum to 1: influence of each landmark
-
-
-def choose_reference(source: CanonicalFace, driver: Iterable[CanonicalFace]) -> int:
-    """Returns the index of the driver frame nearest to the source in pose and expression.
-
-    Eyes are compared by how far they are open, where 1 is usual: narrow eyes are no reason for a frame in a blink.
-
-    Args:
-        source: face of the source.
-        driver: face of each driver frame.
-    """
-    distances, openings = [], []
-    for face in driver:  # one at a time: those of a long clip would fill the memory
-        rotation = np.linalg.norm(cv2.Rodrigues(face.pose.rotation @ source.pose.rotation.T)[0])
-        mouth = abs(face.mouth_opening() - source.mouth_opening())
-        distances.append(float(rotation + _MOUTH_RATIO_RADIANS * mouth))
-        openings.append([face.eye_opening(eye) for eye, _ in _EYES])
-    usual = np.maximum(np.median(openings, axis=0), 1e-6)
-    of_source = [min(source.eye_opening(eye) / _OPEN_EYE_RATIO, 1.0) for eye, _ in _EYES]
-    return int(np.argmin(distances + _EYE_OPENING_RADIANS * np.abs(openings / usual - of_source).sum(1)))
 
 
 def retarget(
@@ -127,9 +106,10 @@ def retarget(
         raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}; name one of them")
     if motion == "absolute":
         return driver
-    if reference is None:
-        reference = choose_reference(CanonicalFace.of(source), map(CanonicalFace.of, driver))
-    retargeter = Retargeter(source, driver[reference], side, still_body, still_mouth, parts)
+    chosen = (
+        choose_reference(CanonicalFace.of(source), map(CanonicalFace.of, driver)) if reference is None else reference
+    )
+    retargeter = Retargeter(source, driver[chosen], side, still_body, still_mouth, parts, reference is None)
     return LazySequence(lambda frame: retargeter.retarget(driver[frame], pose, expression), range(len(driver)))
 
 
@@ -143,15 +123,19 @@ class Retargeter:
         still_body: whether the head stays on its shoulders.
         still_mouth: whether the lips keep the source's shape.
         parts: strengths of parts of the face.
+        may_smile: whether the driver may smile in the reference more than the source, see `reference.without_smile`.
     """
 
     def __init__(
         self, source: Landmarks, reference: Landmarks, side: int | None = None, still_body: bool = False,
-        still_mouth: bool = False, parts: Mapping[str, float] | None = None,
+        still_mouth: bool = False, parts: Mapping[str, float] | None = None, may_smile: bool = False,
     ):  # fmt: skip
         parts = dict.fromkeys(PARTS, 1.0) | dict(parts or {})
         self._source, self._side, self._still_body, self._still_mouth = source, side, still_body, still_mouth
         self._source_face, self._reference_face = CanonicalFace.of(source), CanonicalFace.of(reference)
+        if may_smile:
+            neutral = without_smile(self._reference_face.shape, self._source_face.shape)
+            self._reference_face = replace(self._reference_face, shape=neutral)
         self._lips, self._gains = parts["lips"], _region_gains(self._source_face, self._reference_face)
         for part, strength in parts.items():
             self._gains[PARTS[part]] *= strength

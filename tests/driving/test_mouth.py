@@ -49,7 +49,7 @@ def test_teeth_are_the_drivers(reenactor, motion, driver_frames, opened):
     transferred_correlation, inpainted_correlation = (
         np.corrcoef(driver_levels.ravel(), between_lips(x, face).ravel())[0, 1] for x in (transferred, inpainted)
     )
-    assert transferred_correlation > 0.85 and inpainted_correlation < 0.7
+    assert transferred_correlation > 0.8 and inpainted_correlation < 0.7
     changed = np.abs(transferred.astype(int) - inpainted).max(2) > 2
     low, high = face.points[48:68].min(0) - 2, face.points[48:68].max(0) + 2
     y, x = np.nonzero(changed)

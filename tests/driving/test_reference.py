@@ -1,0 +1,55 @@
+"""The neutral face of a driver who smiles all the time."""
+
+import numpy as np
+
+from fewshot_heads.driving.reference import _DISPLACEMENT, smile_score, without_smile
+from fewshot_heads.driving.retargeting import retarget
+from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks.canonical_face import CanonicalFace
+from tests.faces import face
+
+NEUTRAL = CanonicalFace.of(face(surface=0)).shape
+
+
+def smiling(smiles):
+    """The face with so many mean smiles."""
+    pose = CanonicalFace.of(face(surface=0)).pose
+    return Landmarks.from_array(pose.apply(NEUTRAL + smiles * _DISPLACEMENT).astype(np.float32))
+
+
+def test_a_smile_widens_the_mouth_and_lifts_its_corners():
+    assert smile_score(NEUTRAL + _DISPLACEMENT) > smile_score(NEUTRAL) + 0.05
+    corners, center = _DISPLACEMENT[[48, 54]], _DISPLACEMENT[[51, 57]]
+    assert corners[0, 0] < 0 < corners[1, 0] and corners[:, 1].mean() < center[:, 1].mean()
+    np.testing.assert_allclose(corners[0], corners[1] * [-1, 1, 1], atol=1e-3)  # the same on both sides
+
+
+def test_a_broad_smile_is_taken_off_the_reference():
+    broad = NEUTRAL + 2 * _DISPLACEMENT
+    result = without_smile(broad, NEUTRAL)
+    assert smile_score(NEUTRAL) - 0.02 < smile_score(result) < smile_score(broad) - 0.08
+
+
+def test_a_neutral_reference_and_a_source_that_smiles_as_much_stay():
+    broad = NEUTRAL + 2 * _DISPLACEMENT
+    np.testing.assert_array_equal(without_smile(NEUTRAL, NEUTRAL), NEUTRAL)
+    np.testing.assert_array_equal(without_smile(broad, broad), broad)
+    np.testing.assert_array_equal(without_smile(NEUTRAL, broad), NEUTRAL)
+
+
+def test_a_face_without_surface_has_a_neutral_face_too():
+    assert without_smile((NEUTRAL + 2 * _DISPLACEMENT)[:70], NEUTRAL[:70]).shape == (70, 3)
+
+
+def test_a_driver_who_never_rests_makes_a_neutral_source_smile():
+    driver = [smiling(2), smiling(2.2)]
+    score = [smile_score(CanonicalFace.of(found).shape) for found in retarget(smiling(0), driver)]
+    assert score[0] > smile_score(NEUTRAL) + 0.05
+    own = retarget(smiling(0), driver, reference=0)  # who names the reference, means it
+    assert abs(smile_score(CanonicalFace.of(own[0]).shape) - smile_score(NEUTRAL)) < 0.03
+
+
+def test_a_driver_of_itself_is_unchanged():
+    driver = [smiling(2), smiling(0.5)]
+    result = retarget(smiling(2), driver)
+    np.testing.assert_allclose(result[0].points, driver[0].points, atol=0.05)
