@@ -26,6 +26,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from fewshot_heads.errors import BadInput
+
 TILE = 128  # samples a side
 MIN_CYCLES, MAX_CYCLES = 4, 22  # a tile; below, faces are strong, and above, video codecs drop the pattern
 TILE_PX_256 = 128.0  # side of a tile in an image whose shorter side has 256 pixels; it grows with the root of the side
@@ -41,8 +43,8 @@ DIGITS = 3  # hexadecimal, of the hash of the model
 _STEPS, _STEP = 64, TILE // 64  # shifts a side that hold 3 digits, and samples between them
 _LEVELS = 32  # of the stored pattern for one standard deviation
 
-# Log of (size of a tile) / (size that the image's own size suggests). Scaling by r changes it by log(r) / 2, and cropping
-# to a share c by -log(c) / 2. So: scaled from 0.36 to 2.25 times, or cropped to 0.45 of the side, or framed.
+# Log of (size of a tile) / (size that the image's own size suggests). Scaling by r changes it by log(r) / 2, and
+# cropping to a share c by -log(c) / 2. So: scaled from 0.36 to 2.25 times, or cropped to 0.45 of the side, or framed.
 _MIN_LOG_SCALE, _MAX_LOG_SCALE = -0.51, 0.41
 _DRIFT_CYCLES = 0.7  # of the fastest wave, from one side of the image to the other, between two scales that are tried
 _REFINEMENTS = 4  # scales between two others that are tried around a find
@@ -90,13 +92,16 @@ def detect(images: Iterable[np.ndarray]) -> Detection:
 
     Args:
         images: uint8 RGB [H, W, 3], of one size. More frames find a weaker mark.
+
+    Raises:
+        BadInput: if there is no image.
     """
     total: np.ndarray | None = None
     for image in images:
         whitened = _whitened(image)
         total = whitened if total is None or total.shape != whitened.shape else total + whitened
-    if total is None or not total.any():
-        return Detection(0.0, math.inf)
+    if total is None:
+        raise BadInput("no image came; give at least one")
     step = _DRIFT_CYCLES * TILE / (MAX_CYCLES * max(total.shape))
     scales = _log_scales(step)
     trials = 2 * (len(scales) + 4 * _REFINEMENTS + 2) * TILE**2  # an image and its mirror image
@@ -160,8 +165,12 @@ def _pattern(height: int, width: int, payload: int) -> np.ndarray:
     columns, rows = ((np.arange(side, dtype=np.float32) * samples_per_px) % TILE + 2 for side in (width, height))
     wrapped = cv2.copyMakeBorder(levels, 2, 3, 2, 3, cv2.BORDER_WRAP)
     strips = np.array_split(rows, -(-height * width // 2**20))  # keeps the maps of coordinates small
-    repeated = [cv2.remap(wrapped, *np.meshgrid(columns, strip), interpolation=cv2.INTER_CUBIC) for strip in strips]
-    return np.concatenate([np.rint(strip).clip(-127, 127).astype(np.int8) for strip in repeated])
+    repeated = []
+    for strip in strips:
+        x_map, y_map = np.meshgrid(columns, strip)
+        sampled = cv2.remap(wrapped, x_map, y_map, interpolation=cv2.INTER_CUBIC)
+        repeated.append(np.rint(sampled).clip(-127, 127).astype(np.int8))
+    return np.concatenate(repeated)
 
 
 def _sampled(image: np.ndarray) -> np.ndarray:
@@ -186,7 +195,7 @@ def _amplitude(image: np.ndarray) -> np.ndarray:
 
 
 def _whitened(image: np.ndarray) -> np.ndarray:
-    """Returns the luminance without what an image has besides noise: slow changes, and strength where it has texture."""
+    """Returns the luminance without slow changes, and weaker where it has texture."""
     gray, sigma = _sampled(image), _WHITENING_TILE_FRACTION * TILE
     fast = gray - cv2.GaussianBlur(gray, (0, 0), sigma)
     deviation = np.sqrt(cv2.GaussianBlur(fast * fast, (0, 0), sigma))

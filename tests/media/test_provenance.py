@@ -13,7 +13,8 @@ from PIL import Image
 
 from fewshot_heads.errors import BadInput, OutputError
 from fewshot_heads.media.images import write_image
-from fewshot_heads.media.provenance import COMPOSITE, SYNTHETIC, Provenance, mark, read_mark, verify
+from fewshot_heads.media.provenance import COMPOSITE, SYNTHETIC, Provenance, mark, read_mark
+from fewshot_heads.media.verification import verify
 from fewshot_heads.media.video_writer import VideoWriter
 
 HASH = "0123456789abcdef" * 4
