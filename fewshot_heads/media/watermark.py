@@ -190,7 +190,7 @@ def _amplitude(image: np.ndarray) -> np.ndarray:
     # The least activity around: the flat side of an edge counts as flat.
     activity = cv2.blur(cv2.erode(activity, np.ones(window, np.uint8)), window)
     amplitude = np.minimum(FLAT_AMPLITUDE + TEXTURE_GAIN * activity, MAX_AMPLITUDE)
-    amplitude *= TILE_PX_256 / _tile_px(*image.shape[:2])  # large images hold more tiles, which are larger
+    amplitude *= min(1.0, TILE_PX_256 / _tile_px(*image.shape[:2]))  # large images hold more tiles, which are larger
     return amplitude * min(1.0, MAX_RMS / math.sqrt(np.square(amplitude).mean()))
 
 

@@ -110,12 +110,12 @@ def test_ffprobe_shows_the_comment(tmp_path, kind):
 
 
 def test_a_statement_of_another_kind_is_read_but_does_not_verify(tmp_path):
-    write(tmp_path / "out.png", Provenance("realtime", HASH, False))
-    data = (tmp_path / "out.png").read_bytes().replace(b"trainedAlgorithmicMedia", b"digitalCaptureXXXXXXXXX")
-    (tmp_path / "other.png").write_bytes(data)
-    found = read_mark(tmp_path / "other.png")
+    packet = Provenance("realtime", HASH, False).xmp()
+    other = packet.replace(b"trainedAlgorithmicMedia", b"digitalCaptureXXXXXXXXX")
+    Image.new("RGB", (64, 64)).save(tmp_path / "other.webp", xmp=other)
+    found = read_mark(tmp_path / "other.webp")
     assert found is not None and found["digital_source_type"].endswith("digitalCaptureXXXXXXXXX")
-    assert not verify(tmp_path / "other.png")
+    assert not verify(tmp_path / "other.webp")
 
 
 def test_marking_a_finished_file_of_another_kind_is_refused(tmp_path):
