@@ -12,7 +12,7 @@ from fewshot_heads.media.video_writer import VideoWriter
 from fewshot_heads.verify import main
 
 HASH = "0123456789abcdef" * 4
-FRAME = np.full((64, 64, 3), 90, np.uint8)
+FRAME = np.full((160, 160, 3), 90, np.uint8)
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ def test_json__has_one_object_a_file(capsys):
 
 
 def test_what_was_encoded_again__is_told_by_its_pixels(tmp_path, capsys):
-    Image.open("fake.png").resize((48, 48)).save("screenshot.jpg", quality=80)
+    Image.open("fake.png").resize((100, 100)).save("screenshot.jpg", quality=80)
     assert main(["screenshot.jpg"]) == 0
     verdict, metadata, _, watermark = capsys.readouterr().out.splitlines()
     assert verdict == "screenshot.jpg: synthetic, completely or in part"

@@ -19,7 +19,6 @@ from fewshot_heads.errors import BadInput
 from fewshot_heads.media.content_credentials import sign
 from fewshot_heads.media.files import atomic_write, check_readable, write_error
 from fewshot_heads.media.provenance import Provenance
-from fewshot_heads.media.watermark import embed
 
 MIN_SIDE_PX = 32
 MAX_SIDE_RATIO = 32  # longer side over shorter; MediaPipe takes seconds for a longer image, and from 256 on it aborts
@@ -170,6 +169,8 @@ def write_image(path: str | Path, image: np.ndarray, mark: Provenance | None = N
     with atomic_write(path, WRITTEN, overwrite) as part:
         chunks, options = PngInfo(), dict[str, Any](quality=JPEG_QUALITY)
         if mark:
+            from fewshot_heads.media.watermark import embed  # OpenCV: not for commands that only check their arguments
+
             chunks.add_itxt("XML:com.adobe.xmp", mark.xmp().decode())
             image, options["xmp"] = embed(image, mark.sha256), mark.xmp()
         try:

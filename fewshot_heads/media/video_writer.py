@@ -22,7 +22,6 @@ from fewshot_heads.media.encoding import VideoEncoder
 from fewshot_heads.media.files import atomic_write, check_target, write_error
 from fewshot_heads.media.provenance import UNNAMED, Provenance, mark
 from fewshot_heads.media.video_reader import Video, exact_rate, read_video
-from fewshot_heads.media.watermark import embed
 
 __all__ = ["Video", "VideoWriter", "exact_rate", "read_video"]
 
@@ -103,7 +102,14 @@ class VideoWriter:
             if self._encoder is None:
                 tags = self.mark.tags() if self.mark else {}
                 self._encoder = VideoEncoder(self._part, frame.shape, self.rate, self.crf, tags, self._sound)
-            self._encoder.add(embed(frame, self.mark.sha256) if self.mark else frame)
+            self._encoder.add(self._marked(frame))
+
+    def _marked(self, frame: np.ndarray) -> np.ndarray:
+        if self.mark is None:
+            return frame
+        from fewshot_heads.media.watermark import embed  # OpenCV: not for commands that only check their arguments
+
+        return embed(frame, self.mark.sha256)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
