@@ -17,7 +17,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ def main(argv: Sequence[str]) -> None:
             told = (seen.score, seen.threshold, seen.found, seen.model, seconds)
             rows.append(Row(path.name, group, is_marked, name, *told))
     report: dict[str, Any] = {"command": command("benchmarks.watermark", chosen), "machine": machine()}
-    report |= {"psnr": psnr, "embed_ms": _cost(), "rows": [asdict(row) for row in rows]}
+    report |= {"psnr": psnr, "embed_ms": _cost(), "scores": _scores(rows)}
     write_report(chosen["out"], report, _markdown(rows, report))
 
 
@@ -161,6 +161,19 @@ def _markdown(rows: Sequence[Row], report: dict[str, Any]) -> str:
         f"`{report['command']}` on {report['machine']['cpu']}.",
     ]
     return "\n\n".join([table(header, lines), *notes])
+
+
+def _scores(rows: Sequence[Row]) -> dict[str, Any]:
+    """Returns the files with and without the mark, and their scores in that order after each treatment."""
+    kinds = {"marked": [row for row in rows if row.is_marked], "clean": [row for row in rows if not row.is_marked]}
+    scores: dict[str, Any] = {
+        name: {kind: [round(row.score, 2) for row in some if row.treatment == name] for kind, some in kinds.items()}
+        for name in TREATMENTS
+    }
+    first = next(iter(TREATMENTS))
+    return {
+        "files": {kind: [row.file for row in some if row.treatment == first] for kind, some in kinds.items()}
+    } | scores
 
 
 def _share(values: Sequence[bool]) -> str:

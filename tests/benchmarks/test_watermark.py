@@ -28,8 +28,9 @@ def test_benchmark__counts_finds_and_false_alarms(clips, monkeypatch, capsys):
     monkeypatch.setattr(watermark, "_cost", lambda: {"256x256": 1.0})
     main([f"clips={clips}", f"out={clips / 'report.json'}"])
     report = json.loads((clips / "report.json").read_text())
-    found = {(row["treatment"], row["is_marked"]): row["found"] for row in report["rows"]}
-    assert all(found[name, True] for name in kept[:3]) and not any(found[name, False] for name in kept)
+    assert all(report["scores"][name]["marked"][0] > 8 for name in kept[:3])
+    assert all(report["scores"][name]["clean"][0] < 7 for name in kept)
+    assert {len(names) for names in report["scores"]["files"].values()} == {1}
     assert min(report["psnr"].values()) > 42
     assert str(clips) not in json.dumps(report)
     assert "| none | 1 of 1 | 0 of 0 |" in capsys.readouterr().out
