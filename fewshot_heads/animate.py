@@ -53,7 +53,7 @@ def _animate(arguments: argparse.Namespace) -> Path:
     head = source_head(reenactor, sources, config)
     motion = track_driver(reenactor, driver, config)
     frames = animation_frames(reenactor, head, motion, driver, config)
-    mark = reenactor.provenance(composite=config["paste_back"])
+    mark = reenactor.provenance(config["paste_back"]).made_from(paths)
     return write_frames(frames, output, driver, mark, config["crf"], arguments.overwrite, "animate", len(motion))
 
 

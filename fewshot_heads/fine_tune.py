@@ -69,7 +69,7 @@ def _fine_tune(arguments: argparse.Namespace) -> Path:
         tuned = reenactor.fine_tune(head, tuning=tuning, criterion=criterion, on_step=on_step)
     comparison = before_and_after(reenactor, head, tuned)
     tuned.save(output, arguments.overwrite)
-    write_image(grid, comparison, reenactor.provenance(composite=False), arguments.overwrite)
+    write_image(grid, comparison, reenactor.provenance(composite=False).made_from(sources), arguments.overwrite)
     return output
 
 

@@ -1,4 +1,4 @@
-"""Command line: reads the mark of synthetic media in a picture or video.
+"""Command line: looks for the marks of synthetic media in pictures and videos: metadata, credentials, watermark.
 
 python -m fewshot_heads.verify out.mp4
 """
@@ -29,8 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = Parser(
         prog="python -m fewshot_heads.verify",
-        description="Tells whether files are marked as synthetic. The exit code is 0 if all are, 3 if one is not.",
-        epilog="A file without the mark may still be synthetic: anybody can remove metadata.",
+        description="Tells whether files are marked as synthetic, by their metadata (IPTC), their Content Credentials "
+        "(C2PA) or the watermark in their pixels. The exit code is 0 if all files have one of these marks, 3 if a file "
+        "has none, 1 if a file cannot be read, 2 for a wrong command line.",
+        epilog="A file without a mark may still be synthetic: marks can be removed.",
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a picture or a video")
     parser.add_argument("--json", action="store_true", help="print one JSON object a file")
@@ -42,21 +44,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _report(arguments: argparse.Namespace, are_marked: list[bool]) -> str:
-    """Returns one line about each file, and appends to `are_marked` whether the file is marked as synthetic."""
-    from fewshot_heads.media.provenance import COMPOSITE, SYNTHETIC, read_mark
+    """Returns four lines or one JSON object about each file, and appends to `are_marked` whether the file is marked."""
+    from fewshot_heads.media.verification import verify
 
-    kinds = {SYNTHETIC: "synthetic", COMPOSITE: "partly synthetic"}
-    lines = []
+    lines: list[str] = []
     for path in arguments.files:
-        mark = read_mark(path) or {}
-        source_type = mark.get("digital_source_type", "")
-        are_marked.append(source_type in kinds)
+        result = verify(path)
+        are_marked.append(bool(result))
         if arguments.json:
-            lines.append(json.dumps({"file": str(path), "synthetic": are_marked[-1], **mark}))
-            continue
-        kind = kinds.get(source_type, f"marked as {source_type}, which is not synthetic") if mark else "no mark"
-        facts = [f"{name.replace('_', ' ')} {value}" for name, value in mark.items() if name != "digital_source_type"]
-        lines.append(printable(": ".join([str(path), kind, *filter(None, [", ".join(facts)])])))
+            lines.append(json.dumps({"file": str(path), **result.as_json()}, allow_nan=False))
+        else:
+            lines += [printable(f"{path}: {result.verdict}"), *(f"  {printable(line)}" for line in result.lines())]
     return "\n".join(lines)
 
 

@@ -19,6 +19,15 @@ def pytest_addoption(parser):
     parser.addoption("--seed", type=int, default=0, help="seed of the drawn hostile cases")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def settings_folder(tmp_path_factory):
+    """The key that signs Content Credentials is made in a folder of the tests, not in that of the user."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("XDG_CONFIG_HOME", "APPDATA"):
+            patch.setenv(variable, str(tmp_path_factory.mktemp("settings")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def mona_path() -> Path:
     return EXAMPLES / "mona_lisa.jpg"

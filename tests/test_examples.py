@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fewshot_heads import Head, read_image, read_video
-from fewshot_heads.media.provenance import verify
+from fewshot_heads.media.verification import verify
 from tests.conftest import EXAMPLES, write_clip
 
 

@@ -1,9 +1,10 @@
-"""`python -m fewshot_heads.verify` tells in one line a file whether the file is marked as synthetic."""
+"""`python -m fewshot_heads.verify` tells in plain words whether a file is marked as synthetic, and by which marks."""
 
 import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fewshot_heads.media.images import write_image
 from fewshot_heads.media.provenance import Provenance
@@ -11,7 +12,7 @@ from fewshot_heads.media.video_writer import VideoWriter
 from fewshot_heads.verify import main
 
 HASH = "0123456789abcdef" * 4
-FRAME = np.full((64, 64, 3), 90, np.uint8)
+FRAME = np.full((160, 160, 3), 90, np.uint8)
 
 
 @pytest.fixture(autouse=True)
@@ -26,27 +27,46 @@ def files(tmp_path, monkeypatch):
 
 def test_marked_files__are_told_in_plain_words(capsys):
     assert main(["fake.png", "head.webm"]) == 0
-    picture, video = capsys.readouterr().out.splitlines()
-    assert picture.startswith("fake.png: synthetic: tool fewshot_heads ") and f"model sha256 {HASH}" in picture
-    assert video.startswith("head.webm: partly synthetic: ") and "model realtime" in video
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line[0] != " "] == ["fake.png: synthetic", "head.webm: partly synthetic"]
+    assert lines[1].startswith("  metadata: tool fewshot_heads ") and lines[1].endswith(f"model sha256 {HASH}")
+    assert lines[2].startswith("  content credentials: ")
+    assert lines[7].startswith("  watermark: made with fewshot_heads, hash of the model begins with 012 (score ")
 
 
 def test_a_file_without_the_mark__has_an_exit_code_of_its_own(capsys):
     assert main(["fake.png", "real.png"]) == 3
-    assert capsys.readouterr().out.splitlines()[1] == "real.png: no mark"
+    real, metadata, credentials, watermark = capsys.readouterr().out.splitlines()[4:]
+    assert (real, metadata) == ("real.png: no mark", "  metadata: no mark")
+    assert watermark.startswith("  watermark: none (score ")
 
 
 def test_json__has_one_object_a_file(capsys):
     assert main(["real.png", "head.webm", "--json"]) == 3
     real, head = map(json.loads, capsys.readouterr().out.splitlines())
-    assert real == {"file": "real.png", "synthetic": False}
-    assert head["synthetic"] and head["model_sha256"] == HASH
+    assert (real["file"], real["synthetic"], real["content_credentials"]) == ("real.png", False, None)
+    assert real["watermark"]["score"] < real["watermark"]["threshold"] and not real["watermark"]["found"]
+    assert head["synthetic"] and head["model_sha256"] == HASH and head["watermark"]["model"] == "012"
+
+
+def test_what_was_encoded_again__is_told_by_its_pixels(tmp_path, capsys):
+    Image.open("fake.png").resize((100, 100)).save("screenshot.jpg", quality=80)
+    assert main(["screenshot.jpg"]) == 0
+    verdict, metadata, _, watermark = capsys.readouterr().out.splitlines()
+    assert verdict == "screenshot.jpg: synthetic, completely or in part"
+    assert metadata == "  metadata: no mark" and "made with fewshot_heads" in watermark
+
+
+def test_a_file_without_pixels__is_told_so(tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("a note")
+    assert main(["notes.txt"]) == 3
+    assert "watermark: not checked (the file holds no picture" in capsys.readouterr().out
 
 
 def test_a_mark_of_a_real_picture__is_not_synthetic(tmp_path, capsys):
-    data = (tmp_path / "fake.png").read_bytes().replace(b"trainedAlgorithmicMedia", b"digitalCaptureXXXXXXXXX")
-    (tmp_path / "real.png").write_bytes(data)
-    assert main(["real.png"]) == 3
+    packet = Provenance("realtime", HASH, False).xmp()
+    Image.fromarray(FRAME).save("real.webp", xmp=packet.replace(b"trainedAlgorithmicMedia", b"digitalCaptureXXXXXXXXX"))
+    assert main(["real.webp"]) == 3
     assert "digitalCaptureXXXXXXXXX, which is not synthetic" in capsys.readouterr().out
 
 

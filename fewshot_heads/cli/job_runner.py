@@ -98,7 +98,8 @@ def write_video(overwrite: bool, scratch: Path, job: Job) -> None:
     reenactor, config = _reenactor(head_part.config), job.config
     head = Head.load((scratch / head_part.name).with_suffix(".safetensors"))
     motion: Motion = pickle.loads((scratch / motion_part.name).read_bytes())
-    driver, mark = read_video(job.driver), reenactor.provenance(composite=config["paste_back"])
+    driver = read_video(job.driver)
+    mark = reenactor.provenance(config["paste_back"]).made_from((*job.sources, job.driver))
     with VideoWriter(job.output, driver, config["crf"], mark=mark, overwrite=overwrite) as writer:
         for frame in animation_frames(reenactor, head, motion, driver, config):
             writer.add(frame)

@@ -81,7 +81,7 @@ def _audio(arguments: argparse.Namespace) -> Path:
     reactions = parse_reactions(config["react"])
     target = None if config["target_identity"] is None else Path(config["target_identity"])
     suffixes, suffix = (PICTURES, ".png") if arguments.preview else (WRITTEN, ".mp4")
-    inputs = filter(None, (portrait, sound_path, target))
+    inputs = [path for path in (portrait, sound_path, target) if path]
     output = choose_output(arguments, f"{portrait.stem}_{sound_path.stem}{suffix}", suffixes, inputs)
     if target and not target.is_file():
         raise BadInput(f"target_identity={target}: no such file; name a picture or a saved head")
@@ -98,10 +98,10 @@ def _audio(arguments: argparse.Namespace) -> Path:
         transition = IdentityTransition(other, control_signals(curves, config["react"])["identity"])
     if arguments.preview:
         sheet = preview(reenactor, head, curves, motion, float(rate), transition)
-        write_image(output, sheet, reenactor.provenance(composite=False), arguments.overwrite)
+        write_image(output, sheet, reenactor.provenance(False).made_from(inputs), arguments.overwrite)
         return output
     frames = animated(reenactor, head, motion, transition, config["paste_back"], config["batch"])
-    mark = reenactor.provenance(composite=config["paste_back"] and transition is None)
+    mark = reenactor.provenance(config["paste_back"] and transition is None).made_from(inputs)
     count = len(motion) - 1
     return write_frames(frames, output, rate, mark, config["crf"], arguments.overwrite, "animate", count, sound)
 

@@ -64,7 +64,7 @@ def _morph(arguments: argparse.Namespace) -> Path:
     reenactor = open_reenactor(config)
     heads = [load_person(reenactor, path, config["source_face"]) for path in people]
     motion = track_driver(reenactor, driver, config) if driver else None
-    mark = reenactor.provenance(composite=False)
+    mark = reenactor.provenance(composite=False).made_from(inputs)
     if arguments.preview:
         write_image(output, preview(reenactor, heads, motion, settings), mark, arguments.overwrite)
         return output

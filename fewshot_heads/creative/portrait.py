@@ -63,7 +63,7 @@ def _portrait(arguments: argparse.Namespace) -> Path:
     gallery = Path(config["gallery"]) if config["gallery"] else None
     moves = driver_path is not None and not arguments.preview
     suffixes, suffix = (WRITTEN, ".mp4") if moves else (PICTURES, ".jpg")
-    inputs = filter(None, (photo, driver_path, gallery))
+    inputs = [path for path in (photo, driver_path, gallery) if path]
     output = choose_output(arguments, f"{photo.stem}_remembered{suffix}", suffixes, inputs)
     if gallery:
         gallery_files(gallery, photo)
@@ -83,7 +83,7 @@ def _portrait(arguments: argparse.Namespace) -> Path:
         cosines = identity_similarity(reenactor, head, stills[-1], face_recognizer)
         listed = ", ".join(f"{name} {value:.3f}" for name, value in cosines.items())
         print(f"strength {strength:g}: similarity to the sitter {listed}")
-    mark = reenactor.provenance(composite=False)
+    mark = reenactor.provenance(composite=False).made_from(inputs)
     if driver is None:
         write_image(output, np.concatenate(stills, axis=1), mark, arguments.overwrite)
         return output

@@ -16,6 +16,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from fewshot_heads.errors import BadInput
+from fewshot_heads.media.content_credentials import sign
 from fewshot_heads.media.files import atomic_write, check_readable, write_error
 from fewshot_heads.media.provenance import Provenance
 
@@ -155,7 +156,7 @@ def write_image(path: str | Path, image: np.ndarray, mark: Provenance | None = N
     Args:
         path: the target. Its suffix chooses the format.
         image: uint8 RGB [H, W, 3].
-        mark: provenance for the XMP packet of the file, or None for no mark.
+        mark: provenance, or None for no mark. See `VideoWriter` for where it is written.
         overwrite: whether an existing file may be replaced.
 
     Raises:
@@ -166,18 +167,18 @@ def write_image(path: str | Path, image: np.ndarray, mark: Provenance | None = N
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"{path}: a uint8 [H,W,3] picture was expected, {image.dtype} {list(image.shape)} came")
     with atomic_write(path, WRITTEN, overwrite) as part:
-        options: dict[str, Any] = {"quality": JPEG_QUALITY}
-        if path.suffix.lower() == ".png":
-            chunks = PngInfo()
-            if mark:
-                chunks.add_itxt("XML:com.adobe.xmp", mark.xmp().decode())
-            options = {"pnginfo": chunks}
-        elif mark:
-            options["xmp"] = mark.xmp()
+        chunks, options = PngInfo(), dict[str, Any](quality=JPEG_QUALITY)
+        if mark:
+            from fewshot_heads.media.watermark import embed  # OpenCV: not for commands that only check their arguments
+
+            chunks.add_itxt("XML:com.adobe.xmp", mark.xmp().decode())
+            image, options["xmp"] = embed(image, mark.sha256), mark.xmp()
         try:
-            Image.fromarray(image).save(part, **options)
+            Image.fromarray(image).save(part, **({"pnginfo": chunks} if path.suffix.lower() == ".png" else options))
         except OSError as error:
             raise write_error(path, error) from error
+        if mark:
+            sign(part, mark, path.name)
 
 
 @contextmanager

@@ -12,9 +12,11 @@ The mark is IPTC's `DigitalSourceType`, with the tool, its version, the model an
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import struct
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
@@ -22,7 +24,7 @@ from xml.sax.saxutils import quoteattr
 import av
 
 from fewshot_heads._version import __version__
-from fewshot_heads.errors import BadInput, OutputError
+from fewshot_heads.errors import BadInput, OutputError, printable
 from fewshot_heads.media.decoding import open_container
 from fewshot_heads.media.files import check_readable
 
@@ -49,6 +51,30 @@ _MAX_PACKET_BYTES = 2**24  # of an XMP packet of any tool; previews take a few h
 
 
 @dataclass(frozen=True)
+class Ingredient:
+    """A file that an output was made from.
+
+    Attributes:
+        name: of the file, without its folder.
+        sha256: hash of its bytes, hexadecimal. For a folder, of the bytes of its files, in the order of their names.
+    """
+
+    name: str
+    sha256: str
+
+    @classmethod
+    def of(cls, path: str | Path) -> Ingredient:
+        """Returns a file or a folder of files as an ingredient. Raises OSError if one cannot be read."""
+        path, digest = Path(path), hashlib.sha256()
+        files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+        for name in files:
+            with name.open("rb") as file:
+                while block := file.read(2**20):
+                    digest.update(block)
+        return cls(printable(path.name), digest.hexdigest())
+
+
+@dataclass(frozen=True)
 class Provenance:
     """The mark of an output file.
 
@@ -56,6 +82,7 @@ class Provenance:
         model: name of the model.
         sha256: hash of the model's weights, hexadecimal.
         composite: whether real pixels surround the synthetic head.
+        ingredients: the files that it was made from, the source image first. Only Content Credentials hold them.
 
     Raises:
         BadInput: if `model` or `sha256` has control characters, which no reader would accept.
@@ -64,10 +91,22 @@ class Provenance:
     model: str
     sha256: str
     composite: bool
+    ingredients: tuple[Ingredient, ...] = ()
 
     def __post_init__(self) -> None:
         if not (self.model.isprintable() and self.sha256.isprintable()):
             raise BadInput(f"model name {self.model!r:.40}: got control characters, expected printable ones")
+
+    def made_from(self, paths: Iterable[str | Path]) -> Provenance:
+        """Returns the same mark with the files that the output is made from, the source image first.
+
+        Args:
+            paths: such as pictures and the driver. Each is read once, for its hash.
+
+        Raises:
+            OSError: if one cannot be read.
+        """
+        return replace(self, ingredients=tuple(map(Ingredient.of, paths)))
 
     @property
     def digital_source_type(self) -> str:
@@ -149,19 +188,6 @@ def read_mark(path: str | Path) -> dict[str, str] | None:
     check_readable(path)
     fields = _from_xmp(_packet(path)) or _from_tags(path)
     return fields if "digital_source_type" in fields else None
-
-
-def verify(path: str | Path) -> bool:
-    """Returns whether a file is marked as synthetic, completely or in part.
-
-    Args:
-        path: the file.
-
-    Raises:
-        BadInput: as `read_mark`.
-    """
-    fields = read_mark(path)
-    return fields is not None and fields["digital_source_type"] in (SYNTHETIC, COMPOSITE)
 
 
 def _packet(path: Path) -> bytes:

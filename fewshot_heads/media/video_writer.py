@@ -17,6 +17,7 @@ import numpy as np
 
 from fewshot_heads.errors import OutputError
 from fewshot_heads.media.audio import Audio, AudioSource
+from fewshot_heads.media.content_credentials import identity_for_writing, sign
 from fewshot_heads.media.encoding import VideoEncoder
 from fewshot_heads.media.files import atomic_write, check_target, write_error
 from fewshot_heads.media.provenance import UNNAMED, Provenance, mark
@@ -37,6 +38,9 @@ class VideoWriter:
     mp4 and webm need even sides, so an odd last row or column is written twice. A gif has no sound and at most 50
     frames per second. Sound is copied if players expect its codec in the format, and else encoded as AAC or Opus. Sound
     lasts from the first frame to the last one.
+
+    The mark is written three times: invisibly into the pixels (`watermark`), into the metadata (`provenance`), and,
+    with the extra `c2pa`, as signed Content Credentials (`content_credentials`; not in webm).
     """
 
     def __init__(
@@ -55,12 +59,13 @@ class VideoWriter:
             like: a video, for its rate and its sound, or frames per second.
             crf: quality on the scale of x264, 0 to 51. 18 is visually lossless, 23 gives smaller files.
             audio: a recording to use from its first sample on, False for no sound, or True for the sound of `like`.
-            mark: names the model in the file (`Reenactor.provenance`). None writes no mark, for real footage only.
+            mark: names the model in the file (`Reenactor.provenance`). None writes no mark of any kind: for real
+                footage only.
             overwrite: whether an existing file may be replaced.
 
         Raises:
             OutputError: if the target cannot be written.
-            BadInput: if `like` is no frame rate.
+            BadInput: if `like` is no frame rate, or the certificate that signs cannot be used.
         """
         self.path, self.crf, self.mark = Path(path), crf, mark
         self.rate = like.rate if isinstance(like, Video) else exact_rate(like)
@@ -69,6 +74,8 @@ class VideoWriter:
         self._shape: tuple[int, ...] | None = None
         self._encoder: VideoEncoder | None = None
         check_target(self.path, WRITTEN, overwrite)
+        if mark:
+            identity_for_writing()  # a certificate that cannot be used is an error before the work, not after it
         self._file = atomic_write(self.path, WRITTEN, overwrite)
 
     def __enter__(self) -> VideoWriter:
@@ -95,7 +102,14 @@ class VideoWriter:
             if self._encoder is None:
                 tags = self.mark.tags() if self.mark else {}
                 self._encoder = VideoEncoder(self._part, frame.shape, self.rate, self.crf, tags, self._sound)
-            self._encoder.add(frame)
+            self._encoder.add(self._marked(frame))
+
+    def _marked(self, frame: np.ndarray) -> np.ndarray:
+        if self.mark is None:
+            return frame
+        from fewshot_heads.media.watermark import embed  # OpenCV: not for commands that only check their arguments
+
+        return embed(frame, self.mark.sha256)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -117,6 +131,8 @@ class VideoWriter:
                 self._encoder.finish()
                 if self.mark and self.path.suffix.lower() != ".webm":
                     mark(self._part, self.mark)
+                if self.mark:
+                    sign(self._part, self.mark, self.path.name)
 
     @contextmanager
     def _disk(self) -> Iterator[None]:

@@ -18,6 +18,7 @@ from fewshot_heads.creative.blending.sampling import Sample, grid, moved, sample
 from fewshot_heads.creative.sample import main
 from fewshot_heads.datasets.shards import Sample as Clip
 from fewshot_heads.media.provenance import read_mark
+from fewshot_heads.media.watermark import embed
 from tests.datasets.test_shards import written
 from tests.faces import face
 
@@ -267,13 +268,14 @@ def fails(capsys, *arguments, code=1):
     return line
 
 
-def test_without_a_driver_there_is_a_marked_picture_of_all(people, capsys):
+def test_without_a_driver_there_is_a_marked_picture_of_all(reenactor, people, capsys):
     assert main(["--count", "3", "-o", "all.png"]) == 0
     first, second, name = capsys.readouterr().out.splitlines()
     distances = ", ".join(f"{each.distance:.2f}" for each in people)
     assert first == f"distance to the nearest training person: {distances}"
     assert second == f"draws in which no face was found: {sum(each.refused for each in people)}" and name == "all.png"
-    np.testing.assert_array_equal(read_image("all.png"), grid([each.head.picture for each in people]))
+    expected = embed(grid([each.head.picture for each in people]), reenactor.checkpoint.sha256)
+    np.testing.assert_array_equal(read_image("all.png"), expected)
     assert read_mark("all.png")["digital_source_type"].endswith("/trainedAlgorithmicMedia")
 
 

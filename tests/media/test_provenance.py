@@ -13,7 +13,8 @@ from PIL import Image
 
 from fewshot_heads.errors import BadInput, OutputError
 from fewshot_heads.media.images import write_image
-from fewshot_heads.media.provenance import COMPOSITE, SYNTHETIC, Provenance, mark, read_mark, verify
+from fewshot_heads.media.provenance import COMPOSITE, SYNTHETIC, Provenance, mark, read_mark
+from fewshot_heads.media.verification import verify
 from fewshot_heads.media.video_writer import VideoWriter
 
 HASH = "0123456789abcdef" * 4
@@ -109,12 +110,12 @@ def test_ffprobe_shows_the_comment(tmp_path, kind):
 
 
 def test_a_statement_of_another_kind_is_read_but_does_not_verify(tmp_path):
-    write(tmp_path / "out.png", Provenance("realtime", HASH, False))
-    data = (tmp_path / "out.png").read_bytes().replace(b"trainedAlgorithmicMedia", b"digitalCaptureXXXXXXXXX")
-    (tmp_path / "other.png").write_bytes(data)
-    found = read_mark(tmp_path / "other.png")
+    packet = Provenance("realtime", HASH, False).xmp()
+    other = packet.replace(b"trainedAlgorithmicMedia", b"digitalCaptureXXXXXXXXX")
+    Image.new("RGB", (64, 64)).save(tmp_path / "other.webp", xmp=other)
+    found = read_mark(tmp_path / "other.webp")
     assert found is not None and found["digital_source_type"].endswith("digitalCaptureXXXXXXXXX")
-    assert not verify(tmp_path / "other.png")
+    assert not verify(tmp_path / "other.webp")
 
 
 def test_marking_a_finished_file_of_another_kind_is_refused(tmp_path):

@@ -540,7 +540,7 @@ def test_ffprobe_agrees_on_rate_and_colors(tmp_path, kind):
 def test_flat_colors_survive(tmp_path, kind, size):
     colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 150, 120), (30, 60, 90), (0, 0, 0), (255, 255, 255)]
     frames = [np.tile(np.array(color, np.uint8), (size[1], size[0], 1)) for color in colors]
-    path = write(tmp_path / f"out.{kind}", np.repeat(frames, 2, axis=0), like=25)
+    path = write(tmp_path / f"out.{kind}", np.repeat(frames, 2, axis=0), like=25, mark=None)
     for frame, color in zip(list(read_video(path))[::2], colors, strict=True):
         assert np.abs(frame.astype(int) - color).max() <= 3
 
