@@ -86,7 +86,11 @@ def _live(arguments: argparse.Namespace) -> Path | str:
     with output:
         print(f"{_where(place, output)}; {_KEYS_HELP}", file=sys.stderr, flush=True)
         measure = LiveSession(frames, puppeteer, output, reenactor.device, config["report"]).run()
-    return Path(place) if _is_file(place) else f"{measure or 'no frames were shown'}"
+    speed = f"{measure or 'no frames were shown'}"
+    if not _is_file(place):
+        return speed
+    print(speed, file=sys.stderr)
+    return Path(place)
 
 
 def _is_file(place: str) -> bool:
@@ -116,7 +120,7 @@ def _open_output(place: str, config: Mapping[str, Any], mark: Provenance, overwr
     if place == "window":
         return Window()
     if place == "virtual":
-        return VirtualCamera(config["rate"])
+        return VirtualCamera(config["rate"], mark)
     if page := _MJPEG.fullmatch(place):
         return MjpegServer(int(page["port"]), page["host"] or THIS_COMPUTER, mark)
     return VideoFile(Path(place), config["rate"], config["crf"], mark, overwrite)

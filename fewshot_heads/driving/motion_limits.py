@@ -24,6 +24,7 @@ _MAX_SCALE_FACTOR = 1.3  # larger or smaller than the source, on shoulders that 
 _FREE_FRACTION = 0.7  # of a limit, up to which a motion is unchanged
 # Logarithms of the ratio of both eyes' openings, each over that of the source, between which a difference is a wink.
 _NO_WINK, _WINK = 0.5, 0.9
+_SURE_RADIANS, _UNSURE_RADIANS = np.radians([10, 25])  # yaw of a driver between which the far eye is lost
 _MAX_OPENING = np.log(1.5)  # wide open eyes over usual ones
 _CLOSED_EYE_RATIO = 0.02  # aspect ratio of an eye that is closed, however far the other is open
 _UPPER_LIDS, _LOWER_LIDS = [37, 38, 43, 44], [41, 40, 47, 46]  # in pairs
@@ -104,15 +105,16 @@ def prevent_crossing_lids(shape: np.ndarray) -> np.ndarray:
     return shape
 
 
-def limit_lids(shape: np.ndarray, usual: np.ndarray) -> np.ndarray:
-    """Returns the shape with eyes that are equally far open, unless one winks, and at most 1.5 times as far as usual.
+def limit_lids(shape: np.ndarray, usual: np.ndarray, driver_rotation: np.ndarray) -> np.ndarray:
+    """Returns the shape with eyes at most 1.5 times as far open as usual, and of a turned driver equally far.
 
-    Eyes open and close together. A small difference is mostly an error of the detector, which sees the far eye of a
-    turned head from the side.
+    The detector sees the far eye of a turned head from the side and errs. Eyes open and close together, unless one
+    winks.
 
     Args:
         shape: [70 or 221, 3], head units.
         usual: [2], aspect ratios of the source's eyes, right eye first.
+        driver_rotation: [3, 3], rotation of the driver's head, as `Pose.rotation`.
     """
     openings = np.array([unsigned_eye_aspect_ratio(shape[eye, :2]) for eye, _ in EYES_AND_BROWS])
     if min(openings.min(), usual.min()) < _CLOSED_EYE_RATIO:
@@ -120,9 +122,11 @@ def limit_lids(shape: np.ndarray, usual: np.ndarray) -> np.ndarray:
     log_openings = np.log(openings / usual)
     difference = abs(log_openings[0] - log_openings[1])
     wink = np.clip((difference - _NO_WINK) / (_WINK - _NO_WINK), 0, 1)
+    yaw = abs(_view_angles(driver_rotation)[0])
+    apart = max(wink, np.clip((_UNSURE_RADIANS - yaw) / (_UNSURE_RADIANS - _SURE_RADIANS), 0, 1))
     mean = log_openings.mean()
     limited = float(_soft_limit(np.array([mean]), _FREE_FRACTION * _MAX_OPENING, _MAX_OPENING)[0]) if mean > 0 else mean
-    closed = 1 - np.exp(limited + wink * (log_openings - mean) - log_openings)
+    closed = 1 - np.exp(limited + apart * (log_openings - mean) - log_openings)
     return close_lids(shape[None], closed[None])[0]
 
 

@@ -201,7 +201,8 @@ def _retarget_shape(
     mouth_ratio = source.mouth_opening() + lips * expression * (driver.mouth_opening() - source.mouth_opening())
     gap_change = max(mouth_ratio, 0.0) * source.mouth_width() - lip_gap(shape)
     shape += _to_point_count(_JAW_DROP, count) * gap_change
-    return limit_lids(prevent_crossing_lids(shape), np.array([source.eye_opening(eye) for eye, _ in _EYES]))
+    usual = np.array([source.eye_opening(eye) for eye, _ in _EYES])
+    return limit_lids(prevent_crossing_lids(shape), usual, driver.pose.rotation)
 
 
 def _retarget_pose(source: Pose, reference: Pose, driver: Pose, strength: float) -> Pose:

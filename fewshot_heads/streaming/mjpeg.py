@@ -18,6 +18,7 @@ import numpy as np
 
 from fewshot_heads.errors import BadInput
 from fewshot_heads.media.provenance import Provenance
+from fewshot_heads.media.watermark import embed
 from fewshot_heads.streaming.controls import KEYS
 from fewshot_heads.streaming.outputs import Output
 
@@ -87,7 +88,8 @@ class MjpegServer(Output):
 
     def show(self, frame: np.ndarray, time: float) -> None:
         """Sends a frame to every browser that is ready; see `Output.show`."""
-        _, data = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+        marked = embed(frame, self.mark.sha256)
+        _, data = cv2.imencode(".jpg", cv2.cvtColor(marked, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
         jpeg = data.tobytes()
         with self._changed:
             self._jpeg, self._number = jpeg[:2] + self._segment + jpeg[2:], self._number + 1

@@ -18,6 +18,7 @@ import numpy as np
 from fewshot_heads.errors import BadInput, first_line
 from fewshot_heads.media.provenance import Provenance
 from fewshot_heads.media.video_writer import VideoWriter
+from fewshot_heads.media.watermark import embed
 
 _TITLE = "fewshot_heads, live (synthetic)"
 _VIRTUAL_LABEL = "synthetic"  # a virtual camera has no place for metadata
@@ -84,17 +85,18 @@ class VirtualCamera(Output):
 
     Args:
         rate: frames per second that it announces.
+        mark: the mark of synthetic content.
 
     Raises:
         BadInput: pyvirtualcam is not installed.
     """
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, mark: Provenance) -> None:
         try:
             import pyvirtualcam
         except ImportError as error:
             raise BadInput("output=virtual: needs pyvirtualcam; pip install 'fewshot_heads[live]'") from error
-        self._make, self._rate = pyvirtualcam.Camera, rate
+        self._make, self._rate, self._mark = pyvirtualcam.Camera, rate, mark
         self._camera: Any = None
 
     def __exit__(self, *error: Any) -> None:
@@ -120,7 +122,7 @@ class VirtualCamera(Output):
         for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
             corner = (8, len(labelled) - 10)
             cv2.putText(labelled, _VIRTUAL_LABEL, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.5, color, thickness, cv2.LINE_AA)
-        self._camera.send(labelled)
+        self._camera.send(embed(labelled, self._mark.sha256))
 
 
 class VideoFile(Output):
