@@ -86,7 +86,11 @@ def _live(arguments: argparse.Namespace) -> Path | str:
     with output:
         print(f"{_where(place, output)}; {_KEYS_HELP}", file=sys.stderr, flush=True)
         measure = LiveSession(frames, puppeteer, output, reenactor.device, config["report"]).run()
-    return Path(place) if _is_file(place) else f"{measure or 'no frames were shown'}"
+    speed = str(measure or "fewer than two frames were shown")
+    if not _is_file(place):
+        return speed
+    print(speed, file=sys.stderr)
+    return Path(place)
 
 
 def _is_file(place: str) -> bool:
