@@ -86,7 +86,7 @@ def _live(arguments: argparse.Namespace) -> Path | str:
     with output:
         print(f"{_where(place, output)}; {_KEYS_HELP}", file=sys.stderr, flush=True)
         measure = LiveSession(frames, puppeteer, output, reenactor.device, config["report"]).run()
-    speed = f"{measure or 'no frames were shown'}"
+    speed = str(measure or "fewer than two frames were shown")
     if not _is_file(place):
         return speed
     print(speed, file=sys.stderr)

@@ -26,7 +26,7 @@ def told(capsys, *arguments, code=1):
 
 def test_a_portrait_moves_like_the_driver_of_a_file_at_its_pace(camera, mona_path, tmp_path, capsys):
     out = tmp_path / "out.mp4"
-    options = ["rate=10", "report=0.3", "backend=torch", "threads=1"]
+    options = ["rate=10", "backend=torch", "threads=1"]
     assert main([str(mona_path), "--input", camera, "-o", str(out), *options]) == 0
     printed = capsys.readouterr()
     assert printed.out.strip() == str(out)

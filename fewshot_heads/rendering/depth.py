@@ -7,13 +7,14 @@ import numpy as np
 from scipy.interpolate import LinearNDInterpolator
 from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import spsolve
+from threadpoolctl import threadpool_limits
 
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.pose import Pose, fit_pose, landmarks_3d, surface_visibility
 
 _JAW = slice(0, 17)
 TEMPLES = [0, 16]
-_RIM_BEHINDTEMPLES_HEAD_UNITS = 0.35  # depth of the silhouette's plane: behind the ears
+_RIM_BEHIND_TEMPLES_HEAD_UNITS = 0.35  # depth of the silhouette's plane: behind the ears
 # Negative Laplacian of the squared depth, per squared pixel. A sphere has 4; the face's own depth inflates the rest.
 _CURVATURE = 1.8
 _BACK_CURVATURE = 4.5  # a head reaches about as far behind the ears as it is wide to a side
@@ -26,6 +27,9 @@ _MIN_EAR_COSINE = 0.3  # between the normal of an ear and the viewer, where it d
 _SMOOTHING_PIXELS = 0.8  # standard deviation; linear interpolation between landmarks leaves creases
 
 
+# scipy solves a tiny system for each triangle. OpenBLAS shares it out to its threads, which wait busily for each other:
+# in a process that is confined to one core after its start, a depth takes 3 s instead of .03.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def head_depth(face: Landmarks, matte: np.ndarray, ears: np.ndarray | None = None) -> np.ndarray:
     """Returns the depth of a head's surface, float32 [g, g], pixels of the map, larger is farther away.
 
@@ -40,7 +44,7 @@ def head_depth(face: Landmarks, matte: np.ndarray, ears: np.ndarray | None = Non
         ears: bool [g, g]. None is a head without visible ears.
     """
     points, size = landmarks_3d(face), len(matte)
-    silhouette = points[TEMPLES, 2].mean() + _RIM_BEHINDTEMPLES_HEAD_UNITS * fit_pose(face).scale
+    silhouette = points[TEMPLES, 2].mean() + _RIM_BEHIND_TEMPLES_HEAD_UNITS * fit_pose(face).scale
     shown = points[_facing_viewer(face, points)]
     y, x = np.mgrid[:size, :size] + 0.5
     measured = LinearNDInterpolator(shown[:, :2], shown[:, 2])(x, y)  # NaN outside the convex hull
@@ -56,6 +60,7 @@ def head_depth(face: Landmarks, matte: np.ndarray, ears: np.ndarray | None = Non
     return cv2.GaussianBlur(depth, (0, 0), _SMOOTHING_PIXELS)
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def inflate(inside: np.ndarray) -> np.ndarray:
     """Returns the thickness of a flat shape that is inflated to one side, float32 [g, g], pixels of the map.
 

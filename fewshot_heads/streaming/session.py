@@ -219,5 +219,5 @@ class LiveSession:
                 for key in filter(None, chain(self._output.keys(), [next(terminal)])):
                     controls.press(key)
                 if self._report_seconds and self._clock() - reported > self._report_seconds:
-                    print(self.meter.since(reported) or "no frames", file=sys.stderr, flush=True)
+                    print(self.meter.since(reported) or "no frames now", file=sys.stderr, flush=True)
                     reported = self._clock()
