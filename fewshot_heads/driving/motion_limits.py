@@ -25,7 +25,6 @@ _FREE_FRACTION = 0.7  # of a limit, up to which a motion is unchanged
 # Logarithms of the ratio of both eyes' openings, each over that of the source, between which a difference is a wink.
 _NO_WINK, _WINK = 0.5, 0.9
 _SURE_RADIANS, _UNSURE_RADIANS = np.radians([10, 25])  # yaw of a driver between which the far eye is lost
-_MAX_OPENING = np.log(1.5)  # wide open eyes over usual ones
 _CLOSED_EYE_RATIO = 0.02  # aspect ratio of an eye that is closed, however far the other is open
 _UPPER_LIDS, _LOWER_LIDS = [37, 38, 43, 44], [41, 40, 47, 46]  # in pairs
 
@@ -105,11 +104,10 @@ def prevent_crossing_lids(shape: np.ndarray) -> np.ndarray:
     return shape
 
 
-def limit_lids(shape: np.ndarray, usual: np.ndarray, driver_rotation: np.ndarray) -> np.ndarray:
-    """Returns the shape with eyes at most 1.5 times as far open as usual, and of a turned driver equally far.
+def couple_lids(shape: np.ndarray, usual: np.ndarray, driver_rotation: np.ndarray) -> np.ndarray:
+    """Returns the shape with eyes that are equally far open, if the driver is turned and does not wink.
 
-    The detector sees the far eye of a turned head from the side and errs. Eyes open and close together, unless one
-    winks.
+    The detector sees the far eye of a turned head from the side and errs. Eyes open and close together.
 
     Args:
         shape: [70 or 221, 3], head units.
@@ -117,17 +115,15 @@ def limit_lids(shape: np.ndarray, usual: np.ndarray, driver_rotation: np.ndarray
         driver_rotation: [3, 3], rotation of the driver's head, as `Pose.rotation`.
     """
     openings = np.array([unsigned_eye_aspect_ratio(shape[eye, :2]) for eye, _ in EYES_AND_BROWS])
-    if min(openings.min(), usual.min()) < _CLOSED_EYE_RATIO:
+    yaw = abs(_view_angles(driver_rotation)[0])
+    if yaw <= _SURE_RADIANS or min(openings.min(), usual.min()) < _CLOSED_EYE_RATIO:
         return shape
     log_openings = np.log(openings / usual)
     difference = abs(log_openings[0] - log_openings[1])
     wink = np.clip((difference - _NO_WINK) / (_WINK - _NO_WINK), 0, 1)
-    yaw = abs(_view_angles(driver_rotation)[0])
-    apart = max(wink, np.clip((_UNSURE_RADIANS - yaw) / (_UNSURE_RADIANS - _SURE_RADIANS), 0, 1))
-    mean = log_openings.mean()
-    limited = float(_soft_limit(np.array([mean]), _FREE_FRACTION * _MAX_OPENING, _MAX_OPENING)[0]) if mean > 0 else mean
-    closed = 1 - np.exp(limited + apart * (log_openings - mean) - log_openings)
-    return close_lids(shape[None], closed[None])[0]
+    sure = np.clip((_UNSURE_RADIANS - yaw) / (_UNSURE_RADIANS - _SURE_RADIANS), 0, 1)
+    coupled = (1 - max(wink, sure)) * (log_openings.mean() - log_openings)  # change of the logarithms
+    return close_lids(shape[None], 1 - np.exp(coupled)[None])[0]
 
 
 def _view_angles(rotation: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ _OPEN_EYE_RATIO = 0.2  # aspect ratio of a source's eye from which it is open, h
 
 SMILE_FILE = Path(__file__).with_name("smile.json")  # of `fit_smile`
 _LIP_CENTERS = [51, 57]
-_DEVIATIONS = 1.0  # of neutral faces, up to which a smile is the shape of a face
+_DEVIATIONS = 1.5  # of neutral faces, up to which a smile is the shape of a face
 _MAX_SMILES = 1.5  # of the mean smile, that are taken off
 _smile = json.loads(SMILE_FILE.read_text())
 _DISPLACEMENT = np.array(_smile["displacement"])  # [221, 3], head units, of the mean smile

@@ -15,7 +15,7 @@ import numpy as np
 
 from fewshot_heads.driving.motion_limits import (
     clamp_to_crop,
-    limit_lids,
+    couple_lids,
     limit_rotation,
     limit_translation,
     prevent_crossing_lids,
@@ -202,7 +202,7 @@ def _retarget_shape(
     gap_change = max(mouth_ratio, 0.0) * source.mouth_width() - lip_gap(shape)
     shape += _to_point_count(_JAW_DROP, count) * gap_change
     usual = np.array([source.eye_opening(eye) for eye, _ in _EYES])
-    return limit_lids(prevent_crossing_lids(shape), usual, driver.pose.rotation)
+    return couple_lids(prevent_crossing_lids(shape), usual, driver.pose.rotation)
 
 
 def _retarget_pose(source: Pose, reference: Pose, driver: Pose, strength: float) -> Pose:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ _MIN_IMAGE_WEIGHT = 1e-6  # keeps the sum of weights above 0 if all images are a
 # is .695, .725 and .727 for penalties of .15, .3 and .45, and L1 in the head .072, .072 and .075.
 _OTHER_VIEW_PENALTY = 0.3
 _SHARPNESS_TEMPERATURE = 0.04
+_ABSENT_CELLS = 15  # width of the square by which a place grows that the mirror image shows and the image does not
 _LOST_SHARPNESS, _KEPT_SHARPNESS = 0.5, 0.75  # of hair, between which the back replaces it
 
 
@@ -121,8 +123,10 @@ def _weigh(projections: Sequence[Projection], penalties: Sequence[float]) -> tup
     """
     sharpness = torch.cat([view.sharpness * (view.opacity > 0.5) for view in projections])[:, 0]
     scores = sharpness - torch.tensor(penalties)[:, None, None]
-    # Where the first image would have seen the mirror image's surface, but does not show it, there is none.
-    scores[0] = torch.maximum(scores[0], projections[-1].seen[0, 0])
+    # Where the first image would have seen the mirror image's surface, but does not show it, there is none, nor beside.
+    absent = projections[-1].seen[0, 0] * (projections[0].opacity[0, 0] <= 0.5)
+    beside = torch.from_numpy(cv2.dilate(absent.numpy(), np.ones((_ABSENT_CELLS, _ABSENT_CELLS))))
+    scores[0] = torch.maximum(scores[0], torch.maximum(projections[-1].seen[0, 0], beside))
     weights = torch.softmax(scores / _SHARPNESS_TEMPERATURE, 0)
     weights = box_mean(weights) * torch.cat([view.coverage for view in projections])[:, 0]
     return weights, (weights * sharpness).sum(0, keepdim=True)
