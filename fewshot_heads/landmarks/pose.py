@@ -63,6 +63,11 @@ class Pose:
         return (points - self.translation) @ self.rotation / self.scale
 
 
+def turn_between(a: Pose, b: Pose) -> float:
+    """Returns about the angle between two rotations, radians: exact for small angles, 9 % less at 90 degrees."""
+    return float(np.linalg.norm(a.rotation - b.rotation) / np.sqrt(2))
+
+
 def fit_pose(landmarks: Landmarks) -> Pose:
     """Returns the similarity that maps the mean head's rigid points onto the face.
 

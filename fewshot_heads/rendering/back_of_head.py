@@ -15,7 +15,7 @@ from torch import Tensor
 from fewshot_heads.imaging.splatting import splat
 from fewshot_heads.imaging.warping import identity_grid, normalize_points, resize, resize_flow
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.pose import LOBES, Pose, fit_pose, landmarks_3d
+from fewshot_heads.landmarks.pose import LOBES, Pose, fit_pose, landmarks_3d, turn_between
 from fewshot_heads.layers.patch_fill import fill
 from fewshot_heads.rendering.behind_head import rgba_tensor
 from fewshot_heads.rendering.depth import TEMPLES, inflate
@@ -65,8 +65,7 @@ class BackOfHead:
             target: landmarks of the frame, pixels of the crop.
         """
         pose = fit_pose(target)
-        turn = np.linalg.norm(pose.rotation - self.pose.rotation) / np.sqrt(2)  # radians, if small
-        share = min((turn - _HIDDEN_TURN) / (_SHOWN_TURN - _HIDDEN_TURN), 1.0)
+        share = min((turn_between(pose, self.pose) - _HIDDEN_TURN) / (_SHOWN_TURN - _HIDDEN_TURN), 1.0)
         if share <= 0:
             return BackProjection(identity_grid(CELLS, torch.empty(0)), torch.zeros(CELLS, CELLS))
         positions, points = self._points[:, :2] * (2 / self.size) - 1, self._moved(pose)

@@ -12,7 +12,7 @@ from torch import Tensor
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.imaging.warping import identity_grid
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.pose import NECK, Pose, fit_pose
+from fewshot_heads.landmarks.pose import NECK, Pose, fit_pose, turn_between
 
 _LOWEST_NECK = 0.9  # half crops from the crop's center: a neck at the border would bend at once
 # How far the lower end of a body moves over how far its neck does, where the image cuts the body off. On talking heads,
@@ -91,8 +91,7 @@ def _neck_shift(source: Pose, target: Pose) -> np.ndarray:
         target: pose of the frame.
     """
     shift = (target.apply(NECK) - source.apply(NECK))[0, :2]
-    turn = np.linalg.norm(target.rotation - source.rotation) / np.sqrt(2)  # radians, if small
-    error = source.scale * np.hypot(_POSE_ERROR, _PIVOT_ERROR * turn)
+    error = source.scale * np.hypot(_POSE_ERROR, _PIVOT_ERROR * turn_between(source, target))
     power = shift @ shift
     return shift * power / (power + error**2)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fewshot_heads.imaging.splatting import box_mean
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.pose import mirrored
+from fewshot_heads.landmarks.pose import fit_pose, mirrored, turn_between
 from fewshot_heads.landmarks.pose_distance import pose_distance
 from fewshot_heads.rendering.back_of_head import BackOfHead, BackProjection
 from fewshot_heads.rendering.head_surface import HeadSurface, Projection
@@ -29,6 +29,7 @@ _MIN_IMAGE_WEIGHT = 1e-6  # keeps the sum of weights above 0 if all images are a
 _OTHER_VIEW_PENALTY = 0.3
 _SHARPNESS_TEMPERATURE = 0.04
 _ABSENT_CELLS = 15  # width of the square by which a place grows that the mirror image shows and the image does not
+_SMALL_TURN, _LARGE_TURN = 0.25, 0.45  # radians, between which that growth ends
 _LOST_SHARPNESS, _KEPT_SHARPNESS = 0.5, 0.75  # of hair, between which the back replaces it
 
 
@@ -92,7 +93,8 @@ class HeadViews:
         indices = [*images, len(self.landmarks) + images[0]]
         projections = [self.surfaces[i].project(face) for i in indices]
         penalties = [_OTHER_VIEW_PENALTY * (1 - share / max(shares)) for share in shares]
-        weights, confidence = _weigh(projections, [*penalties, _OTHER_VIEW_PENALTY])
+        turn = turn_between(self.surfaces[images[0]].pose, fit_pose(face))
+        weights, confidence = _weigh(projections, [*penalties, _OTHER_VIEW_PENALTY], turn)
         back = self.back.project(face)
         weights = weights * _kept(weights, confidence[0], projections, back.opacity)
         flows = torch.cat([projection.flow for projection in projections])
@@ -114,18 +116,21 @@ def _kept(weights: Tensor, confidence: Tensor, projections: Sequence[Projection]
     return torch.maximum(torch.maximum(sharp, in_face), 1 - back)
 
 
-def _weigh(projections: Sequence[Projection], penalties: Sequence[float]) -> tuple[Tensor, Tensor]:
+def _weigh(projections: Sequence[Projection], penalties: Sequence[float], turn: float) -> tuple[Tensor, Tensor]:
     """Returns the weight of each view in each cell [V, c, c], and the confidence [1, c, c].
 
     Args:
         projections: of V views. The last is the mirror image of the first.
         penalties: what is subtracted from each view's sharpness.
+        turn: of the frame from the first image, radians.
     """
     sharpness = torch.cat([view.sharpness * (view.opacity > 0.5) for view in projections])[:, 0]
     scores = sharpness - torch.tensor(penalties)[:, None, None]
-    # Where the first image would have seen the mirror image's surface, but does not show it, there is none, nor beside.
+    # Where the first image would have seen the mirror image's surface, but does not show it, there is none. Nor is it
+    # beside that place, unless the head turns its other side to the viewer.
     absent = projections[-1].seen[0, 0] * (projections[0].opacity[0, 0] <= 0.5)
     beside = torch.from_numpy(cv2.dilate(absent.numpy(), np.ones((_ABSENT_CELLS, _ABSENT_CELLS))))
+    beside = beside * np.clip((_LARGE_TURN - turn) / (_LARGE_TURN - _SMALL_TURN), 0, 1)
     scores[0] = torch.maximum(scores[0], torch.maximum(projections[-1].seen[0, 0], beside))
     weights = torch.softmax(scores / _SHARPNESS_TEMPERATURE, 0)
     weights = box_mean(weights) * torch.cat([view.coverage for view in projections])[:, 0]
