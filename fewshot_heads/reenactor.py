@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -28,8 +27,6 @@ from fewshot_heads.rendering.animation import embed_sources, render_frames
 
 if TYPE_CHECKING:
     from fewshot_heads.training.head_tuner import FineTuningConfig
-
-logger = logging.getLogger(__name__)
 
 
 class Reenactor:
@@ -172,11 +169,8 @@ class Reenactor:
         self._check_process()
         driver = read_video(driver) if isinstance(driver, (str, Path)) else driver
         name = name or str(getattr(driver, "path", "the driver"))
-        frames_per_second = float(rate if rate is not None else getattr(driver, "rate", 25))
-        motion = track(driver, self.detectors, face, smooth, frames_per_second, name, mouths=True)
-        if motion.lost:
-            logger.warning("%s: no face in frames %s; the last one is held there", name, motion.describe_lost())
-        return motion
+        rate = rate if rate is not None else getattr(driver, "rate", 25)
+        return track(driver, self.detectors, face, smooth, rate, name, mouths=True)
 
     def animate(
         self,

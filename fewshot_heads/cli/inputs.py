@@ -7,18 +7,44 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from fewshot_heads.errors import UsageError
 from fewshot_heads.media.files import check_no_input, check_target
+
+if TYPE_CHECKING:
+    from fewshot_heads.driving.motion import Motion
+    from fewshot_heads.media.video_reader import Video
 
 Settings = TypeVar("Settings")
 
 
 def is_driver(path: Path) -> bool:
-    """Returns whether a path is a driver: a video or a folder of frames."""
+    """Returns whether a path is a driver: a video, a folder of frames or a saved motion."""
+    from fewshot_heads.driving.motion import is_motion
     from fewshot_heads.media.video_reader import VIDEOS
 
-    return os.path.isdir(path) or path.suffix.lower() in VIDEOS
+    return os.path.isdir(path) or path.suffix.lower() in VIDEOS or is_motion(path)
+
+
+def read_driver(path: Path, shown: bool = False) -> Video | Motion:
+    """Returns a driver: the video, or the saved motion if the path ends in .safetensors.
+
+    Args:
+        path: a video, a folder of frames or a saved motion.
+        shown: whether the driver's frames are shown in the result.
+
+    Raises:
+        UsageError: a saved motion has no frames to show.
+        BadInput: the driver cannot be read.
+    """
+    from fewshot_heads.driving.motion import SUFFIX, Motion
+    from fewshot_heads.media.video_reader import read_video
+
+    is_file = path.suffix.lower() == SUFFIX and not os.path.isdir(path)
+    if is_file and shown:
+        raise UsageError(f"{path}: a saved motion has no pictures to show; use side_by_side=false, or the video itself")
+    return Motion.load(path) if is_file else read_video(path)
 
 
 def choose_output(
