@@ -20,11 +20,11 @@ LAYERS = (
     ("training", "preparation"),
     ("reenactor",),
     ("", "cli"),  # "" is the package's own __init__
-    ("animate", "batch", "fine_tune", "meta_learn", "prepare", "verify", "creative"),
+    ("animate", "batch", "edit", "fine_tune", "meta_learn", "prepare", "track", "verify", "creative"),
     ("benchmarks",),
 )
 LEVEL = {room: level for level, row in enumerate(LAYERS) for room in row}
-ENTRY_POINTS = ("animate", "batch", "fine_tune", "meta_learn", "prepare", "verify")
+ENTRY_POINTS = ("animate", "batch", "edit", "fine_tune", "meta_learn", "prepare", "track", "verify")
 INFERENCE = ("layers", "rendering", "driving", "models", "reenactor", "head", "imaging", "landmarks", "media")
 TRAINING = ("datasets", "training", "preparation", "metrics", "features")
 # The one exception: fine-tuning is a method of `Reenactor`, imported when it is called (and for its types).

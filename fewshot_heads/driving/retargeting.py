@@ -134,7 +134,7 @@ def retarget(
     if reference is None:
         reference = choose_reference(source_face, map(CanonicalFace.of, driver))
     reference_face = CanonicalFace.of(driver[reference])
-    gains = _region_gains(source_face, reference_face)
+    gains = region_gains(source_face, reference_face)
     for part, strength in parts.items():
         gains[PARTS[part]] *= strength
 
@@ -152,7 +152,7 @@ def retarget(
     return LazySequence(retargeted, range(len(driver)))
 
 
-def _region_gains(source: CanonicalFace, reference: CanonicalFace) -> np.ndarray:
+def region_gains(source: CanonicalFace, reference: CanonicalFace) -> np.ndarray:
     """Returns each source landmark's motion for a unit of the driver's, [70, 1].
 
     The gain is the ratio of the region's sizes. Lids are scaled by the height of the eye, so a driver's closed eye

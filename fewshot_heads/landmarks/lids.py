@@ -19,12 +19,12 @@ def close_lids(
 
     Args:
         faces: [T, 70 or more, 3], landmarks in the head's frame.
-        closed: [T], 0 leaves the lids, 1 brings them together.
+        closed: [T] or, for the right and the left eye, [T, 2]. 0 leaves the lids, 1 brings them together.
         upper_share: share of the gap that the upper lid travels, 0 to 1.
         move_irises: whether the irises move to the line where the lids meet.
     """
     result = faces.copy()
-    amount = closed[:, None, None, None]
+    amount = closed.reshape(len(faces), -1, 1, 1)
     gap = amount * (faces[:, LOWER_LIDS] - faces[:, UPPER_LIDS])
     result[:, UPPER_LIDS] += upper_share * gap
     result[:, LOWER_LIDS] -= (1 - upper_share) * gap

@@ -83,16 +83,61 @@ def render_frames(
         device: device of the generator.
         resolution: side of the crop, pixels. None takes that of the head's textures.
     """
-    renderer = HeadRenderer(head, _tuned(generator, head), size, device, resolution, inpainters)
-    paster = Paster(head.picture, head.crop, head.person) if paste_back else None
+    renderer = FrameRenderer(head, generator, inpainters, paste_back, size, device, resolution)
+    for frame in renderer.frames(faces, mouths, batch):
+        yield head.as_given(frame)
 
-    def render(rows: slice) -> np.ndarray:
-        return renderer.render(faces[rows], True, mouths and mouths[rows])
 
-    batches = (slice(first, first + batch) for first in range(0, len(faces), batch))
-    for frames in in_parallel(render, batches, device):
-        for frame in frames:
-            yield head.as_given(paster.paste(frame) if paster else frame)
+class FrameRenderer:
+    """Renders frames of one head, of the crop or pasted back into the source image.
+
+    Args:
+        head: the head.
+        generator: the checkpoint's generator, which a tuned one of the head replaces.
+        inpainters: networks by face region.
+        paste_back: whether the head is pasted back into the source image. Else frames are square crops.
+        size: side S of the generator's crop, pixels.
+        device: device of the generator.
+        resolution: side of the crop, pixels. None takes that of the head's textures.
+    """
+
+    def __init__(
+        self, head: Head, generator: Any, inpainters: Mapping[str, Inpainter], paste_back: bool, size: int,
+        device: torch.device, resolution: int | None = None,
+    ):  # fmt: skip
+        self.head, self.size, self.device = head, size, device
+        self._renderer = HeadRenderer(head, _tuned(generator, head), size, device, resolution, inpainters)
+        self._paster = Paster(head.picture, head.crop, head.person) if paste_back else None
+
+    def render(self, faces: Sequence[Landmarks], mouths: Sequence[MouthCrop] | None = None) -> Sequence[np.ndarray]:
+        """Returns a frame uint8 [H, W, 3] of each face, upright.
+
+        Args:
+            faces: landmarks of the frames, pixels of the crop.
+            mouths: the driver's mouths, one a frame; None leaves all mouths to the inpainter.
+        """
+        return [self._paste(frame) for frame in self._renderer.render(faces, True, mouths)]
+
+    def frames(
+        self, faces: Sequence[Landmarks], mouths: Sequence[MouthCrop] | None = None, batch: int = 4
+    ) -> Iterator[np.ndarray]:
+        """Yields `render` of many faces, in batches.
+
+        Args:
+            faces: landmarks of the frames, pixels of the crop.
+            mouths: the driver's mouths, one a frame; None leaves all mouths to the inpainter.
+            batch: frames per call of the generator. On a CPU, some batches are rendered in parallel.
+        """
+
+        def render(rows: slice) -> np.ndarray:
+            return self._renderer.render(faces[rows], True, mouths and mouths[rows])
+
+        batches = (slice(first, first + batch) for first in range(0, len(faces), batch))
+        for frames in in_parallel(render, batches, self.device):
+            yield from map(self._paste, frames)
+
+    def _paste(self, frame: np.ndarray) -> np.ndarray:
+        return self._paster.paste(frame) if self._paster else frame
 
 
 def _tuned(generator: Any, head: Head) -> Any:
