@@ -24,7 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Edits the face of a portrait: pose, expression and gaze. Each control is 0 by default and changes nothing.",
         "a picture or, with --animate, .mp4, .webm or .gif; default <portrait>_edited.png or .mp4 here",
     )
-    parser.add_argument("--animate", action="store_true", help="a loop that eases from the portrait to the edit and back")
+    parser.add_argument(
+        "--animate", action="store_true", help="a loop that eases from the portrait to the edit and back"
+    )
     parser.add_argument(
         "inputs", nargs="+", metavar="PORTRAIT", help="pictures of one person, or one saved head (.safetensors)"
     )

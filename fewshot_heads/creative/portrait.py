@@ -102,7 +102,9 @@ def _inputs(paths: list[Path]) -> tuple[Path, Path | None]:
     if is_driver(photo):
         raise UsageError(f"{photo}: a video is the driver and comes last; the sitter is a picture or a saved head")
     if drivers and not is_driver(drivers[0]):
-        raise UsageError(f"{drivers[0]}: the driver is a video, gif, folder or saved motion; others' pictures go into gallery=FOLDER")
+        raise UsageError(
+            f"{drivers[0]}: the driver is a video, gif, folder or saved motion; others' pictures go into gallery=FOLDER"
+        )
     return photo, drivers[0] if drivers else None
 
 

@@ -83,7 +83,5 @@ def directions() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     The 70 landmarks come first, the surface follows.
     """
     stored = json.loads(_DIRECTIONS.read_text(encoding="utf-8"))
-    return {
-        name: tuple(np.array(stored[name].get(sign, 0.0)) * np.ones((N_POINTS + N_SURFACE, 3)) for sign in "+-")
-        for name in stored
-    }  # type: ignore[misc]
+    still = np.zeros((N_POINTS + N_SURFACE, 3))
+    return {name: (np.array(signs["+"]), np.array(signs.get("-", still))) for name, signs in stored.items()}

@@ -105,7 +105,9 @@ class Motion:
         path = Path(path)
         faces = [face.to_array() for face in self.landmarks]
         if len({len(points) for points in faces}) != 1:
-            raise BadInput(f"{self.name}: some faces have a surface and some do not; track the driver with one detector")
+            raise BadInput(
+                f"{self.name}: some faces have a surface and some do not; track the driver with one detector"
+            )
         tensors = {
             "landmarks": np.stack(faces),
             "confidence": np.array([face.confidence for face in self.landmarks], np.float32),
@@ -197,7 +199,8 @@ def _check(tensors: dict[str, np.ndarray]) -> None:
     count = len(points)
     _require(count > 0, "no frame", "one at least")
     _require(points.shape[1] in (N_POINTS, N_POINTS + N_SURFACE), f"{points.shape[1]} landmarks", "70 or 221")
-    check_size("a motion's frames", *frame_size[::-1].tolist(), MAX_DECODED_PIXELS)
+    height, width = frame_size.tolist()
+    check_size("a motion's frames", width, height, MAX_DECODED_PIXELS)
     largest = _MAX_FRAME_SIDES * int(frame_size.max())
     has_depth = ~np.isnan(points[:, :N_POINTS, 2]).any(1)
     known = np.concatenate([points[..., :2].reshape(count, -1), points[:, N_POINTS:, 2]], 1)

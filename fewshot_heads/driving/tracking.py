@@ -34,7 +34,7 @@ def track(
 ) -> Motion:  # fmt: skip
     """Returns the motion of one face through a video.
 
-    Frames are read once and not kept. A frame without a face takes the face of the frame before, and a warning names it.
+    Frames are read once and not kept. A frame without a face takes the face of the frame before, with a warning.
 
     Args:
         frames: uint8 RGB [H, W, 3], all of one size, with sides as `media.images.check_size` allows them.

@@ -22,7 +22,7 @@ from fewshot_heads.rendering.animation import FrameRenderer
 # Mean difference of two renderings, gray levels, up to which a place keeps the pixels of the picture, and from which it
 # shows the rendering. A rendering that changes nothing is softer than a large picture: 28 to 47 dB.
 _KEPT_LEVELS, _CHANGED_LEVELS = 1.0, 4.0
-# Shift of the head, in sizes of the face, from which nothing of the picture is kept: hair that the matte lacks would stay.
+# Shift of the head, in sizes of the face, from which no pixel is kept: hair that the matte lacks would stay.
 _MOVED_FACES = 0.04
 _CHANGE_SIGMA_FACES = 0.015  # standard deviation of the area in which a difference counts, in sizes of the face
 
