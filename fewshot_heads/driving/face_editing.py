@@ -22,6 +22,7 @@ from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.lids import close_lids
 from fewshot_heads.landmarks.pose import MEAN_HEAD, MEAN_SURFACE, NECK, Pose
 
+Directions = Mapping[str, tuple[np.ndarray, np.ndarray]]
 _DIRECTIONS = Path(__file__).parent / "control_directions.json"
 _MIN_LID_GAP, _MAX_LID_GAP = 0.5, 1.4  # of the source's: lids at eyes=-1 and eyes=1
 _MEAN_FACE = CanonicalFace(
@@ -29,12 +30,13 @@ _MEAN_FACE = CanonicalFace(
 )  # whose eyes and mouth the directions fit
 
 
-def edit_face(source: Landmarks, values: Mapping[str, float]) -> Landmarks:
+def edit_face(source: Landmarks, values: Mapping[str, float], directions: Directions | None = None) -> Landmarks:
     """Returns a face that is changed by controls; without a value other than 0 it is the source itself.
 
     Args:
         source: the face, pixels.
         values: control -> value, see `controls.CONTROLS`.
+        directions: of the controls of expression and gaze; None takes the shipped ones.
 
     Raises:
         BadInput: a control does not exist, or its value is out of range.
@@ -44,14 +46,14 @@ def edit_face(source: Landmarks, values: Mapping[str, float]) -> Landmarks:
     if not values:
         return source
     face = CanonicalFace.of(source)
-    shape = _edit_lids(face.shape + _shape_change(face, values), values)
+    shape = _edit_lids(face.shape + _shape_change(face, values, directions or load_directions()), values)
     return Landmarks.from_array(_turn(face.pose, values).apply(shape), source.confidence)
 
 
-def _shape_change(face: CanonicalFace, values: Mapping[str, float]) -> np.ndarray:
+def _shape_change(face: CanonicalFace, values: Mapping[str, float], directions: Directions) -> np.ndarray:
     """Returns what the directions add to a face's shape, [70 or 221, 3], head units."""
     change = np.zeros((N_POINTS + N_SURFACE, 3))
-    for name, (positive, negative) in directions().items():
+    for name, (positive, negative) in directions.items():
         value = values.get(name, 0.0)
         change += max(value, 0.0) * positive + max(-value, 0.0) * negative
     change[:N_POINTS] *= region_gains(face, _MEAN_FACE)
@@ -77,7 +79,7 @@ def _turn(pose: Pose, values: Mapping[str, float]) -> Pose:
 
 
 @cache
-def directions() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def load_directions() -> Directions:
     """Returns control -> what its values 1 and -1 add to a shape, [221, 3] each, head units.
 
     The 70 landmarks come first, the surface follows.

@@ -5,7 +5,7 @@ import pytest
 
 from fewshot_heads.cli.conf_files import describe
 from fewshot_heads.driving.controls import CONTROLS
-from fewshot_heads.driving.face_editing import directions, edit_face
+from fewshot_heads.driving.face_editing import edit_face, load_directions
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import LEFT_EYE, LEFT_IRIS, MIRROR, RIGHT_EYE
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
@@ -35,7 +35,7 @@ def test_an_edit_grows_with_its_value(name):
 def test_controls_of_expression_leave_the_pose():
     values = {name: control.high for name, control in CONTROLS.items() if not control.unit}
     before, after = (fit_pose(edit_face(face(surface=0.0), edit)) for edit in ({}, values))
-    assert np.allclose(before.rotation, after.rotation, atol=1e-4) and np.isclose(before.scale, after.scale, rtol=1e-4)
+    assert np.allclose(before.rotation, after.rotation, atol=1e-3) and np.isclose(before.scale, after.scale, rtol=1e-3)
 
 
 def test_the_head_turns_on_its_neck():
@@ -71,7 +71,7 @@ def test_directions_point_where_their_names_say():
 
 def test_directions_are_symmetric():
     order = np.concatenate([MIRROR, len(MEAN_HEAD) + SURFACE_MIRROR])
-    for name, (positive, negative) in directions().items():
+    for name, (positive, negative) in load_directions().items():
         for direction in (positive, negative):
             mirrored = direction[order] * [-1, 1, 1]
             sign = -1 if name == "gaze_x" else 1
