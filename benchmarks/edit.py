@@ -37,6 +37,7 @@ from fewshot_heads.metrics.expression import BLENDSHAPES
 
 DEFAULTS = {"pictures": "", "csim": "", "threads": 2, "seconds": 3.0, "out": "benchmarks/results/edit.json"}
 _MEASURED_PIXELS = 384  # side of the crop that is measured
+_MOST_BEFORE = 0.6  # a score that is higher before the edit has no room to rise; the portrait does not count
 
 
 class Named(NamedTuple):
@@ -51,11 +52,10 @@ class Named(NamedTuple):
     same: tuple[str, ...] = ()
 
 
-# Control and sign. A shut eye scores as one that looks down and squints, in real people too.
-_SHUT = ("eyeLookDown", "eyeLookUp", "eyeSquint", "eyeWide")
+# Control and sign. A shut eye scores as one that looks down and squints, in real people too, and has no other gaze.
+_SHUT = ("eyeLook", "eyeSquint", "eyeWide")
 NAMED = {
     "smile+": Named(("mouthSmile",), ("mouthFrown",)),
-    "smile-": Named(("mouthFrown",), ("mouthSmile",)),
     "mouth+": Named(("jawOpen",), ("mouthClose",)),
     "pucker+": Named(("mouthPucker",), ()),
     "brows+": Named(("browInnerUp", "browOuterUp"), ("browDown",)),
@@ -97,7 +97,7 @@ class Portrait:
         return missing if scores is None else scores, face, self.identity(crop[None], points)[0]
 
     def measure(self, control: str, value: float) -> dict[str, Any]:
-        """Returns the changes of an edit: scores [52], degrees of rotation about x, y and z, and CSIM."""
+        """Returns scores [52] before an edit and their changes, degrees about x, y and z, and CSIM."""
         picture = np.rot90(self.editor.edit({control: value}), self.head.turns)  # upright
         scores, face, embedding = self._measured(np.ascontiguousarray(picture))
         scores_before, face_before, embedding_before = self.before
@@ -106,7 +106,7 @@ class Portrait:
             turn = fit_pose(face).rotation @ fit_pose(face_before).rotation.T
             degrees = np.degrees(cv2.Rodrigues(turn)[0].ravel())
         similarity = float(csim(embedding, embedding_before))
-        return {"scores": scores - scores_before, "degrees": degrees, "csim": similarity}
+        return {"before": scores_before, "scores": scores - scores_before, "degrees": degrees, "csim": similarity}
 
     def unchanged_psnr(self) -> float:
         """Returns the PSNR of an edit of strength 0, dB, at most 100."""
@@ -139,7 +139,8 @@ def summarize(control: str, sign: str, full: list[dict[str, Any]], half: list[di
         others = list(range(len(BLENDSHAPES)))
     else:
         rises = _indices(named.rises)
-        row["named"] = [float(measured["scores"][rises].mean()) for measured in full]
+        fresh = [measured for measured in full if not measured["before"][rises].mean() > _MOST_BEFORE]
+        row["named"] = [float(measured["scores"][rises].mean()) for measured in fresh]
         others = [i for i in range(len(BLENDSHAPES)) if i not in {*rises, *_indices(named.same)}]
         row["same"] = {BLENDSHAPES[i]: float(changes[i]) for i in _indices(named.same)}
     worst = max(others, key=lambda i: abs(changes[i]))
@@ -155,19 +156,29 @@ def markdown(report: dict[str, Any]) -> str:
         moved = row.get("named") or row["degrees"]
         digits, unit = (2, "") if "named" in row else (1, "°")
         names = ", ".join(NAMED[row["control"] + row["sign"]].rises) if "named" in row else "degrees"
-        other, low = row["largest_other"], min(row["half_csim"])
+        other, low = row["largest_other"], float(np.nanmin(row["half_csim"]))
         rows.append(
             [
                 f"{row['control']}={row['value']:g}",
                 names,
                 f"{common.mean(moved):+.{digits}f}{unit}",
-                f"{min(moved):+.{digits}f}{unit}",
+                f"{np.nanmin(moved):+.{digits}f}{unit}",
+                str(np.isfinite(moved).sum()),
                 f"{other['name']} {other['change']:+.2f}",
                 f"{common.mean(row['half_csim']):.3f} ({low:.3f})",
                 f"{common.mean(row['full_csim']):.3f}",
             ]  # fmt: skip
         )
-    header = ["control", "names", "moved by", "least", "largest other score", "CSIM at half (least)", "CSIM at full"]
+    header = [
+        "control",
+        "names",
+        "moved by",
+        "least",
+        "of",
+        "largest other score",
+        "CSIM at half (least)",
+        "CSIM at full",
+    ]
     zero, speed = report["unchanged_psnr"], report["milliseconds"]
     return common.table(header, rows) + (
         f"\n\nStrength 0: {min(zero):.1f} dB at least. One edit: median {np.median(speed):.0f} ms, "

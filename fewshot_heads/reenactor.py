@@ -114,8 +114,7 @@ class Reenactor:
         self._check_process()
         check_choice("crop", crop, ("auto", "full"))
         sources = detect_sources(pictures, face, crop, self.detectors[0], self.size)
-        sha256 = self.checkpoint.sha256
-        return embed_sources(sources, crop == "auto", self.networks, sha256, self.size, self.device)
+        return embed_sources(sources, crop == "auto", self.networks, self.checkpoint.sha256, self.size, self.device)
 
     def fine_tune(
         self, head: Head, pictures: Pictures | None = None, steps: int | None = None,
@@ -154,7 +153,7 @@ class Reenactor:
             face: which face of the first frame; 0 is the largest.
             smooth: strength of the landmark filter, 0 or more; 0 is off.
             rate: frames per second. None takes the rate of a `Video`, and 25 for other frames.
-            name: name of the driver in messages. None takes the path of a `Video`.
+            name: name in messages. None takes the path of a `Video`.
 
         Raises:
             BadInput: the video cannot be read, a frame is no image, or an option is out of range.
@@ -163,7 +162,7 @@ class Reenactor:
         self._check_process()
         driver = read_video(driver) if isinstance(driver, (str, Path)) else driver
         name = name or str(getattr(driver, "path", "the driver"))
-        rate = rate if rate is not None else getattr(driver, "rate", 25)
+        rate = getattr(driver, "rate", 25) if rate is None else rate
         return track(driver, self.detectors, face, smooth, rate, name, mouths=True)
 
     def animate(
@@ -196,7 +195,7 @@ class Reenactor:
 
         Raises:
             BadInput: an option or the driver is wrong.
-            NoFaceFound: no frame of the driver shows a face.
+            NoFaceFound: no frame shows a face.
             WeightsMismatch: another generator made the head.
         """
         check_choice("crop", crop, ("auto", "full"))
@@ -235,8 +234,8 @@ class Reenactor:
 
     def editor(self, head: Head) -> Editor:
         """Returns an editor of a head, which has computed what all edits share. Raises WeightsMismatch."""
+        self.check_made_here(head)
         if self._editor is None or self._editor.head is not head:
-            self.check_made_here(head)
             self._editor = Editor(head, self.generator, self.inpainters, self.size, self.device)
         return self._editor
 

@@ -30,8 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _track(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.cli.config import load_config
-    from fewshot_heads.cli.inputs import choose_output
-    from fewshot_heads.driving.motion import SUFFIX
+    from fewshot_heads.cli.inputs import SAVED, choose_output
     from fewshot_heads.media.video_reader import read_video
 
     names, overrides = split_overrides(arguments.inputs)
@@ -39,7 +38,7 @@ def _track(arguments: argparse.Namespace) -> Path:
     if len(names) != 1:
         raise UsageError("give one driver; --help shows how")
     path = Path(names[0])
-    output = choose_output(arguments, f"{path.stem}_motion{SUFFIX}", (SUFFIX,), [path])
+    output = choose_output(arguments, f"{path.stem}_motion{SAVED}", (SAVED,), [path])
     driver = read_video(path)
 
     from tqdm import tqdm

@@ -31,9 +31,9 @@ def test_a_loop(mona_path, mona):
     ("arguments", "code", "told"),
     [
         (["smiel=1"], 2, "did you mean 'smile'"),
-        (["smile=2"], 2, "from -1 to 1"),
+        (["smile=2"], 2, "from 0 to 1"),
         (["blink=-1"], 2, "from 0 to 1"),
-        (["yaw=90"], 2, "from -45 to 45"),
+        (["yaw=90"], 2, "from -30 to 30"),
         (["-o", "out.mp4"], 1, "unknown kind of file"),
         (["--animate", "-o", "out.png"], 1, "unknown kind of file"),
     ],

@@ -18,7 +18,7 @@ the portraits change the scores that the control names, and no others: damped Ga
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,6 +42,8 @@ DEFAULTS = {
 _SHRINKAGE = 0.005  # of the coefficients of a combination
 _STEP, _MAX_STEP = 0.25, 0.6  # of finite differences; of a refinement
 _DAMPINGS = (0.01, 0.06, 0.3)  # tried in turn
+_NAMED_WEIGHT = 5.0  # of a score that the control names, beside 1 of each other
+_MOST = 0.95  # that a score is asked to reach
 _SHOWN_PIXELS = 384
 _UPPER = ("brow_inner", "brow_outer", "brow_down", "lids_up", "squint")
 _GAZE = ("gaze_y", "lids_up", "lids_down", "squint")
@@ -65,53 +67,15 @@ class Wanted(NamedTuple):
 
 WANTED = {
     ("smile", "+"): Wanted(LOWER_FACE, {"smile": 0.8}, {"mouthSmile": 0.5}, ("mouthFrown",)),
-    ("smile", "-"): Wanted(LOWER_FACE, {"frown": 0.6}, {"mouthFrown": 0.35}, ("mouthSmile",)),
-    ("mouth", "+"): Wanted(LOWER_FACE, {"jaw": 0.8}, {"jawOpen": 0.55}, ("mouthClose",)),
+    ("mouth", "+"): Wanted(LOWER_FACE, {"jaw": 0.8}, {"jawOpen": 0.6}, ("mouthClose",)),
     ("pucker", "+"): Wanted(LOWER_FACE, {"pucker": 1.0}, {"mouthPucker": 0.45}),
     ("brows", "+"): Wanted(_UPPER, {"brow_inner": 0.9, "brow_outer": 0.9}, {"browInnerUp": 0.5, "browOuterUp": 0.5},
                            ("browDown",)),
     ("brows", "-"): Wanted(_UPPER, {"brow_down": 1.3}, {"browDown": 0.4}, ("browInnerUp", "browOuterUp")),
-    ("gaze_y", "+"): Wanted(_GAZE, {"gaze_y": 1.5, "lids_up": 0.6}, {"eyeLookUp": 0.5},
-                            ("eyeLookDown", "eyeSquint", "eyeBlink")),
+    ("gaze_y", "+"): Wanted(_GAZE, {"gaze_y": 1.5, "lids_up": 0.6}, {"eyeLookUp": 0.45}, ("eyeLookDown",)),
     ("gaze_y", "-"): Wanted(_GAZE, {"gaze_y": -1.0, "lids_down": 1.0}, {"eyeLookDown": 0.5},
                             ("eyeLookUp", "eyeSquint", "eyeBlink")),
 }  # fmt: skip
-
-
-def refine(wanted: Wanted, parts: Mapping[str, np.ndarray], changes: Callable[[np.ndarray], np.ndarray], steps: int):
-    """Returns the direction [221, 3] of a control, and the scores' mean changes [52] at full strength.
-
-    Args:
-        wanted: what the control shall do.
-        parts: movement -> displacement [221, 3].
-        changes: returns the scores' mean changes [52] for a direction.
-        steps: number of refinements.
-    """
-    basis = np.stack([parts[name] for name in wanted.movements])
-    target, weights = np.zeros(len(BLENDSHAPES)), np.ones(len(BLENDSHAPES))
-    for start, change in wanted.scores.items():
-        target[scores_of(start)], weights[scores_of(start)] = change, 1.5
-    weights[scores_of(*wanted.free)] = 0
-
-    def loss(z: np.ndarray, moved: np.ndarray) -> float:
-        return float((weights * (moved - target) ** 2).sum() + _SHRINKAGE * (z**2).sum())
-
-    z = np.array([wanted.start.get(name, 0.0) for name in wanted.movements])
-    moved = changes(np.tensordot(z, basis, 1))
-    for _ in range(steps):
-        shifted = [changes(np.tensordot(z + _STEP * unit, basis, 1)) for unit in np.eye(len(z))]
-        jacobian = np.stack([(other - moved) / _STEP for other in shifted], 1)
-        normal = jacobian.T @ (weights[:, None] * jacobian) + _SHRINKAGE * np.eye(len(z))
-        gradient = jacobian.T @ (weights * (target - moved)) - _SHRINKAGE * z
-        for damping in _DAMPINGS:
-            step = np.clip(np.linalg.solve(normal + damping * np.eye(len(z)), gradient), -_MAX_STEP, _MAX_STEP)
-            tried = changes(np.tensordot(z + step, basis, 1))
-            if loss(z + step, tried) < loss(z, moved):
-                z, moved = z + step, tried
-                break
-        else:
-            break
-    return np.tensordot(z, basis, 1), moved
 
 
 class Stage:
@@ -121,7 +85,7 @@ class Stage:
         self.size, self.detector, self.heads = reenactor.size, detector, heads
         options = (reenactor.size, reenactor.device, reenactor.size, reenactor.inpainters)
         self.renderers = [HeadRenderer(head, reenactor.generator, *options) for head in heads]
-        self.before = [self._scores(i, head.landmarks[0]) for i, head in enumerate(heads)]
+        self.before = np.array([self._scores(i, head.landmarks[0]) for i, head in enumerate(heads)])
 
     def _scores(self, index: int, face: Landmarks) -> np.ndarray:
         image = cv2.resize(self.renderers[index].render([face], False)[0], (_SHOWN_PIXELS,) * 2)
@@ -129,14 +93,58 @@ class Stage:
         return np.full(len(BLENDSHAPES), np.nan) if scores is None else scores
 
     def changes(self, control: str, direction: np.ndarray) -> np.ndarray:
-        """Returns the mean changes [52] of the scores when a direction [221, 3] is the control's."""
+        """Returns the changes [F, 52] of the portraits' scores when a direction [221, 3] is the control's.
+
+        A portrait without a face after the edit has no change.
+        """
         found = []
         for i, head in enumerate(self.heads):
             source = head.landmarks[0]
             edited = face_editing.edit_face(source, {control: 1.0}, {control: (direction, 0 * direction)})
             faces = retarget(source, [source, edited], reference=0, side=self.size, still_body=True)
             found.append(self._scores(i, faces[1]) - self.before[i])
-        return np.nanmean(found, 0)
+        return np.nan_to_num(found)
+
+
+def refine(wanted: Wanted, parts: Mapping[str, np.ndarray], stage: Stage, control: str, steps: int):
+    """Returns the direction [221, 3] of a control, and the changes [F, 52] of the portraits' scores at full strength.
+
+    Args:
+        wanted: what the control shall do.
+        parts: movement -> displacement [221, 3].
+        stage: F portraits.
+        control: its name.
+        steps: number of refinements.
+    """
+    basis = np.stack([parts[name] for name in wanted.movements])
+    target, weights = np.zeros_like(stage.before), np.ones(len(BLENDSHAPES))
+    for start, change in wanted.scores.items():
+        target[:, scores_of(start)] = np.minimum(change, _MOST - stage.before[:, scores_of(start)])
+        weights[scores_of(start)] = _NAMED_WEIGHT
+    weights[scores_of(*wanted.free)] = 0
+    weights = weights / len(target)
+
+    def changes(z: np.ndarray) -> np.ndarray:
+        return stage.changes(control, np.tensordot(z, basis, 1))
+
+    def loss(z: np.ndarray, moved: np.ndarray) -> float:
+        return float((weights * (moved - target) ** 2).sum() + _SHRINKAGE * (z**2).sum())
+
+    z = np.array([wanted.start.get(name, 0.0) for name in wanted.movements])
+    moved = changes(z)
+    for _ in range(steps):
+        jacobian = np.stack([(changes(z + _STEP * unit) - moved) / _STEP for unit in np.eye(len(z))], -1)
+        normal = np.einsum("fsi,s,fsj->ij", jacobian, weights, jacobian) + _SHRINKAGE * np.eye(len(z))
+        gradient = np.einsum("fsi,s,fs->i", jacobian, weights, target - moved) - _SHRINKAGE * z
+        for damping in _DAMPINGS:
+            step = np.clip(np.linalg.solve(normal + damping * np.eye(len(z)), gradient), -_MAX_STEP, _MAX_STEP)
+            tried = changes(z + step)
+            if loss(z + step, tried) < loss(z, moved):
+                z, moved = z + step, tried
+                break
+        else:
+            break
+    return np.tensordot(z, basis, 1), moved
 
 
 def main(argv: list[str]) -> None:
@@ -157,8 +165,9 @@ def main(argv: list[str]) -> None:
     stage = Stage(reenactor, [reenactor.embed([path]) for path in chosen["portraits"].split(",")], detector)
     found: dict[str, dict[str, np.ndarray]] = {"gaze_x": {"+": parts["gaze_x"], "-": -parts["gaze_x"]}}
     for (control, sign), wanted in WANTED.items():
-        direction, moved = refine(wanted, parts, lambda d: stage.changes(control, d), chosen["steps"])  # noqa: B023
+        direction, changes = refine(wanted, parts, stage, control, chosen["steps"])
         found.setdefault(control, {})[sign] = direction
+        moved = changes.mean(0)
         largest = sorted(range(len(moved)), key=lambda i: -abs(moved[i]))[:6]
         print(control + sign, *(f"{BLENDSHAPES[i]} {moved[i]:+.2f}" for i in largest), flush=True)
     rounded = {name: {sign: d.round(4).tolist() for sign, d in signs.items()} for name, signs in found.items()}

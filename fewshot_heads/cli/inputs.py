@@ -17,14 +17,21 @@ if TYPE_CHECKING:
     from fewshot_heads.media.video_reader import Video
 
 Settings = TypeVar("Settings")
+SAVED = ".safetensors"  # suffix of heads and motions; the file says which
 
 
 def is_driver(path: Path) -> bool:
     """Returns whether a path is a driver: a video, a folder of frames or a saved motion."""
-    from fewshot_heads.driving.motion import is_motion
     from fewshot_heads.media.video_reader import VIDEOS
 
-    return os.path.isdir(path) or path.suffix.lower() in VIDEOS or is_motion(path)
+    suffix = path.suffix.lower()
+    return os.path.isdir(path) or suffix in VIDEOS or (suffix == SAVED and _is_motion(path))
+
+
+def _is_motion(path: Path) -> bool:
+    from fewshot_heads.driving.motion import is_motion  # cv2, for a saved file only
+
+    return is_motion(path)
 
 
 def read_driver(path: Path, shown: bool = False) -> Video | Motion:
@@ -38,13 +45,15 @@ def read_driver(path: Path, shown: bool = False) -> Video | Motion:
         UsageError: a saved motion has no frames to show.
         BadInput: the driver cannot be read.
     """
-    from fewshot_heads.driving.motion import SUFFIX, Motion
     from fewshot_heads.media.video_reader import read_video
 
-    is_file = path.suffix.lower() == SUFFIX and not os.path.isdir(path)
-    if is_file and shown:
+    if path.suffix.lower() != SAVED or os.path.isdir(path):
+        return read_video(path)
+    if shown:
         raise UsageError(f"{path}: a saved motion has no pictures to show; use side_by_side=false, or the video itself")
-    return Motion.load(path) if is_file else read_video(path)
+    from fewshot_heads.driving.motion import Motion
+
+    return Motion.load(path)
 
 
 def choose_output(

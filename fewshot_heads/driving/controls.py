@@ -27,10 +27,10 @@ class Control(NamedTuple):
 
 # "Left" and "right" of winks are the person's own, as in ARKit's blendshapes. Yaw and gaze are the viewer's.
 CONTROLS: Mapping[str, Control] = {
-    "yaw": Control(-45, 45, "degrees", "turns the head to the viewer's right"),
-    "pitch": Control(-30, 30, "degrees", "lifts the head"),
-    "roll": Control(-45, 45, "degrees", "tilts the head clockwise"),
-    "smile": Control(-1, 1, "", "smiles; a negative value pulls the corners of the mouth down"),
+    "yaw": Control(-30, 30, "degrees", "turns the head to the viewer's right"),
+    "pitch": Control(-20, 20, "degrees", "lifts the head"),
+    "roll": Control(-30, 30, "degrees", "tilts the head clockwise"),
+    "smile": Control(0, 1, "", "smiles"),
     "mouth": Control(0, 1, "", "opens the mouth"),
     "pucker": Control(0, 1, "", "puckers the lips"),
     "brows": Control(-1, 1, "", "lifts the brows; a negative value lowers them"),

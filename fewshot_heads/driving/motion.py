@@ -178,8 +178,8 @@ _SHAPES: dict[str, tuple[type, tuple[int | None, ...]]] = {
 
 
 def is_motion(path: Path) -> bool:
-    """Returns whether a file says that it holds a motion, of any version. Heads have the same suffix."""
-    if path.suffix.lower() != SUFFIX or not path.is_file():
+    """Returns whether a `.safetensors` file says that it holds a motion, of any version."""
+    if not path.is_file():
         return False
     try:
         with safe_open(path, "numpy") as file:

@@ -14,6 +14,7 @@ from fewshot_heads.driving.covered_mouth import mouth_is_covered
 from fewshot_heads.driving.face_editing import edit_face
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.head import Head
+from fewshot_heads.imaging.masks import soft_hull
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import RIGID
 from fewshot_heads.models.inpainter import Inpainter
@@ -24,6 +25,8 @@ from fewshot_heads.rendering.animation import FrameRenderer
 _KEPT_LEVELS, _CHANGED_LEVELS = 1.0, 4.0
 # Shift of the head, in sizes of the face, from which no pixel is kept: hair that the matte lacks would stay.
 _MOVED_FACES = 0.04
+# The face with a margin, in its sizes, and the blur of its border: an expression changes nothing beyond.
+_FACE_MARGIN_FACES, _FACE_BLUR_FACES = 0.1, 0.04
 _CHANGE_SIGMA_FACES = 0.015  # standard deviation of the area in which a difference counts, in sizes of the face
 
 
@@ -99,11 +102,22 @@ class Editor:
         """
         change = cv2.absdiff(frame, self._unchanged).max(2).astype(np.float32)
         change = cv2.GaussianBlur(change, (0, 0), self._sigma)
+        points = np.vstack([face.to_array(), self._source.to_array()])[:, :2]
+        margin, blur = (share * self._source.size for share in (_FACE_MARGIN_FACES, _FACE_BLUR_FACES))
+        near = self._in_picture(soft_hull(points, self._renderer.size, margin, blur))
         moved = np.linalg.norm(face.points[RIGID] - self._source.points[RIGID], axis=1).mean() / self._source.size
-        shown = np.maximum((change - _KEPT_LEVELS) / (_CHANGED_LEVELS - _KEPT_LEVELS), moved / _MOVED_FACES)
-        shown = np.clip(shown, 0, 1)[..., None]
+        shown = np.clip((change - _KEPT_LEVELS) / (_CHANGED_LEVELS - _KEPT_LEVELS), 0, 1) * near
+        shown = np.maximum(shown, min(moved / _MOVED_FACES, 1))[..., None]
         picture = self.head.picture.astype(np.float32)
         return (picture + shown * (frame - picture) + 0.5).astype(np.uint8)
+
+    def _in_picture(self, mask: np.ndarray) -> np.ndarray:
+        """Returns a mask [S, S] of the crop as one of the picture, [H, W], 0 outside the crop."""
+        crop, (height, width) = self.head.crop, self.head.picture.shape[:2]
+        scale = crop.side / crop.size
+        offset = scale / 2 - 0.5  # of the centers of pixels
+        matrix = np.array([[scale, 0, crop.left + offset], [0, scale, crop.top + offset]])
+        return cv2.warpAffine(mask, matrix, (width, height))
 
     @cached_property
     def _unchanged(self) -> np.ndarray:

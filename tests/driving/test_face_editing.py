@@ -82,9 +82,9 @@ def test_directions_are_symmetric():
     ("values", "told"),
     [
         ({"smiel": 1}, "did you mean 'smile'"),
-        ({"smile": 1.1}, "from -1 to 1"),
+        ({"smile": 1.1}, "from 0 to 1"),
         ({"blink": -0.1}, "from 0 to 1"),
-        ({"yaw": float("nan")}, "from -45 to 45"),
+        ({"yaw": float("nan")}, "from -30 to 30"),
         ({"yaw": "left"}, "expected a number"),
         ({"yaw": True}, "expected a number"),
     ],

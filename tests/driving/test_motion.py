@@ -92,4 +92,4 @@ def test_another_file_is_told(tmp_path, about, told):
     path.write_bytes(b"{}")
     with pytest.raises(BadInput, match="not a motion"):
         Motion.load(path)
-    assert not is_motion(path)
+    assert not is_motion(path) and not is_motion(tmp_path)

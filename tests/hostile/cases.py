@@ -23,6 +23,7 @@ from tests.hostile.good_files import (
     GALLERY,
     HEAD,
     JOBS,
+    MOTION,
     PICTURES,
     PREPARED,
     RECORDINGS,
@@ -101,6 +102,9 @@ _STOPS = "init_from=absent.safetensors"  # read last, so that nothing is trained
 PLACES = {
     "source": Place("animate", ("BAD", "video.mp4"), (*PICTURES, HEAD)),
     "driver": Place("animate", (HEAD, "BAD"), VIDEOS),
+    "motion": Place("animate", ("picture.jpg", "BAD"), (MOTION,)),
+    "tracked": Place("track", ("BAD",), VIDEOS),
+    "edited": Place("edit", ("BAD", "smile=1"), (*PICTURES, HEAD)),
     "model": Place("animate", (HEAD, "video.mp4", "model=BAD/tiny.safetensors"), (WEIGHTS,)),
     "inpainter": Place("animate", (HEAD, "video.mp4", "inpainters=[BAD]"), (WEIGHTS,)),
     "jobs": Place("batch", ("BAD", "workers.processes=0"), (JOBS,)),
@@ -125,6 +129,8 @@ PLACES = {
 # Commands without a bad file, for options, outputs and arguments. No file shows a face, so none succeeds.
 COMMANDS = {
     "animate": Place("animate", (HEAD, "video.mp4")),
+    "track": Place("track", ("video.mp4",)),
+    "edit": Place("edit", ("picture.jpg", "yaw=15")),
     "fine_tune": Place("fine_tune", ("picture.jpg",)),
     "batch": Place("batch", (JOBS, "workers.processes=0")),
     "morph": Place("creative.morph", ("picture.jpg", "picture.png")),
