@@ -19,6 +19,7 @@ from fewshot_heads._version import __version__
 from fewshot_heads.errors import BadInput, FewshotHeadsError, NoFaceFound, OutputError, WeightsMismatch
 
 if TYPE_CHECKING:
+    from fewshot_heads.driving.motion import Motion
     from fewshot_heads.head import Head
     from fewshot_heads.landmarks import Landmarks
     from fewshot_heads.media.images import read_image, write_image
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Head": "fewshot_heads.head",
     "Landmarks": "fewshot_heads.landmarks",
+    "Motion": "fewshot_heads.driving.motion",
     "Reenactor": "fewshot_heads.reenactor",
     "VideoWriter": "fewshot_heads.media.video_writer",
     "read_image": "fewshot_heads.media.images",
@@ -54,6 +56,7 @@ __all__ = [
     "FewshotHeadsError",
     "Head",
     "Landmarks",
+    "Motion",
     "NoFaceFound",
     "OutputError",
     "Reenactor",

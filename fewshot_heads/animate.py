@@ -26,15 +26,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "inputs", nargs="+", metavar="SOURCE ... DRIVER",
-        help="pictures of one person, or one saved head (.safetensors); last the driver: a video, gif or folder",
+        help="pictures of one person, or one saved head (.safetensors); last the driver: a video, gif, folder or saved "
+        "motion",
     )  # fmt: skip
     return parse_and_run(parser, _animate, argv)
 
 
 def _animate(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.cli.config import load_config
-    from fewshot_heads.cli.inputs import choose_output
-    from fewshot_heads.media.video_reader import read_video
+    from fewshot_heads.cli.inputs import choose_output, read_driver
     from fewshot_heads.media.video_writer import WRITTEN
 
     names, overrides = split_overrides(arguments.inputs)
@@ -44,7 +44,7 @@ def _animate(arguments: argparse.Namespace) -> Path:
         raise UsageError("give at least one source picture and a driver; --help shows how")
     *sources, driver_path = paths
     output = choose_output(arguments, f"{sources[0].stem}_{driver_path.stem}.mp4", WRITTEN, paths)
-    driver = read_video(driver_path)
+    driver = read_driver(driver_path, shown=config["side_by_side"])
 
     from fewshot_heads.cli.animation import animation_frames, source_head
     from fewshot_heads.cli.session import open_reenactor, track_driver, write_frames

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -25,11 +24,10 @@ from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_in
 from fewshot_heads.models.fast_generator import choose_generator
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.rendering.animation import embed_sources, render_frames
+from fewshot_heads.rendering.editing import Editor
 
 if TYPE_CHECKING:
     from fewshot_heads.training.head_tuner import FineTuningConfig
-
-logger = logging.getLogger(__name__)
 
 
 class Reenactor:
@@ -67,6 +65,7 @@ class Reenactor:
         self.detectors = list(searchers or detectors())
         self.size: int = checkpoint.about["spec"]["size"]
         self._process = os.getpid()
+        self._editor: Editor | None = None  # of the last head
 
     @classmethod
     def from_pretrained(
@@ -115,18 +114,13 @@ class Reenactor:
         self._check_process()
         check_choice("crop", crop, ("auto", "full"))
         sources = detect_sources(pictures, face, crop, self.detectors[0], self.size)
-        sha256 = self.checkpoint.sha256
-        return embed_sources(sources, crop == "auto", self.networks, sha256, self.size, self.device)
+        return embed_sources(sources, crop == "auto", self.networks, self.checkpoint.sha256, self.size, self.device)
 
     def fine_tune(
-        self,
-        head: Head,
-        pictures: Pictures | None = None,
-        steps: int | None = None,
-        tuning: FineTuningConfig | None = None,
-        criterion: Mapping[str, Mapping[str, Any]] | None = None,
+        self, head: Head, pictures: Pictures | None = None, steps: int | None = None,
+        tuning: FineTuningConfig | None = None, criterion: Mapping[str, Mapping[str, Any]] | None = None,
         on_step: Callable[[int, int], object] | None = None,
-    ) -> Head:
+    ) -> Head:  # fmt: skip
         """Returns a personalized head: stage two of Zakharov et al., ICCV 2019, sec. 3.3.
 
         Args:
@@ -149,13 +143,9 @@ class Reenactor:
         return fine_tune_head(self.checkpoint, head, training_head, steps, tuning, criterion, on_step)
 
     def track(
-        self,
-        driver: str | Path | Iterable[np.ndarray],
-        face: int = 0,
-        smooth: float = 1.0,
-        rate: Fraction | float | None = None,
-        name: str | None = None,
-    ) -> Motion:
+        self, driver: str | Path | Iterable[np.ndarray], face: int = 0, smooth: float = 1.0,
+        rate: Fraction | float | None = None, name: str | None = None,
+    ) -> Motion:  # fmt: skip
         """Returns the motion of a driver. A frame without a face repeats the last face.
 
         Args:
@@ -163,7 +153,7 @@ class Reenactor:
             face: which face of the first frame; 0 is the largest.
             smooth: strength of the landmark filter, 0 or more; 0 is off.
             rate: frames per second. None takes the rate of a `Video`, and 25 for other frames.
-            name: name of the driver in messages. None takes the path of a `Video`.
+            name: name in messages. None takes the path of a `Video`.
 
         Raises:
             BadInput: the video cannot be read, a frame is no image, or an option is out of range.
@@ -172,27 +162,15 @@ class Reenactor:
         self._check_process()
         driver = read_video(driver) if isinstance(driver, (str, Path)) else driver
         name = name or str(getattr(driver, "path", "the driver"))
-        frames_per_second = float(rate if rate is not None else getattr(driver, "rate", 25))
-        motion = track(driver, self.detectors, face, smooth, frames_per_second, name, mouths=True)
-        if motion.lost:
-            logger.warning("%s: no face in frames %s; the last one is held there", name, motion.describe_lost())
-        return motion
+        rate = getattr(driver, "rate", 25) if rate is None else rate
+        return track(driver, self.detectors, face, smooth, rate, name, mouths=True)
 
     def animate(
-        self,
-        head: Head,
-        driver: Motion | str | Path | Iterable[np.ndarray],
-        motion: str = "relative",
-        pose: float = 1.0,
-        expression: float = 1.0,
-        reference: int | None = None,
-        paste_back: bool = True,
-        crop: str = "auto",
-        batch: int = 4,
-        mouth: str = "driver",
-        resolution: int | None = None,
+        self, head: Head, driver: Motion | str | Path | Iterable[np.ndarray], motion: str = "relative",
+        pose: float = 1.0, expression: float = 1.0, reference: int | None = None, paste_back: bool = True,
+        crop: str = "auto", batch: int = 4, mouth: str = "driver", resolution: int | None = None,
         parts: Mapping[str, float] | None = None,
-    ) -> Iterator[np.ndarray]:
+    ) -> Iterator[np.ndarray]:  # fmt: skip
         """Returns an iterator over frames of a head that moves like the driver, uint8 RGB.
 
         A frame has the size of the source image, or is the square crop if `paste_back` is False.
@@ -217,7 +195,7 @@ class Reenactor:
 
         Raises:
             BadInput: an option or the driver is wrong.
-            NoFaceFound: no frame of the driver shows a face.
+            NoFaceFound: no frame shows a face.
             WeightsMismatch: another generator made the head.
         """
         check_choice("crop", crop, ("auto", "full"))
@@ -238,6 +216,28 @@ class Reenactor:
         mouths = driver.mouths if mouth == "driver" else None
         options = (paste_back, batch, self.size, self.device, None if paste_back else resolution)
         return render_frames(head, faces, self.generator, self.inpainters, mouths, *options)
+
+    def edit(self, head: Head, **controls: float) -> np.ndarray:
+        """Returns the source image with an edited face, uint8 RGB [H, W, 3].
+
+        Further edits of the same head are fast. To edit several heads in turn, keep the `editor` of each.
+
+        Args:
+            head: the head.
+            **controls: such as smile=0.6, yaw=15; see `driving.controls.CONTROLS`.
+
+        Raises:
+            BadInput: a control does not exist, or its value is out of range.
+            WeightsMismatch: another generator made the head.
+        """
+        return self.editor(head).edit(controls)
+
+    def editor(self, head: Head) -> Editor:
+        """Returns an editor of a head, which has computed what all edits share. Raises WeightsMismatch."""
+        self.check_made_here(head)
+        if self._editor is None or self._editor.head is not head:
+            self._editor = Editor(head, self.generator, self.inpainters, self.size, self.device)
+        return self._editor
 
     def check_made_here(self, head: Head, name: str = "this head") -> None:
         """Raises WeightsMismatch if another generator made a head or its values do not fit; `name` is for messages."""

@@ -20,11 +20,11 @@ LAYERS = (
     ("training", "preparation"),
     ("reenactor",),
     ("", "cli", "streaming"),  # "" is the package's own __init__
-    ("animate", "batch", "fine_tune", "live", "meta_learn", "prepare", "verify", "creative"),
+    ("animate", "batch", "edit", "fine_tune", "live", "meta_learn", "prepare", "track", "verify", "creative"),
     ("benchmarks",),
 )
 LEVEL = {room: level for level, row in enumerate(LAYERS) for room in row}
-ENTRY_POINTS = ("animate", "batch", "fine_tune", "live", "meta_learn", "prepare", "verify")
+ENTRY_POINTS = ("animate", "batch", "edit", "fine_tune", "live", "meta_learn", "prepare", "track", "verify")
 INFERENCE = (
     "layers", "rendering", "driving", "models", "reenactor", "streaming", "head", "imaging", "landmarks", "media",
 )  # fmt: skip

@@ -38,7 +38,7 @@ def source_head(reenactor: Reenactor, sources: Sequence[Path], config: Mapping[s
 
 
 def animation_frames(
-    reenactor: Reenactor, head: Head, motion: Motion, driver: Iterable[np.ndarray], config: Mapping[str, Any]
+    reenactor: Reenactor, head: Head, motion: Motion, driver: Iterable[np.ndarray] | Motion, config: Mapping[str, Any]
 ) -> Iterator[np.ndarray]:
     """Returns an iterator over the frames of an animation, uint8 RGB [H, W, 3].
 
@@ -46,7 +46,8 @@ def animation_frames(
         reenactor: made the head.
         head: the head.
         motion: what the driver does.
-        driver: frames of the driver, uint8 RGB [h, w, 3], shown beside the result if `side_by_side` is set.
+        driver: frames of the driver, uint8 RGB [h, w, 3], shown beside the result if `side_by_side` is set, or the
+            saved motion.
         config: the keys of conf/animate.yaml.
 
     Raises:
@@ -57,7 +58,9 @@ def animation_frames(
     reference = None if config["reference"] == "auto" else int(config["reference"])
     resolution = None if config["resolution"] == "auto" else int(config["resolution"])
     frames = reenactor.animate(head, motion, reference=reference, resolution=resolution, **options)
-    return _side_by_side(head.as_given(head.picture), driver, frames) if config["side_by_side"] else frames
+    if isinstance(driver, Motion) or not config["side_by_side"]:
+        return frames
+    return _side_by_side(head.as_given(head.picture), driver, frames)
 
 
 def _side_by_side(

@@ -46,7 +46,7 @@ def compose_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
         key = current_key(key, defaults)
         if key not in defaults:
             raise UsageError(_unknown(f"option '{key}={text}'", key, [*defaults, *groups], name))
-        OmegaConf.update(config, key, _checked(key, text, defaults[key]))
+        OmegaConf.update(config, key, _checked(name, key, text, defaults[key]))
     return config
 
 
@@ -70,9 +70,9 @@ def _value(text: str) -> Any:
         return text
 
 
-def _checked(key: str, text: str, default: Any) -> Any:
+def _checked(task: str, key: str, text: str, default: Any) -> Any:
     """Returns the value of `key=text`. Raises UsageError if it does not fit."""
-    rule = RULES.get(key) or RULES.get(key.rpartition(".")[2])
+    rule = RULES.get(f"{task}.{key}") or RULES.get(key) or RULES.get(key.rpartition(".")[2])
     if rule is None and (default is None or isinstance(default, str)):
         # A name stays text: weights may be called `3` or `a: b.safetensors`.
         is_null = default is None and text == "null"

@@ -7,18 +7,53 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from fewshot_heads.errors import UsageError
 from fewshot_heads.media.files import check_no_input, check_target
 
+if TYPE_CHECKING:
+    from fewshot_heads.driving.motion import Motion
+    from fewshot_heads.media.video_reader import Video
+
 Settings = TypeVar("Settings")
+SAVED = ".safetensors"  # suffix of heads and motions; the file says which
 
 
 def is_driver(path: Path) -> bool:
-    """Returns whether a path is a driver: a video or a folder of frames."""
+    """Returns whether a path is a driver: a video, a folder of frames or a saved motion."""
     from fewshot_heads.media.video_reader import VIDEOS
 
-    return os.path.isdir(path) or path.suffix.lower() in VIDEOS
+    suffix = path.suffix.lower()
+    return os.path.isdir(path) or suffix in VIDEOS or (suffix == SAVED and _is_motion(path))
+
+
+def _is_motion(path: Path) -> bool:
+    from fewshot_heads.driving.motion import is_motion  # cv2, for a saved file only
+
+    return is_motion(path)
+
+
+def read_driver(path: Path, shown: bool = False) -> Video | Motion:
+    """Returns a driver: the video, or the saved motion if the path ends in .safetensors.
+
+    Args:
+        path: a video, a folder of frames or a saved motion.
+        shown: whether the driver's frames are shown in the result.
+
+    Raises:
+        UsageError: a saved motion has no frames to show.
+        BadInput: the driver cannot be read.
+    """
+    from fewshot_heads.media.video_reader import read_video
+
+    if path.suffix.lower() != SAVED or os.path.isdir(path):
+        return read_video(path)
+    if shown:
+        raise UsageError(f"{path}: a saved motion has no pictures to show; use side_by_side=false, or the video itself")
+    from fewshot_heads.driving.motion import Motion
+
+    return Motion.load(path)
 
 
 def choose_output(

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fewshot_heads.cli.animation import animation_frames, source_head
+from fewshot_heads.cli.inputs import read_driver
 from fewshot_heads.cli.jobs import Job
 from fewshot_heads.cli.parser import error_line
 from fewshot_heads.cli.session import open_reenactor
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import BadInput
 from fewshot_heads.head import Head
-from fewshot_heads.media.video_reader import read_video
 from fewshot_heads.media.video_writer import VideoWriter
 from fewshot_heads.preparation.workers import map_in_processes
 from fewshot_heads.reenactor import Reenactor
@@ -84,9 +84,10 @@ def make_part(scratch: Path, part: Part) -> None:
     if part.kind == "head":
         source_head(reenactor, part.paths, part.config).save(path.with_suffix(".safetensors"))
     else:
-        driver, face, smoothing = read_video(part.paths[0]), part.config["driver_face"], part.config["smoothing"]
-        motion = reenactor.track(driver, face, smoothing)
-        path.write_bytes(pickle.dumps(motion))  # read by this run alone, from a folder of this user
+        driver = read_driver(part.paths[0])
+        if not isinstance(driver, Motion):
+            driver = reenactor.track(driver, part.config["driver_face"], part.config["smoothing"])
+        path.write_bytes(pickle.dumps(driver))  # read by this run alone, from a folder of this user
 
 
 def write_video(overwrite: bool, scratch: Path, job: Job) -> None:
@@ -98,10 +99,12 @@ def write_video(overwrite: bool, scratch: Path, job: Job) -> None:
     reenactor, config = _reenactor(head_part.config), job.config
     head = Head.load((scratch / head_part.name).with_suffix(".safetensors"))
     motion: Motion = pickle.loads((scratch / motion_part.name).read_bytes())
-    driver = read_video(job.driver)
+    driver = read_driver(job.driver, config["side_by_side"])
     mark = reenactor.provenance(config["paste_back"]).made_from((*job.sources, job.driver))
-    with VideoWriter(job.output, driver, config["crf"], mark=mark, overwrite=overwrite) as writer:
-        for frame in animation_frames(reenactor, head, motion, driver, config):
+    frames = animation_frames(reenactor, head, motion, driver, config)
+    like = driver.rate if isinstance(driver, Motion) else driver
+    with VideoWriter(job.output, like, config["crf"], mark=mark, overwrite=overwrite) as writer:
+        for frame in frames:
             writer.add(frame)
 
 

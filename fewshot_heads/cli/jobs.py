@@ -25,7 +25,7 @@ class Job:
     Attributes:
         line: line of the table, from 1.
         sources: pictures of one person, or one saved head.
-        driver: a video, gif or folder.
+        driver: a video, gif, folder or saved motion.
         output: the video to write.
         config: the keys of conf/animate.yaml.
     """

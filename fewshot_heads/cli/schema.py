@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from fewshot_heads.driving.controls import CONTROLS
+
 LARGEST = 1e9  # of any number; beyond, sums of the library overflow or memory runs out
 
 
@@ -41,6 +43,7 @@ class Rule:
         return " or ".join(choices)
 
 
+# By key, or by task and key where tasks differ.
 RULES = {
     "motion": Rule(("relative", "absolute")),
     "mouth": Rule(("driver", "inpainted")),
@@ -113,6 +116,8 @@ RULES = {
     "count": Rule(number=int, low=1),
     "min_distance": Rule((None,), float, 0),
     "report": Rule(number=float, low=0),
+    "edit.seconds": Rule(number=float, low=0.2, high=60),
+    **{f"edit.{name}": Rule(number=float, low=control.low, high=control.high) for name, control in CONTROLS.items()},
     # In every group, by the last part of the key:
     "lr": Rule(number=float, low=0),
     "lr_discriminator": Rule(number=float, low=0),

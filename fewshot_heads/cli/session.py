@@ -56,8 +56,10 @@ def load_head(reenactor: Reenactor, path: Path) -> Head:
     return head
 
 
-def track_driver(reenactor: Reenactor, driver: Video, config: Mapping[str, Any]) -> Motion:
-    """Returns the motion of a driver's `driver_face`, smoothed by `smoothing`."""
+def track_driver(reenactor: Reenactor, driver: Video | Motion, config: Mapping[str, Any]) -> Motion:
+    """Returns the motion of a driver's `driver_face`, smoothed by `smoothing`; a saved motion stays as it is."""
+    if isinstance(driver, Motion):
+        return driver
     frames = tqdm(driver, "landmarks", driver.frame_count_estimate, disable=None, unit="frame", leave=False)
     return reenactor.track(frames, config["driver_face"], config["smoothing"], driver.rate, str(driver.path))
 
@@ -65,7 +67,7 @@ def track_driver(reenactor: Reenactor, driver: Video, config: Mapping[str, Any])
 def write_frames(
     frames: Iterable[np.ndarray],
     output: Path,
-    like: Video | Fraction | float,
+    like: Video | Motion | Fraction | float,
     mark: Provenance,
     crf: int,
     overwrite: bool,
@@ -78,7 +80,7 @@ def write_frames(
     Args:
         frames: uint8 [H, W, 3] each.
         output: .mp4, .webm or .gif.
-        like: a video that gives rate and sound, or frames per second.
+        like: a video that gives rate and sound, a motion that gives the rate, or frames per second.
         mark: the mark of synthetic content.
         crf: constant rate factor, 0 best to 51 smallest.
         overwrite: whether to replace an existing file.
@@ -89,6 +91,7 @@ def write_frames(
     Raises:
         OutputError: the video cannot be written.
     """
+    like = like.rate if isinstance(like, Motion) else like
     with VideoWriter(output, like, crf, audio, mark, overwrite) as writer:
         for frame in tqdm(frames, description, count, disable=None, unit="frame"):
             writer.add(frame)

@@ -31,14 +31,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "inputs", nargs="+", metavar="PERSON ... DRIVER",
-        help="a picture of each person, or their saved head (.safetensors); last, if any, a video, gif or folder",
+        help="a picture of each person, or their saved head (.safetensors); last, if any, a driver: a video, "
+        "gif, folder or saved motion",
     )  # fmt: skip
     return parse_and_run(parser, _morph, argv)
 
 
 def _morph(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.cli.config import load_config
-    from fewshot_heads.cli.inputs import choose_output, is_driver, settings_of
+    from fewshot_heads.cli.inputs import choose_output, is_driver, read_driver, settings_of
 
     names, overrides = split_overrides(arguments.inputs)
     config = load_config("morph", overrides)
@@ -54,13 +55,12 @@ def _morph(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.creative.blending.morphing import Morph, morph, preview
     from fewshot_heads.media.images import WRITTEN as PICTURES
     from fewshot_heads.media.images import write_image
-    from fewshot_heads.media.video_reader import read_video
     from fewshot_heads.media.video_writer import WRITTEN
 
     settings = settings_of(Morph, config)
     suffixes, suffix = (PICTURES, ".jpg") if arguments.preview else (WRITTEN, ".mp4")
     output = choose_output(arguments, f"{people[0].stem}_to_{people[-1].stem}{suffix}", suffixes, inputs)
-    driver = read_video(driver_path) if driver_path else None
+    driver = read_driver(driver_path) if driver_path else None
     reenactor = open_reenactor(config)
     heads = [load_person(reenactor, path, config["source_face"]) for path in people]
     motion = track_driver(reenactor, driver, config) if driver else None

@@ -34,14 +34,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "inputs", nargs="+", metavar="PHOTO DRIVER",
-        help="a picture of the person or a saved head (.safetensors); then, if any, a video, gif or folder of frames",
+        help="a picture of the person or a saved head (.safetensors); then, if any, a driver: a video, "
+        "gif, folder of frames or saved motion",
     )  # fmt: skip
     return parse_and_run(parser, _portrait, argv)
 
 
 def _portrait(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.cli.config import load_config
-    from fewshot_heads.cli.inputs import choose_output, settings_of
+    from fewshot_heads.cli.inputs import choose_output, read_driver, settings_of
 
     names, overrides = split_overrides(arguments.inputs)
     config = load_config("portrait", overrides)
@@ -55,7 +56,6 @@ def _portrait(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.creative.blending.retrieval import gallery_files, load_gallery, nearest, synthetic_gallery
     from fewshot_heads.media.images import WRITTEN as PICTURES
     from fewshot_heads.media.images import write_image
-    from fewshot_heads.media.video_reader import read_video
     from fewshot_heads.media.video_writer import WRITTEN
     from fewshot_heads.metrics import Identity
 
@@ -67,7 +67,7 @@ def _portrait(arguments: argparse.Namespace) -> Path:
     output = choose_output(arguments, f"{photo.stem}_remembered{suffix}", suffixes, inputs)
     if gallery:
         gallery_files(gallery, photo)
-    driver = read_video(driver_path) if driver_path and moves else None
+    driver = read_driver(driver_path) if driver_path and moves else None
     face_recognizer = Identity(config["face_recognizer"]) if config["face_recognizer"] else None
     reenactor = open_reenactor(config)
     head = load_person(reenactor, photo, config["source_face"])
@@ -102,7 +102,9 @@ def _inputs(paths: list[Path]) -> tuple[Path, Path | None]:
     if is_driver(photo):
         raise UsageError(f"{photo}: a video is the driver and comes last; the sitter is a picture or a saved head")
     if drivers and not is_driver(drivers[0]):
-        raise UsageError(f"{drivers[0]}: the driver is a video, gif or folder; others' pictures go into gallery=FOLDER")
+        raise UsageError(
+            f"{drivers[0]}: the driver is a video, gif, folder or saved motion; others' pictures go into gallery=FOLDER"
+        )
     return photo, drivers[0] if drivers else None
 
 

@@ -32,19 +32,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         "people_<seed>.jpg or .mp4 here",
         preview="only a small picture of them, without the driver",
     )
-    parser.add_argument("inputs", nargs="*", metavar="DRIVER", help="a video, gif or folder of frames that moves them")
+    parser.add_argument("inputs", nargs="*", metavar="DRIVER", help="a video, gif, folder of frames or saved motion")
     return parse_and_run(parser, _sample, argv)
 
 
 def _sample(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.cli.config import load_config
-    from fewshot_heads.cli.inputs import choose_output, is_driver, settings_of
+    from fewshot_heads.cli.inputs import choose_output, is_driver, read_driver, settings_of
 
     names, overrides = split_overrides(arguments.inputs)
     config = load_config("sample", overrides)
     paths = [Path(name) for name in names]
     if len(paths) > 1 or not all(map(is_driver, paths)):
-        raise UsageError(f"{names[-1]}: one driver at most, a video, gif or folder; --help shows how")
+        raise UsageError(f"{names[-1]}: one driver at most, a video, gif, folder or saved motion; --help shows how")
 
     from tqdm import tqdm
 
@@ -53,7 +53,6 @@ def _sample(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.imaging.convert import resized
     from fewshot_heads.media.images import WRITTEN as PICTURES
     from fewshot_heads.media.images import write_image
-    from fewshot_heads.media.video_reader import read_video
     from fewshot_heads.media.video_writer import WRITTEN
 
     driver_path = paths[0] if paths and not arguments.preview else None
@@ -62,7 +61,7 @@ def _sample(arguments: argparse.Namespace) -> Path:
     output = choose_output(arguments, f"people_{settings.seed}{suffix}", suffixes, [*paths, Path(config["model"])])
     if output.suffix.lower() == HEAD and settings.count != 1:
         raise OutputError(f"{output}: holds one head; use count=1")
-    driver = read_video(driver_path) if driver_path else None
+    driver = read_driver(driver_path) if driver_path else None
     reenactor = open_reenactor(config)
     draws = sample(reenactor, settings)
     people = list(tqdm(draws, "people", settings.count, disable=None, unit="person", leave=False))

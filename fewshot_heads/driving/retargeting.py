@@ -136,7 +136,7 @@ class Retargeter:
         if may_smile:
             neutral = without_smile(self._reference_face.shape, self._source_face.shape)
             self._reference_face = replace(self._reference_face, shape=neutral)
-        self._lips, self._gains = parts["lips"], _region_gains(self._source_face, self._reference_face)
+        self._lips, self._gains = parts["lips"], region_gains(self._source_face, self._reference_face)
         for part, strength in parts.items():
             self._gains[PARTS[part]] *= strength
 
@@ -159,7 +159,7 @@ class Retargeter:
         return face if self._side is None else clamp_to_crop(face, self._source, self._side)
 
 
-def _region_gains(source: CanonicalFace, reference: CanonicalFace) -> np.ndarray:
+def region_gains(source: CanonicalFace, reference: CanonicalFace) -> np.ndarray:
     """Returns each source landmark's motion for a unit of the driver's, [70, 1].
 
     The gain is the ratio of the region's sizes. Lids are scaled by the height of the eye, so a driver's closed eye

@@ -2,91 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
 
 from fewshot_heads.driving.face_follower import FaceFollower, has_jumped
 from fewshot_heads.driving.face_follower import nearest as nearest  # callers import it from this module
+from fewshot_heads.driving.motion import Motion as Motion  # callers import it from this module
 from fewshot_heads.driving.mouth_crop import MouthCrop, share_color_reference
 from fewshot_heads.driving.sequences import LazySequence, Spool, spooled
 from fewshot_heads.driving.smoothing import smoothed
 from fewshot_heads.errors import BadInput, NoFaceFound, check_at_least
 from fewshot_heads.landmarks import Detector, Landmarks
-from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.media.images import check_image
+from fewshot_heads.media.timed_frames import DEFAULT_RATE
 from fewshot_heads.media.video_reader import exact_rate
+
+logger = logging.getLogger(__name__)
 
 _MAX_LOG_GROWTH = 0.5  # natural logarithm of the change in size, from one frame to the next; more is a cut
 
 
-@dataclass(frozen=True)
-class Motion:
-    """Landmarks of a driving video, one face for each frame.
-
-    `track` leaves landmarks and mouths in a temporary file, which takes about 9 kB a frame.
-
-    Attributes:
-        landmarks: one face for each frame, frame pixels.
-        lost: indices of the frames without a detected face. They hold the nearest earlier face, or the first one.
-        shots: frame ranges (first, end) between cuts.
-        frame_size: height and width of a frame, pixels.
-        name: name of the driver, for messages.
-        mouths: one mouth for each frame. None if they were not kept, or if the driver has no images.
-    """
-
-    landmarks: Sequence[Landmarks]
-    lost: list[int]
-    shots: list[tuple[int, int]]
-    frame_size: tuple[int, int]
-    name: str = "the driver"
-    mouths: Sequence[MouthCrop] | None = None
-
-    def __len__(self) -> int:
-        """Returns the number of frames."""
-        return len(self.landmarks)
-
-    def cropped(self, size: int, full: bool = False, within: Crop | None = None) -> Sequence[Landmarks]:
-        """Returns the landmarks in crop pixels, with one crop for each shot.
-
-        Args:
-            size: side of the crop, pixels.
-            full: whether the crop is the frame's largest centered square, instead of a square around the shot's faces.
-            within: where this crop lies in a larger one (`Head.usual`). The result is then in pixels of the larger one.
-        """
-        crops: list[Crop] = []  # of each frame
-        for first, end in self.shots:
-            faces = (self.landmarks[i] for i in range(first, end))
-            crops += [Crop.full(*self.frame_size, size) if full else Crop.around(faces, size)] * (end - first)
-
-        def cropped(frame: int) -> Landmarks:
-            face = crops[frame].to_crop(self.landmarks[frame])
-            return within.from_crop(face) if within else face
-
-        return LazySequence(cropped, range(len(crops)))
-
-    def describe_lost(self) -> str:
-        """Returns the lost frames as ranges for a message: "12-40, 57"."""
-        ranges: list[list[int]] = []
-        for frame in self.lost:
-            if ranges and frame == ranges[-1][-1] + 1:
-                ranges[-1][1:] = [frame]
-            else:
-                ranges.append([frame])
-        return ", ".join("-".join(map(str, bounds)) for bounds in ranges)
-
-
 def track(
-    frames: Iterable[np.ndarray], detectors: list[Detector], face: int = 0, smooth: float = 1.0, rate: float = 25.0,
-    name: str = "the driver", mouths: bool = False,
+    frames: Iterable[np.ndarray], detectors: list[Detector], face: int = 0, smooth: float = 1.0,
+    rate: Fraction | float = DEFAULT_RATE, name: str = "the driver", mouths: bool = False,
 ) -> Motion:  # fmt: skip
     """Returns the motion of one face through a video.
 
-    Frames are read once and not kept. A frame without a face takes the face of the frame before.
+    Frames are read once and not kept. A frame without a face takes the face of the frame before, with a warning.
 
     Args:
         frames: uint8 RGB [H, W, 3], all of one size, with sides as `media.images.check_size` allows them.
@@ -103,7 +51,7 @@ def track(
     """
     check_at_least("face", face, 0)
     check_at_least("smooth", smooth, 0)
-    exact_rate(rate)
+    rate = exact_rate(rate)
     detections = Spool()  # of landmarks and mouth
     offsets: list[int | None] = []  # of each frame's detection
     frame_size = (0, 0)
@@ -137,9 +85,12 @@ def track(
 
     shots = _shots(LazySequence(face_at, held))
     rough_shots = (LazySequence(face_at, held[first:end]) for first, end in shots)
-    smooth_faces = spooled(face for shot in rough_shots for face in smoothed(shot, smooth, rate))
+    smooth_faces = spooled(face for shot in rough_shots for face in smoothed(shot, smooth, float(rate)))
     final_mouths = spooled(_finish_mouths(LazySequence(mouth_at, held), smooth_faces, shots)) if mouths else None
-    return Motion(smooth_faces, lost, shots, frame_size, name, final_mouths)
+    motion = Motion(smooth_faces, lost, shots, frame_size, name, final_mouths, rate)
+    if lost:
+        logger.warning("%s: no face in frames %s; the last one is held there", name, motion.describe_lost())
+    return motion
 
 
 def _checked(frames: Iterable[np.ndarray], name: str) -> Iterator[np.ndarray]:

@@ -10,7 +10,19 @@ from fewshot_heads.imaging.convert import unit
 from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 
-N_BLENDSHAPES = 52
+# Names of the scores of `MediaPipeDetector.expression`, in their order: `_neutral`, then those of ARKit.
+BLENDSHAPES = (
+    "_neutral", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff",
+    "cheekSquintLeft", "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight",
+    "eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight",
+    "eyeSquintLeft", "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawForward", "jawLeft", "jawOpen", "jawRight",
+    "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight", "mouthFunnel",
+    "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft", "mouthPressRight", "mouthPucker",
+    "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthSmileLeft",
+    "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight",
+    "noseSneerLeft", "noseSneerRight",
+)  # fmt: skip
+N_BLENDSHAPES = len(BLENDSHAPES)
 # Groups of blendshapes whose mean is one movement, as indices of `MediaPipeDetector.expression`.
 MOVEMENTS = {"brow": [3, 4, 5], "blink": [9, 10], "jaw": [25], "smile": [44, 45]}
 _MIN_DEVIATION = 0.03  # standard deviation of a driver's score; a driver who moves less does not make the movement

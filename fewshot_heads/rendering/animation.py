@@ -84,13 +84,8 @@ def render_frames(
         resolution: side of the crop, pixels. None takes that of the head's textures.
     """
     renderer = FrameRenderer(head, generator, inpainters, paste_back, size, device, resolution)
-
-    def render(rows: slice) -> np.ndarray:
-        return renderer.render(faces[rows], mouths and mouths[rows])
-
-    batches = (slice(first, first + batch) for first in range(0, len(faces), batch))
-    for crops in in_parallel(render, batches, device):
-        yield from map(renderer.place, crops)
+    for frame in renderer.frames(faces, mouths, batch):
+        yield head.as_given(frame)
 
 
 class FrameRenderer:
@@ -110,7 +105,7 @@ class FrameRenderer:
         self, head: Head, generator: Any, inpainters: Mapping[str, Inpainter], paste_back: bool, size: int,
         device: torch.device, resolution: int | None = None,
     ):  # fmt: skip
-        self.head = head
+        self.head, self.size, self.device = head, size, device
         self._renderer = HeadRenderer(head, _tuned(generator, head), size, device, resolution, inpainters)
         self._paster = Paster(head.picture, head.crop, head.person) if paste_back else None
 
@@ -123,13 +118,39 @@ class FrameRenderer:
         """
         return self._renderer.render(faces, True, mouths)
 
+    def paste(self, crop: np.ndarray) -> np.ndarray:
+        """Returns the upright frame of a crop, uint8 [H, W, 3].
+
+        Args:
+            crop: uint8 [R, R, 3], of `render`.
+        """
+        return self._paster.paste(crop) if self._paster else crop
+
     def place(self, crop: np.ndarray) -> np.ndarray:
         """Returns the frame of a crop, turned as the source image was given, uint8 [H, W, 3].
 
         Args:
             crop: uint8 [R, R, 3], of `render`.
         """
-        return self.head.as_given(self._paster.paste(crop) if self._paster else crop)
+        return self.head.as_given(self.paste(crop))
+
+    def frames(
+        self, faces: Sequence[Landmarks], mouths: Sequence[MouthCrop] | None = None, batch: int = 4
+    ) -> Iterator[np.ndarray]:
+        """Yields the upright frames of many faces, uint8 [H, W, 3].
+
+        Args:
+            faces: landmarks of the frames, pixels of the crop.
+            mouths: the driver's mouths, one a frame; None leaves all mouths to the inpainter.
+            batch: frames per call of the generator. On a CPU, some batches are rendered in parallel.
+        """
+
+        def render(rows: slice) -> np.ndarray:
+            return self.render(faces[rows], mouths and mouths[rows])
+
+        batches = (slice(first, first + batch) for first in range(0, len(faces), batch))
+        for crops in in_parallel(render, batches, self.device):
+            yield from map(self.paste, crops)
 
 
 def _tuned(generator: Any, head: Head) -> Any:

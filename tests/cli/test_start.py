@@ -9,8 +9,9 @@ from fewshot_heads.cli.conf_files import keys_of
 from fewshot_heads.cli.config import load_config
 
 COMMANDS = [
-    "animate", "batch", "fine_tune", "live", "meta_learn", "prepare", "verify", "creative.appearance", "creative.audio",
-    "creative.morph", "creative.portrait", "creative.sample", "creative.sound.fit_expression_basis",
+    "animate", "batch", "edit", "fine_tune", "live", "meta_learn", "prepare", "track", "verify",
+    "creative.appearance", "creative.audio", "creative.morph", "creative.portrait", "creative.sample",
+    "creative.sound.fit_expression_basis",
 ]  # fmt: skip
 NETWORKS = {"torch", "mediapipe", "cv2", "scipy"}  # seconds of import
 CONFIGURATION = {"hydra", "omegaconf"}  # an eighth of a second
@@ -50,7 +51,9 @@ def test_an_argument_error_imports_neither_networks_nor_hydra(arguments):
     ("command", "arguments", "expected"),
     [
         ("animate", ("a.jpg", "b.mp4", "crf=99"), "2"), ("animate", ("a.jpg",), "2"),
-        ("animate", ("a.jpg", "no_such.mp4"), "1"), ("animate", ("a.jpg", "b.mp4", "-o", "c.txt"), "1"),
+        ("animate", ("a.jpg", "no_such.mp4"), "1"),
+        ("edit", ("a.jpg", "smile=2"), "2"), ("track", ("no.mp4",), "1"),
+        ("animate", ("a.jpg", "b.mp4", "-o", "c.txt"), "1"),
         ("fine_tune", ("a.jpg", "-o", "c.txt"), "1"), ("meta_learn", ("steps=3", "-o", "run"), "2"),
         ("live", ("a.jpg", "pose=3"), "2"), ("live", ("a.jpg", "-o", "c.txt"), "1"),
         ("prepare", ("videos",), "2"), ("creative.morph", ("a.jpg",), "2"), ("creative.sample", ("a.jpg",), "2"),

@@ -23,6 +23,7 @@ from tests.hostile.good_files import (
     GALLERY,
     HEAD,
     JOBS,
+    MOTION,
     PICTURES,
     PREPARED,
     RECORDINGS,
@@ -103,6 +104,9 @@ PLACES = {
     "driver": Place("animate", (HEAD, "BAD"), VIDEOS),
     "portrait": Place("live", ("BAD", "--input", "video.mp4", "-o", "live.mp4"), (*PICTURES, HEAD)),
     "camera": Place("live", (HEAD, "--input", "BAD", "-o", "live.mp4"), VIDEOS),
+    "motion": Place("animate", ("picture.jpg", "BAD"), (MOTION,)),
+    "tracked": Place("track", ("BAD",), VIDEOS),
+    "edited": Place("edit", ("BAD", "smile=1"), (*PICTURES, HEAD)),
     "model": Place("animate", (HEAD, "video.mp4", "model=BAD/tiny.safetensors"), (WEIGHTS,)),
     "inpainter": Place("animate", (HEAD, "video.mp4", "inpainters=[BAD]"), (WEIGHTS,)),
     "jobs": Place("batch", ("BAD", "workers.processes=0"), (JOBS,)),
@@ -127,6 +131,8 @@ PLACES = {
 # Commands without a bad file, for options, outputs and arguments. No file shows a face, so none succeeds.
 COMMANDS = {
     "animate": Place("animate", (HEAD, "video.mp4")),
+    "track": Place("track", ("video.mp4",)),
+    "edit": Place("edit", ("picture.jpg", "yaw=15")),
     "fine_tune": Place("fine_tune", ("picture.jpg",)),
     "live": Place("live", (HEAD, "--input", "video.mp4", "-o", "live.mp4")),
     "batch": Place("batch", (JOBS, "workers.processes=0")),

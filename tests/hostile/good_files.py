@@ -16,6 +16,7 @@ from PIL import Image
 
 from fewshot_heads.datasets.shard_index import INDEX
 from fewshot_heads.datasets.shards import Sample
+from fewshot_heads.driving.motion import Motion
 from fewshot_heads.media.video_writer import VideoWriter
 from fewshot_heads.models import build
 from fewshot_heads.models.checkpoint import save_checkpoint
@@ -23,16 +24,17 @@ from fewshot_heads.preparation.people import PEOPLE_INDEX
 from fewshot_heads.preparation.shard_writer import ShardWriter, encode
 from fewshot_heads.reenactor import Reenactor
 from tests.conftest import EXAMPLES
+from tests.faces import face
 
 SPEC = {"size": 128, "embedding": 8, "embedder": {"channels": [4, 8]}, "generator": {"channels": [4, 4, 8]}}
 PICTURES = ("picture.jpg", "picture.png", "picture.webp", "picture.bmp", "picture.tiff", "picture.gif", "picture.ppm")
 VIDEOS = ("video.mp4", "video.webm", "video.mkv", "video.avi", "video.ts", "video.gif")
 SOUNDS = ("sound.wav", "sound.ogg", "sound.flac", "sound.mp3")
-HEAD, ARRAYS, STATE, JOBS = "head.safetensors", "arrays.npz", "state.pt", "jobs.tsv"
+HEAD, MOTION, ARRAYS, STATE, JOBS = "head.safetensors", "motion.safetensors", "arrays.npz", "state.pt", "jobs.tsv"
 WEIGHTS, PREPARED, GALLERY, FOOTAGE, RECORDINGS, RUN = FOLDERS = (
     "weights", "prepared", "gallery", "footage", "recordings", "run",
 )  # fmt: skip
-ALL = (*PICTURES, *VIDEOS, *SOUNDS, HEAD, ARRAYS, STATE, JOBS, *FOLDERS)
+ALL = (*PICTURES, *VIDEOS, *SOUNDS, HEAD, MOTION, ARRAYS, STATE, JOBS, *FOLDERS)
 _SIDE = 128  # pixels
 _FRAMES = 6  # of a clip; half of them is held out
 _RATE = 8000  # samples per second
@@ -53,6 +55,7 @@ def write_good_files(folder: Path) -> None:
         _encode(folder / name, codec, frames)
     _write_sounds(folder)
     Reenactor.from_pretrained(device="cpu").embed([EXAMPLES / "mona_lisa.jpg"]).save(folder / HEAD)
+    Motion([face(surface=0.0)] * 3, [1], [(0, 3)], (_SIDE, _SIDE)).save(folder / MOTION)
     (folder / WEIGHTS).mkdir()
     path = save_checkpoint(build(SPEC), folder / WEIGHTS, "tiny", {"spec": SPEC})
     for suffix in (".safetensors", ".json"):

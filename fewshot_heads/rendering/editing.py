@@ -1,0 +1,129 @@
+"""Edits a head by controls of its face, with the renderer of animation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from fewshot_heads.driving.covered_mouth import mouth_is_covered
+from fewshot_heads.driving.face_editing import edit_face
+from fewshot_heads.driving.retargeting import retarget
+from fewshot_heads.head import Head
+from fewshot_heads.imaging.masks import soft_hull
+from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks.pose import RIGID
+from fewshot_heads.models.inpainter import Inpainter
+from fewshot_heads.rendering.animation import FrameRenderer
+
+# Mean difference of two renderings, gray levels, up to which a place keeps the pixels of the picture, and from which it
+# shows the rendering. A rendering that changes nothing is softer than a large picture: 28 to 47 dB.
+_KEPT_LEVELS, _CHANGED_LEVELS = 1.0, 4.0
+# Shift of the head, in sizes of the face, from which no pixel is kept: hair that the matte lacks would stay.
+_MOVED_FACES = 0.04
+# The face with a margin, in its sizes, and the blur of its border: an expression changes nothing beyond.
+_FACE_MARGIN_FACES, _FACE_BLUR_FACES = 0.1, 0.04
+_CHANGE_SIGMA_FACES = 0.015  # standard deviation of the area in which a difference counts, in sizes of the face
+
+
+class Editor:
+    """Edits one head. What depends on the head alone is computed once, so each further edit is fast.
+
+    An edit is a face that the renderer of animation shows. Where it changes nothing, the picture keeps its own pixels,
+    so an edit of strength 0 is the picture itself.
+
+    Args:
+        head: the head.
+        generator: the checkpoint's generator, which a tuned one of the head replaces.
+        inpainters: networks by face region.
+        size: side S of the generator's crop, pixels.
+        device: device of the generator.
+    """
+
+    def __init__(
+        self, head: Head, generator: Any, inpainters: Mapping[str, Inpainter], size: int, device: torch.device
+    ):
+        self.head = head
+        self._renderer = FrameRenderer(head, generator, inpainters, True, size, device)
+        self._source = self.head.landmarks[0]
+        in_picture = self.head.crop.from_crop(self._source)
+        self._covered = mouth_is_covered(self.head.picture, in_picture)
+        self._sigma = _CHANGE_SIGMA_FACES * in_picture.size
+
+    def edit(self, values: Mapping[str, float]) -> np.ndarray:
+        """Returns the picture with an edited face, uint8 RGB [H, W, 3], turned as the source image was given.
+
+        Args:
+            values: control -> value, see `driving.controls.CONTROLS`.
+
+        Raises:
+            BadInput: a control does not exist, or its value is out of range.
+        """
+        (face,) = self._faces([values])
+        picture = self.head.picture
+        if face is not self._source:
+            picture = self._kept(self._rendered(face), face)
+        return self.head.as_given(picture)
+
+    def loop(self, values: Mapping[str, float], count: int) -> Iterator[np.ndarray]:
+        """Yields a loop of frames that ease from the picture to an edit and back; the last precedes the first.
+
+        Args:
+            values: control -> value at the middle of the loop.
+            count: number of frames.
+
+        Raises:
+            BadInput: a control does not exist, or its value is out of range.
+        """
+        strengths = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(count) / count)
+        faces = self._faces([{name: s * value for name, value in values.items()} for s in strengths])
+        for frame, face in zip(self._renderer.frames(faces), faces, strict=True):
+            yield self.head.as_given(self._kept(frame, face))
+
+    def _faces(self, edits: Sequence[Mapping[str, float]]) -> list[Landmarks]:
+        """Returns the face of each edit, pixels of the crop, limited as in an animation."""
+        edited = [edit_face(self._source, values) for values in edits]
+        faces = retarget(
+            self._source, [self._source, *edited], reference=0, side=self._renderer.size, still_body=True,
+            still_mouth=self._covered,
+        )  # fmt: skip
+        return [self._source if face is self._source else faces[i + 1] for i, face in enumerate(edited)]
+
+    def _kept(self, frame: np.ndarray, face: Landmarks) -> np.ndarray:
+        """Returns a rendering with the pixels of the picture wherever it does not differ from `_unchanged`.
+
+        Args:
+            frame: uint8 [H, W, 3], the rendering of a face.
+            face: pixels of the crop.
+        """
+        change = cv2.absdiff(frame, self._unchanged).max(2).astype(np.float32)
+        change = cv2.GaussianBlur(change, (0, 0), self._sigma)
+        points = np.vstack([face.to_array(), self._source.to_array()])[:, :2]
+        margin, blur = (share * self._source.size for share in (_FACE_MARGIN_FACES, _FACE_BLUR_FACES))
+        near = self._in_picture(soft_hull(points, self._renderer.size, margin, blur))
+        moved = np.linalg.norm(face.points[RIGID] - self._source.points[RIGID], axis=1).mean() / self._source.size
+        shown = np.clip((change - _KEPT_LEVELS) / (_CHANGED_LEVELS - _KEPT_LEVELS), 0, 1) * near
+        shown = np.maximum(shown, min(moved / _MOVED_FACES, 1))[..., None]
+        picture = self.head.picture.astype(np.float32)
+        return (picture + shown * (frame - picture) + 0.5).astype(np.uint8)
+
+    def _in_picture(self, mask: np.ndarray) -> np.ndarray:
+        """Returns a mask [S, S] of the crop as one of the picture, [H, W], 0 outside the crop."""
+        crop, (height, width) = self.head.crop, self.head.picture.shape[:2]
+        scale = crop.side / crop.size
+        offset = scale / 2 - 0.5  # of the centers of pixels
+        matrix = np.array([[scale, 0, crop.left + offset], [0, scale, crop.top + offset]])
+        return cv2.warpAffine(mask, matrix, (width, height))
+
+    @cached_property
+    def _unchanged(self) -> np.ndarray:
+        """The rendering of the source's own face, uint8 [H, W, 3]."""
+        return self._rendered(self._source)
+
+    def _rendered(self, face: Landmarks) -> np.ndarray:
+        """The rendering of a face, uint8 [H, W, 3]."""
+        return self._renderer.paste(self._renderer.render([face])[0])

@@ -1,0 +1,44 @@
+"""The command that edits a face."""
+
+import numpy as np
+import pytest
+
+from fewshot_heads import edit, read_image, read_video
+from fewshot_heads.media.provenance import read_mark
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_picture_with_its_mark(mona_path, mona, reenactor):
+    assert edit.main([str(mona_path), "smile=.6", "--yaw", "-15", "--blink=1"]) == 0
+    edited = read_image("mona_lisa_edited.png")
+    assert edited.shape == mona.shape and np.abs(edited.astype(int) - mona).max() > 40
+    mark = read_mark("mona_lisa_edited.png")
+    assert mark["digital_source_type"].endswith("compositeWithTrainedAlgorithmicMedia")
+    assert mark["model_sha256"] == reenactor.checkpoint.sha256
+
+
+def test_a_loop(mona_path, mona):
+    assert edit.main([str(mona_path), "-o", "loop.gif", "--animate", "smile=1", "seconds=0.4", "rate=10"]) == 0
+    frames = list(read_video("loop.gif"))
+    assert len(frames) == 4 and frames[0].shape == mona.shape
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["smiel=1"], 2, "did you mean 'smile'"),
+        (["smile=2"], 2, "from 0 to 1"),
+        (["blink=-1"], 2, "from 0 to 1"),
+        (["yaw=90"], 2, "from -30 to 30"),
+        (["-o", "out.mp4"], 1, "unknown kind of file"),
+        (["--animate", "-o", "out.png"], 1, "unknown kind of file"),
+    ],
+)
+def test_a_wrong_option_is_one_line_and_leaves_nothing(mona_path, tmp_path, capsys, arguments, code, told):
+    assert edit.main([str(mona_path), *arguments]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line and not list(tmp_path.iterdir())
