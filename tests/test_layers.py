@@ -21,6 +21,7 @@ LAYERS = (
     ("reenactor",),
     ("", "cli"),  # "" is the package's own __init__
     ("animate", "batch", "fine_tune", "meta_learn", "prepare", "verify", "creative"),
+    ("studio",),
     ("benchmarks",),
 )
 LEVEL = {room: level for level, row in enumerate(LAYERS) for room in row}

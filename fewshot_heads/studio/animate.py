@@ -72,7 +72,7 @@ def add(page: Page) -> None:
                     label="Inside of a mouth that is closed in the portrait",
                 )  # fmt: skip
                 whole = gr.Checkbox(True, label="Whole picture, not only the crop of the head")
-                head = gr.File(label="Instead of pictures: a saved head", file_types=[".safetensors"], height=100)
+                head = gr.File(label="Instead of pictures: a saved head", file_types=[".safetensors"], height=140)
             beside = gr.Checkbox(False, label="Side by side with portrait and driver")
             buttons = page.buttons("animate", "Animate")
         with gr.Column():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from fewshot_heads.errors import BadInput, FewshotHeadsError
+from fewshot_heads.errors import BadInput
 from fewshot_heads.media.provenance import read_mark, verify
 from fewshot_heads.studio.page import Page, error_html
 
@@ -26,7 +26,7 @@ def check(path: str | None) -> str:
         if path is None:
             raise BadInput("choose a file first")
         verdict, facts = marks_of(Path(path))
-    except FewshotHeadsError as error:
+    except Exception as error:
         return error_html(error)
     rows = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in facts.items())
     name = html.escape(Path(path).name)

@@ -22,8 +22,8 @@ def add(page: Page) -> None:
     with gr.Tabs():
         for name, part in {
             "Morph": _add_morph,
-            "Music and speech": _add_sound,
-            "People who do not exist": _add_people,
+            "Sound": _add_sound,
+            "People": _add_people,
             "Re-imagined": _add_reimagined,
         }.items():
             with gr.Tab(name), gr.Row():
@@ -71,7 +71,7 @@ def _add_sound(page: Page) -> None:
 
 def _add_people(page: Page) -> None:
     with gr.Column():
-        gr.Markdown("Faces drawn from a statistical model, at a distance from everybody it was learned from.")
+        gr.Markdown("People who do not exist: drawn from a statistical model, at a distance from everybody it was learned from.")
         count = gr.Slider(1, MAX_PEOPLE, 6, step=1, label="People")
         seed = gr.Number(0, label="Seed: the same seed, the same people", precision=0, minimum=0)
         truncation = gr.Slider(0, 1, 0.8, step=0.05, label="Variety, 0 is the mean face")
@@ -111,7 +111,7 @@ def _picture(name: str) -> gr.Image:
     """Adds a picture as result. The file itself is given out, with its mark."""
     return gr.Image(
         label="Result", interactive=False, type="filepath", height=420, buttons=["download", "fullscreen"],
-        elem_id=f"{name}_result",
+        elem_id=f"{name}_result", elem_classes="result",
     )  # fmt: skip
 
 

@@ -50,13 +50,13 @@ class Page:
     def portraits(self, name: str, label: str) -> gr.Gallery:
         """Adds a field for one picture or several."""
         return gr.Gallery(
-            label=label, file_types=["image"], sources=["upload", "webcam"], columns=3, height=220, interactive=True,
-            object_fit="contain", buttons=[], elem_id=f"{name}_portraits",
+            label=label, file_types=["image"], sources=["upload", "webcam"], columns=3, height=240, interactive=True,
+            object_fit="contain", fit_columns=False, buttons=[], elem_id=f"{name}_portraits",
         )  # fmt: skip
 
     def driver(self, name: str, label: str) -> gr.Video:
         """Adds a field for a driving video."""
-        return gr.Video(label=label, sources=["upload", "webcam"], height=220, buttons=[], elem_id=f"{name}_driver")
+        return gr.Video(label=label, sources=["upload", "webcam"], buttons=[], elem_id=f"{name}_driver")
 
     def example_button(self, label: str, outputs: Sequence[Component], values: Callable[[Examples], Any]) -> None:
         """Adds a button that fills in examples. Without examples it adds nothing."""
@@ -79,7 +79,7 @@ class Page:
         """Adds a video as result, which plays and can be downloaded."""
         return gr.Video(
             label="Result", interactive=False, autoplay=True, loop=True, height=420, buttons=["download"],
-            elem_id=f"{name}_result",
+            elem_id=f"{name}_result", elem_classes="result",
         )  # fmt: skip
 
     def job(
@@ -116,7 +116,7 @@ def updates(
 ) -> Iterator[tuple[Any, ...]]:
     """Yields what the page shows while a job runs: the status and the values of the results.
 
-    An error becomes a sentence in the status, and its traceback goes to the log of the server.
+    An error becomes a sentence in the status.
 
     Args:
         workers: do the job.
@@ -135,13 +135,13 @@ def updates(
     except Cancelled:
         yield (_hint("Cancelled."), *unchanged)
     except Exception as error:
-        if not isinstance(error, FewshotHeadsError):
-            logger.exception("a job of the page failed")
         yield (error_html(error), *unchanged)
 
 
 def error_html(error: Exception) -> str:
-    """Returns the sentence about an error, as HTML."""
+    """Returns the sentence about an error, as HTML. An unforeseen one goes to the log of the server, with traceback."""
+    if not isinstance(error, FewshotHeadsError):
+        logger.error("a request of the page failed", exc_info=error)
     return f'<p class="error" role="alert">{html.escape(public_line(error))}</p>'
 
 

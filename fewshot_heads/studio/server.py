@@ -15,6 +15,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import gradio as gr
+from gradio import processing_utils
 
 from fewshot_heads.cli.session import open_reenactor
 from fewshot_heads.errors import BadInput, printable
@@ -79,6 +80,7 @@ def launch(blocks: gr.Blocks, config: Mapping[str, Any]) -> str:
     Raises:
         BadInput: the port is taken, or the address is none of this machine.
     """
+    processing_utils.async_ssrf_protected_download = _refuse_url
     theme = gr.themes.Default(primary_hue="indigo", font=_SYSTEM_FONT, font_mono=("ui-monospace", "monospace"))
     blocks.queue(max_size=config["queue"])
     try:
@@ -93,6 +95,11 @@ def launch(blocks: gr.Blocks, config: Mapping[str, Any]) -> str:
         where = f"host={config['host']} port={config['port']}"
         raise BadInput(f"{where}: cannot be opened ({printable(str(error))}); choose another port=") from error
     return public or local
+
+
+async def _refuse_url(url: str, cache_dir: str) -> str:
+    """Takes the place of Gradio's download of addresses that come by its API, which has no limit of size."""
+    raise gr.Error("Files come by upload only.")
 
 
 def _sweep(files: Files) -> None:

@@ -19,8 +19,8 @@ from fewshot_heads.media.audio import Audio, read_audio
 from fewshot_heads.media.video_reader import Video, read_video
 
 UNFORESEEN = "Something went wrong on the server. Try again, or with another file."
-# A path of two folders or more, up to the last name. A name in a message ends before a colon.
-_FOLDERS = re.compile(r"(?:[A-Za-z]:)?[\\/](?:[^\\/:;,'\"\n]+[\\/])+")
+# The folders of a path, which begins a word. In messages, a name ends before a colon, comma or quotation mark.
+_FOLDERS = re.compile(r"(?<!\w)(?:[A-Za-z]:)?[\\/](?:[^\\/:;,'\"\n]+[\\/])+")
 
 
 @dataclass(frozen=True)

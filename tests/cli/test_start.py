@@ -10,7 +10,7 @@ from fewshot_heads.cli.config import load_config
 
 COMMANDS = [
     "animate", "batch", "fine_tune", "meta_learn", "prepare", "verify", "creative.appearance", "creative.audio",
-    "creative.morph", "creative.portrait", "creative.sample", "creative.sound.fit_expression_basis",
+    "creative.morph", "creative.portrait", "creative.sample", "creative.sound.fit_expression_basis", "studio",
 ]  # fmt: skip
 NETWORKS = {"torch", "mediapipe", "cv2", "scipy"}  # seconds of import
 CONFIGURATION = {"hydra", "omegaconf"}  # an eighth of a second
@@ -54,6 +54,7 @@ def test_an_argument_error_imports_neither_networks_nor_hydra(arguments):
         ("fine_tune", ("a.jpg", "-o", "c.txt"), "1"), ("meta_learn", ("steps=3", "-o", "run"), "2"),
         ("prepare", ("videos",), "2"), ("creative.morph", ("a.jpg",), "2"), ("creative.sample", ("a.jpg",), "2"),
         ("creative.portrait", ("strength=2",), "2"), ("creative.audio", ("a.jpg",), "2"),
+        ("studio", ("port=http",), "2"), ("studio", ("a.jpg",), "2"),
     ],
 )  # fmt: skip
 def test_a_wrong_option_or_file_is_told_before_networks_are_imported(command, arguments, expected):
