@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
+from typing import NoReturn
 
 from fewshot_heads.cli.parser import make_parser, run, split_overrides
 from fewshot_heads.cli.signals import ends_on_signals
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(lambda: _serve(arguments), arguments.debug)
 
 
-def _serve(arguments: argparse.Namespace) -> str:
+def _serve(arguments: argparse.Namespace) -> NoReturn:
     from fewshot_heads.cli.config import load_config
 
     names, overrides = split_overrides(arguments.options)
@@ -38,9 +39,12 @@ def _serve(arguments: argparse.Namespace) -> str:
     if find_spec("gradio") is None:
         raise BadInput("the studio needs Gradio, which is not installed; pip install 'fewshot_heads[studio]'")
 
-    from fewshot_heads.studio.server import serve
+    from fewshot_heads.studio.environment import own_folder
 
-    return serve(config)
+    with own_folder() as folder:
+        from fewshot_heads.studio.server import serve
+
+        serve(config, folder)
 
 
 if __name__ == "__main__":

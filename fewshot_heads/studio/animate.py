@@ -15,7 +15,7 @@ from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.studio.jobs import Job
 from fewshot_heads.studio.page import Page
 from fewshot_heads.studio.settings import task_config
-from fewshot_heads.studio.steps import FRAMES, PORTRAIT, STAGES, track, write_video
+from fewshot_heads.studio.steps import PORTRAIT, STAGES, track, write_video
 from fewshot_heads.studio.uploads import Files
 
 DIALS = {

@@ -28,7 +28,8 @@ def check(path: str | None) -> str:
         verdict, facts = marks_of(Path(path))
     except Exception as error:
         return error_html(error)
-    rows = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in facts.items())
+    cells = [(html.escape(name), html.escape(value)) for name, value in facts.items()]
+    rows = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in cells)
     name = html.escape(Path(path).name)
     return f'<div role="status"><p><strong>{name}</strong>: {html.escape(verdict)}</p><table>{rows}</table></div>'
 

@@ -71,7 +71,7 @@ def _add_sound(page: Page) -> None:
 
 def _add_people(page: Page) -> None:
     with gr.Column():
-        gr.Markdown("People who do not exist: drawn from a statistical model, at a distance from everybody it was learned from.")
+        gr.Markdown("People who do not exist, drawn from a statistical model.")
         count = gr.Slider(1, MAX_PEOPLE, 6, step=1, label="People")
         seed = gr.Number(0, label="Seed: the same seed, the same people", precision=0, minimum=0)
         truncation = gr.Slider(0, 1, 0.8, step=0.05, label="Variety, 0 is the mean face")

@@ -38,8 +38,9 @@ _galleries: WeakKeyDictionary[Reenactor, list[tuple[str, Head]]] = WeakKeyDictio
 
 
 def morph_people(
-    files: Files, people: Sequence[Path], driver: Video | None, config: Mapping[str, Any], reenactor: Reenactor, job: Job
-) -> Path:
+    files: Files, people: Sequence[Path], driver: Video | None, config: Mapping[str, Any], reenactor: Reenactor,
+    job: Job,
+) -> Path:  # fmt: skip
     """Returns a video in which each person becomes the next.
 
     Args:

@@ -83,8 +83,8 @@ class Page:
         )  # fmt: skip
 
     def job(
-        self, name: str, buttons: tuple[gr.Button, gr.Button], prepare: Callable[..., Work], stages: Mapping[str, float],
-        inputs: Sequence[Component], status: gr.HTML, results: Sequence[Component],
+        self, name: str, buttons: tuple[gr.Button, gr.Button], prepare: Callable[..., Work],
+        stages: Mapping[str, float], inputs: Sequence[Component], status: gr.HTML, results: Sequence[Component],
     ) -> None:  # fmt: skip
         """Connects the buttons with a job.
 

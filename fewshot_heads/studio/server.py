@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-import threading
+import time
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
-
-# Before Gradio is imported: it sends nothing out, and leaves its settings alone.
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-os.environ["HF_HUB_OFFLINE"] = "1"
+from typing import Any, NoReturn
 
 import gradio as gr
 from gradio import processing_utils
@@ -30,33 +24,29 @@ _SYSTEM_FONT = ("system-ui", "sans-serif")  # a font of the web would be fetched
 _TABS = {"Animate": animate, "Create": create, "Fine-tune": fine_tune, "Check": check}
 
 
-def serve(config: Mapping[str, Any]) -> str:
-    """Serves the page until a signal ends the process, and then deletes uploads and results.
+def serve(config: Mapping[str, Any], folder: Path) -> NoReturn:
+    """Serves the page until a signal ends the process.
 
     Args:
         config: the keys of conf/studio.yaml.
+        folder: for uploads and results, see `environment.own_folder`.
 
     Raises:
         BadInput: the port is taken, or the address is none of this machine.
         FewshotHeadsError: the model or the device is wrong.
     """
-    files = Files.from_config(Path(tempfile.mkdtemp(prefix="fewshot_heads_studio_")).resolve(), config)
+    files = Files.from_config(folder, config)
     workers = Workers(lambda: open_reenactor(config), config["jobs"])
-    page = None
     try:
-        os.environ["GRADIO_TEMP_DIR"] = str(files.folder)
         workers.open_one()
-        threading.Thread(target=_sweep, args=(files,), daemon=True).start()
-        page = build(Page(workers, files, find_examples()))
-        url = launch(page, config)
+        blocks = build(Page(workers, files, find_examples()))
+        url = launch(blocks, config)
         print(f"The studio is at {url} (Ctrl-C ends it)", flush=True)
-        threading.Event().wait()
-        return "ended"
+        while True:
+            time.sleep(_SWEEP_SECONDS)
+            files.sweep()
     finally:
         workers.close()
-        if page:
-            page.close(verbose=False)
-        files.delete()
 
 
 def build(page: Page) -> gr.Blocks:
@@ -100,10 +90,3 @@ def launch(blocks: gr.Blocks, config: Mapping[str, Any]) -> str:
 async def _refuse_url(url: str, cache_dir: str) -> str:
     """Takes the place of Gradio's download of addresses that come by its API, which has no limit of size."""
     raise gr.Error("Files come by upload only.")
-
-
-def _sweep(files: Files) -> None:
-    """Deletes old files, once a minute."""
-    while True:
-        threading.Event().wait(_SWEEP_SECONDS)
-        files.sweep()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -114,10 +113,6 @@ class Files:
                     path.rmdir()
                 else:
                     path.unlink()
-
-    def delete(self) -> None:
-        """Deletes everything."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def public_line(error: Exception) -> str:

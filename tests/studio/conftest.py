@@ -48,9 +48,10 @@ def free_port() -> int:
 def server(tmp_path_factory):
     pytest.importorskip("gradio", reason="the page needs the extra studio")
     folder = tmp_path_factory.mktemp("studio")
-    command = [sys.executable, "-m", "fewshot_heads.studio", f"port={free_port()}", "device=cpu", "backend=torch", *LIMITS]
-    environment = {**os.environ, "TMPDIR": str(folder)}
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), environment.get("PYTHONPATH")]))
+    options = [f"port={free_port()}", "device=cpu", "backend=torch", *LIMITS]
+    command = [sys.executable, "-m", "fewshot_heads.studio", *options]
+    paths = filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")])
+    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": os.pathsep.join(paths)}
     process = subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -66,7 +67,7 @@ def server(tmp_path_factory):
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 128 + signal.SIGTERM
     assert list(folder.iterdir()) == [], "uploads or results were left behind"
-    assert "Traceback" not in "".join(said), "".join(said)
+    assert "a request of the page failed" not in "".join(said), "".join(said)
 
 
 @pytest.fixture(scope="session")

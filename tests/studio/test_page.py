@@ -21,7 +21,8 @@ DONE = 60_000  # milliseconds in which a short job is done, also on a slow machi
 @pytest.fixture(scope="module")
 def clip(driver_frames, tmp_path_factory) -> Path:
     """Six frames, small."""
-    return write_clip(tmp_path_factory.mktemp("clip") / "my driver.mp4", [frame[::2, ::2] for frame in driver_frames[:6]])
+    path = tmp_path_factory.mktemp("clip") / "my driver.mp4"
+    return write_clip(path, [frame[::2, ::2] for frame in driver_frames[:6]])
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +167,8 @@ def test_files__of_the_server_cannot_be_read(server, path):
 def test_api__takes_no_file_of_the_server_and_no_address(server):
     for path in (__file__, f"{server.url}config"):
         data = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]}
-        call = Request(f"{server.url}gradio_api/call/check", json.dumps(data).encode(), {"Content-Type": "application/json"})
+        kind = {"Content-Type": "application/json"}
+        call = Request(f"{server.url}gradio_api/call/check", json.dumps(data).encode(), kind)
         event = json.load(urlopen(call, timeout=20))["event_id"]
         answer = urlopen(f"{server.url}gradio_api/call/check/{event}", timeout=60).read().decode()
         assert answer.startswith("event: error") and "mark" not in answer, answer
