@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import torch
 
+from fewshot_heads.errors import BadInput
 from fewshot_heads.reenactor import Reenactor
 
 Item = TypeVar("Item")
@@ -51,10 +52,20 @@ class Job:
         self._stages = dict(stages)
         self._cancelled = threading.Event()
         self._began: float | None = None
-        self._at = ("Waiting for a free processor core", 0.0)
+        self._at = ("", 0.0)
+
+    def wait(self, before: int) -> None:
+        """Notes that the job waits for a core, behind this many others."""
+        others = f", {before} before this one" if before else ""
+        self._at = (f"Waiting for a free processor core{others}", 0.0)
 
     def begin(self) -> None:
-        """Starts the clock, once a core is free."""
+        """Starts the clock, once a core is free.
+
+        Raises:
+            Cancelled: the job was cancelled.
+        """
+        self.step(next(iter(self._stages)))
         self._began = time.monotonic()
 
     def cancel(self) -> None:
@@ -103,15 +114,19 @@ class Workers:
     Args:
         open_reenactor: makes a reenactor.
         count: jobs at a time; None takes one a core.
+        max_waiting: jobs that may wait.
     """
 
-    def __init__(self, open_reenactor: Callable[[], Reenactor], count: int | None = None) -> None:
-        self.count = count or available_cores()
+    def __init__(
+        self, open_reenactor: Callable[[], Reenactor], count: int | None = None, max_waiting: int = 50
+    ) -> None:
+        self.count, self.max_waiting = count or available_cores(), max_waiting
         self._open = open_reenactor
         self._pool = ThreadPoolExecutor(self.count, thread_name_prefix="job")
         self._local = threading.local()
         self._opening, self._counting = threading.Lock(), threading.Lock()
         self._running = 0
+        self._waiting: list[Job] = []
         self._threads: int | None = None
 
     def run(
@@ -126,18 +141,27 @@ class Workers:
             stages: see `Job`.
 
         Raises:
+            BadInput: too many jobs wait.
             Exception: what the work raised.
         """
         job = Job(stages)
-        future = self._pool.submit(self._do, work, job)
+        with self._counting:
+            if len(self._waiting) >= self.max_waiting:
+                raise BadInput("too many jobs wait already; try again in some minutes")
+            self._waiting.append(job)
+            future = self._pool.submit(self._do, work, job)
         try:
             while not future.done():
+                with self._counting:
+                    if job in self._waiting:
+                        job.wait(self._waiting.index(job))
                 yield job.progress()
                 wait([future], _POLL_SECONDS)
             return future.result()
         finally:
             job.cancel()
-            future.cancel()
+            if future.cancel():
+                self._waiting.remove(job)
 
     def open_one(self) -> None:
         """Opens the first reenactor, so that a wrong model is told before the page is there."""
@@ -148,12 +172,12 @@ class Workers:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _do(self, work: Callable[[Reenactor, Job], Result], job: Job) -> Result:
-        job.step(next(iter(job._stages)))  # cancelled while it waited?
-        job.begin()
         with self._counting:
+            self._waiting.remove(job)
             self._running += 1
             running = self._running
         try:
+            job.begin()
             reenactor = self._reenactor()
             torch.set_num_threads(max(1, (self._threads or 1) // running))
             return work(reenactor, job)

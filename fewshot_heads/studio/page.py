@@ -22,8 +22,6 @@ logger = logging.getLogger(__name__)
 
 Work = Callable[[Reenactor, Job], Any]  # returns the value of the result, or a tuple for several
 
-_QUEUE = "jobs"  # name of the queue that all jobs share
-
 
 @dataclass(frozen=True)
 class Page:
@@ -103,11 +101,12 @@ class Page:
 
         start, cancel = buttons
         event = start.click(
-            run, list(inputs), [status, *results], api_name=name, concurrency_id=_QUEUE,
-            concurrency_limit=self.workers.count, show_progress="minimal", show_progress_on=[status],
+            run, list(inputs), [status, *results], api_name=name, show_progress="hidden",
+            concurrency_limit=None,  # `Workers` has the queue
         )  # fmt: skip
         cancel.click(
-            lambda: _hint("Cancelled."), None, status, cancels=[event], queue=False, api_visibility="private"
+            lambda: _hint("Cancelled."), None, status, cancels=[event], queue=False, show_progress="hidden",
+            api_visibility="private",
         )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from fewshot_heads.studio.page import Page
 from fewshot_heads.studio.uploads import Files
 
 _SWEEP_SECONDS = 60
+_CHECKS = 50  # requests of the tab Check that may wait
 _SYSTEM_FONT = ("system-ui", "sans-serif")  # a font of the web would be fetched
 _TABS = {"Animate": animate, "Create": create, "Fine-tune": fine_tune, "Check": check}
 
@@ -36,7 +37,7 @@ def serve(config: Mapping[str, Any], folder: Path) -> NoReturn:
         FewshotHeadsError: the model or the device is wrong.
     """
     files = Files.from_config(folder, config)
-    workers = Workers(lambda: open_reenactor(config), config["jobs"])
+    workers = Workers(lambda: open_reenactor(config), config["jobs"], config["queue"])
     try:
         workers.open_one()
         blocks = build(Page(workers, files, find_examples()))
@@ -72,7 +73,7 @@ def launch(blocks: gr.Blocks, config: Mapping[str, Any]) -> str:
     """
     processing_utils.async_ssrf_protected_download = _refuse_url
     theme = gr.themes.Default(primary_hue="indigo", font=_SYSTEM_FONT, font_mono=("ui-monospace", "monospace"))
-    blocks.queue(max_size=config["queue"])
+    blocks.queue(max_size=config["queue"] + 2 * _CHECKS)  # of jobs, `Workers` lets fewer wait
     try:
         _, local, public = blocks.launch(
             server_name=config["host"], server_port=config["port"], share=config["share"], quiet=True,

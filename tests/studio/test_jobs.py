@@ -82,13 +82,34 @@ def test_workers__a_job_that_is_closed_while_it_waits_never_begins(workers):
     free, begun = threading.Event(), []
     busy = [workers.run(lambda reenactor, job: free.wait(5), STAGES) for _ in range(2)]
     for job in busy:
-        next(job)
+        while next(job).stage != "reading":
+            pass
     waiting = workers.run(lambda reenactor, job: begun.append(True), STAGES)
     assert next(waiting).stage == "Waiting for a free processor core"
+    behind = workers.run(lambda reenactor, job: begun.append(True), STAGES)
+    assert next(behind).stage == "Waiting for a free processor core, 1 before this one"
     waiting.close()
+    assert next(behind).stage == "Waiting for a free processor core"
+    behind.close()
     free.set()
     assert [finished(job) for job in busy] == [True, True]
     assert begun == []
+
+
+def test_workers__too_many_jobs_are_refused_and_those_that_wait_are_done(monkeypatch):
+    monkeypatch.setattr(jobs, "_POLL_SECONDS", 0.01)
+    workers, free = Workers(object, 1, max_waiting=2), threading.Event()
+    asked = []
+    for number in range(3):
+        asked.append(workers.run(lambda reenactor, job, number=number: free.wait(5) and number, STAGES))
+        while number == 0 and next(asked[0]).stage != "reading":
+            pass
+        next(asked[-1])
+    with pytest.raises(BadInput, match="too many jobs wait"):
+        next(workers.run(lambda reenactor, job: None, STAGES))
+    free.set()
+    assert [finished(job) for job in asked] == [0, 1, 2]
+    workers.close()
 
 
 def test_workers__an_error_reaches_the_caller_and_the_next_job_is_done(workers):

@@ -54,7 +54,8 @@ def test_people_and_a_portrait_among_them(files, reenactor, mona_path, monkeypat
     del creations._galleries[reenactor]
 
 
-def test_fine_tune(files, reenactor, mona_path):
+def test_fine_tune(files, reenactor, mona, mona_path, monkeypatch):
+    monkeypatch.setattr("fewshot_heads.studio.fine_tune.before_and_after", lambda *_: mona)  # seconds; tested elsewhere
     config, job = task_config("fine_tune", {"steps": 1}), Job(TUNING_STAGES)
     head, picture = fine_tune(files, [mona_path], config, reenactor, job)
     assert Head.load(head).tuned and verify(picture)
