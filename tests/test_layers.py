@@ -21,6 +21,7 @@ LAYERS = (
     ("reenactor",),
     ("", "cli", "streaming"),  # "" is the package's own __init__
     ("animate", "batch", "edit", "fine_tune", "live", "meta_learn", "prepare", "track", "verify", "creative"),
+    ("studio",),
     ("benchmarks",),
 )
 LEVEL = {room: level for level, row in enumerate(LAYERS) for room in row}
@@ -162,4 +163,4 @@ def test_the_package_root_holds_only_the_front_door():
 
 def test_tests_stand_in_the_room_that_they_test():
     rooms = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
-    assert rooms <= {*LEVEL, "docs", "hostile"}  # pages, and bad inputs of every command
+    assert rooms <= {*LEVEL, "docs", "hostile", "integrations"}  # pages, bad inputs of every command, nodes

@@ -118,6 +118,13 @@ RULES = {
     "report": Rule(number=float, low=0),
     "edit.seconds": Rule(number=float, low=0.2, high=60),
     **{f"edit.{name}": Rule(number=float, low=control.low, high=control.high) for name, control in CONTROLS.items()},
+    "port": Rule(number=int, low=1, high=65535),
+    "share": Rule((True, False)),
+    "upload_mib": Rule(number=int, low=1, high=4096),
+    "max_pictures": Rule(number=int, low=1, high=128),
+    "keep_minutes": Rule(number=float, low=1),
+    "queue": Rule(number=int, low=1, high=10_000),
+    "jobs": Rule((None,), int, 1, 64),
     # In every group, by the last part of the key:
     "lr": Rule(number=float, low=0),
     "lr_discriminator": Rule(number=float, low=0),

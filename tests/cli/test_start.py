@@ -9,7 +9,7 @@ from fewshot_heads.cli.conf_files import keys_of
 from fewshot_heads.cli.config import load_config
 
 COMMANDS = [
-    "animate", "batch", "edit", "fine_tune", "live", "meta_learn", "prepare", "track", "verify",
+    "animate", "batch", "edit", "fine_tune", "live", "meta_learn", "prepare", "studio", "track", "verify",
     "creative.appearance", "creative.audio", "creative.morph", "creative.portrait", "creative.sample",
     "creative.sound.fit_expression_basis",
 ]  # fmt: skip
@@ -58,6 +58,7 @@ def test_an_argument_error_imports_neither_networks_nor_hydra(arguments):
         ("live", ("a.jpg", "pose=3"), "2"), ("live", ("a.jpg", "-o", "c.txt"), "1"),
         ("prepare", ("videos",), "2"), ("creative.morph", ("a.jpg",), "2"), ("creative.sample", ("a.jpg",), "2"),
         ("creative.portrait", ("strength=2",), "2"), ("creative.audio", ("a.jpg",), "2"),
+        ("studio", ("port=http",), "2"), ("studio", ("a.jpg",), "2"),
     ],
 )  # fmt: skip
 def test_a_wrong_option_or_file_is_told_before_networks_are_imported(command, arguments, expected):

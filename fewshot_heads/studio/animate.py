@@ -1,0 +1,92 @@
+"""The tab Animate: a portrait follows a driving video."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from fewshot_heads.cli.animation import animation_frames, source_head
+from fewshot_heads.media.video_reader import Video
+from fewshot_heads.reenactor import Reenactor
+from fewshot_heads.studio.jobs import Job
+from fewshot_heads.studio.page import Page
+from fewshot_heads.studio.settings import task_config
+from fewshot_heads.studio.steps import PORTRAIT, STAGES, track, write_video
+from fewshot_heads.studio.uploads import Files
+
+DIALS = {
+    "pose": "Head motion",
+    "expression": "Expression",
+    "lips": "Lips and jaw",
+    "lids": "Eyelids",
+    "brows": "Brows",
+    "gaze": "Gaze",
+}
+
+
+def animate(
+    files: Files, sources: Sequence[Path], driver: Video, config: Mapping[str, Any], reenactor: Reenactor, job: Job
+) -> Path:
+    """Returns a video of a portrait that moves like a driver.
+
+    Args:
+        files: where the video goes.
+        sources: pictures of one person, or one saved head.
+        driver: the driving video.
+        config: the keys of conf/animate.yaml.
+        reenactor: makes the frames.
+        job: has the stages `STAGES`.
+    """
+    job.step(PORTRAIT)
+    head = source_head(reenactor, sources, config)
+    motion = track(reenactor, job, files, driver, config)
+    frames = animation_frames(reenactor, head, motion, driver, config)
+    output = files.new(f"{sources[0].stem}_{driver.path.stem}.mp4")
+    mark = reenactor.provenance(composite=config["paste_back"])
+    return write_video(job, frames, len(motion), output, driver, mark, config["crf"])
+
+
+def add(page: Page) -> None:
+    """Adds the tab's components."""
+    with gr.Row():
+        with gr.Column():
+            portraits = page.portraits("animate", "Portrait, or several pictures of one person")
+            driver = page.driver("animate", "Driving video")
+            page.consent()
+            page.example_button(
+                "Try Mona Lisa and a laughing woman", [portraits, driver], lambda e: ([str(e.portrait)], str(e.driver))
+            )
+            with gr.Accordion("Dials", open=False):
+                with gr.Row():
+                    dials = [gr.Slider(0, 2, 1, step=0.05, label=label, min_width=200) for label in DIALS.values()]
+                motion = gr.Radio(
+                    [("relative: keep the face shape", "relative"), ("absolute: copy the landmarks", "absolute")],
+                    value="relative", label="Motion",
+                )  # fmt: skip
+                mouth = gr.Radio(
+                    [("from the driver", "driver"), ("inpainted", "inpainted")], value="driver",
+                    label="Inside of a mouth that is closed in the portrait",
+                )  # fmt: skip
+                whole = gr.Checkbox(True, label="Whole picture, not only the crop of the head")
+                head = gr.File(label="Instead of pictures: a saved head", file_types=[".safetensors"], height=140)
+            beside = gr.Checkbox(False, label="Side by side with portrait and driver")
+            buttons = page.buttons("animate", "Animate")
+        with gr.Column():
+            status = page.status("animate")
+            video = page.video("animate")
+
+    def prepare(
+        pictures: Any, head: str | None, driver: str | None, motion: str, mouth: str, whole: bool, beside: bool,
+        *gains: float,
+    ) -> Any:  # fmt: skip
+        values = {"motion": motion, "mouth": mouth, "paste_back": whole, "side_by_side": beside}
+        config = task_config("animate", {**values, **dict(zip(DIALS, gains, strict=True))})
+        sources = [Path(head)] if head else page.files.pictures([path for path, _ in pictures or ()])
+        return partial(animate, page.files, sources, page.files.driver(driver), config)
+
+    inputs = [portraits, head, driver, motion, mouth, whole, beside, *dials]
+    page.job("animate", buttons, prepare, STAGES, inputs, status, [video])

@@ -1,0 +1,61 @@
+"""What the tabs Create and Fine-tune do, without a page."""
+
+import wave
+
+import numpy as np
+import pytest
+
+from fewshot_heads import Head, read_image, read_video, write_image
+from fewshot_heads.creative.blending.sampling import Sample, sample
+from fewshot_heads.media.verification import verify
+from fewshot_heads.studio import creations
+from fewshot_heads.studio.fine_tune import STAGES as TUNING_STAGES
+from fewshot_heads.studio.fine_tune import fine_tune
+from fewshot_heads.studio.jobs import Job
+from fewshot_heads.studio.settings import task_config
+from fewshot_heads.studio.uploads import Files
+
+
+@pytest.fixture
+def files(tmp_path):
+    return Files(tmp_path, max_seconds=2, max_pictures=3, keep_minutes=10)
+
+
+def test_morph(files, reenactor, mona, mona_path, tmp_path):
+    write_image(tmp_path / "mirrored.png", np.ascontiguousarray(mona[:, ::-1]))
+    config, job = task_config("morph", {"seconds": 0.1, "resolution": 256}), Job(creations.MORPH_STAGES)
+    output = creations.morph_people(files, [mona_path, tmp_path / "mirrored.png"], None, config, reenactor, job)
+    assert output.name == "mona_lisa_to_mirrored.mp4" and len(list(read_video(output))) == 5
+    assert verify(output) and job.progress().share == 1
+
+
+def test_sound(files, reenactor, mona_path, tmp_path):
+    pytest.importorskip("librosa")
+    with wave.open(str(tmp_path / "tone.wav"), "wb") as file:
+        file.setparams((1, 2, 22050, 0, "NONE", ""))
+        file.writeframes((8000 * np.sin(np.arange(4410) / 20)).astype(np.int16).tobytes())
+    config = task_config("audio", {"mode": "speech", "paste_back": False})
+    sound, job = files.sound(tmp_path / "tone.wav"), Job(creations.SOUND_STAGES)
+    output = creations.animate_with_sound(files, mona_path, sound, config, reenactor, job)
+    video = read_video(output)
+    assert len(list(video)) == 5 and video.has_audio
+    assert verify(output) and job.progress().share == 1
+
+
+def test_people_and_a_portrait_among_them(files, reenactor, mona_path, monkeypatch):
+    config, job = task_config("sample", {"count": 1, "seed": 3}), Job(creations.PEOPLE_STAGES)
+    output = creations.invent_people(files, None, config, reenactor, job)
+    assert output.name == "people_3.jpg" and verify(output) and read_image(output).std() > 20
+    people = [("invented_0", person.head) for person in sample(reenactor, Sample(count=1))]
+    monkeypatch.setattr(creations, "synthetic_gallery", lambda reenactor: iter(people))
+    config = task_config("portrait", {"strength": 0.4})
+    output = creations.reimagine(files, mona_path, None, config, reenactor, Job(creations.REIMAGINED_STAGES))
+    assert output.name == "mona_lisa_reimagined.jpg" and verify(output)
+    del creations._galleries[reenactor]
+
+
+def test_fine_tune(files, reenactor, mona, mona_path, monkeypatch):
+    monkeypatch.setattr("fewshot_heads.studio.fine_tune.before_and_after", lambda *_: mona)  # seconds; tested elsewhere
+    config, job = task_config("fine_tune", {"steps": 1}), Job(TUNING_STAGES)
+    head, picture = fine_tune(files, [mona_path], config, reenactor, job)
+    assert Head.load(head).tuned and verify(picture)
