@@ -54,7 +54,7 @@ def add(page: Page) -> None:
     """Adds the tab's components."""
     with gr.Row():
         with gr.Column():
-            portraits = page.portraits("animate", "Portrait, or several pictures of one person")
+            portraits = page.portraits("animate", "Portrait, or several")
             driver = page.driver("animate", "Driving video")
             page.consent()
             page.example_button(

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -158,6 +158,8 @@ class Workers:
                 yield job.progress()
                 wait([future], _POLL_SECONDS)
             return future.result()
+        except CancelledError as error:  # the server ends
+            raise Cancelled from error
         finally:
             job.cancel()
             if future.cancel():

@@ -49,7 +49,7 @@ class Page:
         """Adds a field for one picture or several."""
         return gr.Gallery(
             label=label, file_types=["image"], sources=["upload", "webcam"], columns=3, height=240, interactive=True,
-            object_fit="contain", fit_columns=False, buttons=[], elem_id=f"{name}_portraits",
+            object_fit="contain", fit_columns=False, buttons=[], elem_id=f"{name}_portraits", elem_classes="portraits",
         )  # fmt: skip
 
     def driver(self, name: str, label: str) -> gr.Video:

@@ -78,13 +78,13 @@ def test_contract__of_every_node(package):
 
 def test_a_picture_and_a_driver_become_frames(run, mona, driver_frames):
     head = run("FewshotHeadsLoadHead", images=batch(mona))
-    motion = run("FewshotHeadsTrackDriver", frames=batch(*driver_frames[:4]))
+    motion = run("FewshotHeadsTrackDriver", frames=batch(*driver_frames[:8:7]))
     frames = run("FewshotHeadsAnimate", head=head, driver=motion)
-    assert frames.dtype == torch.float32 and frames.shape == (4, *mona.shape)
+    assert frames.dtype == torch.float32 and frames.shape == (2, *mona.shape)
     assert frames.min() >= 0 and frames.max() <= 1 and frames.max() > 0.5
     still = run("FewshotHeadsAnimate", head=head, driver=motion, pose=0.0, expression=0.0, paste_back=False)
     moving = run("FewshotHeadsAnimate", head=head, driver=motion, paste_back=False)
-    assert (moving[0] - moving[3]).abs().mean() > 2 * (still[0] - still[3]).abs().mean()
+    assert (moving[0] - moving[1]).abs().mean() > 2 * (still[0] - still[1]).abs().mean()
 
 
 def test_images__go_there_and_back_unchanged(package, mona):

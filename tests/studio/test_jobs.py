@@ -144,3 +144,17 @@ def test_job__time_left_follows_from_the_share_that_is_done(monkeypatch):
     assert job.progress() == jobs.Progress("animating 1 of 3", 0.5, 20.0)
     job.step("animating", 5, 3)  # an estimate of the number of frames may be too low
     assert job.progress().share == 1 and job.progress().seconds_left == 0
+
+
+def test_workers__jobs_that_wait_end_with_the_server(monkeypatch):
+    monkeypatch.setattr(jobs, "_POLL_SECONDS", 0.01)
+    workers, free = Workers(object, 1), threading.Event()
+    busy, waiting = (workers.run(lambda reenactor, job: free.wait(5), STAGES) for _ in range(2))
+    while next(busy).stage != "reading":
+        pass
+    next(waiting)
+    workers.close()
+    with pytest.raises(Cancelled):
+        finished(waiting)
+    free.set()
+    assert finished(busy)

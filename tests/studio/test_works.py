@@ -54,8 +54,18 @@ def test_people_and_a_portrait_among_them(files, reenactor, mona_path, monkeypat
     del creations._galleries[reenactor]
 
 
-def test_fine_tune(files, reenactor, mona, mona_path, monkeypatch):
-    monkeypatch.setattr("fewshot_heads.studio.fine_tune.before_and_after", lambda *_: mona)  # seconds; tested elsewhere
-    config, job = task_config("fine_tune", {"steps": 1}), Job(TUNING_STAGES)
+def test_fine_tune__says_how_far_it_is_and_saves_the_head(files, reenactor, mona, mona_path, monkeypatch):
+    def tune(self, head, tuning, criterion, on_step):  # seconds; tests/training has the true one
+        assert tuning.steps == 4 and criterion
+        on_step(3, 4)
+        seen.append(job.progress().stage)
+        return head
+
+    seen: list[str] = []
+    monkeypatch.setattr(type(reenactor), "fine_tune", tune)
+    monkeypatch.setattr("fewshot_heads.studio.fine_tune.before_and_after", lambda *_: mona)
+    config, job = task_config("fine_tune", {"steps": 4}), Job(TUNING_STAGES)
     head, picture = fine_tune(files, [mona_path], config, reenactor, job)
-    assert Head.load(head).tuned and verify(picture)
+    assert seen == ["Fine-tuning 3 of 4"]
+    reenactor.check_made_here(Head.load(head))
+    assert head.name == "mona_lisa_head.safetensors" and verify(picture)
