@@ -127,8 +127,8 @@ def test_three_people_come_in_their_order_and_some_frames_can_be_had_alone(reena
 def test_a_tuned_head_morphs_with_an_untuned_one_and_both_ends_are_their_own(reenactor, heads):
     torch.manual_seed(0)
     state = reenactor.networks.generator.state_dict()
-    tuned = {name: value + 0.1 * value.std(correction=0) * torch.randn_like(value) for name, value in state.items()}
-    own = replace(heads[1], tuned=tuned, style=heads[1].style + 0.1 * torch.randn_like(heads[1].style))
+    tuned = {name: value + 0.3 * value.std(correction=0) * torch.randn_like(value) for name, value in state.items()}
+    own = replace(heads[1], tuned=tuned, style=heads[1].style + 0.3 * torch.randn_like(heads[1].style))
     motion = reenactor.track([own.picture] * 3)
     plain, _, changed = morph(reenactor, [heads[0], own], motion, replace(STILL, pose=1, expression=1))
     first, last, untuned = (
