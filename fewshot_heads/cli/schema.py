@@ -84,6 +84,8 @@ RULES = {
     "runtime.workers": Rule(number=int, low=0),
     "size": Rule(number=int, low=64, high=1024),
     "crop": Rule(("head", "full")),
+    "rate": Rule((None,), float, 1, 1000),
+    "live.rate": Rule(number=float, low=1, high=1000),
     "min_seconds": Rule(number=float, low=0),
     "max_seconds": Rule(number=float, low=1),
     "min_face": Rule(number=float, low=0),
