@@ -38,10 +38,10 @@ def test_further_edits_reuse_the_renderer_and_repeat(reenactor, head):
 
 
 def test_a_loop_starts_at_the_picture_and_is_symmetric(reenactor, head, mona):
-    frames = list(reenactor.editor(head).loop({"smile": 1.0}, 6))
-    assert len(frames) == 6 and np.array_equal(frames[0], mona)
-    assert np.abs(frames[1].astype(int) - frames[5]).max() <= 2
-    assert np.abs(frames[3].astype(int) - reenactor.edit(head, smile=1)).max() <= 2
+    frames = list(reenactor.editor(head).loop({"smile": 1.0}, 4))
+    assert len(frames) == 4 and np.array_equal(frames[0], mona)
+    assert np.abs(frames[1].astype(int) - frames[3]).max() <= 2
+    assert np.abs(frames[2].astype(int) - reenactor.edit(head, smile=1)).max() <= 2
 
 
 def test_an_edit_is_turned_as_the_picture_was_given(reenactor, mona):
