@@ -125,7 +125,7 @@ class Workers:
         self._pool = ThreadPoolExecutor(self.count, thread_name_prefix="job")
         self._local = threading.local()
         self._opening, self._counting = threading.Lock(), threading.Lock()
-        self._running = 0
+        self._running: list[Job] = []
         self._waiting: list[Job] = []
         self._threads: int | None = None
 
@@ -170,14 +170,16 @@ class Workers:
         self._pool.submit(self._reenactor).result()
 
     def close(self) -> None:
-        """Takes no more jobs and drops those that wait."""
+        """Takes no more jobs, drops those that wait and cancels those that run."""
+        for job in list(self._running):
+            job.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _do(self, work: Callable[[Reenactor, Job], Result], job: Job) -> Result:
         with self._counting:
             self._waiting.remove(job)
-            self._running += 1
-            running = self._running
+            self._running.append(job)
+            running = len(self._running)
         try:
             job.begin()
             reenactor = self._reenactor()
@@ -185,7 +187,7 @@ class Workers:
             return work(reenactor, job)
         finally:
             with self._counting:
-                self._running -= 1
+                self._running.remove(job)
 
     def _reenactor(self) -> Reenactor:
         """Returns the reenactor of this thread."""

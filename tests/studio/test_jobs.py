@@ -146,15 +146,19 @@ def test_job__time_left_follows_from_the_share_that_is_done(monkeypatch):
     assert job.progress().share == 1 and job.progress().seconds_left == 0
 
 
-def test_workers__jobs_that_wait_end_with_the_server(monkeypatch):
+def test_workers__all_jobs_end_with_the_server(monkeypatch):
     monkeypatch.setattr(jobs, "_POLL_SECONDS", 0.01)
-    workers, free = Workers(object, 1), threading.Event()
-    busy, waiting = (workers.run(lambda reenactor, job: free.wait(5), STAGES) for _ in range(2))
-    while next(busy).stage != "reading":
+    workers = Workers(object, 1)
+
+    def work(reenactor, job):
+        for _ in job.watch("animating", iter(int, 1)):
+            time.sleep(0.005)
+
+    busy, waiting = (workers.run(work, STAGES) for _ in range(2))
+    while next(busy).stage != "animating":
         pass
     next(waiting)
     workers.close()
-    with pytest.raises(Cancelled):
-        finished(waiting)
-    free.set()
-    assert finished(busy)
+    for job in (busy, waiting):
+        with pytest.raises(Cancelled):
+            finished(job)
