@@ -14,7 +14,7 @@ import torch
 from benchmarks import peers
 from fewshot_heads import Reenactor
 from fewshot_heads.cli.config import load_config
-from fewshot_heads.driving.retargeting import choose_reference
+from fewshot_heads.driving.reference import choose_reference
 from fewshot_heads.driving.tracking import Motion, track
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import resized, to_tensor, to_uint8

@@ -16,7 +16,7 @@ from benchmarks.measures import MEASURES
 from benchmarks.motion_errors import Reference, motion_errors
 from benchmarks.turned import TURNS, PicturePair, compared_regions, region_errors
 from fewshot_heads import metrics
-from fewshot_heads.driving.retargeting import choose_reference
+from fewshot_heads.driving.reference import choose_reference
 from fewshot_heads.errors import BadInput, NoFaceFound
 from fewshot_heads.features.inception_lpips import LPIPS, InceptionFeatures
 from fewshot_heads.imaging.grid import image_grid

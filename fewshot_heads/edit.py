@@ -54,7 +54,7 @@ def _edit(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.cli.session import open_reenactor, write_frames
 
     reenactor = open_reenactor(config)
-    head, mark = source_head(reenactor, paths, config), reenactor.provenance()
+    head, mark = source_head(reenactor, paths, config), reenactor.provenance().made_from(paths)
     if not arguments.animate:
         write_image(output, reenactor.edit(head, **values), mark, arguments.overwrite)
         return output

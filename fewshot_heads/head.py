@@ -11,22 +11,22 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from fewshot_heads.errors import BadInput, WeightsMismatch
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
-from fewshot_heads.media.files import atomic_write, check_readable, write_error
+from fewshot_heads.media.files import SAVED, atomic_write, write_error
 from fewshot_heads.media.images import MAX_DECODED_PIXELS, check_image, check_size, open_image
+from fewshot_heads.media.saved_file import SavedKind, open_saved
 
 MAX_SOURCES = 128  # images of a head; their textures take up to 7 MB each, twice while a file is read
 MAX_TEXTURE_PIXELS = 1024  # side of a texture
 MAX_FILE_BYTES = 2**29  # the paper's networks, fine-tuned, take 2**27
 # Largest absolute values. Shipped networks make values of e_hat and style under 2; float16 holds weights to 65504.
 MAX_CODE, MAX_WEIGHT = 1e3, 65504.0
-_FORMAT = "fewshot_heads.head.3"
+_KIND = SavedKind("head", "fewshot_heads.head.3", MAX_FILE_BYTES, "embed its pictures again", "make one with Head.save")
 _TUNED = "tuned."
 _IMAGE = Path("an image inside")  # name in messages
 
@@ -164,8 +164,8 @@ class Head:
         tensors["body"], tensors["background"] = _to_png(self.body), _to_png(self.background)
         for name, value in (self.tuned or {}).items():
             tensors[f"{_TUNED}{name}"] = value.half()
-        about = {"format": _FORMAT, "generator": self.generator, "turns": str(self.turns)}
-        with atomic_write(path, (".safetensors",), overwrite) as part:
+        about = {"format": _KIND.format, "generator": self.generator, "turns": str(self.turns)}
+        with atomic_write(path, (SAVED,), overwrite) as part:
             try:
                 part.write_bytes(save({key: value.cpu().contiguous() for key, value in tensors.items()}, about))
             except OSError as error:
@@ -181,17 +181,8 @@ class Head:
         Raises:
             BadInput: no such file, a file of another kind, or a value out of range.
         """
-        path = Path(path)
-        check_readable(path)
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise BadInput(f"{path}: too large for a head; embed its pictures again")
-        about: dict[str, str] = {}
-        try:
-            with safe_open(path, "pt") as file:
-                about = file.metadata() or {}
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no dict)
-            if about.get("format") != _FORMAT:
-                raise KeyError("format")
+        with open_saved(Path(path), _KIND, "pt") as (file, about):
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no dict)
             points, confidence = tensors["landmarks"].numpy(), tensors["confidence"].tolist()
             faces = [Landmarks.from_array(array, sure) for array, sure in zip(points, confidence, strict=True)]
             left, top, side, size = tensors["crop"].tolist()
@@ -204,14 +195,6 @@ class Head:
                 tensors["e_hat"], tensors["style"], textures, heads, body, background, faces, picture, crop,
                 about["generator"], tuned or None, int(about.get("turns", "0")),
             )  # fmt: skip
-        except BadInput as error:
-            raise BadInput(f"{path}: {error}; embed its pictures again") from error
-        except (OSError, SafetensorError, KeyError, ValueError, IndexError, TypeError, ArithmeticError) as error:
-            if about.get("format", "").startswith(_FORMAT.rstrip("0123456789")) and about["format"] != _FORMAT:
-                raise BadInput(
-                    f"{path}: a head of another version of fewshot_heads; embed its pictures again"
-                ) from error
-            raise BadInput(f"{path}: not a head saved by fewshot_heads; make one with Head.save") from error
 
 
 def _to_png(image: np.ndarray) -> Tensor:

@@ -30,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _track(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.cli.config import load_config
-    from fewshot_heads.cli.inputs import SAVED, choose_output
+    from fewshot_heads.cli.inputs import choose_output
+    from fewshot_heads.media.files import SAVED
     from fewshot_heads.media.video_reader import read_video
 
     names, overrides = split_overrides(arguments.inputs)

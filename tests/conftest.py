@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import islice
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import torch
 
 from fewshot_heads import Reenactor, VideoWriter, read_image, read_video
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores, also with the commands that they start
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fewshot_heads.errors import UsageError
-from fewshot_heads.media.files import check_no_input, check_target
+from fewshot_heads.media.files import SAVED, check_no_input, check_target
 
 if TYPE_CHECKING:
     from fewshot_heads.driving.motion import Motion
     from fewshot_heads.media.video_reader import Video
 
 Settings = TypeVar("Settings")
-SAVED = ".safetensors"  # suffix of heads and motions; the file says which
 
 
 def is_driver(path: Path) -> bool:

@@ -72,7 +72,7 @@ def _sample(arguments: argparse.Namespace) -> Path:
     if output.suffix.lower() == HEAD:
         heads[0].save(output, arguments.overwrite)
         return output
-    mark = reenactor.provenance(composite=False)
+    mark = reenactor.provenance(composite=False).made_from([driver_path] if driver_path else [])
     if driver is None:
         side = _PREVIEW_SIDE if arguments.preview else settings.side or heads[0].picture.shape[0]
         pictures = [resized(head.picture, side) for head in heads]

@@ -10,25 +10,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from fewshot_heads.driving.sequences import LazySequence
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import N_POINTS, N_SURFACE, Landmarks
 from fewshot_heads.landmarks.crop import Crop
-from fewshot_heads.media.files import atomic_write, check_readable, write_error
+from fewshot_heads.media.files import SAVED, atomic_write, write_error
 from fewshot_heads.media.images import MAX_DECODED_PIXELS, check_size
+from fewshot_heads.media.saved_file import SavedKind, holds, open_saved
 from fewshot_heads.media.timed_frames import DEFAULT_RATE
 from fewshot_heads.media.video_reader import exact_rate
 
 if TYPE_CHECKING:
     from fewshot_heads.driving.mouth_crop import MouthCrop
 
-SUFFIX = ".safetensors"  # also of heads; the file says what it holds
-_FORMAT = "fewshot_heads.motion.1"
-_KIND = _FORMAT.rstrip("0123456789")
 _MAX_FILE_BYTES = 2**29  # 54 hours at 25 frames per second take as much; a frame takes 2.7 kB
+_KIND = SavedKind(
+    "motion", "fewshot_heads.motion.1", _MAX_FILE_BYTES, "track the driver again",
+    "make one with python -m fewshot_heads.track",
+)  # fmt: skip
 _MAX_NAME = 255  # characters
 _MAX_FRAME_SIDES = 8  # distance of a landmark from the frame's corner
 _MIN_FACE_PIXELS = 1.0
@@ -116,8 +117,8 @@ class Motion:
             "frame_size": np.array(self.frame_size, np.int64),
         }
         _check(tensors)
-        about = {"format": _FORMAT, "rate": str(self.rate), "name": json.dumps(Path(self.name).name)}
-        with atomic_write(path, (SUFFIX,), overwrite) as part:
+        about = {"format": _KIND.format, "rate": str(self.rate), "name": json.dumps(Path(self.name).name)}
+        with atomic_write(path, (SAVED,), overwrite) as part:
             try:
                 part.write_bytes(save(tensors, about))
             except OSError as error:
@@ -133,32 +134,13 @@ class Motion:
         Raises:
             BadInput: no such file, a file of another kind, or a value out of range.
         """
-        path = Path(path)
-        check_readable(path)
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            raise BadInput(f"{path}: too large for a motion; track the driver again, in parts")
-        about: dict[str, str] = {}
-        try:
-            with safe_open(path, "numpy") as file:
-                about = file.metadata() or {}
-                if about.get("format") != _FORMAT:
-                    raise KeyError("format")
-                tensors = {key: file.get_tensor(key) for key in _SHAPES}
+        with open_saved(Path(path), _KIND, "numpy") as (file, about):
+            tensors = {key: file.get_tensor(key) for key in _SHAPES}
             _check(tensors)
             points, confidence = tensors["landmarks"], tensors["confidence"].tolist()
             height, width = tensors["frame_size"].tolist()
             shots = [(first, end) for first, end in tensors["shots"].tolist()]
             rate, name = exact_rate(about["rate"]), str(json.loads(about["name"]))[:_MAX_NAME]
-        except BadInput as error:
-            raise BadInput(f"{path}: {error}; track the driver again") from error
-        except (OSError, SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
-            if about.get("format", "").startswith(_KIND) and about["format"] != _FORMAT:
-                raise BadInput(
-                    f"{path}: a motion of another version of fewshot_heads; track the driver again"
-                ) from error
-            raise BadInput(
-                f"{path}: not a motion saved by fewshot_heads; make one with python -m fewshot_heads.track"
-            ) from error
 
         def face(frame: int) -> Landmarks:
             return Landmarks.from_array(points[frame], confidence[frame])
@@ -179,13 +161,7 @@ _SHAPES: dict[str, tuple[type, tuple[int | None, ...]]] = {
 
 def is_motion(path: Path) -> bool:
     """Returns whether a `.safetensors` file says that it holds a motion, of any version."""
-    if not path.is_file():
-        return False
-    try:
-        with safe_open(path, "numpy") as file:
-            return (file.metadata() or {}).get("format", "").startswith(_KIND)
-    except (OSError, SafetensorError, ValueError):
-        return False
+    return holds(path, _KIND)
 
 
 def _check(tensors: dict[str, np.ndarray]) -> None:

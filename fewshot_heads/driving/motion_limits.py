@@ -12,7 +12,7 @@ import numpy as np
 
 from fewshot_heads.landmarks import LOWER_INNER_LIP, UPPER_INNER_LIP, Landmarks
 from fewshot_heads.landmarks.aspect_ratio import EYES_AND_BROWS, unsigned_eye_aspect_ratio
-from fewshot_heads.landmarks.lids import close_lids
+from fewshot_heads.landmarks.lids import LOWER_LIDS, UPPER_LIDS, close_lids
 from fewshot_heads.landmarks.pose import NECK, Pose
 
 # Rotations from the source pose, and of the head's axis from the camera: unchanged up to the first angle, never beyond
@@ -26,7 +26,6 @@ _FREE_FRACTION = 0.7  # of a limit, up to which a motion is unchanged
 _NO_WINK, _WINK = 0.5, 0.9
 _SURE_RADIANS, _UNSURE_RADIANS = np.radians([10, 25])  # yaw of a driver between which the far eye is lost
 _CLOSED_EYE_RATIO = 0.02  # aspect ratio of an eye that is closed, however far the other is open
-_UPPER_LIDS, _LOWER_LIDS = [37, 38, 43, 44], [41, 40, 47, 46]  # in pairs
 
 
 def limit_rotation(rotation: np.ndarray, source: np.ndarray) -> np.ndarray:
@@ -95,8 +94,8 @@ def prevent_crossing_lids(shape: np.ndarray) -> np.ndarray:
     Args:
         shape: [70 or 221, 3], head units.
     """
-    upper = np.concatenate([UPPER_INNER_LIP, _UPPER_LIDS])
-    lower = np.concatenate([LOWER_INNER_LIP, _LOWER_LIDS])
+    upper = np.concatenate([UPPER_INNER_LIP, UPPER_LIDS.ravel()])
+    lower = np.concatenate([LOWER_INNER_LIP, LOWER_LIDS.ravel()])
     crossed = shape[lower, 1] < shape[upper, 1]
     middle = (shape[upper, 1] + shape[lower, 1]) / 2
     shape[upper, 1] = np.where(crossed, middle, shape[upper, 1])

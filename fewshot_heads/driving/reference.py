@@ -20,7 +20,7 @@ from fewshot_heads.landmarks.canonical_face import CanonicalFace
 _EYE_OPENING_RADIANS, _MOUTH_RATIO_RADIANS = 0.6, 4
 _OPEN_EYE_RATIO = 0.2  # aspect ratio of a source's eye from which it is open, however wide others are
 
-SMILE_FILE = Path(__file__).with_name("smile.json")  # of `fit_smile`
+SMILE_FILE = Path(__file__).with_name("smile.json")  # of `benchmarks.studies.smile`
 _LIP_CENTERS = [51, 57]
 _DEVIATIONS = 1.5  # of neutral faces, up to which a smile is the shape of a face
 _MAX_SMILES = 1.5  # of the mean smile, that are taken off

@@ -106,10 +106,10 @@ def retarget(
         raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}; name one of them")
     if motion == "absolute":
         return driver
-    chosen = (
-        choose_reference(CanonicalFace.of(source), map(CanonicalFace.of, driver)) if reference is None else reference
-    )
-    retargeter = Retargeter(source, driver[chosen], side, still_body, still_mouth, parts, reference is None)
+    may_smile = reference is None  # who names a reference, means it
+    if reference is None:
+        reference = choose_reference(CanonicalFace.of(source), map(CanonicalFace.of, driver))
+    retargeter = Retargeter(source, driver[reference], side, still_body, still_mouth, parts, may_smile)
     return LazySequence(lambda frame: retargeter.retarget(driver[frame], pose, expression), range(len(driver)))
 
 

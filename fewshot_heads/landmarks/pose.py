@@ -63,6 +63,31 @@ class Pose:
         return (points - self.translation) @ self.rotation / self.scale
 
 
+def change_of_pose(source: Pose, target: Pose) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the map that takes pixels of a head in one pose to those in another: x_target = A @ x_source + b.
+
+    Args:
+        source: pose of the given pixels.
+        target: pose of the wanted pixels.
+
+    Returns:
+        A [3, 3] and b [3], pixels.
+    """
+    matrix = target.scale / source.scale * target.rotation @ source.rotation.T
+    return matrix, target.translation - matrix @ source.translation
+
+
+def below_lobes(pose: Pose, points: np.ndarray) -> np.ndarray:
+    """Returns how far points of an image are below the ears' lobes, along the head, [...], pixels.
+
+    Args:
+        pose: of the head.
+        points: [..., 2], pixels.
+    """
+    below: np.ndarray = (points - pose.apply(LOBES)[0, :2]) @ pose.rotation[:2, 1]
+    return below
+
+
 def turn_between(a: Pose, b: Pose) -> float:
     """Returns about the angle between two rotations, radians: exact for small angles, 9 % less at 90 degrees."""
     return float(np.linalg.norm(a.rotation - b.rotation) / np.sqrt(2))

@@ -19,6 +19,7 @@ try:
 except ImportError:  # Windows has no such locks, so no part file is swept there
     fcntl = None  # type: ignore[assignment]
 
+SAVED = ".safetensors"  # suffix of saved heads and motions; the file says which
 _TOKEN_BYTES = 8
 _PART_STEM_LENGTH = 40  # characters of the target's name in a part file's name, at most 160 of the 255 bytes allowed
 

@@ -15,16 +15,21 @@ from torch import Tensor
 from fewshot_heads.imaging.splatting import splat
 from fewshot_heads.imaging.warping import identity_grid, normalize_points, resize, resize_flow
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.pose import LOBES, Pose, fit_pose, landmarks_3d, turn_between
+from fewshot_heads.landmarks.pose import Pose, below_lobes, change_of_pose, fit_pose, landmarks_3d, turn_between
 from fewshot_heads.layers.patch_fill import fill
 from fewshot_heads.rendering.behind_head import rgba_tensor
 from fewshot_heads.rendering.depth import TEMPLES, inflate
 from fewshot_heads.rendering.ears_and_hair import find_ears_and_hair
-from fewshot_heads.rendering.head_surface import CELLS, FULL_DENSITY, SURFACE_THICKNESS_HEAD_UNITS, smooth_coverage
+from fewshot_heads.rendering.head_surface import (
+    CELLS,
+    DEPTH_CELLS,
+    FULL_DENSITY,
+    SURFACE_THICKNESS_HEAD_UNITS,
+    smooth_coverage,
+)
 
 _POINTS = 256  # side of the grid of the skull's points, for the crop
 _RIM_POINTS = 9  # width of the square that erodes the skull, so that hair at the silhouette stays sharp
-_DEPTH_CELLS = 96  # side of the depth map, for the crop
 _PAINTED_PIXELS = 384  # side of the painted image: hair behind the ears is out of focus in most portraits
 _MIN_MATTE = 0.3
 _MIXED_PIXELS = 7  # width of the square that erodes hair: its rim has the color of skin
@@ -94,18 +99,17 @@ class BackOfHead:
 
     def _moved(self, target: Pose) -> Tensor:
         """Returns the skull's points in a pose, [N, 3]; x and y from -1 to 1, depth in pixels."""
-        rotation = target.scale / self.pose.scale * target.rotation @ self.pose.rotation.T
-        offset = target.translation - rotation @ self.pose.translation
-        moved = self._points @ torch.from_numpy(rotation.T).float() + torch.from_numpy(offset).float()
+        matrix, offset = (torch.from_numpy(part).float() for part in change_of_pose(self.pose, target))
+        moved = self._points @ matrix.T + offset
         return torch.cat([normalize_points(moved[:, :2], self.size), moved[:, 2:]], 1)
 
     @cached_property
     def _points(self) -> Tensor:
         """The skull's points in the source's pose, [N, 3], pixels: the head's matte, inflated away from the viewer."""
         matte = self.head[..., 3] * (self._below_lobes(len(self.head)) < _NAPE_HEAD_UNITS) / np.float32(255)
-        small = cv2.resize(matte, (_DEPTH_CELLS, _DEPTH_CELLS), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(matte, (DEPTH_CELLS, DEPTH_CELLS), interpolation=cv2.INTER_AREA)
         temples = landmarks_3d(self.face)[TEMPLES, 2].mean() + _FRONT_BEHIND_TEMPLES_HEAD_UNITS * self.pose.scale
-        depth = temples + inflate(small > _MIN_MATTE) * (self.size / _DEPTH_CELLS)
+        depth = temples + inflate(small > _MIN_MATTE) * (self.size / DEPTH_CELLS)
         depth = cv2.resize(depth, (_POINTS, _POINTS), interpolation=cv2.INTER_LINEAR)
         inside = cv2.resize(matte, (_POINTS, _POINTS), interpolation=cv2.INTER_AREA) > _MIN_MATTE
         rows, columns = np.nonzero(cv2.erode(inside.astype(np.uint8), np.ones((_RIM_POINTS, _RIM_POINTS))))
@@ -115,7 +119,7 @@ class BackOfHead:
     def _below_lobes(self, side: int) -> np.ndarray:
         """Returns how far pixels are below the ears' lobes, [side, side], head units."""
         pixels = (np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1) + 0.5) * (self.size / side)
-        return (pixels - self.pose.apply(LOBES)[0, :2]) @ self.pose.rotation[:2, 1] / self.pose.scale
+        return below_lobes(self.pose, pixels) / self.pose.scale
 
     @cached_property
     def _painted(self) -> Tensor:

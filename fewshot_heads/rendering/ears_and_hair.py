@@ -9,7 +9,7 @@ import numpy as np
 
 from fewshot_heads.imaging.masks import soft_hull
 from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE, Landmarks
-from fewshot_heads.landmarks.pose import LOBES, fit_pose, landmarks_3d
+from fewshot_heads.landmarks.pose import below_lobes, fit_pose, landmarks_3d
 
 _OPAQUE = 0.9
 _SKIN_DEVIATIONS = 4.0  # standard deviations of the face's colors up to which a color is skin
@@ -43,9 +43,8 @@ def find_ears_and_hair(head: np.ndarray, face: Landmarks) -> EarsAndHair:
     """
     pose, points, size = fit_pose(face), landmarks_3d(face)[:, :2], len(head)
     pixels = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1) + 0.5
-    down = pose.rotation[:2, 1]
-    below_eyes = (pixels - points[np.r_[RIGHT_EYE, LEFT_EYE]].mean(0)) @ down > 0
-    above_lobes = (pixels - pose.apply(LOBES)[0, :2]) @ down < 0
+    below_eyes = (pixels - points[np.r_[RIGHT_EYE, LEFT_EYE]].mean(0)) @ pose.rotation[:2, 1] > 0
+    above_lobes = below_lobes(pose, pixels) < 0
     opaque = head[..., 3] > _OPAQUE * 255
     hull = soft_hull(points, size) > 0.5
     beside_face = opaque & ~hull

@@ -15,13 +15,13 @@ from fewshot_heads.imaging.warping import identity_grid, normalize_points, tps_i
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.control_points import warp_points
-from fewshot_heads.landmarks.pose import HEAD_ANCHORS, Pose, fit_pose, landmarks_3d
+from fewshot_heads.landmarks.pose import HEAD_ANCHORS, Pose, change_of_pose, fit_pose, landmarks_3d
 from fewshot_heads.rendering.depth import head_depth, surface_normals
 from fewshot_heads.rendering.ears_and_hair import find_ears_and_hair
 from fewshot_heads.rendering.hanging import hanging_lengths
 
 CELLS = 128  # side of the splatted map, for the crop, and of the grid of the surface's points
-_DEPTH_CELLS = 96  # side of the depth map, for the crop
+DEPTH_CELLS = 96  # side of the depth map, for the crop
 _EXPRESSION_CELLS = 48  # side of the grid on which the expression's spline is evaluated
 _EXPRESSION_REACH_HEAD_UNITS = 0.35  # an expression moves the silhouette by less
 SURFACE_THICKNESS_HEAD_UNITS = 0.1  # in one cell, points this far behind each other belong to one sheet
@@ -42,7 +42,7 @@ class Projection(NamedTuple):
         sharpness: [1, 1, c, c], 0 to 1, pixels that the source image has of a place over those that the frame shows:
             the ratio of the cosines at which both see the surface. In the source's own pose it is 1.
         seen: [1, 1, c, c], 0 to 1, the same ratio for the image whose mirror image this surface is; else 0.
-        in_face: [1, 1, c, c], 0 to 1.
+        skin: [1, 1, c, c], 0 to 1, face and ears.
     """
 
     flow: Tensor
@@ -50,7 +50,7 @@ class Projection(NamedTuple):
     opacity: Tensor
     sharpness: Tensor
     seen: Tensor
-    in_face: Tensor
+    skin: Tensor
 
 
 class HeadSurface:
@@ -66,8 +66,8 @@ class HeadSurface:
     def __init__(self, face: Landmarks, head: np.ndarray, size: int, original: Pose | None = None):
         self.face, self.size, self.pose = face, size, fit_pose(face)
         self.canonical, self.warp_points = CanonicalFace.of(face).shape, warp_points(face)
-        scale = size / _DEPTH_CELLS  # pixels per cell
-        layer = cv2.resize(head, (_DEPTH_CELLS, _DEPTH_CELLS), interpolation=cv2.INTER_AREA)
+        scale = size / DEPTH_CELLS  # pixels per cell
+        layer = cv2.resize(head, (DEPTH_CELLS, DEPTH_CELLS), interpolation=cv2.INTER_AREA)
         matte, small_face = layer[..., 3].astype(np.float32) / 255, face.moved(np.zeros(2, np.float32), 1 / scale)
         parts = find_ears_and_hair(layer, small_face)
         depth = scale * head_depth(small_face, matte, parts.ears)
@@ -77,12 +77,8 @@ class HeadSurface:
             turned = normals @ (original.rotation @ self.pose.rotation.T).T
             seen = (-turned[..., 2]).clip(0)
         solid = cv2.GaussianBlur(cv2.dilate((matte > 0.05).astype(np.float32), np.ones((5, 5))), (0, 0), 0.5)
-        in_face = cv2.dilate((parts.face | parts.ears).astype(np.float32), np.ones((3, 3)))
-        maps = [
-            np.stack([depth, solid, matte]),
-            normals.transpose(2, 0, 1),
-            np.stack([seen, in_face]),
-        ]
+        skin = cv2.dilate((parts.face | parts.ears).astype(np.float32), np.ones((3, 3)))
+        maps = [np.stack([depth, solid, matte]), normals.transpose(2, 0, 1), np.stack([seen, skin])]
         self._maps = torch.from_numpy(np.concatenate(maps).astype(np.float32))[None]
         self._positions = _grid_near(head[..., 3], _EXPRESSION_REACH_HEAD_UNITS * self.pose.scale / size)
         pixels = (self._positions + 1) * (size / 2)
@@ -109,11 +105,11 @@ class HeadSurface:
         source_flow = identity_grid(CELLS, points) + result.values[None]
         coverage = smooth_coverage(result.coverage)[None, None]
         maps = F.grid_sample(self._maps[:, 2:], source_flow, align_corners=False)
-        opacity, normals, seen, in_face = maps.split([1, 3, 1, 1], 1)
+        opacity, normals, seen, skin = maps.split([1, 3, 1, 1], 1)
         to_viewer = torch.from_numpy(-(target_pose.rotation @ self.pose.rotation.T)[2]).float()
         needed = torch.einsum("c,bchw->bhw", to_viewer, normals)[:, None].clamp_min(_MIN_COSINE)
         sharpness = (-normals[:, 2:] / needed).clamp(0, 1)
-        return Projection(source_flow, coverage, coverage * opacity, sharpness, (seen / needed).clamp(0, 1), in_face)
+        return Projection(source_flow, coverage, coverage * opacity, sharpness, (seen / needed).clamp(0, 1), skin)
 
     def _sample(self, flow: Tensor) -> Tensor:
         """Returns the maps at positions [N, 2], [N, 8]."""
@@ -153,11 +149,10 @@ class HeadSurface:
             hanging: [N], pixels, `hanging_lengths`.
             target: pose of the head.
         """
-        rotation = target.scale / self.pose.scale * target.rotation @ self.pose.rotation.T
-        offset = target.translation - rotation @ self.pose.translation
+        matrix, offset = (torch.from_numpy(part).float() for part in change_of_pose(self.pose, target))
         hung = torch.zeros_like(points)
         hung[:, 1] = hanging
-        moved = (points - hung) @ torch.from_numpy(rotation.T).float() + torch.from_numpy(offset).float() + hung
+        moved = (points - hung) @ matrix.T + offset + hung
         rest = (hanging / (hanging + _HALF_AT_REST_HEAD_UNITS * self.pose.scale))[:, None]
         flat = moved[:, :2] + rest * (points - moved)[:, :2]
         return torch.cat([normalize_points(flat, self.size), moved[:, 2:]], 1)

@@ -67,7 +67,6 @@ class HeadViews:
             HeadSurface(mirrored(surface.face, size), np.ascontiguousarray(head[:, ::-1]), size, surface.pose)
             for surface, head in zip(self.surfaces, heads, strict=True)
         ]
-
         self.back = BackOfHead(heads[0], landmarks[0], size)
 
     def nearest(self, face: Landmarks) -> tuple[list[int], list[float]]:
@@ -111,9 +110,9 @@ def _kept(weights: Tensor, confidence: Tensor, projections: Sequence[Projection]
         back: [c, c], opacity of the back.
     """
     shown = weights.sum(0).clamp_min(1e-6)
-    in_face = (torch.cat([view.in_face for view in projections])[:, 0] * weights).sum(0) / shown
+    skin = (torch.cat([view.skin for view in projections])[:, 0] * weights).sum(0) / shown
     sharp = ((confidence / shown - _LOST_SHARPNESS) / (_KEPT_SHARPNESS - _LOST_SHARPNESS)).clamp(0, 1)
-    return torch.maximum(torch.maximum(sharp, in_face), 1 - back)
+    return torch.maximum(torch.maximum(sharp, skin), 1 - back)
 
 
 def _weigh(projections: Sequence[Projection], penalties: Sequence[float], turn: float) -> tuple[Tensor, Tensor]:

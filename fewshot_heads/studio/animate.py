@@ -46,7 +46,7 @@ def animate(
     motion = track(reenactor, job, files, driver, config)
     frames = animation_frames(reenactor, head, motion, driver, config)
     output = files.new(f"{sources[0].stem}_{driver.path.stem}.mp4")
-    mark = reenactor.provenance(composite=config["paste_back"])
+    mark = reenactor.provenance(config["paste_back"]).made_from((*sources, driver.path))
     return write_video(job, frames, len(motion), output, driver, mark, config["crf"])
 
 

@@ -57,7 +57,8 @@ def morph_people(
     count = settings.frames(len(heads)) if motion is None else len(motion)
     output = files.new(f"{people[0].stem}_to_{people[-1].stem}.mp4")
     frames, like = morph(reenactor, heads, motion, settings), driver or exact_rate(settings.rate)
-    return write_video(job, frames, count, output, like, reenactor.provenance(composite=False), config["crf"])
+    mark = reenactor.provenance(composite=False).made_from((*people, *_paths(driver)))
+    return write_video(job, frames, count, output, like, mark, config["crf"])
 
 
 def animate_with_sound(
@@ -80,7 +81,7 @@ def animate_with_sound(
     head = load_person(reenactor, source)
     frames = animated(reenactor, head, motion, None, config["paste_back"], config["batch"])
     output = files.new(f"{source.stem}_{sound.path.stem}.mp4")
-    mark = reenactor.provenance(composite=config["paste_back"])
+    mark = reenactor.provenance(config["paste_back"]).made_from((source, sound.path))
     return write_video(job, frames, len(motion) - 1, output, rate, mark, config["crf"], sound)
 
 
@@ -98,7 +99,7 @@ def invent_people(
     """
     settings = settings_of(Sample, config)
     heads = [person.head for person in job.watch(PEOPLE, sample(reenactor, settings), settings.count)]
-    mark, name = reenactor.provenance(composite=False), f"people_{settings.seed}"
+    mark, name = reenactor.provenance(composite=False).made_from(_paths(driver)), f"people_{settings.seed}"
     if driver is None:
         side = settings.side or heads[0].picture.shape[0]
         return _write_picture(files, name, grid([resized(head.picture, side) for head in heads]), mark)
@@ -126,12 +127,18 @@ def reimagine(
     if reenactor not in _galleries:  # some seconds, the first time
         _galleries[reenactor] = list(job.watch(GALLERY, synthetic_gallery(reenactor), _INVENTED))
     neighbours = nearest(head, _galleries[reenactor], settings.neighbours)
-    mark, name = reenactor.provenance(composite=False), f"{source.stem}_reimagined"
+    mark = reenactor.provenance(composite=False).made_from((source, *_paths(driver)))
+    name = f"{source.stem}_reimagined"
     if driver is None:
         return _write_picture(files, name, next(portrait(reenactor, head, neighbours, None, settings)), mark)
     motion = track(reenactor, job, files, driver, config)
     frames = portrait(reenactor, head, neighbours, motion, settings)
     return write_video(job, frames, len(motion), files.new(f"{name}.mp4"), driver, mark, config["crf"])
+
+
+def _paths(driver: Video | None) -> list[Path]:
+    """Returns the path of a driver, if there is one."""
+    return [driver.path] if driver else []
 
 
 def _write_picture(files: Files, name: str, picture: Any, mark: Any) -> Path:

@@ -50,7 +50,8 @@ def fine_tune(
     output = files.new(f"{name}_head.safetensors")
     tuned.save(output)
     picture = output.with_name(f"{name}_before_after.jpg")
-    write_image(picture, before_and_after(reenactor, head, tuned), reenactor.provenance(composite=False))
+    mark = reenactor.provenance(composite=False).made_from([source.path] if isinstance(source, Video) else source)
+    write_image(picture, before_and_after(reenactor, head, tuned), mark)
     return output, picture
 
 

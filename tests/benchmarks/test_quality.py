@@ -188,7 +188,7 @@ def test_another_method_joins_by_a_command(measure, tmp_path, monkeypatch):
     script.write_text(
         "import sys\nfrom fewshot_heads import read_image, read_video, VideoWriter\n"
         "source, driver, out = sys.argv[1:]\n"
-        "with VideoWriter(out, 25, crf=5) as video:\n"
+        "with VideoWriter(out, 25, crf=5, mark=None) as video:\n"
         "    for _ in read_video(driver):\n        video.add(read_image(source))\n"
     )
     peer = f"peers.command={sys.executable} {script} {{source}} {{driver}} {{out}}"

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from fewshot_heads.driving.retargeting import PARTS, choose_reference, retarget
+from fewshot_heads.driving.reference import choose_reference
+from fewshot_heads.driving.retargeting import PARTS, retarget
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import RIGHT_EYE
 from fewshot_heads.landmarks.canonical_face import CanonicalFace

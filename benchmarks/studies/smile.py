@@ -1,6 +1,6 @@
-"""Measures how a smile moves a face, from photographs of people who look neutral and smile.
+"""Study: how a smile moves a face, from photographs of people who look neutral and smile.
 
-python -m fewshot_heads.driving.fit_smile FOLDER
+python -m benchmarks.studies.smile FOLDER
 
 FOLDER has pairs of images NAME_neutral.jpg and NAME_smiling.jpg. Writes smile.json, which `driving.reference` reads.
 """
