@@ -64,7 +64,7 @@ class Scene:
     @cached_property
     def motion(self) -> Motion:
         """The whole driver, tracked as `animate` tracks it."""
-        return track(self.driver, [self.detector], smooth=self.smoothing, mouths=True)
+        return track(self.driver, [self.detector], smooth=self.smoothing, pixels=True)
 
     def face(self, image: np.ndarray) -> Landmarks | None:
         """Returns the landmarks of the first face, or None."""

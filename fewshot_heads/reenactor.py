@@ -13,6 +13,7 @@ import torch
 
 from fewshot_heads.driving.covered_mouth import mouth_is_covered
 from fewshot_heads.driving.retargeting import retarget
+from fewshot_heads.driving.shading import scaled
 from fewshot_heads.driving.source_detection import Pictures, detect_sources
 from fewshot_heads.driving.tracking import Motion, track
 from fewshot_heads.errors import BadInput, WeightsMismatch, check_at_least, check_choice
@@ -124,7 +125,7 @@ class Reenactor:
         """Returns a personalized head: stage two of Zakharov et al., ICCV 2019, sec. 3.3.
 
         Args:
-            head: the head to be fine-tuned.
+            head: the head.
             pictures: T images of the person, as in `embed`. None takes the images of the head.
             steps: optimizer steps. None takes 40 to 160, depending on the number of images.
             tuning: settings. None takes those of conf/fine_tune.yaml.
@@ -163,13 +164,13 @@ class Reenactor:
         driver = read_video(driver) if isinstance(driver, (str, Path)) else driver
         name = name or str(getattr(driver, "path", "the driver"))
         rate = getattr(driver, "rate", 25) if rate is None else rate
-        return track(driver, self.detectors, face, smooth, rate, name, mouths=True)
+        return track(driver, self.detectors, face, smooth, rate, name, pixels=True)
 
     def animate(
         self, head: Head, driver: Motion | str | Path | Iterable[np.ndarray], motion: str = "relative",
         pose: float = 1.0, expression: float = 1.0, reference: int | None = None, paste_back: bool = True,
         crop: str = "auto", batch: int = 4, mouth: str = "driver", resolution: int | None = None,
-        parts: Mapping[str, float] | None = None,
+        parts: Mapping[str, float] | None = None, shading: float = 1.0,
     ) -> Iterator[np.ndarray]:  # fmt: skip
         """Returns an iterator over frames of a head that moves like the driver, uint8 RGB.
 
@@ -181,17 +182,14 @@ class Reenactor:
             motion: "relative" adds the driver's change to the source, "absolute" copies the driver's landmarks.
             pose: gain of the head pose, 1 is the driver's.
             expression: gain of the expression, 1 is the driver's.
-            reference: driver frame that corresponds to the source image in relative motion. None chooses one.
-            paste_back: whether the head is pasted back into the source image. Relative motion then keeps the head on
-                its shoulders.
-            crop: "auto" puts a square around the driver's head, one for each shot. "full" takes the largest centered
-                square of the frames.
+            reference: driver frame that corresponds to the source image. None chooses one.
+            paste_back: whether the head is pasted back into the source image, on its shoulders.
+            crop: of the driver's frames. "auto" is a square around the head, one for each shot; "full" as in `embed`.
             batch: frames per call of the generator.
-            mouth: fills a mouth that is closed in the source. "driver" takes the driver's mouth if the motion has
-                images of it, "inpainted" takes a network.
-            resolution: side of the square crop, pixels, if `paste_back` is False. None takes that of the source image,
-                256 to 1024.
+            mouth: fills a mouth that is closed in the source: "driver" shows the driver's, if known; or "inpainted".
+            resolution: side of the square crop, pixels. None takes that of the source image, 256 to 1024.
             parts: "lips", "lids", "brows" or "gaze" -> gain of this part's expression, beside `expression`.
+            shading: gain of the folds of the driver's skin, 0 to 1, in relative motion.
 
         Raises:
             BadInput: an option or the driver is wrong.
@@ -201,6 +199,7 @@ class Reenactor:
         check_choice("crop", crop, ("auto", "full"))
         check_choice("mouth", mouth, ("driver", "inpainted"))
         check_at_least("batch", batch, 1)
+        check_at_least("shading", shading, 0)
         if resolution is not None:
             check_at_least("resolution", resolution, 64)
         self.check_made_here(head)
@@ -214,8 +213,9 @@ class Reenactor:
             still_body=paste_back, still_mouth=covered, parts=parts,
         )  # fmt: skip
         mouths = driver.mouths if mouth == "driver" else None
+        skin = scaled(driver.shading, shading * min(max(expression, 0), 1) * (motion == "relative"))
         options = (paste_back, batch, self.size, self.device, None if paste_back else resolution)
-        return render_frames(head, faces, self.generator, self.inpainters, mouths, *options)
+        return render_frames(head, faces, self.generator, self.inpainters, mouths, skin, *options)
 
     def edit(self, head: Head, **controls: float) -> np.ndarray:
         """Returns the source image with an edited face, uint8 RGB [H, W, 3].

@@ -53,7 +53,7 @@ def animation_frames(
     Raises:
         FewshotHeadsError: as `Reenactor.animate`.
     """
-    options = {key: config[key] for key in ("motion", "pose", "expression", "paste_back", "batch", "mouth")}
+    options = {key: config[key] for key in ("motion", "pose", "expression", "paste_back", "batch", "mouth", "shading")}
     options["parts"] = {part: config[part] for part in PARTS}
     reference = None if config["reference"] == "auto" else int(config["reference"])
     resolution = None if config["resolution"] == "auto" else int(config["resolution"])

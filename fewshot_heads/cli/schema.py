@@ -50,6 +50,7 @@ RULES = {
     "pose": Rule(number=float, low=0, high=2),
     "expression": Rule(number=float, low=0, high=2),
     **dict.fromkeys(("lips", "lids", "brows", "gaze"), Rule(number=float, low=0, high=2)),
+    "shading": Rule(number=float, low=0, high=1),
     "reference": Rule(("auto",), int, 0),
     "smoothing": Rule(number=float, low=0),
     "source_face": Rule(number=int, low=0),

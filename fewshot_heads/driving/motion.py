@@ -39,7 +39,7 @@ _MIN_FACE_PIXELS = 1.0
 class Motion:
     """Landmarks of a driving video, one face for each frame.
 
-    `track` leaves landmarks and mouths in a temporary file, which takes about 9 kB a frame.
+    `track` leaves landmarks, mouths and shading in a temporary file, which takes about 20 kB a frame.
 
     Attributes:
         landmarks: one face for each frame, frame pixels.
@@ -49,6 +49,7 @@ class Motion:
         name: name of the driver, for messages.
         mouths: one mouth for each frame. None if they were not kept, or if the driver has no images.
         rate: frames per second.
+        shading: of the driver's skin in each frame (`driving.shading`). None as for `mouths`, and without a surface.
     """
 
     landmarks: Sequence[Landmarks]
@@ -58,6 +59,7 @@ class Motion:
     name: str = "the driver"
     mouths: Sequence[MouthCrop] | None = None
     rate: Fraction = DEFAULT_RATE
+    shading: Sequence[np.ndarray] | None = None
 
     def __len__(self) -> int:
         """Returns the number of frames."""
@@ -93,7 +95,7 @@ class Motion:
         return ", ".join("-".join(map(str, bounds)) for bounds in ranges)
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:
-        """Writes the motion to a `.safetensors` file, without the mouths: nothing of the driver's pixels.
+        """Writes the motion to a `.safetensors` file, without mouths and shading: nothing of the driver's pixels.
 
         Args:
             path: the file.

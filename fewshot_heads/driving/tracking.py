@@ -1,4 +1,4 @@
-"""Tracking of one face through a video: detection, gaps, cuts, smoothing and mouth crops."""
+"""Tracking of one face through a video: detection, gaps, cuts, smoothing, mouth crops and shading."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -16,6 +17,7 @@ from fewshot_heads.driving.face_follower import nearest as nearest  # callers im
 from fewshot_heads.driving.motion import Motion as Motion  # callers import it from this module
 from fewshot_heads.driving.mouth_crop import MouthCrop, share_color_reference
 from fewshot_heads.driving.sequences import LazySequence, Spool, spooled
+from fewshot_heads.driving.shading import shading_of, skin_detail
 from fewshot_heads.driving.smoothing import smoothed
 from fewshot_heads.errors import BadInput, NoFaceFound, check_at_least
 from fewshot_heads.landmarks import Detector, Landmarks
@@ -30,7 +32,7 @@ _MAX_LOG_GROWTH = 0.5  # natural logarithm of the change in size, from one frame
 
 def track(
     frames: Iterable[np.ndarray], detectors: list[Detector], face: int = 0, smooth: float = 1.0,
-    rate: Fraction | float = DEFAULT_RATE, name: str = "the driver", mouths: bool = False,
+    rate: Fraction | float = DEFAULT_RATE, name: str = "the driver", pixels: bool = False,
 ) -> Motion:  # fmt: skip
     """Returns the motion of one face through a video.
 
@@ -43,7 +45,7 @@ def track(
         smooth: strength of the One-Euro filter. 0 switches the filter off.
         rate: frames per second.
         name: name of the driver, for messages.
-        mouths: whether to keep each frame's `MouthCrop` as `Motion.mouths`.
+        pixels: whether to keep what frames show beside landmarks: `Motion.mouths` and `Motion.shading`.
 
     Raises:
         BadInput: if a frame has another type or size, or an option is out of range.
@@ -52,13 +54,13 @@ def track(
     check_at_least("face", face, 0)
     check_at_least("smooth", smooth, 0)
     rate = exact_rate(rate)
-    detections = Spool()  # of landmarks and mouth
+    detections = Spool()  # of landmarks, mouth and skin
     offsets: list[int | None] = []  # of each frame's detection
     frame_size = (0, 0)
 
     def keep(number: int, frame: np.ndarray, landmarks: Landmarks) -> None:
-        mouth = MouthCrop.of(frame, landmarks) if mouths else None
-        offsets[number] = detections.append((landmarks, mouth))
+        shown = (MouthCrop.of(frame, landmarks), skin_detail(frame, landmarks)) if pixels else (None, None)
+        offsets[number] = detections.append((landmarks, *shown))
 
     kept: deque[Future[None]] = deque()
     with ThreadPoolExecutor(len(detectors)) as pool:
@@ -66,7 +68,7 @@ def track(
         for number, (frame, landmarks) in enumerate(follower.locate(_checked(frames, name))):
             frame_size = frame.shape[:2]
             offsets.append(None)
-            if landmarks:  # a mouth is cut out beside the next detection
+            if landmarks:  # mouth and skin are kept beside the next detection
                 kept.append(pool.submit(keep, number, frame, landmarks))
             while len(kept) > len(detectors):
                 kept.popleft().result()
@@ -83,11 +85,18 @@ def track(
     def mouth_at(offset: int) -> MouthCrop:
         return detections.read(offset)[1]
 
+    def skin_at(offset: int) -> np.ndarray:
+        return detections.read(offset)[2]
+
     shots = _shots(LazySequence(face_at, held))
     rough_shots = (LazySequence(face_at, held[first:end]) for first, end in shots)
     smooth_faces = spooled(face for shot in rough_shots for face in smoothed(shot, smooth, float(rate)))
-    final_mouths = spooled(_finish_mouths(LazySequence(mouth_at, held), smooth_faces, shots)) if mouths else None
-    motion = Motion(smooth_faces, lost, shots, frame_size, name, final_mouths, rate)
+    motion = Motion(smooth_faces, lost, shots, frame_size, name, None, rate)
+    if pixels:
+        mouths = spooled(_finish_mouths(LazySequence(mouth_at, held), smooth_faces, shots))
+        motion = replace(motion, mouths=mouths)
+    if pixels and all(face.has_surface for face in smooth_faces):
+        motion = replace(motion, shading=shading_of(LazySequence(skin_at, held), smooth_faces, shots))
     if lost:
         logger.warning("%s: no face in frames %s; the last one is held there", name, motion.describe_lost())
     return motion

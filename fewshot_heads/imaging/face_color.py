@@ -25,6 +25,8 @@ _EYE_WHITE_MIN_PIXELS = 12  # bright pixels of both eyes; with fewer the white i
 # `chroma_spread` of an image without colors. In 25 faces, colored mouths had 0.05 or more, and sepia ones 0.015.
 _MAX_MONOCHROME_SPREAD = 0.025
 _GAIN_LIMITS = (0.5, 2.0)
+_NOISE_LEVELS = 2.0  # of colors: a drawn face of one color has no deviations
+_USUAL_SHARE = 0.7  # of the colors of a face that are skin in usual light
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,24 @@ def chroma_spread(image: np.ndarray) -> float:
     slopes = (level * differences).sum(0) / max((level * level).sum(), 1e-9)
     residual = differences - level * slopes
     return float(np.linalg.norm(residual.std(0)) / (mean + 1))
+
+
+def color_deviations(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Returns how far colors are from those in a mask, [g, g]: Mahalanobis distances in CIELAB.
+
+    Args:
+        image: uint8 RGB [g, g, 3].
+        mask: bool [g, g], a pixel at least.
+    """
+    colors = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float32)
+    usual = colors[mask]
+    for _ in range(2):  # without eyes, lips, brows and shadows
+        distance = np.linalg.norm(usual - np.median(usual, 0), axis=1)
+        usual = usual[distance <= np.quantile(distance, _USUAL_SHARE)]
+    covariance = np.cov(usual.T, bias=True) + _NOISE_LEVELS**2 * np.eye(3)
+    difference = colors - usual.mean(0)
+    squared = np.einsum("...i,ij,...j", difference, np.linalg.inv(covariance), difference)
+    return np.sqrt(squared)
 
 
 def is_monochrome(spread: float) -> bool:

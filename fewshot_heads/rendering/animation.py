@@ -63,6 +63,7 @@ def render_frames(
     generator: Any,
     inpainters: Mapping[str, Inpainter],
     mouths: Sequence[MouthCrop] | None,
+    shading: Sequence[np.ndarray] | None,
     paste_back: bool,
     batch: int,
     size: int,
@@ -77,6 +78,7 @@ def render_frames(
         generator: the checkpoint's generator, which a tuned one of the head replaces.
         inpainters: networks by face region.
         mouths: the driver's mouths, one a frame; None leaves all mouths to the inpainter.
+        shading: of the driver's skin, one a frame; None leaves the skin as it is.
         paste_back: whether the head is pasted back into the source image. Else frames are square crops.
         batch: frames per call of the generator. On a CPU, some batches are rendered in parallel.
         size: side S of the generator's crop, pixels.
@@ -84,7 +86,7 @@ def render_frames(
         resolution: side of the crop, pixels. None takes that of the head's textures.
     """
     renderer = FrameRenderer(head, generator, inpainters, paste_back, size, device, resolution)
-    for frame in renderer.frames(faces, mouths, batch):
+    for frame in renderer.frames(faces, mouths, batch, shading):
         yield head.as_given(frame)
 
 
@@ -109,14 +111,18 @@ class FrameRenderer:
         self._renderer = HeadRenderer(head, _tuned(generator, head), size, device, resolution, inpainters)
         self._paster = Paster(head.picture, head.crop, head.person) if paste_back else None
 
-    def render(self, faces: Sequence[Landmarks], mouths: Sequence[MouthCrop] | None = None) -> np.ndarray:
+    def render(
+        self, faces: Sequence[Landmarks], mouths: Sequence[MouthCrop] | None = None,
+        shading: Sequence[np.ndarray] | None = None,
+    ) -> np.ndarray:  # fmt: skip
         """Returns square crops of the head, uint8 [B, R, R, 3].
 
         Args:
             faces: landmarks of the B frames, pixels of the crop.
             mouths: the driver's mouths, one a frame; None leaves all mouths to the inpainter.
+            shading: of the driver's skin, one a frame; None leaves the skin as it is.
         """
-        return self._renderer.render(faces, True, mouths)
+        return self._renderer.render(faces, True, mouths, shading)
 
     def paste(self, crop: np.ndarray) -> np.ndarray:
         """Returns the upright frame of a crop, uint8 [H, W, 3].
@@ -135,18 +141,20 @@ class FrameRenderer:
         return self.head.as_given(self.paste(crop))
 
     def frames(
-        self, faces: Sequence[Landmarks], mouths: Sequence[MouthCrop] | None = None, batch: int = 4
-    ) -> Iterator[np.ndarray]:
+        self, faces: Sequence[Landmarks], mouths: Sequence[MouthCrop] | None = None, batch: int = 4,
+        shading: Sequence[np.ndarray] | None = None,
+    ) -> Iterator[np.ndarray]:  # fmt: skip
         """Yields the upright frames of many faces, uint8 [H, W, 3].
 
         Args:
             faces: landmarks of the frames, pixels of the crop.
             mouths: the driver's mouths, one a frame; None leaves all mouths to the inpainter.
             batch: frames per call of the generator. On a CPU, some batches are rendered in parallel.
+            shading: of the driver's skin, one a frame; None leaves the skin as it is.
         """
 
         def render(rows: slice) -> np.ndarray:
-            return self.render(faces[rows], mouths and mouths[rows])
+            return self.render(faces[rows], mouths and mouths[rows], shading and shading[rows])
 
         batches = (slice(first, first + batch) for first in range(0, len(faces), batch))
         for crops in in_parallel(render, batches, self.device):

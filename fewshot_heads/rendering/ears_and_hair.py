@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
+from fewshot_heads.imaging.face_color import color_deviations
 from fewshot_heads.imaging.masks import soft_hull
 from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE, Landmarks
 from fewshot_heads.landmarks.pose import below_lobes, fit_pose, landmarks_3d
 
 _OPAQUE = 0.9
 _SKIN_DEVIATIONS = 4.0  # standard deviations of the face's colors up to which a color is skin
-_NOISE_LEVELS = 2.0  # of colors: a drawn face of one color has no deviations
-_USUAL_SHARE = 0.7  # of the colors of a face that are skin in usual light
 _INNER_FACE_SHARE = 0.8  # of the face's hull, from its center: there the skin is measured
 _HAIR_MARGIN_HEAD_UNITS = 0.15  # between the face's hull and hair: a hull ends below the hairline
 _MIN_HAIR_SHARE = 0.3  # of the crown: a head with less is bald, and its scalp takes the place of hair
@@ -53,26 +51,8 @@ def find_ears_and_hair(head: np.ndarray, face: Landmarks) -> EarsAndHair:
     inner_face = opaque & (soft_hull(center + _INNER_FACE_SHARE * (points - center), size) > 0.5)
     if not inner_face.any():
         return EarsAndHair(hull, inner_face, inner_face)
-    is_skin = _deviations(head[..., :3], inner_face) < _SKIN_DEVIATIONS
+    is_skin = color_deviations(head[..., :3], inner_face) < _SKIN_DEVIATIONS
     hair, crown = far_from_face & above_lobes & ~is_skin, far_from_face & ~below_eyes
     if hair.sum() < _MIN_HAIR_SHARE * crown.sum():
         hair = crown
     return EarsAndHair(hull, beside_face & below_eyes & above_lobes & is_skin, hair)
-
-
-def _deviations(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Returns how far colors are from those in a mask, [g, g]: Mahalanobis distances in CIELAB.
-
-    Args:
-        image: uint8 RGB [g, g, 3].
-        mask: bool [g, g], a pixel at least.
-    """
-    colors = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float32)
-    usual = colors[mask]
-    for _ in range(2):  # without eyes, lips, brows and shadows
-        distance = np.linalg.norm(usual - np.median(usual, 0), axis=1)
-        usual = usual[distance <= np.quantile(distance, _USUAL_SHARE)]
-    covariance = np.cov(usual.T, bias=True) + _NOISE_LEVELS**2 * np.eye(3)
-    difference = colors - usual.mean(0)
-    squared = np.einsum("...i,ij,...j", difference, np.linalg.inv(covariance), difference)
-    return np.sqrt(squared)

@@ -26,6 +26,7 @@ from fewshot_heads.rendering.eyelids import open_eyelids
 from fewshot_heads.rendering.face_parts import SourceVisibility, apply_face_parts
 from fewshot_heads.rendering.gaze import iris_offsets
 from fewshot_heads.rendering.head_views import HeadViews, Views
+from fewshot_heads.rendering.skin_shading import SkinShading
 
 
 class _Images(NamedTuple):
@@ -61,6 +62,8 @@ class HeadRenderer:
             np.full(2, -np.inf), None, np.zeros(3), colors.color_matrix, colors.brightness, blur, colors.in_color
         )  # of a face that opens nothing
         self.resolution = resolution or head.textures.shape[1]
+        texture_face = head.landmarks[0].moved(np.zeros(2, np.float32), head.textures.shape[1] / size)
+        self._skin = SkinShading(head.textures[0], texture_face)
         self.views = HeadViews(head.landmarks, head.heads, size)
         self.small = self._images(head, size)
         self.large = self.small if self.resolution == size else self._images(head, self.resolution)
@@ -74,7 +77,10 @@ class HeadRenderer:
         return _Images(torch.cat([heads, heads.flip(-1)]), BehindHead(body, background, continues))
 
     @torch.inference_mode()
-    def render(self, faces: Sequence[Landmarks], large: bool, mouths: Sequence[MouthCrop] | None = None) -> np.ndarray:
+    def render(
+        self, faces: Sequence[Landmarks], large: bool, mouths: Sequence[MouthCrop] | None = None,
+        shading: Sequence[np.ndarray] | None = None,
+    ) -> np.ndarray:  # fmt: skip
         """Returns frames uint8 [B, R, R, 3], or [B, S, S, 3].
 
         Args:
@@ -82,9 +88,13 @@ class HeadRenderer:
             large: whether frames have the resolution R; else they have S.
             mouths: the driver's mouths, one a frame, which fill a mouth that is closed in the source. None leaves the
                 mouth to the inpainter.
+            shading: of the driver's skin, one a frame. None leaves the skin as it is.
         """
         visibility = [self.visibility(face) for face in faces]
         frames = to_uint8(self.composite(faces, visibility, self.style.expand(len(faces), -1), large))
+        if shading is not None:
+            shaded = zip(frames, shading, faces, strict=True)
+            frames = np.stack([self._skin.shade(frame, skin, face, self.size) for frame, skin, face in shaded])
         return apply_face_parts(frames, faces, visibility, self.size, mouths, self.inpainters)
 
     def visibility(self, face: Landmarks) -> SourceVisibility:

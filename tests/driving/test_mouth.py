@@ -176,7 +176,8 @@ def test_a_driver_without_pictures_and_a_painted_mouth_are_alike(reenactor, mona
     landmarks_only = Motion(motion.landmarks, motion.lost, motion.shots, motion.frame_size)
     options = {"paste_back": False}
     plain = np.stack(list(reenactor.animate(head, landmarks_only, **options)))
-    np.testing.assert_array_equal(plain, np.stack(list(reenactor.animate(head, motion, mouth="inpainted", **options))))
+    inpainted = np.stack(list(reenactor.animate(head, motion, mouth="inpainted", shading=0, **options)))
+    np.testing.assert_array_equal(plain, inpainted)
     assert (plain != np.stack(list(reenactor.animate(head, motion, **options)))).any()
     with pytest.raises(BadInput, match="mouth='open'"):
         reenactor.animate(head, motion, mouth="open")

@@ -61,7 +61,7 @@ def test_memory_does_not_grow_with_the_driver(on_disk):
 
     def peak_bytes(count):
         tracemalloc.start()
-        motion = track(repeat(np.full((256, 256, 3), 90, np.uint8), count), [Still()], mouths=True)
+        motion = track(repeat(np.full((256, 256, 3), 90, np.uint8), count), [Still()], pixels=True)
         moved = retarget(face(surface=0), motion.cropped(256), side=256)
         assert sum(1 for _ in zip(moved, motion.mouths, strict=True)) == count
         peak = tracemalloc.get_traced_memory()[1]

@@ -1,0 +1,105 @@
+"""A square map of the skin of a face: each cell lies at the same place of every face.
+
+The map is the mean face seen from the front. A triangulation of its landmarks carries the cells to any face.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from fewshot_heads.landmarks import BROWS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE, Landmarks
+from fewshot_heads.landmarks.pose import MEAN_HEAD, MEAN_SURFACE, landmarks_3d
+
+CELLS = 96  # side of the map
+_MARGIN = 1.02  # side of the map over that of the face
+_JAW_POINTS = 17  # the outline in the image, which is not fixed to the skin
+_INNER_POINTS = slice(_JAW_POINTS, 68)  # without the jaw and the irises
+_NOSTRILS = slice(31, 36)
+_RIGHT_BROW, _LEFT_BROW = slice(BROWS.start, BROWS.start + 5), slice(BROWS.start + 5, BROWS.stop)
+# Features that are no skin, and how far from them skin begins, head units.
+_FEATURES = (
+    (RIGHT_EYE, 0.06), (LEFT_EYE, 0.06), (_RIGHT_BROW, 0.03), (_LEFT_BROW, 0.03), (OUTER_LIPS, 0.03), (_NOSTRILS, 0.05),
+)  # fmt: skip
+_EDGE_HEAD_UNITS = 0.09  # width of the map's edge, where a triangulation of landmarks meets hair and background
+_SOFT_HEAD_UNITS = 0.03
+
+
+class _Mesh(NamedTuple):
+    """The map's cells in the triangles of the mean face.
+
+    Attributes:
+        corners: [CELLS^2, 3], landmarks of each cell's triangle.
+        shares: [CELLS^2, 3], the cell's barycentric coordinates.
+        skin: float32 [CELLS, CELLS], 0 to 1, where the map is skin.
+    """
+
+    corners: np.ndarray
+    shares: np.ndarray
+    skin: np.ndarray
+
+
+_INDICES = np.r_[_INNER_POINTS, len(MEAN_HEAD) : len(MEAN_HEAD) + len(MEAN_SURFACE)]  # of the landmarks in use
+_POINTS = np.vstack([MEAN_HEAD, MEAN_SURFACE])[:, :2].astype(np.float64)
+CELL_HEAD_UNITS = _MARGIN * float(np.ptp(_POINTS[_INDICES], axis=0).max()) / CELLS
+
+
+def skin_mask() -> np.ndarray:
+    """Returns where the map is skin, not an eye, a brow, a lip or a nostril: float32 [CELLS, CELLS], 0 to 1."""
+    return _mesh().skin
+
+
+def cell_positions(face: Landmarks) -> np.ndarray:
+    """Returns where the map's cells lie in an image, float64 [CELLS, CELLS, 3], pixels.
+
+    Args:
+        face: landmarks with the surface, pixels.
+    """
+    mesh = _mesh()
+    positions = np.einsum("nk,nkd->nd", mesh.shares, landmarks_3d(face)[mesh.corners])
+    return positions.reshape(CELLS, CELLS, 3)
+
+
+def facing(positions: np.ndarray) -> np.ndarray:
+    """Returns the cosine at which each cell faces the viewer, [CELLS, CELLS], negative if turned away.
+
+    Args:
+        positions: result of `cell_positions`.
+    """
+    down, right = np.gradient(positions, axis=(0, 1))
+    normals = np.cross(right, down)
+    cosine: np.ndarray = normals[..., 2] / np.maximum(np.linalg.norm(normals, axis=-1), 1e-9)
+    return cosine
+
+
+@cache
+def _mesh() -> _Mesh:
+    """Returns the triangulated map."""
+    from scipy.spatial import Delaunay
+
+    used = _POINTS[_INDICES]
+    points = (_POINTS - (used.min(0) + used.max(0)) / 2) / CELL_HEAD_UNITS + CELLS / 2
+    triangles = Delaunay(points[_INDICES])
+    cells = np.stack(np.meshgrid(np.arange(CELLS), np.arange(CELLS)), -1).reshape(-1, 2) + 0.5
+    found = triangles.find_simplex(cells)
+    transform = triangles.transform[found]
+    two = np.einsum("nij,nj->ni", transform[:, :2], cells - transform[:, 2])
+    shares = np.column_stack([two, 1 - two.sum(1)])
+    inside = (found >= 0).reshape(CELLS, CELLS).astype(np.uint8)
+    skin = cv2.erode(inside, _disc(_EDGE_HEAD_UNITS), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    for feature, distance in _FEATURES:
+        outline = cv2.convexHull((points[feature] - 0.5).round().astype(np.int32))
+        hole = cv2.fillConvexPoly(np.zeros_like(skin), outline, 1)
+        skin = np.where(cv2.dilate(hole, _disc(distance)) > 0, 0, skin)
+    narrow = cv2.erode(skin, _disc(_SOFT_HEAD_UNITS)).astype(np.float32)
+    soft = cv2.GaussianBlur(narrow, (0, 0), _SOFT_HEAD_UNITS / CELL_HEAD_UNITS)
+    return _Mesh(_INDICES[triangles.simplices[found]], shares, soft)
+
+
+def _disc(radius: float) -> np.ndarray:
+    """Returns a disc for OpenCV's morphology, head units."""
+    width = 2 * round(radius / CELL_HEAD_UNITS) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
