@@ -30,6 +30,8 @@ _STRAY_LEVELS, _STRAY_RATIO = 3.0, 1.5  # a hair differs more than this, and tha
 _HEAD_MARGIN = 0.12  # around the head, whose outline on the body would stay as a line
 _CHIN_MARGIN = 0.2  # below the chin, where its contact shadow would stay as a line
 _CHIN_HALF_WIDTH = 0.75
+_NECK_EDGE = 0.02  # of its matte, which is soft
+_JAW_REACH = 0.85  # from the neck's axis: farther aside are shoulders
 _LEAST_AREA = 0.1  # squared: smaller pieces of a body are errors of the matte
 
 
@@ -82,7 +84,9 @@ def body_layer(image: np.ndarray, person: np.ndarray, head: np.ndarray, face: La
     """
     axis = NeckAxis.of(face)
     hole = _head_hole(head, axis)
-    alpha = np.where(hole, body_under_head(person, hole, axis), _without_specks(person, hole, axis))
+    neck, wall = _beside_jaw(hole, person, head, axis)
+    unseen = hole & ~neck & ~wall
+    alpha = np.where(unseen, body_under_head(person, unseen, axis), _without_specks(person, hole & ~neck, axis))
     return BodyLayer(body_colors(image, alpha, hole, face, axis), alpha.astype(np.float32), hole)
 
 
@@ -139,6 +143,28 @@ def _head_hole(head: np.ndarray, axis: NeckAxis) -> np.ndarray:
     islands = stats[:, cv2.CC_STAT_AREA] < _LEAST_AREA * axis.unit**2
     islands[0] = False  # the hole itself
     return (hole > 0) | islands[labels]
+
+
+def _beside_jaw(
+    hole: np.ndarray, person: np.ndarray, head: np.ndarray, axis: NeckAxis
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns where the neck and the wall are seen beside the jaw, in the margin of the hole, bool [H, W] each.
+
+    Args:
+        hole: bool [H, W], the head with its margin.
+        person: float32 [H, W], 0 to 1.
+        head: float32 [H, W], 0 to 1.
+        axis: axis of the neck.
+    """
+    y, x = (np.arange(n, dtype=np.float32) for n in hole.shape)
+    aside = x - axis.x(y)[:, None]
+    near = hole & (np.abs(aside) < _JAW_REACH * axis.unit) & (y < axis.base[1] + _CHIN_MARGIN * axis.unit)[:, None]
+    neck = cv2.dilate((near & (person - head > 0.5)).astype(np.uint8), disk(_NECK_EDGE * axis.unit)) > 0
+    neck, wall = neck & near, near & (person < 0.5)
+    for side in (aside > 0, aside <= 0):
+        above_neck = ~np.logical_or.accumulate((neck & side).any(1))
+        wall &= ~(side & above_neck[:, None])
+    return neck, wall
 
 
 def _without_specks(person: np.ndarray, hole: np.ndarray, axis: NeckAxis) -> np.ndarray:

@@ -69,14 +69,15 @@ def _mattes(image: np.ndarray, face: Landmarks) -> Mattes:
 def _feathered(head: np.ndarray, person: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """Returns the head's matte [R, R] with a soft seam on the body, so that the shadow under a chin goes with it.
 
-    The seam is as wide as the margin of the hole in the body.
+    The seam is as wide as the margin of the hole in the body, and ends at the body's silhouette.
 
     Args:
         head: float32 [R, R], 0 to 1.
         person: float32 [R, R], 0 to 1.
         hole: bool [R, R], where the body is inpainted.
     """
-    to_head, to_rim = (cv2.distanceTransform(x.astype(np.uint8), cv2.DIST_L2, 5) for x in (head < 0.5, hole))
+    inside = hole & (person > 0.5)
+    to_head, to_rim = (cv2.distanceTransform(x.astype(np.uint8), cv2.DIST_L2, 5) for x in (head < 0.5, inside))
     share = to_rim / np.maximum(to_head + to_rim, 1)
     return np.maximum(head, share * share * (3 - 2 * share) * person)
 

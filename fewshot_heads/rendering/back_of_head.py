@@ -34,7 +34,9 @@ _PAINTED_PIXELS = 384  # side of the painted image: hair behind the ears is out 
 _MIN_MATTE = 0.3
 _MIXED_PIXELS = 7  # width of the square that erodes hair: its rim has the color of skin
 _MIN_HAIR_PIXELS = 200  # of the painted image; from fewer no hair is painted
-_NAPE_HEAD_UNITS, _NAPE_FADE_HEAD_UNITS = 0.35, 0.15  # the hairline below the lobes, and the height over which it fades
+_NAPE_HEAD_UNITS, _NAPE_FADE_HEAD_UNITS = 0.3, 0.15  # the hairline below the lobes, and the height over which it fades
+# The nape is narrower than the head: from half a head unit above the lobes to a fifth below.
+_TAPER_HEAD_UNITS, _NAPE_WIDTH = (-0.5, 0.2), 0.85
 _HIDDEN_TURN, _SHOWN_TURN = 0.05, 0.2  # radians from the source's pose between which the back appears
 _FRONT_BEHIND_TEMPLES_HEAD_UNITS = 0.1  # depth of the plane in which the skull begins
 
@@ -49,6 +51,18 @@ class BackProjection(NamedTuple):
 
     flow: Tensor
     opacity: Tensor
+
+
+class _Skull(NamedTuple):
+    """Points of the back of a head.
+
+    Attributes:
+        points: [N, 3], pixels.
+        painted: [N, 2], their positions in the painted image, -1 to 1.
+    """
+
+    points: Tensor
+    painted: Tensor
 
 
 class BackOfHead:
@@ -73,9 +87,9 @@ class BackOfHead:
         share = min((turn_between(pose, self.pose) - _HIDDEN_TURN) / (_SHOWN_TURN - _HIDDEN_TURN), 1.0)
         if share <= 0:
             return BackProjection(identity_grid(CELLS, torch.empty(0)), torch.zeros(CELLS, CELLS))
-        positions, points = self._points[:, :2] * (2 / self.size) - 1, self._moved(pose)
+        points, painted = self._moved(pose), self._skull.painted
         tolerance = SURFACE_THICKNESS_HEAD_UNITS * pose.scale
-        result = splat(points, positions - points[:, :2], torch.ones(len(points)), CELLS, tolerance, FULL_DENSITY)
+        result = splat(points, painted - points[:, :2], torch.ones(len(points)), CELLS, tolerance, FULL_DENSITY)
         flow = identity_grid(CELLS, points) + result.values
         alpha = F.grid_sample(self._painted[:, 3:], flow, align_corners=False)[0, 0]
         return BackProjection(flow, share * smooth_coverage(result.coverage) * alpha)
@@ -100,21 +114,42 @@ class BackOfHead:
     def _moved(self, target: Pose) -> Tensor:
         """Returns the skull's points in a pose, [N, 3]; x and y from -1 to 1, depth in pixels."""
         matrix, offset = (torch.from_numpy(part).float() for part in change_of_pose(self.pose, target))
-        moved = self._points @ matrix.T + offset
+        moved = self._skull.points @ matrix.T + offset
         return torch.cat([normalize_points(moved[:, :2], self.size), moved[:, 2:]], 1)
 
     @cached_property
-    def _points(self) -> Tensor:
-        """The skull's points in the source's pose, [N, 3], pixels: the head's matte, inflated away from the viewer."""
-        matte = self.head[..., 3] * (self._below_lobes(len(self.head)) < _NAPE_HEAD_UNITS) / np.float32(255)
-        small = cv2.resize(matte, (DEPTH_CELLS, DEPTH_CELLS), interpolation=cv2.INTER_AREA)
+    def _skull(self) -> _Skull:
+        """The skull in the source's pose: the head's matte, narrower toward the nape, inflated away from the viewer."""
+        matte = cv2.resize(self.head[..., 3], (_POINTS, _POINTS), interpolation=cv2.INTER_AREA) > _MIN_MATTE * 255
+        matte = cv2.erode(matte.astype(np.uint8), np.ones((_RIM_POINTS, _RIM_POINTS))) > 0
+        inside, unwrapped = self._tapered(matte)
+        small = cv2.resize(inside.astype(np.float32), (DEPTH_CELLS, DEPTH_CELLS), interpolation=cv2.INTER_AREA)
         temples = landmarks_3d(self.face)[TEMPLES, 2].mean() + _FRONT_BEHIND_TEMPLES_HEAD_UNITS * self.pose.scale
         depth = temples + inflate(small > _MIN_MATTE) * (self.size / DEPTH_CELLS)
         depth = cv2.resize(depth, (_POINTS, _POINTS), interpolation=cv2.INTER_LINEAR)
-        inside = cv2.resize(matte, (_POINTS, _POINTS), interpolation=cv2.INTER_AREA) > _MIN_MATTE
-        rows, columns = np.nonzero(cv2.erode(inside.astype(np.uint8), np.ones((_RIM_POINTS, _RIM_POINTS))))
-        positions = (np.stack([columns, rows], 1) + 0.5) * (self.size / _POINTS)
-        return torch.from_numpy(np.column_stack([positions, depth[rows, columns]]).astype(np.float32))
+        rows, columns = np.nonzero(inside)
+        pixels = self.size / _POINTS
+        points = np.column_stack([(columns + 0.5) * pixels, (rows + 0.5) * pixels, depth[rows, columns]])
+        painted = np.column_stack([unwrapped[rows, columns], rows + 0.5]) * (2 / _POINTS) - 1
+        return _Skull(*(torch.from_numpy(part.astype(np.float32)) for part in (points, painted)))
+
+    def _tapered(self, matte: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns a matte that is narrower toward the nape, bool [p, p], and columns for its paint, [p, p].
+
+        The paint of a row lies on half a circle: hair at the rim is no more stretched than that in the middle.
+
+        Args:
+            matte: bool [p, p].
+        """
+        side = len(matte)
+        columns, below = np.arange(side) + 0.5, self._below_lobes(side)
+        left, right = matte.argmax(1), side - matte[:, ::-1].argmax(1)
+        center, half = ((left + right) / 2)[:, None], (np.maximum(right - left, 1) / 2)[:, None]
+        taper = ((below - _TAPER_HEAD_UNITS[0]) / (_TAPER_HEAD_UNITS[1] - _TAPER_HEAD_UNITS[0])).clip(0, 1)
+        width = 1 - (1 - _NAPE_WIDTH) * taper * taper * (3 - 2 * taper)
+        across = (columns - center) / (half * width)
+        unwrapped = center + half * np.arcsin(across.clip(-1, 1)) * (2 / np.pi)
+        return matte & (np.abs(across) < 1) & (below < _NAPE_HEAD_UNITS), unwrapped
 
     def _below_lobes(self, side: int) -> np.ndarray:
         """Returns how far pixels are below the ears' lobes, [side, side], head units."""
