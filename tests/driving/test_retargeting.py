@@ -55,7 +55,7 @@ def test_a_driver_of_the_same_person_is_followed_exactly():
 
 def test_the_surface_goes_as_the_drivers_and_keeps_its_own_shape():
     bulge = np.where(np.arange(151)[:, None] == 60, [0, 0, -0.2], 0)  # the source's own
-    moving = np.where(np.arange(151)[:, None] == 90, [0.1, 0, 0], 0)  # what the driver's skin does
+    moving = np.where(np.arange(151)[:, None] == 20, [0.1, 0, 0], 0)  # what the skin of the driver's cheek does
     driver = [face(surface=0), face((0, 0.2, 0), scale=60, surface=moving)]
     (_, moved) = retarget(face(surface=bulge), driver, reference=0)
     wanted = face((0, 0.2, 0), surface=bulge + moving)
@@ -93,6 +93,23 @@ def test_a_part_has_a_strength_of_its_own(part, strength):
     inside = np.isin(np.arange(70), PARTS[part])
     np.testing.assert_allclose(moved[1][~inside], moved[0][~inside], atol=2e-3)
     np.testing.assert_allclose(moved[1][inside], strength * moved[0][inside], atol=3e-3)
+
+
+def test_brows_go_farther_than_the_drivers_as_a_warped_brow_counts_for_less():
+    raised = np.where(np.isin(np.arange(70), PARTS["brows"])[:, None], [0, -0.1, 0], 0)
+    (_, moved) = retarget(face(), [face(), face(shape=raised)], reference=0)
+    change = CanonicalFace.of(moved).shape - CanonicalFace.of(face()).shape
+    np.testing.assert_allclose(change, 1.3 * raised, atol=1e-3)
+
+
+def test_the_corners_of_the_eyes_stay_when_the_drivers_shift():
+    corners = np.isin(np.arange(70), [36, 39, 42, 45])
+    shifted = face(shape=corners[:, None] * [0, 0.03, 0])
+    (_, moved) = retarget(face(), [face(), shifted], reference=0)
+    source, driver, result = (CanonicalFace.of(f).shape for f in (face(), shifted, moved))
+    shift = (driver - source)[corners, 1].mean()
+    assert shift > 0.01
+    assert abs((result - source)[corners, 1].mean()) < shift / 2
 
 
 def test_lips_of_no_strength_leave_a_mouth_closed():
