@@ -43,7 +43,7 @@ def to_uint8(tensor: torch.Tensor) -> np.ndarray:
     Returns:
         uint8 [H, W, 3] or [N, H, W, 3].
     """
-    scaled = tensor.detach().float().add(1).mul(127.5).round_().clamp_(0, 255).to(torch.uint8)
+    scaled = tensor.detach().float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
     return scaled.movedim(-3, -1).contiguous().cpu().numpy()
 
 

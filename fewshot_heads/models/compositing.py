@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from fewshot_heads.imaging.warping import resize, resize_flow, sample
@@ -37,10 +38,13 @@ class WarpInputs(NamedTuple):
         Args:
             flows: [B, V, h, h, 2], positions in the views, -1 to 1.
         """
-        batch, views, size = flows.shape[:3]
-        warped = sample(self.images.flatten(0, 1), flows.flatten(0, 1)).unflatten(0, (batch, views))
-        alpha = warped[:, :, 3:] * resize(self.weights, size)[:, :, None]
-        return (warped[:, :, :3] * alpha).sum(1), alpha.sum(1)
+        weights = resize(self.weights, flows.shape[2])
+        colors = alpha = flows.new_zeros(())
+        for view in range(flows.shape[1]):  # one after another: images that frames share are not copied for each
+            warped = sample(self.images[:, view], flows[:, view])
+            opacity = warped[:, 3:] * weights[:, view, None]
+            colors, alpha = torch.addcmul(colors, warped[:, :3], opacity), alpha + opacity
+        return colors, alpha
 
     def composite(self, flows: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the head over body and background [B, 3, h, h], -1 to 1, and the head's alpha [B, 1, h, h].

@@ -134,7 +134,7 @@ class HeadRenderer:
         colors = torch.from_numpy(self.color_matrix.astype(np.float32)).to(self.device)
         correction = correction._replace(residual=torch.einsum("ij,bjhw->bihw", colors, correction.residual))
         if large and self.large is not self.small:
-            images = self.large.views[torch.stack([view.indices for view in views])]
+            images = _chosen(self.large.views, views)
             background = self._behind(self.large.behind, views, open_faces, background_flow, rest)
             texture = texture._replace(images=images, background=background)
         return correction.composite(texture)
@@ -150,11 +150,10 @@ class HeadRenderer:
             rest: B faces for which the body stands still, or None.
         """
         views = [self.views.blend(face) for face in faces]
-        indices = torch.stack([view.indices for view in views])
-        nearest = [self.landmarks[i] for i in indices[:, 0]]
+        nearest = [self.landmarks[view.indices[0]] for view in views]
         disocclusion = [disocclusion_mask(source, face, self.size) for source, face in zip(nearest, faces, strict=True)]
         texture = WarpInputs(
-            images=self.small.views[indices],
+            images=_chosen(self.small.views, views),
             flows=torch.stack([view.flows for view in views]).to(self.device),
             weights=torch.stack([view.weights for view in views]).to(self.device),
             confidence=torch.stack([view.confidence for view in views]).to(self.device),
@@ -176,6 +175,19 @@ class HeadRenderer:
         if background_flow is not None:
             images = sample(images, resize_flow(background_flow, images.shape[-1]))
         return self.views.back.draw(images, [view.back for view in views])
+
+
+def _chosen(images: Tensor, views: Sequence[Views]) -> Tensor:
+    """Returns the images of the views of B frames, [B, V, 4, R, R]; frames with the same views share memory.
+
+    Args:
+        images: [2 K, 4, R, R].
+        views: of the B frames.
+    """
+    indices = torch.stack([view.indices for view in views])
+    if (indices == indices[0]).all():
+        return images[indices[0]].expand(len(views), -1, -1, -1, -1)
+    return images[indices]
 
 
 def rasterize_landmarks(faces: Sequence[Landmarks], size: int) -> Tensor:
