@@ -66,7 +66,7 @@ class WarpInputs(NamedTuple):
 
 
 def _resize_flows(flows: Tensor, size: int) -> Tensor:
-    return resize_flow(flows.flatten(0, 1), size).unflatten(0, flows.shape[:2])
+    return resize_flow(flows.flatten(0, 1), size).view(*flows.shape[:2], size, size, 2)
 
 
 class Correction(NamedTuple):
@@ -79,6 +79,14 @@ class Correction(NamedTuple):
 
     residual: Tensor
     flows: Tensor
+
+    def colored(self, color_matrix: Tensor) -> Correction:
+        """Returns the correction in the colors of a source image.
+
+        Args:
+            color_matrix: [3, 3], from neutral colors to those of the source image.
+        """
+        return self._replace(residual=torch.einsum("ij,bjhw->bihw", color_matrix, self.residual))
 
     def composite(self, texture: WarpInputs) -> Tensor:
         """Returns the frame [B, 3, R, R], about -1 to 1, at the resolution of the texture's background.
