@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from fewshot_heads.imaging.convert import resized
+from fewshot_heads.imaging.resizing import resized
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
 
