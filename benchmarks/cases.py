@@ -16,7 +16,7 @@ from fewshot_heads import read_image, read_video
 from fewshot_heads.datasets.shard_index import INDEX
 from fewshot_heads.datasets.shards import ShardClip, open_shards
 from fewshot_heads.errors import BadInput, NoFaceFound
-from fewshot_heads.imaging.convert import resized
+from fewshot_heads.imaging.resizing import resized
 from fewshot_heads.landmarks import Detector
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.media.images import PICTURES

@@ -17,7 +17,8 @@ from fewshot_heads.cli.config import load_config
 from fewshot_heads.driving.reference import choose_reference
 from fewshot_heads.driving.tracking import Motion, track
 from fewshot_heads.errors import BadInput
-from fewshot_heads.imaging.convert import resized, to_tensor, to_uint8
+from fewshot_heads.imaging.convert import to_tensor, to_uint8
+from fewshot_heads.imaging.resizing import resized
 from fewshot_heads.imaging.warping import tps_warp
 from fewshot_heads.landmarks import Detector, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace

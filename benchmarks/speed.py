@@ -13,15 +13,13 @@ batches        1,2,4,8,16,32,64         frames a call of the generator; models a
 device         auto                     auto (the processor, and CUDA or MPS if there is one), cpu, cuda or mps
 repeats        3                        runs of the short clip, and of the import
 live           25                       frames a second of a camera, for a live session; 0 leaves it out
+trace          100                      samples a second of a run that shows where time goes (py-spy); 0 leaves it out
 stage_seconds  5                        how long a stage is repeated: 3 to 30 times, after one call of warm-up
 out            benchmarks/results/speed.json, and the table beside it as .md
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterable
@@ -34,9 +32,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from benchmarks import common
+from benchmarks import common, trace
 from benchmarks.live import MEASURES as LIVE
 from benchmarks.live import camera_clip
+from benchmarks.processes import in_new_process, job
 from benchmarks.stages import COMPARED, batch_title
 from benchmarks.timing import spread
 from fewshot_heads.errors import BadInput
@@ -53,6 +52,7 @@ DEFAULTS = {
     "device": "auto",
     "repeats": 3,
     "live": 25.0,
+    "trace": 100,
     "stage_seconds": 5.0,
     "out": "benchmarks/results/speed.json",
 }
@@ -64,36 +64,6 @@ MEASURES = {  # of a run end to end -> title in the table, digits
     "peak_mib": ("peak memory, MiB", 0),
     "peak_device_mib": ("peak memory on the device, MiB", 0),
 }
-
-
-def in_new_process(*arguments: str) -> str:
-    """Returns the last line that a new Python process prints.
-
-    Args:
-        arguments: of the interpreter.
-
-    Raises:
-        BadInput: the process failed. The text is the last line of its complaint.
-    """
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
-    if done.returncode:
-        complaint = done.stderr.split("Exception ignored")[
-            0
-        ].strip()  # notes of an interpreter that exits are no reason
-        last = (complaint or f"a run of its own ended with code {done.returncode}").splitlines()[-1]
-        raise BadInput(last.removeprefix("BadInput: "))
-    return done.stdout.strip().splitlines()[-1]
-
-
-def job(name: str, cores: int, **arguments: Any) -> dict[str, Any]:
-    """Runs a job of `benchmarks.stages` in a new process, with its own memory and cores.
-
-    Args:
-        name: of the job.
-        cores: number of cores; 0 for all.
-        arguments: of the job.
-    """
-    return json.loads(in_new_process("-m", "benchmarks.stages", name, str(cores), json.dumps(arguments)))
 
 
 def repeated(source: str, seconds: float, out: Path) -> Path:
@@ -188,7 +158,7 @@ def markdown(report: dict[str, Any]) -> str:
         models.append([title, *counts, *cells])
     header = ["", "GFLOP/frame", "generator, M parameters", "embedder, M parameters"]
     header += [f"batch {batch}, {device}, ms/frame" for batch, device in compared]
-    return f"""{hardware}; median [smallest, largest]; model: {next(iter(report["models"]))}.
+    tables = f"""{hardware}; median [smallest, largest]; model: {next(iter(report["models"]))}.
 Import in a fresh interpreter: {common.cell(report["import_seconds"], 2)} s.
 
 {common.table(["", *devices], rows_of(report))}
@@ -196,6 +166,7 @@ Import in a fresh interpreter: {common.cell(report["import_seconds"], 2)} s.
 A multiply-add is 2 FLOP; convolutions and matrix products only.
 
 {common.table(header, models)}"""
+    return f"{tables}\n\n{trace.markdown(report['trace'])}" if report["trace"] else tables
 
 
 def main(argv: list[str]) -> None:
@@ -206,6 +177,8 @@ def main(argv: list[str]) -> None:
     for key in ("repeats", "seconds"):
         if chosen[key] <= 0:
             raise BadInput(f"{key}={chosen[key]}: expected more than 0")
+    if chosen["trace"] > 0:
+        trace.check()
     devices = columns(threads, chosen["device"])
     accelerator = torch.cuda.get_device_name() if "cuda" in devices else None
     imports = [float(in_new_process("-c", IMPORT_CLOCK)) for _ in range(chosen["repeats"] + 1)]
@@ -218,6 +191,7 @@ def main(argv: list[str]) -> None:
         "live_rate": chosen["live"],
         "batches": batches,
         "end_to_end": {},
+        "trace": {},
         "models": {},
     }
     inputs = {"source": chosen["source"], "driver": chosen["driver"]}
@@ -227,13 +201,18 @@ def main(argv: list[str]) -> None:
         long = repeated(chosen["driver"], chosen["long"], folder / "long.mp4") if chosen["long"] else None
         camera = camera_clip(short, folder / "camera.mp4", chosen["live"]) if chosen["live"] else None
 
-        def end_to_end(driver: Path, device: dict[str, Any]) -> dict[str, Any]:
-            arguments = {"model": models[0], "out": out, "launched": time.time()}
-            return job("end_to_end", **inputs | {"driver": str(driver)}, **arguments, **device)
+        def arguments_of(driver: Path, device: dict[str, Any]) -> dict[str, Any]:
+            files = inputs | {"driver": str(driver), "out": out}
+            return {"model": models[0], "launched": time.time(), **files, **device}
 
         for title, device in devices.items():
-            runs = [end_to_end(short, device) for _ in tqdm(range(chosen["repeats"]), title, disable=None)]
-            report["end_to_end"][title] = {"short": runs} | ({"long": end_to_end(long, device)} if long else {})
+            repeats = tqdm(range(chosen["repeats"]), title, disable=None)
+            runs = [job("end_to_end", **arguments_of(short, device)) for _ in repeats]
+            report["end_to_end"][title] = {"short": runs}
+            if long:
+                report["end_to_end"][title]["long"] = job("end_to_end", **arguments_of(long, device))
+            if chosen["trace"] > 0:
+                report["trace"][title] = trace.traced(chosen["trace"], **arguments_of(short, device))
             if camera:
                 arguments = {"model": models[0], "source": chosen["source"], "camera": str(camera)}
                 sessions = [job("live", **arguments, **device) for _ in range(chosen["repeats"])]

@@ -46,12 +46,16 @@ def _animate(arguments: argparse.Namespace) -> Path:
     output = choose_output(arguments, f"{sources[0].stem}_{driver_path.stem}.mp4", WRITTEN, paths)
     driver = read_driver(driver_path, shown=config["side_by_side"])
 
-    from fewshot_heads.cli.animation import animation_frames, source_head
-    from fewshot_heads.cli.session import open_reenactor, track_driver, write_frames
+    from fewshot_heads.cli.driver_tracking import DriverTracking
 
-    reenactor = open_reenactor(config)
-    head = source_head(reenactor, sources, config)
-    motion = track_driver(reenactor, driver, config)
+    with DriverTracking(driver, config) as tracking:
+        from fewshot_heads.cli.animation import animation_frames, source_head
+        from fewshot_heads.cli.session import open_reenactor, write_frames
+
+        # The driver has two detectors of its own.
+        reenactor = open_reenactor(config | {"landmarks": config["landmarks"] | {"count": 1}})
+        head = source_head(reenactor, sources, config)
+        motion = tracking.motion()
     frames = animation_frames(reenactor, head, motion, driver, config)
     mark = reenactor.provenance(config["paste_back"]).made_from(paths)
     return write_frames(frames, output, driver, mark, config["crf"], arguments.overwrite, "animate", len(motion))

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from fewshot_heads.driving.covered_mouth import mouth_is_covered
-from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.shading import scaled
 from fewshot_heads.driving.source_detection import Pictures, detect_sources
 from fewshot_heads.driving.tracking import Motion, track
@@ -24,7 +22,7 @@ from fewshot_heads.media.video_reader import read_video
 from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_inpainters, pick_device
 from fewshot_heads.models.fast_generator import choose_generator
 from fewshot_heads.models.inpainter import Inpainter
-from fewshot_heads.rendering.animation import embed_sources, render_frames
+from fewshot_heads.rendering.animation import embed_sources, render_frames, retargeted_faces
 from fewshot_heads.rendering.editing import Editor
 
 if TYPE_CHECKING:
@@ -206,12 +204,9 @@ class Reenactor:
         if not isinstance(driver, Motion):
             driver = self.track(driver)
         full = crop == "full"
-        driver_faces = driver.cropped(self.size, full, None if full else head.usual)
-        covered = mouth_is_covered(head.picture, head.crop.from_crop(head.landmarks[0]))
-        faces = retarget(
-            head.landmarks[0], driver_faces, motion, pose, expression, reference, self.size,
-            still_body=paste_back, still_mouth=covered, parts=parts,
-        )  # fmt: skip
+        faces = retargeted_faces(
+            head, driver, self.size, motion, pose, expression, reference, still_body=paste_back, full=full, parts=parts
+        )
         mouths = driver.mouths if mouth == "driver" else None
         skin = scaled(driver.shading, shading * min(max(expression, 0), 1) * (motion == "relative"))
         options = (paste_back, batch, self.size, self.device, None if paste_back else resolution)

@@ -47,5 +47,5 @@ def test_ones_own_head(mona_path, tmp_path):
 
 
 def test_every_example_has_a_test():
-    tested = Path(__file__).read_text()
+    tested = Path(__file__).read_text() + (Path(__file__).parent / "test_export.py").read_text()
     assert all(f"test_{path.stem}(" in tested for path in EXAMPLES.glob("*.py"))

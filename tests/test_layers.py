@@ -19,13 +19,13 @@ LAYERS = (
     ("datasets",),
     ("training", "preparation"),
     ("reenactor",),
-    ("", "cli", "streaming"),  # "" is the package's own __init__
-    ("animate", "batch", "edit", "fine_tune", "live", "meta_learn", "prepare", "track", "verify", "creative"),
+    ("", "cli", "streaming", "deployment"),  # "" is the package's own __init__
+    ("animate", "batch", "edit", "export", "fine_tune", "live", "meta_learn", "prepare", "track", "verify", "creative"),
     ("studio",),
     ("benchmarks",),
 )
 LEVEL = {room: level for level, row in enumerate(LAYERS) for room in row}
-ENTRY_POINTS = ("animate", "batch", "edit", "fine_tune", "live", "meta_learn", "prepare", "track", "verify")
+ENTRY_POINTS = ("animate", "batch", "edit", "export", "fine_tune", "live", "meta_learn", "prepare", "track", "verify")
 INFERENCE = (
     "layers", "rendering", "driving", "models", "reenactor", "streaming", "head", "imaging", "landmarks", "media",
 )  # fmt: skip

@@ -84,7 +84,9 @@ def test_the_wheel_has_the_version_of_the_package(wheel, unpacked, tmp_path):
     assert wheel.name == f"fewshot_heads-{version}-py3-none-any.whl"
 
 
-@pytest.mark.parametrize("task", ["animate", "batch", "edit", "fine_tune", "meta_learn", "prepare", "track", "verify"])
+@pytest.mark.parametrize(
+    "task", ["animate", "batch", "edit", "export", "fine_tune", "meta_learn", "prepare", "track", "verify"]
+)
 def test_every_task_has_a_console_script_and_it_points_at_a_function_that_exists(unpacked, tmp_path, task):
     entry_points = next(unpacked.glob("*.dist-info/entry_points.txt")).read_text()
     assert f"fewshot-heads-{task.replace('_', '-')} = fewshot_heads.{task}:main" in entry_points

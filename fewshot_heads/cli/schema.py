@@ -59,6 +59,7 @@ RULES = {
     "side_by_side": Rule((True, False)),
     "crf": Rule(number=int, low=0, high=51),
     "backend": Rule(("auto", "torch", "openvino")),
+    "format": Rule(("onnx", "openvino")),
     "batch": Rule(number=int, low=1),
     "threads": Rule((None,), int, 1, 256),  # 100,000 threads end the process
     "steps": Rule(number=int, low=0),

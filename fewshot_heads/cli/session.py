@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from fewshot_heads.cli.memory import give_frames_back
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.head import Head
 from fewshot_heads.landmarks import detectors
@@ -24,29 +22,16 @@ from fewshot_heads.media.video_writer import VideoWriter
 from fewshot_heads.models.checkpoint import load_checkpoint, load_inpainters
 from fewshot_heads.reenactor import Reenactor
 
-_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES = -3, 2**17  # of malloc.h; the size with which glibc starts
-
 
 def open_reenactor(config: Mapping[str, Any]) -> Reenactor:
     """Returns the library as configured: model, device, backend, landmarks, inpainters and threads."""
-    _give_frames_back()
+    give_frames_back()
     if config["threads"]:
         torch.set_num_threads(config["threads"])
     inpainters = load_inpainters(config["inpainters"])
     backend = config.get("backend", "torch")  # without the key, a command does not animate
     searchers = detectors(**config["landmarks"])
     return Reenactor(load_checkpoint(config["model"]), config["device"], searchers, inpainters, backend)
-
-
-def _give_frames_back() -> None:
-    """Makes glibc return the memory of each large array to the system, for this process.
-
-    By default glibc takes frames from its heap once a few were freed, and the heap keeps its largest size. A driver of
-    10 s then peaked 55 MiB higher, and one of 3 minutes 63 MiB.
-    """
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):  # another C library has no mallopt
-            ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES)
 
 
 def load_head(reenactor: Reenactor, path: Path) -> Head:

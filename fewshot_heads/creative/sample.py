@@ -50,7 +50,7 @@ def _sample(arguments: argparse.Namespace) -> Path:
 
     from fewshot_heads.cli.session import open_reenactor, track_driver, write_frames
     from fewshot_heads.creative.blending.sampling import Sample, grid, moved, sample
-    from fewshot_heads.imaging.convert import resized
+    from fewshot_heads.imaging.resizing import resized
     from fewshot_heads.media.images import WRITTEN as PICTURES
     from fewshot_heads.media.images import write_image
     from fewshot_heads.media.video_writer import WRITTEN

@@ -15,8 +15,9 @@ from fewshot_heads.datasets.degradation import Degradation
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings
 from fewshot_heads.datasets.parsing_labels import LabelStore, ParsingLabel
 from fewshot_heads.errors import BadInput
-from fewshot_heads.imaging.convert import resized, to_tensor
+from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.imaging.matting import estimate_foreground
+from fewshot_heads.imaging.resizing import resized
 from fewshot_heads.landmarks import Landmarks
 
 _MAX_FRAMES = 20  # frames that are drawn until the teachers agree on one

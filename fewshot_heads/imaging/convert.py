@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from fewshot_heads.errors import BadInput
-
-
-def resized(image: np.ndarray, side: int) -> np.ndarray:
-    """Returns a square image at another size: area averaging shrinks it, cubic interpolation enlarges it.
-
-    Args:
-        image: [S, S] or [S, S, C].
-        side: new side, pixels.
-    """
-    if len(image) == side:
-        return image
-    return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA if side < len(image) else cv2.INTER_CUBIC)
 
 
 def to_tensor(image: np.ndarray) -> torch.Tensor:
@@ -43,7 +30,7 @@ def to_uint8(tensor: torch.Tensor) -> np.ndarray:
     Returns:
         uint8 [H, W, 3] or [N, H, W, 3].
     """
-    scaled = tensor.detach().float().add(1).mul(127.5).round_().clamp_(0, 255).to(torch.uint8)
+    scaled = tensor.detach().float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
     return scaled.movedim(-3, -1).contiguous().cpu().numpy()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from fewshot_heads.imaging.convert import resized
+from fewshot_heads.imaging.resizing import resized
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
 
@@ -36,4 +36,4 @@ def blur_radius(image: np.ndarray, face: Landmarks) -> float:
 
 def _steepness(gray: np.ndarray) -> np.ndarray:
     """Returns the length of the gradient, float32 [H, W]."""
-    return np.hypot(cv2.Sobel(gray, -1, 1, 0), cv2.Sobel(gray, -1, 0, 1))
+    return cv2.magnitude(cv2.Sobel(gray, -1, 1, 0), cv2.Sobel(gray, -1, 0, 1))

@@ -48,15 +48,15 @@ def splat(
     cells, shares = _bilinear_cells(corners, size)  # [4, N] each
     opaque_depth = torch.where((weights > _MIN_OPAQUE_WEIGHT) & (shares > 0), depth, torch.inf)
     side = size + 2  # with a border, which takes the shares outside the map
-    nearest = depth.new_full((side * side,), torch.inf)
-    nearest.scatter_reduce_(0, cells.flatten(), opaque_depth.flatten(), "amin")
-    shares = shares * (depth <= nearest[cells] + tolerance)
-    weighted = weights[:, None]
-    columns = torch.cat([values * weighted, weighted, torch.full_like(weighted, 1 / points_per_cell)], 1)
-    sums = values.new_zeros(side * side, columns.shape[1])
-    sums.index_add_(0, cells.flatten(), (shares[..., None] * columns).flatten(0, 1))
-    maps = sums.view(side, side, -1)[1:-1, 1:-1]
-    return _close_gaps(maps[..., :-2] / maps[..., -2:-1].clamp_min(_MIN_WEIGHT_SUM), maps[..., -1].clamp(max=1))
+    nearest = np.full(side * side, np.inf, np.float32)
+    np.minimum.at(nearest, cells.numpy(), opaque_depth.numpy())  # a third of the time of torch's scatter_reduce_
+    shares = shares * (depth <= torch.from_numpy(nearest)[cells] + tolerance)
+    # Channels come first: arrays whose last side is 3 or 4 take torch five times as long.
+    columns = torch.cat([values.T * weights, weights[None], torch.full_like(weights, 1 / points_per_cell)[None]])
+    sums = values.new_zeros(len(columns), side * side)
+    sums.scatter_add_(1, cells.flatten().expand(len(columns), -1), (shares * columns[:, None]).flatten(1))
+    maps = sums.view(-1, side, side)[:, 1:-1, 1:-1]
+    return _close_gaps(maps[:-2] / maps[-2].clamp_min(_MIN_WEIGHT_SUM), maps[-1].clamp(max=1))
 
 
 def _bilinear_cells(corners: Tensor, size: int) -> tuple[Tensor, Tensor]:
@@ -83,24 +83,27 @@ def _close_gaps(means: Tensor, coverage: Tensor) -> Splat:
     OpenCV's filters take a tenth of the time of torch's poolings on a CPU.
 
     Args:
-        means: [s, s, C], defined where the coverage is above 0.
+        means: [C, s, s], defined where the coverage is above 0.
         coverage: [s, s], 0 to 1.
     """
     reach, square = _CLOSED_HOLE_CELLS // 2, np.ones((_CLOSED_HOLE_CELLS, _CLOSED_HOLE_CELLS))
     padded = np.pad(coverage.numpy(), reach)  # outside the map there is nothing
     closed = cv2.erode(cv2.dilate(padded, square), square)[reach:-reach, reach:-reach]
-    own = torch.cat([means, torch.ones_like(coverage)[..., None]], 2) * coverage[..., None]
-    around = own.numpy()
-    for _ in range(2):
-        around = cv2.blur(around, (3, 3), borderType=cv2.BORDER_CONSTANT)
-    mixed = own + (1 - coverage)[..., None] * torch.from_numpy(around)
-    total = mixed[..., -1:]
-    full = torch.maximum(coverage, torch.from_numpy(closed)) * (total[..., 0] > 0)
-    return Splat(mixed[..., :-1] / total.clamp_min(_MIN_WEIGHT_SUM), full)
+    own = torch.cat([means * coverage, coverage[None]])
+    around = np.stack([_blurred(_blurred(plane)) for plane in own.numpy()])
+    mixed = own + (1 - coverage) * torch.from_numpy(around)
+    total = mixed[-1]
+    full = torch.maximum(coverage, torch.from_numpy(closed)) * (total > 0)
+    return Splat((mixed[:-1] / total.clamp_min(_MIN_WEIGHT_SUM)).movedim(0, -1), full)
 
 
 def box_mean(maps: Tensor) -> Tensor:
     """Returns maps [C, s, s] averaged over 3 x 3 cells; cells outside the map do not count."""
-    counted = cv2.blur(np.ones(maps.shape[1:], np.float32), (3, 3), borderType=cv2.BORDER_CONSTANT)
-    means = [cv2.blur(each, (3, 3), borderType=cv2.BORDER_CONSTANT) / counted for each in maps.numpy()]
+    counted = _blurred(np.ones(maps.shape[1:], np.float32))
+    means = [_blurred(each) / counted for each in maps.numpy()]
     return torch.from_numpy(np.stack(means))
+
+
+def _blurred(plane: np.ndarray) -> np.ndarray:
+    """Returns the mean over 3 x 3 cells; outside the map there are zeros."""
+    return cv2.blur(plane, (3, 3), borderType=cv2.BORDER_CONSTANT)

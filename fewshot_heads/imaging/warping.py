@@ -6,9 +6,13 @@ Bookstein, "Principal Warps", PAMI 1989. Coordinates are x and y from -1 to 1 ov
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from fewshot_heads.imaging import opencv_maps
 
 BORDER = 12  # fixed points on the crop's border, which keep the background in place
 _STIFFNESS = 1e-3  # ridge on the bending part: landmarks that nearly coincide (closed lips) must not fold the plane
@@ -150,9 +154,17 @@ def identity_grid(size: int, like: Tensor) -> Tensor:
         size: side of the flow, grid positions.
         like: a tensor of the wanted type and device.
     """
-    line = (torch.arange(size, dtype=like.dtype, device=like.device) + 0.5) * (2.0 / size) - 1.0
+    make = _kept_grid if torch.is_inference_mode_enabled() else _grid
+    return make(size, like.dtype, like.device)
+
+
+def _grid(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    line = (torch.arange(size, dtype=dtype, device=device) + 0.5) * (2.0 / size) - 1.0
     y, x = torch.meshgrid(line, line, indexing="ij")
     return torch.stack([x, y], -1)[None]
+
+
+_kept_grid = lru_cache(maxsize=8)(_grid)  # a frame needs ten grids of three sizes; nobody writes into them
 
 
 def resize(maps: Tensor, size: int) -> Tensor:
@@ -164,6 +176,8 @@ def resize(maps: Tensor, size: int) -> Tensor:
     """
     if maps.shape[-1] == size:
         return maps
+    if opencv_maps.takes(maps):
+        return opencv_maps.resize(maps, size)
     # Maps of two or three channels, last in memory, would take three times as long.
     return F.interpolate(maps.contiguous(), (size, size), mode="bilinear", align_corners=False)
 
@@ -179,8 +193,10 @@ def resize_flow(flow: Tensor, size: int) -> Tensor:
     """
     if flow.shape[1] == size:
         return flow
-    displacement = (flow - identity_grid(flow.shape[1], flow)).permute(0, 3, 1, 2)
-    return identity_grid(size, flow) + resize(displacement, size).permute(0, 2, 3, 1)
+    displacement = flow - identity_grid(flow.shape[1], flow)
+    if opencv_maps.takes(flow):
+        return opencv_maps.resize_vectors(displacement, size).add_(identity_grid(size, flow))
+    return identity_grid(size, flow) + resize(displacement.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1)
 
 
 def sample(image: Tensor, flow: Tensor) -> Tensor:

@@ -159,14 +159,15 @@ def detector(backend: str = "mediapipe", **options: Any) -> Detector:
     raise BadInput(f"unknown landmark backend {backend!r}; use 'mediapipe' or 'face_alignment'")
 
 
-def detectors(backend: str = "mediapipe", **options: Any) -> list[Detector]:
+def detectors(backend: str = "mediapipe", count: int = 2, **options: Any) -> list[Detector]:
     """Returns as many detectors as the backend can run in parallel on two cores.
 
     Args:
-        backend: "mediapipe" gives two detectors, "face_alignment" gives one.
+        backend: "mediapipe" gives `count` detectors, "face_alignment" gives one.
+        count: number of detectors, at most; the default is for two cores.
         **options: arguments of the backend's constructor.
 
     Raises:
         BadInput: if the backend is unknown or cannot be loaded.
     """
-    return [detector(backend, **options) for _ in range(2 if backend == "mediapipe" else 1)]
+    return [detector(backend, **options) for _ in range(count if backend == "mediapipe" else 1)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from fewshot_heads.imaging.warping import resize, resize_flow, sample
@@ -37,10 +38,13 @@ class WarpInputs(NamedTuple):
         Args:
             flows: [B, V, h, h, 2], positions in the views, -1 to 1.
         """
-        batch, views, size = flows.shape[:3]
-        warped = sample(self.images.flatten(0, 1), flows.flatten(0, 1)).unflatten(0, (batch, views))
-        alpha = warped[:, :, 3:] * resize(self.weights, size)[:, :, None]
-        return (warped[:, :, :3] * alpha).sum(1), alpha.sum(1)
+        weights = resize(self.weights, flows.shape[2])
+        colors = alpha = flows.new_zeros(())
+        for view in range(flows.shape[1]):  # one after another: images that frames share are not copied for each
+            warped = sample(self.images[:, view], flows[:, view])
+            opacity = warped[:, 3:] * weights[:, view, None]
+            colors, alpha = torch.addcmul(colors, warped[:, :3], opacity), alpha + opacity
+        return colors, alpha
 
     def composite(self, flows: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the head over body and background [B, 3, h, h], -1 to 1, and the head's alpha [B, 1, h, h].
@@ -62,7 +66,7 @@ class WarpInputs(NamedTuple):
 
 
 def _resize_flows(flows: Tensor, size: int) -> Tensor:
-    return resize_flow(flows.flatten(0, 1), size).unflatten(0, flows.shape[:2])
+    return resize_flow(flows.flatten(0, 1), size).view(*flows.shape[:2], size, size, 2)
 
 
 class Correction(NamedTuple):
@@ -75,6 +79,14 @@ class Correction(NamedTuple):
 
     residual: Tensor
     flows: Tensor
+
+    def colored(self, color_matrix: Tensor) -> Correction:
+        """Returns the correction in the colors of a source image.
+
+        Args:
+            color_matrix: [3, 3], from neutral colors to those of the source image.
+        """
+        return self._replace(residual=torch.einsum("ij,bjhw->bihw", color_matrix, self.residual))
 
     def composite(self, texture: WarpInputs) -> Tensor:
         """Returns the frame [B, 3, R, R], about -1 to 1, at the resolution of the texture's background.

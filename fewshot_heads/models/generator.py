@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fewshot_heads.imaging import opencv_maps
 from fewshot_heads.imaging.warping import resize
 from fewshot_heads.models.blocks import AdaResBlock, Down, conv
 from fewshot_heads.models.compositing import Correction, WarpInputs
@@ -28,6 +29,8 @@ def _smooth(maps: Tensor) -> Tensor:
 
     The filter removes the two-pixel pattern that pixel_shuffle may leave.
     """
+    if opencv_maps.takes(maps):
+        return opencv_maps.binomial(maps)
     # torch.compile fails in this padding's backward unless the maps are contiguous. On a CPU, slices are ten times as
     # fast as a pooling.
     padded = F.pad(maps.contiguous(), (1, 1, 1, 1), mode="replicate")
@@ -136,4 +139,5 @@ class Generator(nn.Module):
             x = up(torch.cat([x, skips.pop()], 1), next(styles))
         x = self.head(F.leaky_relu(x, _LEAK))
         correction = _MAX_FLOW_CORRECTION_HALF_CROPS * torch.tanh(x[:, 12:] / 3)
-        return F.pixel_shuffle(x[:, :12], 2), resize(correction, self.size).permute(0, 2, 3, 1)
+        correction = F.interpolate(correction, (self.size, self.size), mode="bilinear", align_corners=False)
+        return F.pixel_shuffle(x[:, :12], 2), correction.permute(0, 2, 3, 1)

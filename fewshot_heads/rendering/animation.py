@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from fewshot_heads.driving.covered_mouth import mouth_is_covered
+from fewshot_heads.driving.motion import Motion
 from fewshot_heads.driving.mouth_crop import MouthCrop
+from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.source_detection import SourceFace
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_tensor
@@ -54,6 +57,32 @@ def embed_sources(
     return Head(
         e_hat[0].cpu(), style[0].cpu(), textures, np.stack([first.head, *others]), first.body, first.background,
         landmarks, images[0], crops[0], sha256, turns=turns[0],
+    )  # fmt: skip
+
+
+def retargeted_faces(
+    head: Head, driver: Motion, size: int, motion: str = "relative", pose: float = 1.0, expression: float = 1.0,
+    reference: int | None = None, still_body: bool = True, full: bool = False, parts: Mapping[str, float] | None = None,
+) -> Sequence[Landmarks]:  # fmt: skip
+    """Returns the landmarks of a head that moves like a driver, pixels of the crop.
+
+    Args:
+        head: the head.
+        driver: what the driver does.
+        size: side S of the generator's crop, pixels.
+        motion: as in `Reenactor.animate`, like the others.
+        pose: gain of the head pose.
+        expression: gain of the expression.
+        reference: driver frame that corresponds to the source image, or None.
+        still_body: whether the head stays on its shoulders.
+        full: whether the largest centered square of the driver's frames is taken.
+        parts: part of the face -> gain.
+    """
+    driver_faces = driver.cropped(size, full, None if full else head.usual)
+    covered = mouth_is_covered(head.picture, head.crop.from_crop(head.landmarks[0]))
+    return retarget(
+        head.landmarks[0], driver_faces, motion, pose, expression, reference, size,
+        still_body=still_body, still_mouth=covered, parts=parts,
     )  # fmt: skip
 
 

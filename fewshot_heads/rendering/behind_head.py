@@ -67,17 +67,17 @@ class BehindHead:
         shifts = shifts * (shifts.norm(dim=1, keepdim=True) * side / 2 > _MIN_SHIFT_PIXELS)
         if not shifts.any():
             return self.still.expand(len(shifts), -1, -1, -1)
-        grid = identity_grid(side, self.body)
-        below_neck = (1 - grid[..., 1]) / (1 - heights.clamp(max=_LOWEST_NECK))[:, None, None]
+        x, y = identity_grid(side, self.body).unbind(-1)
+        below_neck = (1 - y[:, :, :1]) / (1 - heights.clamp(max=_LOWEST_NECK))[:, None, None]  # [B, R, 1]
         share = below_neck.clamp(0, 1)
         share = self.end_share + (1 - self.end_share) * share * share * (3 - 2 * share)
-        flow = grid - share[..., None] * shifts[:, None, None]
+        flow = torch.stack([x - share * shifts[:, 0, None, None], y - share * shifts[:, 1, None, None]], -1)
         bodies = self.body[None].expand(len(shifts), -1, -1, -1)
         return self._over(F.grid_sample(bodies, flow, padding_mode="border", align_corners=False))
 
     def _over(self, body: Tensor) -> Tensor:
         """Returns bodies [B, 4, R, R] over the background, [B, 3, R, R]."""
-        return self.background + body[:, 3:] * (body[:, :3] - self.background)
+        return torch.lerp(self.background, body[:, :3], body[:, 3:])
 
 
 def _neck_shift(source: Pose, target: Pose) -> np.ndarray:

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import torch
 
-from fewshot_heads.imaging.convert import resized, to_tensor, to_uint8
+from fewshot_heads.imaging.convert import to_tensor, to_uint8
+from fewshot_heads.imaging.resizing import resized
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.regions import FaceRegion

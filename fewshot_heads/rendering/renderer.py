@@ -36,6 +36,20 @@ class _Images(NamedTuple):
     behind: BehindHead
 
 
+class FrameInputs(NamedTuple):
+    """What the generator reads of B frames.
+
+    Attributes:
+        stickmen: [B, 3, S, S], -1 to 1.
+        texture: source pixels at the resolution S.
+        large: source pixels at the resolution of the frames.
+    """
+
+    stickmen: Tensor
+    texture: WarpInputs
+    large: WarpInputs
+
+
 class HeadRenderer:
     """Renders frames of one head.
 
@@ -126,9 +140,38 @@ class HeadRenderer:
         """Returns frames [B, 3, R, R], or [B, 3, S, S], -1 to 1, before `apply_face_parts`.
 
         Args:
+            faces: as in `inputs`, like all but the style.
+            visibility: for each face.
+            style: [B, P], the head's style or another one.
+            large: whether frames have the resolution R.
+            background_flow: [B, s, s, 2], or None.
+            rest: B faces, or None.
+        """
+        if not self.generator.textured:
+            return self.generator(self._stickmen(faces, visibility), style)
+        inputs = self.inputs(faces, visibility, large, background_flow, rest)
+        correction = self.generator.correct(inputs.stickmen, style, inputs.texture)
+        colors = torch.from_numpy(self.color_matrix.astype(np.float32)).to(self.device)
+        return correction.colored(colors).composite(inputs.large)
+
+    def _stickmen(self, faces: Sequence[Landmarks], visibility: Sequence[SourceVisibility]) -> Tensor:
+        open_faces = [open_eyelids(face, source.eyes) for face, source in zip(faces, visibility, strict=True)]
+        return rasterize_landmarks(open_faces, self.size).to(self.device)
+
+    @torch.inference_mode()
+    def inputs(
+        self,
+        faces: Sequence[Landmarks],
+        visibility: Sequence[SourceVisibility],
+        large: bool,
+        background_flow: Tensor | None = None,
+        rest: Sequence[Landmarks] | None = None,
+    ) -> FrameInputs:
+        """Returns what the generator reads of B frames.
+
+        Args:
             faces: landmarks of the B frames, pixels of the crop.
             visibility: result of `visibility` for each face. Eyes that are open in the source stay open.
-            style: [B, P], the head's style or another one.
             large: whether frames have the resolution R; else they have S.
             background_flow: [B, s, s, 2], -1 to 1, flow along which body and background are warped. None leaves them
                 in place.
@@ -136,18 +179,13 @@ class HeadRenderer:
                 first source image's face.
         """
         open_faces = [open_eyelids(face, source.eyes) for face, source in zip(faces, visibility, strict=True)]
-        stickmen = rasterize_landmarks(open_faces, self.size).to(self.device)
-        if not self.generator.textured:
-            return self.generator(stickmen, style)
         texture, views = self._texture(open_faces, background_flow, rest)
-        correction = self.generator.correct(stickmen, style, texture)
-        colors = torch.from_numpy(self.color_matrix.astype(np.float32)).to(self.device)
-        correction = correction._replace(residual=torch.einsum("ij,bjhw->bihw", colors, correction.residual))
+        target = texture
         if large and self.large is not self.small:
-            images = self.large.views[torch.stack([view.indices for view in views])]
+            images = _chosen(self.large.views, views)
             background = self._behind(self.large.behind, views, open_faces, background_flow, rest)
-            texture = texture._replace(images=images, background=background)
-        return correction.composite(texture)
+            target = texture._replace(images=images, background=background)
+        return FrameInputs(rasterize_landmarks(open_faces, self.size).to(self.device), texture, target)
 
     def _texture(
         self, faces: Sequence[Landmarks], background_flow: Tensor | None, rest: Sequence[Landmarks] | None
@@ -160,11 +198,10 @@ class HeadRenderer:
             rest: B faces for which the body stands still, or None.
         """
         views = [self.views.blend(face) for face in faces]
-        indices = torch.stack([view.indices for view in views])
-        nearest = [self.landmarks[i] for i in indices[:, 0]]
+        nearest = [self.landmarks[view.indices[0]] for view in views]
         disocclusion = [disocclusion_mask(source, face, self.size) for source, face in zip(nearest, faces, strict=True)]
         texture = WarpInputs(
-            images=self.small.views[indices],
+            images=_chosen(self.small.views, views),
             flows=torch.stack([view.flows for view in views]).to(self.device),
             weights=torch.stack([view.weights for view in views]).to(self.device),
             confidence=torch.stack([view.confidence for view in views]).to(self.device),
@@ -186,6 +223,19 @@ class HeadRenderer:
         if background_flow is not None:
             images = sample(images, resize_flow(background_flow, images.shape[-1]))
         return self.views.back.draw(images, [view.back for view in views])
+
+
+def _chosen(images: Tensor, views: Sequence[Views]) -> Tensor:
+    """Returns the images of the views of B frames, [B, V, 4, R, R]; frames with the same views share memory.
+
+    Args:
+        images: [2 K, 4, R, R].
+        views: of the B frames.
+    """
+    indices = torch.stack([view.indices for view in views])
+    if (indices == indices[0]).all():
+        return images[indices[0]].expand(len(views), -1, -1, -1, -1)
+    return images[indices]
 
 
 def rasterize_landmarks(faces: Sequence[Landmarks], size: int) -> Tensor:

@@ -17,7 +17,7 @@ from fewshot_heads.creative.sound.animation import animated
 from fewshot_heads.creative.sound.features import analyse
 from fewshot_heads.creative.sound.performance import motion_from_audio
 from fewshot_heads.head import Head
-from fewshot_heads.imaging.convert import resized
+from fewshot_heads.imaging.resizing import resized
 from fewshot_heads.media.audio import Audio
 from fewshot_heads.media.images import write_image
 from fewshot_heads.media.video_reader import Video, exact_rate

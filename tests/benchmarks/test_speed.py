@@ -25,7 +25,7 @@ def result(driver_path, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(EXAMPLES.parent)
         paths = [f"driver={driver_path}", f"out={out}"]
-        quick = ["models=tiny,realtime", "seconds=0.3", "long=0", "repeats=1", "stage_seconds=0", "live=20"]
+        quick = ["models=tiny,realtime", "seconds=0.3", "long=0", "repeats=1", "stage_seconds=0", "live=20", "trace=0"]
         speed.main([*paths, *quick, "threads=1", "batches=1,2", "device=cpu"])
     return out.read_text(), out.with_suffix(".md").read_text()
 

@@ -15,7 +15,7 @@ from fewshot_heads.cli.parser import run, split_overrides
 from fewshot_heads.cli.signals import ends_on_signals
 from fewshot_heads.errors import BadInput
 
-COMMANDS = ["animate", "batch", "edit", "fine_tune", "prepare", "meta_learn", "track", "verify"]
+COMMANDS = ["animate", "batch", "edit", "export", "fine_tune", "prepare", "meta_learn", "track", "verify"]
 COMMANDS += [f"creative.{name}" for name in ("morph", "audio", "sample", "portrait", "appearance.__main__")]
 WRITER = """
 import sys, time
@@ -68,6 +68,7 @@ def test_an_interruption_while_libraries_are_imported_is_no_traceback(module, tm
         "verify": ["a", "b"],
         "creative.sample": ["-o", "c.safetensors"],
         "batch": ["jobs.tsv"],
+        "export": [],
     }
     (tmp_path / "jobs.tsv").write_text("sources\tdriver\toutput\na.jpg\tb.mp4\tc.mp4\n")
     code = (

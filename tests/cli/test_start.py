@@ -9,7 +9,7 @@ from fewshot_heads.cli.conf_files import keys_of
 from fewshot_heads.cli.config import load_config
 
 COMMANDS = [
-    "animate", "batch", "edit", "fine_tune", "live", "meta_learn", "prepare", "studio", "track", "verify",
+    "animate", "batch", "edit", "export", "fine_tune", "live", "meta_learn", "prepare", "studio", "track", "verify",
     "creative.appearance", "creative.audio", "creative.morph", "creative.portrait", "creative.sample",
     "creative.sound.fit_expression_basis",
 ]  # fmt: skip

@@ -107,6 +107,7 @@ PLACES = {
     "motion": Place("animate", ("picture.jpg", "BAD"), (MOTION,)),
     "tracked": Place("track", ("BAD",), VIDEOS),
     "edited": Place("edit", ("BAD", "smile=1"), (*PICTURES, HEAD)),
+    "exported": Place("export", ("BAD", "video.mp4"), PICTURES),
     "model": Place("animate", (HEAD, "video.mp4", "model=BAD/tiny.safetensors"), (WEIGHTS,)),
     "inpainter": Place("animate", (HEAD, "video.mp4", "inpainters=[BAD]"), (WEIGHTS,)),
     "jobs": Place("batch", ("BAD", "workers.processes=0"), (JOBS,)),

@@ -79,13 +79,15 @@ class CommandRunner:
 
 def _serve(connection: Connection) -> None:
     """Runs commands until the other side ends. The networks of the default configuration are opened once."""
-    from fewshot_heads.cli import session
+    from fewshot_heads.cli import driver_tracking, session
     from fewshot_heads.cli.config import load_config
 
     open_reenactor = session.open_reenactor
     usual = _networks(load_config("animate", ["device=cpu"]))
     shared = open_reenactor({**usual})
     session.open_reenactor = lambda config: shared if _networks(config) == usual else open_reenactor(config)
+    landmarks, detectors = usual["landmarks"], driver_tracking.detectors
+    driver_tracking.detectors = lambda **chosen: shared.detectors if chosen == landmarks else detectors(**chosen)
     connection.send(None)
     while True:
         try:
@@ -104,7 +106,8 @@ def _serve(connection: Connection) -> None:
 def _networks(config: dict[str, Any]) -> dict[str, Any]:
     """Returns the part of a configuration that chooses the networks. The tests run on the CPU."""
     chosen = {key: config[key] for key in ("model", "inpainters", "landmarks", "threads", "device")}
-    return {**chosen, "device": "cpu" if config["device"] == "auto" else config["device"]}
+    landmarks = {key: value for key, value in config["landmarks"].items() if key != "count"}
+    return {**chosen, "landmarks": landmarks, "device": "cpu" if config["device"] == "auto" else config["device"]}
 
 
 def _run(module: str, arguments: list[str]) -> int:

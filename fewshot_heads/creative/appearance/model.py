@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from fewshot_heads.errors import BadInput, check_share
-from fewshot_heads.imaging.convert import resized
+from fewshot_heads.imaging.resizing import resized
 from fewshot_heads.imaging.warping import REACH, normalize_points, resize_flow, sample, tps_flow
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.media.files import atomic_write, write_error
