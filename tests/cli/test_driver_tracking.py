@@ -26,7 +26,7 @@ def clip(tmp_path, driver_frames):
 def test_the_motion_is_that_of_the_library(clip, reenactor):
     with DriverTracking(read_video(clip), CONFIG) as tracking:
         motion = tracking.motion()
-    expected = track(read_video(clip), reenactor.detectors, rate=read_video(clip).rate, mouths=True)
+    expected = track(read_video(clip), reenactor.detectors, rate=read_video(clip).rate, pixels=True)
     for found, face in zip(motion.landmarks, expected.landmarks, strict=True):
         np.testing.assert_array_equal(found.to_array(), face.to_array())
     assert len(motion.mouths) == 6
