@@ -9,10 +9,14 @@ import sys
 
 import numpy as np
 import onnxruntime
+import openvino
 import pytest
+import torch
 
 from fewshot_heads import Reenactor, export, read_video
+from fewshot_heads.deployment.networks import exported_networks
 from fewshot_heads.imaging.convert import to_uint8
+from fewshot_heads.models.checkpoint import load_checkpoint
 from fewshot_heads.rendering.animation import retargeted_faces
 from fewshot_heads.rendering.renderer import HeadRenderer
 from tests.conftest import EXAMPLES, write_clip
@@ -94,7 +98,7 @@ def test_the_contract_describes_every_array(exported, contract):
         assert all(a["meaning"] and a["encoding"] in contract["data"]["encodings"] for a in arrays)
 
 
-def test_openvino_files_without_test_data(tmp_path):
+def test_openvino_files_compute_what_torch_computes(tmp_path):
     assert export.main(["-o", str(tmp_path / "new"), "format=openvino", "inpainters=[eyes]"]) == 0
     contract = json.loads((tmp_path / "new" / "contract.json").read_text())
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
@@ -102,6 +106,15 @@ def test_openvino_files_without_test_data(tmp_path):
         "inpainter_eyes.xml",
     ]  # fmt: skip
     assert "data" not in contract and os.listdir(tmp_path) == ["new"]
+    for network in exported_networks(load_checkpoint(), {"eyes": load_checkpoint("eyes")}):
+        inputs = network.example()
+        with torch.no_grad():
+            expected = network.module(*inputs)
+        options = {"INFERENCE_PRECISION_HINT": "f32"}
+        model = openvino.compile_model(tmp_path / "new" / f"{network.name}.xml", "CPU", options)
+        found = model({port.name: value.numpy() for port, value in zip(network.inputs, inputs, strict=True)})
+        for port, values in zip(network.outputs, expected if len(network.outputs) > 1 else [expected], strict=True):
+            np.testing.assert_allclose(found[port.name], values.numpy(), atol=1e-3)
 
 
 @pytest.mark.parametrize(
