@@ -49,6 +49,8 @@ class Motion:
         name: name of the driver, for messages.
         mouths: one mouth for each frame. None if they were not kept, or if the driver has no images.
         rate: frames per second.
+        reference: index of the frame that corresponds to every source image, such as a neutral face. None chooses the
+            frame that looks most like the source.
     """
 
     landmarks: Sequence[Landmarks]
@@ -58,6 +60,7 @@ class Motion:
     name: str = "the driver"
     mouths: Sequence[MouthCrop] | None = None
     rate: Fraction = DEFAULT_RATE
+    reference: int | None = None
 
     def __len__(self) -> int:
         """Returns the number of frames."""
@@ -118,6 +121,8 @@ class Motion:
         }
         _check(tensors)
         about = {"format": _KIND.format, "rate": str(self.rate), "name": json.dumps(Path(self.name).name)}
+        if self.reference is not None:
+            about["reference"] = str(self.reference)
         with atomic_write(path, (SAVED,), overwrite) as part:
             try:
                 part.write_bytes(save(tensors, about))
@@ -141,12 +146,16 @@ class Motion:
             height, width = tensors["frame_size"].tolist()
             shots = [(first, end) for first, end in tensors["shots"].tolist()]
             rate, name = exact_rate(about["rate"]), str(json.loads(about["name"]))[:_MAX_NAME]
+            reference = int(about["reference"]) if "reference" in about else None
+            _require(reference is None or 0 <= reference < len(points), f"reference {reference}", "one of the frames")
 
         def face(frame: int) -> Landmarks:
             return Landmarks.from_array(points[frame], confidence[frame])
 
         frames = range(len(points))
-        return cls(LazySequence(face, frames), tensors["lost"].tolist(), shots, (height, width), name, None, rate)
+        return cls(
+            LazySequence(face, frames), tensors["lost"].tolist(), shots, (height, width), name, None, rate, reference
+        )  # fmt: skip
 
 
 # Type and shape of each array in a file. None is any length.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -12,11 +13,13 @@ import torch
 
 from fewshot_heads.driving.covered_mouth import mouth_is_covered
 from fewshot_heads.driving.face_editing import edit_face
+from fewshot_heads.driving.motion import Motion
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.masks import soft_hull
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import RIGID
+from fewshot_heads.media.timed_frames import DEFAULT_RATE
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.rendering.animation import FrameRenderer
 
@@ -79,10 +82,26 @@ class Editor:
         Raises:
             BadInput: a control does not exist, or its value is out of range.
         """
-        strengths = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(count) / count)
-        faces = self._faces([{name: s * value for name, value in values.items()} for s in strengths])
+        faces = self._faces(_loop(values, count))
         for frame, face in zip(self._renderer.frames(faces), faces, strict=True):
             yield self.head.as_given(self._kept(frame, face))
+
+    def motion(self, values: Mapping[str, float], count: int = 2, rate: Fraction = DEFAULT_RATE) -> Motion:
+        """Returns an edit as a driver for any portrait: the frames of `loop` as a motion, which needs no rendering.
+
+        The first frame is the head's own face, the reference. With two frames, the second is the edit: a pose.
+
+        Args:
+            values: control -> value at the middle of the loop.
+            count: number of frames.
+            rate: frames per second.
+
+        Raises:
+            BadInput: a control does not exist, or its value is out of range.
+        """
+        faces = [self.head.crop.from_crop(edit_face(self._source, edit)) for edit in _loop(values, count)]
+        size = self.head.picture.shape[:2]
+        return Motion(faces, [], [(0, count)], size, "an edit", rate=rate, reference=0)
 
     def _faces(self, edits: Sequence[Mapping[str, float]]) -> list[Landmarks]:
         """Returns the face of each edit, pixels of the crop, limited as in an animation."""
@@ -127,3 +146,9 @@ class Editor:
     def _rendered(self, face: Landmarks) -> np.ndarray:
         """The rendering of a face, uint8 [H, W, 3]."""
         return self._renderer.paste(self._renderer.render([face])[0])
+
+
+def _loop(values: Mapping[str, float], count: int) -> list[Mapping[str, float]]:
+    """Returns edits that ease from strength 0 to an edit and back; the last precedes the first."""
+    strengths = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(count) / count)
+    return [{name: strength * value for name, value in values.items()} for strength in strengths]
