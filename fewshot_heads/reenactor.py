@@ -181,8 +181,7 @@ class Reenactor:
             motion: "relative" adds the driver's change to the source, "absolute" copies the driver's landmarks.
             pose: gain of the head pose, 1 is the driver's.
             expression: gain of the expression, 1 is the driver's.
-            reference: driver frame that corresponds to the source image in relative motion. None takes that of the
-                motion, or chooses one.
+            reference: driver frame that matches the source image in relative motion. None: the motion's, or chosen.
             paste_back: whether the head is pasted back into the source image. Relative motion then keeps the head on
                 its shoulders.
             crop: "auto" puts a square around the driver's head, one for each shot. "full" takes the largest centered
@@ -210,10 +209,9 @@ class Reenactor:
         full = crop == "full"
         driver_faces = driver.cropped(self.size, full, None if full else head.usual)
         covered = mouth_is_covered(head.picture, head.crop.from_crop(head.landmarks[0]))
-        reference = driver.reference if reference is None else reference
         faces = retarget(
-            head.landmarks[0], driver_faces, motion, pose, expression, reference, self.size,
-            still_body=paste_back, still_mouth=covered, parts=parts,
+            head.landmarks[0], driver_faces, motion, pose, expression,
+            driver.reference if reference is None else reference, self.size, paste_back, covered, parts,
         )  # fmt: skip
         mouths = driver.mouths if mouth == "driver" else None
         options = (paste_back, batch, self.size, self.device, None if paste_back else resolution)

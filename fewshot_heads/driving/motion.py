@@ -74,16 +74,26 @@ class Motion:
             full: whether the crop is the frame's largest centered square, instead of a square around the shot's faces.
             within: where this crop lies in a larger one (`Head.usual`). The result is then in pixels of the larger one.
         """
-        crops: list[Crop] = []  # of each frame
-        for first, end in self.shots:
-            faces = (self.landmarks[i] for i in range(first, end))
-            crops += [Crop.full(*self.frame_size, size) if full else Crop.around(faces, size)] * (end - first)
+        crops = self.crops(size, full)
 
         def cropped(frame: int) -> Landmarks:
             face = crops[frame].to_crop(self.landmarks[frame])
             return within.from_crop(face) if within else face
 
         return LazySequence(cropped, range(len(crops)))
+
+    def crops(self, size: int, full: bool = False) -> list[Crop]:
+        """Returns the crop of each frame, which is the same within a shot.
+
+        Args:
+            size: side of the crop, pixels.
+            full: as in `cropped`.
+        """
+        crops: list[Crop] = []
+        for first, end in self.shots:
+            faces = (self.landmarks[i] for i in range(first, end))
+            crops += [Crop.full(*self.frame_size, size) if full else Crop.around(faces, size)] * (end - first)
+        return crops
 
     def describe_lost(self) -> str:
         """Returns the lost frames as ranges for a message: "12-40, 57"."""

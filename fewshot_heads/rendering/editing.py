@@ -14,6 +14,7 @@ import torch
 from fewshot_heads.driving.covered_mouth import mouth_is_covered
 from fewshot_heads.driving.face_editing import edit_face
 from fewshot_heads.driving.motion import Motion
+from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.masks import soft_hull
@@ -53,9 +54,7 @@ class Editor:
         self.head = head
         self._renderer = FrameRenderer(head, generator, inpainters, True, size, device)
         self._source = self.head.landmarks[0]
-        in_picture = self.head.crop.from_crop(self._source)
-        self._covered = mouth_is_covered(self.head.picture, in_picture)
-        self._sigma = _CHANGE_SIGMA_FACES * in_picture.size
+        self._sigma = _CHANGE_SIGMA_FACES * self._source.size / self.head.crop.scale
 
     def edit(self, values: Mapping[str, float]) -> np.ndarray:
         """Returns the picture with an edited face, uint8 RGB [H, W, 3], turned as the source image was given.
@@ -67,10 +66,16 @@ class Editor:
             BadInput: a control does not exist, or its value is out of range.
         """
         (face,) = self._faces([values])
-        picture = self.head.picture
-        if face is not self._source:
-            picture = self._kept(self._rendered(face), face)
-        return self.head.as_given(picture)
+        return self.head.as_given(self.head.picture if face is self._source else self.show(face))
+
+    def show(self, face: Landmarks, mouth: MouthCrop | None = None) -> np.ndarray:
+        """Returns the upright picture with another face, uint8 RGB [H, W, 3].
+
+        Args:
+            face: pixels of the crop.
+            mouth: of a driver, for a mouth that is closed in the picture; None leaves it to the inpainter.
+        """
+        return self._kept(self._rendered(face, mouth), face)
 
     def loop(self, values: Mapping[str, float], count: int) -> Iterator[np.ndarray]:
         """Yields a loop of frames that ease from the picture to an edit and back; the last precedes the first.
@@ -108,7 +113,7 @@ class Editor:
         edited = [edit_face(self._source, values) for values in edits]
         faces = retarget(
             self._source, [self._source, *edited], reference=0, side=self._renderer.size, still_body=True,
-            still_mouth=self._covered,
+            still_mouth=self._mouth_is_covered,
         )  # fmt: skip
         return [self._source if face is self._source else faces[i + 1] for i, face in enumerate(edited)]
 
@@ -139,13 +144,18 @@ class Editor:
         return cv2.warpAffine(mask, matrix, (width, height))
 
     @cached_property
+    def _mouth_is_covered(self) -> bool:
+        """Whether something covers the mouth, which then stays as it is."""
+        return mouth_is_covered(self.head.picture, self.head.crop.from_crop(self._source))
+
+    @cached_property
     def _unchanged(self) -> np.ndarray:
         """The rendering of the source's own face, uint8 [H, W, 3]."""
         return self._rendered(self._source)
 
-    def _rendered(self, face: Landmarks) -> np.ndarray:
-        """The rendering of a face, uint8 [H, W, 3]."""
-        return self._renderer.paste(self._renderer.render([face])[0])
+    def _rendered(self, face: Landmarks, mouth: MouthCrop | None = None) -> np.ndarray:
+        """The rendering of a face, with the mouth of a driver or without, uint8 [H, W, 3]."""
+        return self._renderer.paste(self._renderer.render([face], None if mouth is None else [mouth])[0])
 
 
 def _loop(values: Mapping[str, float], count: int) -> list[Mapping[str, float]]:
