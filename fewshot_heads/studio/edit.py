@@ -122,7 +122,7 @@ def add(page: Page) -> None:
             work = partial(show, now, dict(zip(CONTROLS, values, strict=True)))
             return result_of(page.previews.run(work, STAGES)), now
         except Exception as error:
-            return error_html(error), None
+            return error_html(error), before
 
     def prepare(suffix: str, pictures: Any, *values: float) -> Work:
         return partial(save, page.files, page.picture_of(pictures), dict(zip(CONTROLS, values, strict=True)), suffix)
