@@ -1,18 +1,23 @@
 """Command line: animates the person in one or few pictures with a driving video.
 
 python -m fewshot_heads.animate mona_lisa.jpg driver.mp4
+python -m fewshot_heads.animate --video talk.mp4 driver.mp4
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from fewshot_heads.cli.parser import make_parser, parse_and_run, split_overrides
 from fewshot_heads.cli.signals import ends_on_signals
 from fewshot_heads.errors import UsageError
+
+_log = logging.getLogger(__name__)
 
 
 @ends_on_signals
@@ -20,10 +25,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit code: 0, 1 (bad input), 2 (usage), 128 + n (signal n)."""
     parser = make_parser(
         "animate",
-        "SOURCE [SOURCE ...] DRIVER [-o OUTPUT] [--overwrite] [key=value ...]",
-        "Animates the person in one or few pictures with the motion of a driving video.",
+        "[--video] SOURCE [SOURCE ...] DRIVER [-o OUTPUT] [--overwrite] [key=value ...]",
+        "Animates the person in one or few pictures, or in a video, with the motion of a driving video.",
         ".mp4, .webm or .gif; default <source>_<driver>.mp4 here",
     )
+    parser.add_argument(
+        "--video", action="store_true",
+        help="the source is a video, whose person keeps the head pose and the background and takes the expression",
+    )  # fmt: skip
     parser.add_argument(
         "inputs", nargs="+", metavar="SOURCE ... DRIVER",
         help="pictures of one person, or one saved head (.safetensors); last the driver: a video, gif, folder or saved "
@@ -35,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _animate(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.cli.config import load_config
     from fewshot_heads.cli.inputs import choose_output, read_driver
+    from fewshot_heads.media.video_reader import read_video
     from fewshot_heads.media.video_writer import WRITTEN
 
     names, overrides = split_overrides(arguments.inputs)
@@ -43,22 +53,49 @@ def _animate(arguments: argparse.Namespace) -> Path:
     if len(paths) < 2:
         raise UsageError("give at least one source picture and a driver; --help shows how")
     *sources, driver_path = paths
+    if arguments.video:
+        _check_video(sources, config)
     output = choose_output(arguments, f"{sources[0].stem}_{driver_path.stem}.mp4", WRITTEN, paths)
     driver = read_driver(driver_path, shown=config["side_by_side"])
+
+    source = read_video(sources[0], driver.rate) if arguments.video else None
 
     from fewshot_heads.cli.driver_tracking import DriverTracking
 
     with DriverTracking(driver, config) as tracking:
-        from fewshot_heads.cli.animation import animation_frames, source_head
-        from fewshot_heads.cli.session import open_reenactor, write_frames
+        from fewshot_heads.cli.animation import animation_frames, source_head, video_frames
+        from fewshot_heads.cli.session import open_reenactor, track_driver, write_frames
 
         # The driver has two detectors of its own.
         reenactor = open_reenactor(config | {"landmarks": config["landmarks"] | {"count": 1}})
-        head = source_head(reenactor, sources, config)
+        if source is None:
+            head = source_head(reenactor, sources, config)
+        else:
+            source_motion = track_driver(reenactor, source, {**config, "driver_face": config["source_face"]})
         motion = tracking.motion()
-    frames = animation_frames(reenactor, head, motion, driver, config)
+    if source is None:
+        count, frames = len(motion), animation_frames(reenactor, head, motion, driver, config)
+    else:
+        count = min(len(source_motion), len(motion))
+        if len(source_motion) != len(motion):
+            shorter, longer = paths if len(source_motion) < len(motion) else reversed(paths)
+            _log.warning("%s has %d frames, and %s has more; the rest is left out", shorter, count, longer)
+        frames = video_frames(reenactor, source, source_motion, motion, driver, config)
     mark = reenactor.provenance(config["paste_back"]).made_from(paths)
-    return write_frames(frames, output, driver, mark, config["crf"], arguments.overwrite, "animate", len(motion))
+    return write_frames(frames, output, driver, mark, config["crf"], arguments.overwrite, "animate", count)
+
+
+def _check_video(sources: Sequence[Path], config: Mapping[str, Any]) -> None:
+    """Raises UsageError for options that a video as source does not have."""
+    if len(sources) != 1:
+        raise UsageError(f"--video takes one video and a driver, {len(sources)} sources came; leave the others out")
+    for key, value, reason in (
+        ("motion", "relative", "takes the expression only"),
+        ("pose", 1.0, "keeps the pose of its head"),
+        ("paste_back", True, "keeps its whole picture"),
+    ):
+        if config[key] != value:
+            raise UsageError(f"{key}={str(config[key]).lower()}: a video as source {reason}; leave {key} out")
 
 
 if __name__ == "__main__":

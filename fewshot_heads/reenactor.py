@@ -180,7 +180,7 @@ class Reenactor:
             motion: "relative" adds the driver's change to the source, "absolute" copies the driver's landmarks.
             pose: gain of the head pose, 1 is the driver's.
             expression: gain of the expression, 1 is the driver's.
-            reference: driver frame that corresponds to the source image. None chooses one.
+            reference: driver frame that corresponds to the source image. None: the motion's, or chosen.
             paste_back: whether the head is pasted back into the source image, on its shoulders.
             crop: of the driver's frames. "auto" is a square around the head, one for each shot; "full" as in `embed`.
             batch: frames per call of the generator.

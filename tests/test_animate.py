@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fewshot_heads import Head, read_video
+from fewshot_heads import Head, edit, read_video
 from fewshot_heads.animate import main
 from fewshot_heads.cli.parser import split_overrides
 from fewshot_heads.media import images
@@ -53,6 +53,33 @@ def test_the_main_job(mona_path, driver_path, mona, capsys, tmp_path):
     assert mark["digital_source_type"].endswith("compositeWithTrainedAlgorithmicMedia")
     assert mark["model_sha256"] == checkpoint.load_checkpoint().sha256
     assert [p.name for p in tmp_path.iterdir()] == ["mona_lisa_driver.mp4"]
+
+
+def test_a_video_takes_the_expression_of_a_driver(mona_path, driver_frames, caplog):
+    small = [frame[::2, ::2] for frame in driver_frames[:5]]
+    write_clip(Path("talk.mp4"), small, rate=50)
+    edit.main([str(mona_path), "-o", "smile.safetensors", "--animate", "smile=1", "seconds=.5", "rate=25"])
+    assert main(["--video", "talk.mp4", "smile.safetensors"]) == 0
+    assert "talk.mp4 has 3 frames, and smile.safetensors has more" in caplog.text  # 50 frames per second became 25
+    video = read_video("talk_smile.mp4")
+    assert (video.rate, video.height, video.width) == (25, *small[0].shape[:2]) and len(list(video)) == 3
+    assert read_mark("talk_smile.mp4")["digital_source_type"].endswith("compositeWithTrainedAlgorithmicMedia")
+    assert main(["--video", "talk.mp4", "talk.mp4", "-o", "beside.gif", "side_by_side=true"]) == 0
+    assert read_video("beside.gif").width == 3 * video.width
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("motion=absolute", "motion=absolute: a video as source takes the expression only"),
+        ("pose=.5", "pose=0.5: a video as source keeps the pose"),
+        ("paste_back=false", "paste_back=false: a video as source keeps its whole picture"),
+        ("talk.mp4", "2 sources came"),
+    ],
+)
+def test_what_a_video_as_source_cannot_do_is_told(capsys, driver_path, nothing_left, option, told):
+    assert told in fails(capsys, "--video", "talk.mp4", option, driver_path, code=2)
+    assert nothing_left()
 
 
 def test_the_crop_alone_is_wholly_synthetic(mona_path, driver_path):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fewshot_heads import edit, read_image, read_video
+from fewshot_heads import animate, edit, read_image, read_video
+from fewshot_heads.driving.motion import Motion
 from fewshot_heads.media.provenance import read_mark
 
 
@@ -25,6 +26,16 @@ def test_a_loop(mona_path, mona):
     assert edit.main([str(mona_path), "-o", "loop.gif", "--animate", "smile=1", "seconds=0.3", "rate=10"]) == 0
     frames = list(read_video("loop.gif"))
     assert len(frames) == 3 and frames[0].shape == mona.shape
+
+
+def test_a_pose_and_a_loop_as_drivers(mona_path, mona):
+    assert edit.main([str(mona_path), "-o", "pose.safetensors", "smile=1"]) == 0
+    assert edit.main([str(mona_path), "-o", "loop.safetensors", "--animate", "smile=1", "seconds=.5", "rate=8"]) == 0
+    pose, loop = (Motion.load(f"{name}.safetensors") for name in ("pose", "loop"))
+    assert (len(pose), len(loop), loop.rate) == (2, 4, 8) and pose.frame_size == mona.shape[:2]
+    assert animate.main([str(mona_path), "loop.safetensors", "-o", "out.mp4"]) == 0
+    first, _, smiling, _ = read_video("out.mp4")
+    assert np.abs(first.astype(int) - smiling).mean() > 0.3
 
 
 @pytest.mark.parametrize(

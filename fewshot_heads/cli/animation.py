@@ -1,8 +1,9 @@
-"""Steps of `animate` that `batch` shares: from sources to a head, from a head and a motion to frames."""
+"""Steps of `animate` that `batch` shares: from sources to a head, from a head or a video and a motion to frames."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import cv2
 import numpy as np
 
 from fewshot_heads.cli.session import load_head
+from fewshot_heads.driving.expression_transfer import ExpressionTransfer
 from fewshot_heads.driving.retargeting import PARTS
 from fewshot_heads.driving.tracking import Motion
-from fewshot_heads.errors import UsageError
+from fewshot_heads.errors import BadInput, UsageError
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.grid import image_grid
 from fewshot_heads.reenactor import Reenactor
+from fewshot_heads.rendering.video_editing import render_video
 
 
 def source_head(reenactor: Reenactor, sources: Sequence[Path], config: Mapping[str, Any]) -> Head:
@@ -53,21 +56,63 @@ def animation_frames(
     Raises:
         FewshotHeadsError: as `Reenactor.animate`.
     """
-    options = {key: config[key] for key in ("motion", "pose", "expression", "paste_back", "batch", "mouth", "shading")}
-    options["parts"] = {part: config[part] for part in PARTS}
-    reference = None if config["reference"] == "auto" else int(config["reference"])
+    options = {key: config[key] for key in ("motion", "pose", "paste_back", "batch", "shading")}
     resolution = None if config["resolution"] == "auto" else int(config["resolution"])
-    frames = reenactor.animate(head, motion, reference=reference, resolution=resolution, **options)
+    frames = reenactor.animate(head, motion, resolution=resolution, **options, **_expression_options(config))
     if isinstance(driver, Motion) or not config["side_by_side"]:
         return frames
-    return _side_by_side(head.as_given(head.picture), driver, frames)
+    return _side_by_side(repeat(head.as_given(head.picture)), driver, frames)
+
+
+def video_frames(
+    reenactor: Reenactor, source: Iterable[np.ndarray], source_motion: Motion, motion: Motion,
+    driver: Iterable[np.ndarray] | Motion, config: Mapping[str, Any],
+) -> Iterator[np.ndarray]:  # fmt: skip
+    """Returns an iterator over the frames of a video whose person has the driver's expression, uint8 RGB [H, W, 3].
+
+    Head pose, body and background stay those of the video. Frames are paired one by one, as many as the shorter of both
+    has.
+
+    Args:
+        reenactor: renders the frames.
+        source: frames of the video, uint8 RGB [H, W, 3], at the driver's rate.
+        source_motion: what its person does.
+        motion: what the driver does.
+        driver: as in `animation_frames`.
+        config: the keys of conf/animate.yaml.
+
+    Raises:
+        BadInput: an option is wrong, or the weights synthesize every pixel.
+    """
+    if not reenactor.generator.textured:
+        raise BadInput(f"{reenactor.checkpoint.name}: makes every pixel anew; take weights of the realtime preset")
+    options, size, count = _expression_options(config), reenactor.size, min(len(source_motion), len(motion))
+    reference = motion.reference if options["reference"] is None else options["reference"]
+    transfer = ExpressionTransfer(
+        source_motion.cropped(size), source_motion.shots, motion.cropped(size), options["expression"], reference,
+        options["parts"],
+    )  # fmt: skip
+    frames = render_video(
+        islice(source, count), source_motion, transfer.face, motion.mouths if options["mouth"] == "driver" else None,
+        reenactor.networks, reenactor.generator, reenactor.inpainters, size, reenactor.device,
+    )  # fmt: skip
+    if isinstance(driver, Motion) or not config["side_by_side"]:
+        return frames
+    return _side_by_side(source, driver, frames)
+
+
+def _expression_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options of `Reenactor.animate` about the expression."""
+    reference = None if config["reference"] == "auto" else int(config["reference"])
+    parts = {part: config[part] for part in PARTS}
+    return {"expression": config["expression"], "mouth": config["mouth"], "reference": reference, "parts": parts}
 
 
 def _side_by_side(
-    source: np.ndarray, driver: Iterable[np.ndarray], frames: Iterator[np.ndarray]
+    sources: Iterable[np.ndarray], driver: Iterable[np.ndarray], frames: Iterator[np.ndarray]
 ) -> Iterator[np.ndarray]:
     """Yields source, driver and result next to each other, at the result's height."""
-    for driver_frame, frame in zip(driver, frames, strict=False):
+    for source, driver_frame, frame in zip(sources, driver, frames, strict=False):
         height = frame.shape[0]
         yield image_grid([[_at_height(source, height), _at_height(driver_frame, height), frame]])
 

@@ -49,6 +49,8 @@ class Motion:
         name: name of the driver, for messages.
         mouths: one mouth for each frame. None if they were not kept, or if the driver has no images.
         rate: frames per second.
+        reference: index of the frame that corresponds to every source image, such as a neutral face. None chooses the
+            frame that looks most like the source.
         shading: of the driver's skin in each frame (`driving.shading`). None as for `mouths`, and without a surface.
     """
 
@@ -59,6 +61,7 @@ class Motion:
     name: str = "the driver"
     mouths: Sequence[MouthCrop] | None = None
     rate: Fraction = DEFAULT_RATE
+    reference: int | None = None
     shading: Sequence[np.ndarray] | None = None
 
     def __len__(self) -> int:
@@ -73,16 +76,26 @@ class Motion:
             full: whether the crop is the frame's largest centered square, instead of a square around the shot's faces.
             within: where this crop lies in a larger one (`Head.usual`). The result is then in pixels of the larger one.
         """
-        crops: list[Crop] = []  # of each frame
-        for first, end in self.shots:
-            faces = (self.landmarks[i] for i in range(first, end))
-            crops += [Crop.full(*self.frame_size, size) if full else Crop.around(faces, size)] * (end - first)
+        crops = self.crops(size, full)
 
         def cropped(frame: int) -> Landmarks:
             face = crops[frame].to_crop(self.landmarks[frame])
             return within.from_crop(face) if within else face
 
         return LazySequence(cropped, range(len(crops)))
+
+    def crops(self, size: int, full: bool = False) -> list[Crop]:
+        """Returns the crop of each frame, which is the same within a shot.
+
+        Args:
+            size: side of the crop, pixels.
+            full: as in `cropped`.
+        """
+        crops: list[Crop] = []
+        for first, end in self.shots:
+            faces = (self.landmarks[i] for i in range(first, end))
+            crops += [Crop.full(*self.frame_size, size) if full else Crop.around(faces, size)] * (end - first)
+        return crops
 
     def describe_lost(self) -> str:
         """Returns the lost frames as ranges for a message: "12-40, 57"."""
@@ -120,6 +133,8 @@ class Motion:
         }
         _check(tensors)
         about = {"format": _KIND.format, "rate": str(self.rate), "name": json.dumps(Path(self.name).name)}
+        if self.reference is not None:
+            about["reference"] = str(self.reference)
         with atomic_write(path, (SAVED,), overwrite) as part:
             try:
                 part.write_bytes(save(tensors, about))
@@ -143,12 +158,16 @@ class Motion:
             height, width = tensors["frame_size"].tolist()
             shots = [(first, end) for first, end in tensors["shots"].tolist()]
             rate, name = exact_rate(about["rate"]), str(json.loads(about["name"]))[:_MAX_NAME]
+            reference = int(about["reference"]) if "reference" in about else None
+            _require(reference is None or 0 <= reference < len(points), f"reference {reference}", "one of the frames")
 
         def face(frame: int) -> Landmarks:
             return Landmarks.from_array(points[frame], confidence[frame])
 
         frames = range(len(points))
-        return cls(LazySequence(face, frames), tensors["lost"].tolist(), shots, (height, width), name, None, rate)
+        return cls(
+            LazySequence(face, frames), tensors["lost"].tolist(), shots, (height, width), name, None, rate, reference
+        )  # fmt: skip
 
 
 # Type and shape of each array in a file. None is any length.

@@ -46,16 +46,13 @@ def embed_sources(
     resolution = texture_size(crops)
     cropped = list(zip(images, crops, strict=True))
     textures = np.stack([replace(crop, size=resolution).cut(image) for image, crop in cropped])
-    frames = to_tensor(np.stack([crop.cut(image) for image, crop in cropped])).to(device)
     landmarks = [crop.to_crop(face) for face, crop in zip(faces, crops, strict=True)]
-    stickmen = rasterize_landmarks(landmarks, size).to(device)
-    e_hat = networks.embedder(frames[None], stickmen[None]).mean(1)
-    style = networks.generator.project(e_hat)
+    e_hat, style = embed_crops(np.stack([crop.cut(image) for image, crop in cropped]), landmarks, networks, device)
     large = [face.moved(np.zeros(2, np.float32), resolution / size) for face in landmarks]
     first = separate(textures[0], large[0])
     others = [separate(texture, face).head for texture, face in zip(textures[1:], large[1:], strict=True)]
     return Head(
-        e_hat[0].cpu(), style[0].cpu(), textures, np.stack([first.head, *others]), first.body, first.background,
+        e_hat, style, textures, np.stack([first.head, *others]), first.body, first.background,
         landmarks, images[0], crops[0], sha256, turns=turns[0],
     )  # fmt: skip
 
@@ -73,17 +70,35 @@ def retargeted_faces(
         motion: as in `Reenactor.animate`, like the others.
         pose: gain of the head pose.
         expression: gain of the expression.
-        reference: driver frame that corresponds to the source image, or None.
+        reference: driver frame that corresponds to the source image. None: that of the motion, or chosen.
         still_body: whether the head stays on its shoulders.
         full: whether the largest centered square of the driver's frames is taken.
         parts: part of the face -> gain.
     """
     driver_faces = driver.cropped(size, full, None if full else head.usual)
     covered = mouth_is_covered(head.picture, head.crop.from_crop(head.landmarks[0]))
+    reference = driver.reference if reference is None else reference
     return retarget(
         head.landmarks[0], driver_faces, motion, pose, expression, reference, size,
         still_body=still_body, still_mouth=covered, parts=parts,
     )  # fmt: skip
+
+
+@torch.inference_mode()
+def embed_crops(
+    crops: np.ndarray, faces: Sequence[Landmarks], networks: Any, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns the identity e_hat [E] of one person, and the style [P], on the CPU.
+
+    Args:
+        crops: uint8 [K, S, S, 3].
+        faces: K faces, pixels of the crops.
+        networks: `Networks` on the device.
+        device: device of the networks.
+    """
+    frames, stickmen = to_tensor(crops).to(device), rasterize_landmarks(faces, crops.shape[1]).to(device)
+    e_hat = networks.embedder(frames[None], stickmen[None]).mean(1)
+    return e_hat[0].cpu(), networks.generator.project(e_hat)[0].cpu()
 
 
 def render_frames(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -12,11 +13,14 @@ import torch
 
 from fewshot_heads.driving.covered_mouth import mouth_is_covered
 from fewshot_heads.driving.face_editing import edit_face
+from fewshot_heads.driving.motion import Motion
+from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.masks import soft_hull
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import RIGID
+from fewshot_heads.media.timed_frames import DEFAULT_RATE
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.rendering.animation import FrameRenderer
 
@@ -50,9 +54,7 @@ class Editor:
         self.head = head
         self._renderer = FrameRenderer(head, generator, inpainters, True, size, device)
         self._source = self.head.landmarks[0]
-        in_picture = self.head.crop.from_crop(self._source)
-        self._covered = mouth_is_covered(self.head.picture, in_picture)
-        self._sigma = _CHANGE_SIGMA_FACES * in_picture.size
+        self._sigma = _CHANGE_SIGMA_FACES * self._source.size / self.head.crop.scale
 
     def edit(self, values: Mapping[str, float]) -> np.ndarray:
         """Returns the picture with an edited face, uint8 RGB [H, W, 3], turned as the source image was given.
@@ -64,10 +66,16 @@ class Editor:
             BadInput: a control does not exist, or its value is out of range.
         """
         (face,) = self._faces([values])
-        picture = self.head.picture
-        if face is not self._source:
-            picture = self._kept(self._rendered(face), face)
-        return self.head.as_given(picture)
+        return self.head.as_given(self.head.picture if face is self._source else self.show(face))
+
+    def show(self, face: Landmarks, mouth: MouthCrop | None = None) -> np.ndarray:
+        """Returns the upright picture with another face, uint8 RGB [H, W, 3].
+
+        Args:
+            face: pixels of the crop.
+            mouth: of a driver, for a mouth that is closed in the picture; None leaves it to the inpainter.
+        """
+        return self._kept(self._rendered(face, mouth), face)
 
     def loop(self, values: Mapping[str, float], count: int) -> Iterator[np.ndarray]:
         """Yields a loop of frames that ease from the picture to an edit and back; the last precedes the first.
@@ -79,17 +87,33 @@ class Editor:
         Raises:
             BadInput: a control does not exist, or its value is out of range.
         """
-        strengths = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(count) / count)
-        faces = self._faces([{name: s * value for name, value in values.items()} for s in strengths])
+        faces = self._faces(_loop(values, count))
         for frame, face in zip(self._renderer.frames(faces), faces, strict=True):
             yield self.head.as_given(self._kept(frame, face))
+
+    def motion(self, values: Mapping[str, float], count: int = 2, rate: Fraction = DEFAULT_RATE) -> Motion:
+        """Returns an edit as a driver for any portrait: the frames of `loop` as a motion, which needs no rendering.
+
+        The first frame is the head's own face, the reference. With two frames, the second is the edit: a pose.
+
+        Args:
+            values: control -> value at the middle of the loop.
+            count: number of frames.
+            rate: frames per second.
+
+        Raises:
+            BadInput: a control does not exist, or its value is out of range.
+        """
+        faces = [self.head.crop.from_crop(edit_face(self._source, edit)) for edit in _loop(values, count)]
+        size = self.head.picture.shape[:2]
+        return Motion(faces, [], [(0, count)], size, "an edit", rate=rate, reference=0)
 
     def _faces(self, edits: Sequence[Mapping[str, float]]) -> list[Landmarks]:
         """Returns the face of each edit, pixels of the crop, limited as in an animation."""
         edited = [edit_face(self._source, values) for values in edits]
         faces = retarget(
             self._source, [self._source, *edited], reference=0, side=self._renderer.size, still_body=True,
-            still_mouth=self._covered,
+            still_mouth=self._mouth_is_covered,
         )  # fmt: skip
         return [self._source if face is self._source else faces[i + 1] for i, face in enumerate(edited)]
 
@@ -120,10 +144,21 @@ class Editor:
         return cv2.warpAffine(mask, matrix, (width, height))
 
     @cached_property
+    def _mouth_is_covered(self) -> bool:
+        """Whether something covers the mouth, which then stays as it is."""
+        return mouth_is_covered(self.head.picture, self.head.crop.from_crop(self._source))
+
+    @cached_property
     def _unchanged(self) -> np.ndarray:
         """The rendering of the source's own face, uint8 [H, W, 3]."""
         return self._rendered(self._source)
 
-    def _rendered(self, face: Landmarks) -> np.ndarray:
-        """The rendering of a face, uint8 [H, W, 3]."""
-        return self._renderer.paste(self._renderer.render([face])[0])
+    def _rendered(self, face: Landmarks, mouth: MouthCrop | None = None) -> np.ndarray:
+        """The rendering of a face, with the mouth of a driver or without, uint8 [H, W, 3]."""
+        return self._renderer.paste(self._renderer.render([face], None if mouth is None else [mouth])[0])
+
+
+def _loop(values: Mapping[str, float], count: int) -> list[Mapping[str, float]]:
+    """Returns edits that ease from strength 0 to an edit and back; the last precedes the first."""
+    strengths = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(count) / count)
+    return [{name: strength * value for name, value in values.items()} for strength in strengths]

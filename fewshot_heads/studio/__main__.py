@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser(
         "studio",
         "[--port PORT] [--share=false] [key=value ...]",
-        "Serves a page for the browser: animate, create, fine-tune, check. Only this machine can open it by default.",
+        "Serves a page for the browser: animate, edit, create, fine-tune, check. By default only for this machine.",
     )
     parser.add_argument("options", nargs="*", metavar="key=value", help="see below")
     arguments = parser.parse_intermixed_args(argv)

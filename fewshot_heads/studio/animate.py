@@ -10,6 +10,8 @@ from typing import Any
 import gradio as gr
 
 from fewshot_heads.cli.animation import animation_frames, source_head
+from fewshot_heads.driving.motion import Motion
+from fewshot_heads.errors import BadInput
 from fewshot_heads.media.video_reader import Video
 from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.studio.jobs import Job
@@ -29,14 +31,16 @@ DIALS = {
 
 
 def animate(
-    files: Files, sources: Sequence[Path], driver: Video, config: Mapping[str, Any], reenactor: Reenactor, job: Job
-) -> Path:
+    files: Files, sources: Sequence[Path], driver: Video | Motion, driver_path: Path, config: Mapping[str, Any],
+    reenactor: Reenactor, job: Job,
+) -> Path:  # fmt: skip
     """Returns a video of a portrait that moves like a driver.
 
     Args:
         files: where the video goes.
         sources: pictures of one person, or one saved head.
-        driver: the driving video.
+        driver: the driving video, or a saved motion.
+        driver_path: its file.
         config: the keys of conf/animate.yaml.
         reenactor: makes the frames.
         job: has the stages `STAGES`.
@@ -45,9 +49,10 @@ def animate(
     head = source_head(reenactor, sources, config)
     motion = track(reenactor, job, files, driver, config)
     frames = animation_frames(reenactor, head, motion, driver, config)
-    output = files.new(f"{sources[0].stem}_{driver.path.stem}.mp4")
-    mark = reenactor.provenance(config["paste_back"]).made_from((*sources, driver.path))
-    return write_video(job, frames, len(motion), output, driver, mark, config["crf"])
+    output = files.new(f"{sources[0].stem}_{driver_path.stem}.mp4")
+    mark = reenactor.provenance(config["paste_back"]).made_from((*sources, driver_path))
+    like = driver.rate if isinstance(driver, Motion) else driver
+    return write_video(job, frames, len(motion), output, like, mark, config["crf"])
 
 
 def add(page: Page) -> None:
@@ -73,6 +78,10 @@ def add(page: Page) -> None:
                 )  # fmt: skip
                 whole = gr.Checkbox(True, label="Whole picture, not only the crop of the head")
                 head = gr.File(label="Instead of pictures: a saved head", file_types=[".safetensors"], height=140)
+                saved = gr.File(
+                    label="Instead of a video: a saved motion or pose", file_types=[".safetensors"], height=140,
+                    elem_id="animate_motion",
+                )  # fmt: skip
             beside = gr.Checkbox(False, label="Side by side with portrait and driver")
             buttons = page.buttons("animate", "Animate")
         with gr.Column():
@@ -80,13 +89,16 @@ def add(page: Page) -> None:
             video = page.video("animate")
 
     def prepare(
-        pictures: Any, head: str | None, driver: str | None, motion: str, mouth: str, whole: bool, beside: bool,
-        *gains: float,
+        pictures: Any, head: str | None, video: str | None, saved: str | None, motion: str, mouth: str, whole: bool,
+        beside: bool, *gains: float,
     ) -> Any:  # fmt: skip
         values = {"motion": motion, "mouth": mouth, "paste_back": whole, "side_by_side": beside}
         config = task_config("animate", {**values, **dict(zip(DIALS, gains, strict=True))})
         sources = [Path(head)] if head else page.files.pictures([path for path, _ in pictures or ()])
-        return partial(animate, page.files, sources, page.files.driver(driver), config)
+        if saved and beside:
+            raise BadInput("a saved motion has no pictures to show side by side; choose the video itself")
+        driver = page.files.motion(saved) if saved else page.files.driver(video)
+        return partial(animate, page.files, sources, driver, Path(saved or video or ""), config)
 
-    inputs = [portraits, head, driver, motion, mouth, whole, beside, *dials]
+    inputs = [portraits, head, driver, saved, motion, mouth, whole, beside, *dials]
     page.job("animate", buttons, prepare, STAGES, inputs, status, [video])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -63,7 +62,7 @@ def _add_sound(page: Page) -> None:
 
     def prepare(pictures: Any, sound: str | None, mode: str, seed: int) -> Any:
         config = task_config("audio", {"mode": mode, "seed": seed})
-        source, audio = _portrait(page, pictures), page.files.sound(sound)
+        source, audio = page.picture_of(pictures), page.files.sound(sound)
         return partial(creations.animate_with_sound, page.files, source, audio, config)
 
     page.job("sound", buttons, prepare, creations.SOUND_STAGES, [portrait, sound, mode, seed], status, [video])
@@ -101,7 +100,7 @@ def _add_reimagined(page: Page) -> None:
 
     def prepare(pictures: Any, strength: float, neighbours: float) -> Any:
         config = task_config("portrait", {"strength": strength, "neighbours": round(neighbours)})
-        return partial(creations.reimagine, page.files, _portrait(page, pictures), None, config)
+        return partial(creations.reimagine, page.files, page.picture_of(pictures), None, config)
 
     inputs = [portrait, strength, neighbours]
     page.job("reimagined", buttons, prepare, creations.REIMAGINED_STAGES, inputs, status, [picture])
@@ -113,11 +112,6 @@ def _picture(name: str) -> gr.Image:
         label="Result", interactive=False, type="filepath", height=420, buttons=["download", "fullscreen"],
         elem_id=f"{name}_result", elem_classes="result",
     )  # fmt: skip
-
-
-def _portrait(page: Page, pictures: Any) -> Path:
-    """Returns the first uploaded picture."""
-    return page.files.pictures([path for path, _ in pictures or ()])[0]
 
 
 def _optional(page: Page, driver: str | None) -> Video | None:

@@ -109,18 +109,20 @@ class Job:
 class Workers:
     """Threads that do jobs, each with a `Reenactor` of its own, which opens with the thread's first job.
 
-    A job takes all threads of torch while it is alone. Later ones share them.
+    A job takes all threads of torch while it is alone. Later ones share them, unless each has a fixed number.
 
     Args:
         open_reenactor: makes a reenactor.
         count: jobs at a time; None takes one a core.
         max_waiting: jobs that may wait.
+        threads: of torch for each job; None shares all.
     """
 
     def __init__(
-        self, open_reenactor: Callable[[], Reenactor], count: int | None = None, max_waiting: int = 50
-    ) -> None:
-        self.count, self.max_waiting = count or available_cores(), max_waiting
+        self, open_reenactor: Callable[[], Reenactor], count: int | None = None, max_waiting: int = 50,
+        threads: int | None = None,
+    ) -> None:  # fmt: skip
+        self.count, self.max_waiting, self._threads_each = count or available_cores(), max_waiting, threads
         self._open = open_reenactor
         self._pool = ThreadPoolExecutor(self.count, thread_name_prefix="job")
         self._local = threading.local()
@@ -183,7 +185,7 @@ class Workers:
         try:
             job.begin()
             reenactor = self._reenactor()
-            torch.set_num_threads(max(1, (self._threads or 1) // running))
+            torch.set_num_threads(self._threads_each or max(1, (self._threads or 1) // running))
             return work(reenactor, job)
         finally:
             with self._counting:
@@ -197,6 +199,20 @@ class Workers:
                 self._threads = self._threads or torch.get_num_threads()
         reenactor: Reenactor = self._local.reenactor
         return reenactor
+
+
+def result_of(job: Generator[Progress, None, Result]) -> Result:
+    """Returns the result of a job that is too short to show its progress.
+
+    Args:
+        job: of `Workers.run`.
+    """
+    try:
+        while True:
+            next(job)
+    except StopIteration as end:
+        result: Result = end.value
+        return result
 
 
 def available_cores() -> int:

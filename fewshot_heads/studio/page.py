@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -29,11 +30,13 @@ class Page:
 
     Attributes:
         workers: do the jobs.
+        previews: do what must not wait for a job: a preview takes a tenth of a second.
         files: uploads and results.
         examples: files to try, if there are any.
     """
 
     workers: Workers
+    previews: Workers
     files: Files
     examples: Examples | None
 
@@ -52,16 +55,21 @@ class Page:
             object_fit="contain", fit_columns=False, buttons=[], elem_id=f"{name}_portraits", elem_classes="portraits",
         )  # fmt: skip
 
+    def picture_of(self, gallery: Any) -> Path:
+        """Returns the first picture of a field of `portraits`, given its value. Raises BadInput without one."""
+        return self.files.pictures([path for path, _ in gallery or ()])[0]
+
     def driver(self, name: str, label: str) -> gr.Video:
         """Adds a field for a driving video."""
         return gr.Video(label=label, sources=["upload", "webcam"], buttons=[], elem_id=f"{name}_driver")
 
-    def example_button(self, label: str, outputs: Sequence[Component], values: Callable[[Examples], Any]) -> None:
-        """Adds a button that fills in examples. Without examples it adds nothing."""
-        if self.examples:
-            found = self.examples
-            button = gr.Button(label, size="sm", elem_classes="example")
-            button.click(lambda: values(found), None, list(outputs), queue=False, api_visibility="private")
+    def example_button(self, label: str, outputs: Sequence[Component], values: Callable[[Examples], Any]) -> Any:
+        """Adds a button that fills in examples, and returns its event. Without examples it adds nothing."""
+        if not self.examples:
+            return None
+        found = self.examples
+        button = gr.Button(label, size="sm", elem_classes="example")
+        return button.click(lambda: values(found), None, list(outputs), queue=False, api_visibility="private")
 
     def buttons(self, name: str, label: str) -> tuple[gr.Button, gr.Button]:
         """Adds the buttons that start and cancel a job."""
@@ -71,7 +79,7 @@ class Page:
 
     def status(self, name: str) -> gr.HTML:
         """Adds the line that shows progress and errors."""
-        return gr.HTML(_hint("Results appear here."), elem_id=f"{name}_status", elem_classes="status", min_height=48)
+        return gr.HTML(hint("Results appear here."), elem_id=f"{name}_status", elem_classes="status", min_height=48)
 
     def video(self, name: str) -> gr.Video:
         """Adds a video as result, which plays and can be downloaded."""
@@ -105,7 +113,7 @@ class Page:
             concurrency_limit=None,  # `Workers` has the queue
         )  # fmt: skip
         cancel.click(
-            lambda: _hint("Cancelled."), None, status, cancels=[event], queue=False, show_progress="hidden",
+            lambda: hint("Cancelled."), None, status, cancels=[event], queue=False, show_progress="hidden",
             api_visibility="private",
         )  # fmt: skip
 
@@ -130,9 +138,9 @@ def updates(
                 yield (_bar(next(progress)), *unchanged)
     except StopIteration as end:
         values = end.value if isinstance(end.value, tuple) else (end.value,)
-        yield (_hint("Done."), *(str(value) for value in values))
+        yield (hint("Done."), *(str(value) for value in values))
     except Cancelled:
-        yield (_hint("Cancelled."), *unchanged)
+        yield (hint("Cancelled."), *unchanged)
     except Exception as error:
         yield (error_html(error), *unchanged)
 
@@ -144,7 +152,8 @@ def error_html(error: Exception) -> str:
     return f'<p class="error" role="alert">{html.escape(public_line(error))}</p>'
 
 
-def _hint(text: str) -> str:
+def hint(text: str) -> str:
+    """Returns a sentence that is no error, as HTML."""
     return f'<p class="hint" role="status">{html.escape(text)}</p>'
 
 

@@ -13,16 +13,17 @@ from gradio import processing_utils
 
 from fewshot_heads.cli.session import open_reenactor
 from fewshot_heads.errors import BadInput, printable
-from fewshot_heads.studio import animate, check, create, fine_tune
-from fewshot_heads.studio.examples import find_examples
+from fewshot_heads.studio import animate, check, create, edit, fine_tune
+from fewshot_heads.studio.examples import Examples, find_examples
 from fewshot_heads.studio.jobs import Workers
 from fewshot_heads.studio.page import Page
 from fewshot_heads.studio.uploads import Files
 
 _SWEEP_SECONDS = 60
+_SESSIONS = 20  # visitors whose edited head is kept, the latest; 19 MiB each, and it is made again for others
 _CHECKS = 50  # requests of the tab Check that may wait
 _SYSTEM_FONT = ("system-ui", "sans-serif")  # a font of the web would be fetched
-_TABS = {"Animate": animate, "Create": create, "Fine-tune": fine_tune, "Check": check}
+_TABS = {"Animate": animate, "Edit": edit, "Create": create, "Fine-tune": fine_tune, "Check": check}
 
 
 def serve(config: Mapping[str, Any], folder: Path) -> NoReturn:
@@ -38,16 +39,19 @@ def serve(config: Mapping[str, Any], folder: Path) -> NoReturn:
     """
     files = Files.from_config(folder, config)
     workers = Workers(lambda: open_reenactor(config), config["jobs"], config["queue"])
+    # One thread: a second one saves a fifth of an edit's time on free cores, and costs several times that beside a job.
+    previews = Workers(lambda: open_reenactor(config), 1, config["queue"], threads=1)
     try:
         workers.open_one()
-        blocks = build(Page(workers, files, find_examples()))
-        url = launch(blocks, config)
+        page = Page(workers, previews, files, find_examples())
+        url = launch(build(page), config, page.examples)
         print(f"The studio is at {url} (Ctrl-C ends it)", flush=True)
         while True:
             time.sleep(_SWEEP_SECONDS)
             files.sweep()
     finally:
         workers.close()
+        previews.close()
 
 
 def build(page: Page) -> gr.Blocks:
@@ -61,16 +65,18 @@ def build(page: Page) -> gr.Blocks:
     return blocks
 
 
-def launch(blocks: gr.Blocks, config: Mapping[str, Any]) -> str:
+def launch(blocks: gr.Blocks, config: Mapping[str, Any], examples: Examples | None = None) -> str:
     """Serves a page in threads, and returns its address.
 
     Args:
         blocks: the page.
         config: the keys of conf/studio.yaml.
+        examples: files of the server that the page may give out.
 
     Raises:
         BadInput: the port is taken, or the address is none of this machine.
     """
+    allowed = [str(examples.portrait), str(examples.driver)] if examples else []
     processing_utils.async_ssrf_protected_download = _refuse_url
     theme = gr.themes.Default(primary_hue="indigo", font=_SYSTEM_FONT, font_mono=("ui-monospace", "monospace"))
     blocks.queue(max_size=config["queue"] + 2 * _CHECKS)  # of jobs, `Workers` lets fewer wait
@@ -80,7 +86,8 @@ def launch(blocks: gr.Blocks, config: Mapping[str, Any]) -> str:
             prevent_thread_lock=True, max_file_size=f"{config['upload_mib']}mb", footer_links=[], run_history=False,
             enable_monitoring=False, ssr_mode=False, pwa=False, mcp_server=False, theme=theme, inbrowser=False,
             css=resources.files(__package__).joinpath("page.css").read_text(encoding="utf-8"),
-            allowed_paths=[], app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
+            allowed_paths=allowed, state_session_capacity=_SESSIONS,
+            app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
         )  # fmt: skip
     except OSError as error:
         where = f"host={config['host']} port={config['port']}"

@@ -22,16 +22,18 @@ PORTRAIT, DRIVER, FRAMES = "Reading the portrait", "Reading the driver", "Animat
 STAGES = {PORTRAIT: 0.05, DRIVER: 0.25, FRAMES: 0.7}  # shares of the time, roughly those of examples/
 
 
-def track(reenactor: Reenactor, job: Job, files: Files, driver: Video, config: Mapping[str, Any]) -> Motion:
-    """Returns the motion of a driver, and says how far the work is.
+def track(reenactor: Reenactor, job: Job, files: Files, driver: Video | Motion, config: Mapping[str, Any]) -> Motion:
+    """Returns the motion of a driver, and says how far the work is; a saved motion stays as it is.
 
     Args:
         reenactor: finds the faces.
         job: has the stage `DRIVER`.
         files: say how long a driver may be.
-        driver: the video.
+        driver: the video or the saved motion.
         config: with `driver_face` and `smoothing`.
     """
+    if isinstance(driver, Motion):
+        return driver
     frames = job.watch(DRIVER, files.frames(driver), driver.frame_count_estimate)
     return reenactor.track(frames, config["driver_face"], config["smoothing"], driver.rate, driver.path.name)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fewshot_heads.driving.motion import Motion
 from fewshot_heads.errors import BadInput, FewshotHeadsError, printable
 from fewshot_heads.media.audio import Audio, read_audio
 from fewshot_heads.media.video_reader import Video, read_video
@@ -72,6 +73,18 @@ class Files:
         if (video.duration or 0) > self.max_seconds:
             raise self._too_long(video.path, video.duration)
         return video
+
+    def motion(self, path: str | Path) -> Motion:
+        """Returns an uploaded motion.
+
+        Raises:
+            BadInput: it is longer than `max_seconds`, or it cannot be read.
+        """
+        motion = Motion.load(path)
+        seconds = len(motion) / float(motion.rate)
+        if seconds > self.max_seconds:
+            raise self._too_long(Path(path), seconds)
+        return motion
 
     def frames(self, video: Video) -> Iterator[np.ndarray]:
         """Yields the frames of a driver.

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from fewshot_heads import BadInput, Head, Reenactor
+from fewshot_heads.driving.controls import CONTROLS
 
 HEAD, MOTION = "FEWSHOT_HEAD", "FEWSHOT_MOTION"
 PARTS = ("lips", "lids", "brows", "gaze")
@@ -127,13 +128,36 @@ class Animate(Node):
         return (to_batch(frames),)
 
 
+class Edit(Node):
+    """Edits the face of a head by sliders."""
+
+    RETURN_TYPES, RETURN_NAMES = ("IMAGE",), ("image",)
+    DESCRIPTION = "The picture of the head with an edited face; at 0 it is the picture itself."
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        sliders = {
+            name: {
+                "default": 0.0, "min": float(control.low), "max": float(control.high),
+                "step": 1.0 if control.unit else 0.05, "tooltip": control.help,
+            }
+            for name, control in CONTROLS.items()
+        }  # fmt: skip
+        return {"required": {"head": (HEAD,), **{name: ("FLOAT", slider) for name, slider in sliders.items()}}}
+
+    def run(self, head: Head, **controls: float) -> tuple[torch.Tensor]:
+        return (to_batch([reenactor().edit(head, **controls)]),)
+
+
 NODE_CLASS_MAPPINGS = {
     "FewshotHeadsLoadHead": LoadHead,
     "FewshotHeadsTrackDriver": TrackDriver,
     "FewshotHeadsAnimate": Animate,
+    "FewshotHeadsEdit": Edit,
 }
 NODE_DISPLAY_NAME_MAPPINGS = {
     "FewshotHeadsLoadHead": "Load Head",
     "FewshotHeadsTrackDriver": "Track Driver",
     "FewshotHeadsAnimate": "Animate Head",
+    "FewshotHeadsEdit": "Edit Head",
 }

@@ -1,5 +1,6 @@
 """Motions in a file: what `save` wrote comes back, and anything else is one line."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -33,6 +34,15 @@ def test_a_saved_motion_comes_back(tmp_path, surface, depth):
     )
     assert loaded.name == "talk.mp4" and loaded.mouths is None  # no folder of the user, and no pixels
     assert is_motion(tmp_path / "m.safetensors") and len(loaded) == 4
+
+
+def test_a_reference_is_saved_too(tmp_path):
+    motion().save(tmp_path / "none.safetensors")
+    replace(motion(), reference=2).save(tmp_path / "two.safetensors")
+    assert [Motion.load(tmp_path / f"{name}.safetensors").reference for name in ("none", "two")] == [None, 2]
+    replace(motion(), reference=4).save(tmp_path / "wrong.safetensors")
+    with pytest.raises(BadInput, match="reference 4, expected one of the frames"):
+        Motion.load(tmp_path / "wrong.safetensors")
 
 
 def test_a_motion_replaces_a_file_only_if_allowed(tmp_path):

@@ -87,6 +87,13 @@ def test_a_picture_and_a_driver_become_frames(run, mona, driver_frames):
     assert (moving[0] - moving[1]).abs().mean() > 2 * (still[0] - still[1]).abs().mean()
 
 
+def test_edit__at_zero_is_the_picture_and_a_slider_changes_it(run, mona):
+    head = run("FewshotHeadsLoadHead", images=batch(mona))
+    assert torch.equal(run("FewshotHeadsEdit", head=head), batch(mona))
+    turned = run("FewshotHeadsEdit", head=head, yaw=15.0)
+    assert turned.shape == (1, *mona.shape) and (turned - batch(mona)).abs().mean() > 0.01
+
+
 def test_images__go_there_and_back_unchanged(package, mona):
     nodes = sys.modules[f"{package.__name__}.nodes"]
     assert np.array_equal(nodes.to_uint8(nodes.to_batch([mona]))[0], mona)

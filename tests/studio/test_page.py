@@ -10,8 +10,10 @@ from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from fewshot_heads import read_video, write_image
+from fewshot_heads import read_image, read_video, write_image
+from fewshot_heads.driving.motion import Motion
 from fewshot_heads.media.verification import verify
 from tests.conftest import write_clip
 
@@ -54,7 +56,7 @@ def open_tab(page, name: str) -> None:
 
 
 def test_page__opens_without_a_foreign_address_and_shows_no_path(server, page):
-    for tab in ("Create", "Fine-tune", "Check", "Animate"):
+    for tab in ("Edit", "Create", "Fine-tune", "Check", "Animate"):
         open_tab(page, tab)
     assert "people who agreed" in page.inner_text("body")
     assert str(server.folder) not in page.content()
@@ -87,6 +89,48 @@ def test_animate__a_portrait_and_a_driver_become_a_video_that_plays(server, page
     page.wait_for_selector("#check_result table")
     text = page.inner_text("#check_result")
     assert "marked as synthetic media" in text and "fewshot_heads" in text and result.name in text
+
+
+def test_example__is_filled_in_wherever_the_server_was_started(page):
+    open_tab(page, "Animate")
+    page.get_by_role("button", name="Try Mona Lisa and a laughing woman").click()
+    page.wait_for_selector("#animate_portraits img")
+    page.wait_for_selector("#animate_driver video")
+
+
+def preview(page, before: str) -> tuple[str, np.ndarray]:
+    """The next face that the tab Edit shows after that address: its address, and int [H, W, 3]."""
+    page.wait_for_function(
+        "before => { const face = document.querySelector('#edit_preview img'); return face && face.src !== before; }",
+        arg=before, timeout=DONE,
+    )  # fmt: skip
+    address = page.get_attribute("#edit_preview img", "src")
+    with urlopen(address) as answer:
+        return address, np.array(Image.open(answer)).astype(int)
+
+
+def test_edit__sliders_move_the_face_which_is_saved_as_a_picture_and_as_a_pose(page, mona, mona_path, tmp_path):
+    open_tab(page, "Edit")
+    choose(page, "edit_portraits", mona_path)
+    address, neutral = preview(page, "")
+    page.locator("#edit_yaw input[type=number]").fill("20")
+    page.locator("#edit_yaw input[type=number]").press("Enter")
+    address, turned = preview(page, address)
+    assert abs(turned - neutral).mean() > 4
+    for button in ("picture", "pose"):
+        page.click(f"#edit_{button}")
+        page.wait_for_selector(
+            f"#edit_result a[download$='{'png' if button == 'picture' else 'safetensors'}']", timeout=DONE
+        )
+        with page.expect_download() as download:
+            page.locator("#edit_result a[download]").first.click()
+        download.value.save_as(tmp_path / download.value.suggested_filename)
+    picture = read_image(tmp_path / "mona_lisa_edited.png")
+    assert picture.shape == mona.shape and abs(picture.astype(int) - mona).mean() > 4
+    assert verify(tmp_path / "mona_lisa_edited.png")
+    assert len(Motion.load(tmp_path / "mona_lisa_edited.safetensors")) == 2
+    page.click("#edit_neutral")
+    assert abs(preview(page, address)[1] - neutral).mean() < 1
 
 
 def test_check__a_file_without_a_mark_is_told(page, mona_path):
@@ -151,7 +195,7 @@ def test_cancel__ends_a_job_and_the_next_one_is_done(server, page, mona_path, cl
 @pytest.mark.parametrize("width", [1280, 390])
 def test_layout__fits_the_window(page, width):
     page.set_viewport_size({"width": width, "height": 900})
-    for tab in ("Create", "Fine-tune", "Check", "Animate"):
+    for tab in ("Edit", "Create", "Fine-tune", "Check", "Animate"):
         open_tab(page, tab)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, tab
     page.set_viewport_size({"width": 1280, "height": 900})
@@ -183,7 +227,9 @@ def test_twenty_requests_at_once__are_all_answered_in_bounded_memory(server, hea
     driver = client_of.handle_file(str(write_clip(tmp_path / "tiny.mp4", list(read_video(clip))[:2])))
 
     def animate():
-        return client.submit([], portrait, driver, "relative", "driver", True, False, *[1.0] * 6, api_name="/animate")
+        return client.submit(
+            [], portrait, driver, None, "relative", "driver", True, False, *[1.0] * 6, api_name="/animate"
+        )
 
     animate().result(timeout=60)
     before = server.peak_mib()

@@ -1,14 +1,18 @@
 """What the tabs Create and Fine-tune do, without a page."""
 
+import base64
+import re
 import wave
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from fewshot_heads import Head, read_image, read_video, write_image
 from fewshot_heads.creative.blending.sampling import Sample, sample
+from fewshot_heads.errors import BadInput
 from fewshot_heads.media.verification import verify
-from fewshot_heads.studio import creations
+from fewshot_heads.studio import animate, creations, edit
 from fewshot_heads.studio.fine_tune import STAGES as TUNING_STAGES
 from fewshot_heads.studio.fine_tune import fine_tune
 from fewshot_heads.studio.jobs import Job
@@ -69,3 +73,23 @@ def test_fine_tune__says_how_far_it_is_and_saves_the_head(files, reenactor, mona
     assert seen == ["Fine-tuning 3 of 4"]
     reenactor.check_made_here(Head.load(head))
     assert head.name == "mona_lisa_head.safetensors" and verify(picture)
+
+
+def test_edit__the_preview_is_marked_and_the_saved_picture_is_that_of_the_command(files, reenactor, mona, mona_path):
+    values, job = {"smile": 1.0, "yaw": 15.0}, Job(edit.STAGES)
+    page = edit.show(edit.open_preview(mona_path, reenactor, job), values, reenactor, job)
+    shown = files.new("shown.jpg")
+    shown.write_bytes(base64.b64decode(re.search('base64,([^"]+)', page)[1]))
+    assert verify(shown).metadata and verify(shown).watermark.found
+    saved = edit.save(files, mona_path, values, ".png", reenactor, job)
+    assert (
+        verify(saved)
+        and np.abs(read_image(saved) - reenactor.edit(reenactor.embed(mona), **values).astype(int)).max() < 20
+    )
+    pose = edit.save(files, mona_path, values, ".safetensors", reenactor, job)
+    assert files.motion(pose).reference == 0 and job.progress().share == 0.8
+    with pytest.raises(BadInput, match="mona_lisa_edited.safetensors: 0 s long; 0.01 s are allowed"):
+        replace(files, max_seconds=0.01).motion(pose)
+    config, job = task_config("animate", {"pose": 0.5}), Job(animate.STAGES)
+    video = animate.animate(files, [mona_path], files.motion(pose), pose, config, reenactor, job)
+    assert video.name == "mona_lisa_mona_lisa_edited.mp4" and len(list(read_video(video))) == 2

@@ -25,7 +25,7 @@ class DrivingSettings:
         motion: "relative" keeps the person's face shape, "absolute" copies the driver's landmarks.
         pose: strength of the head motion, 0 to 2.
         expression: strength of the facial expression, 0 to 2.
-        reference: driver frame that matches the source's pose, from 0; "auto" chooses it.
+        reference: driver frame that matches the source's pose, from 0; "auto" takes the motion's, or chooses it.
         mouth: "driver" shows the driver's open mouth, "inpainted" generates it.
         resolution: side of the frames, pixels; "auto" takes that of the largest source.
         batch: frames per call of the generator.
@@ -69,7 +69,7 @@ class DrivingSettings:
         Raises:
             BadInput: the driver has no frame with the number `reference`.
         """
-        reference = None if self.reference == "auto" else int(self.reference)
+        reference = driver.reference if self.reference == "auto" else int(self.reference)
         driver_faces = driver.cropped(size, within=head.usual)
         return retarget(head.landmarks[0], driver_faces, self.motion, self.pose, self.expression, reference, size)
 

@@ -1,0 +1,88 @@
+"""Changes the expression of the person in a video, frame by frame; pose, body and background stay the video's own.
+
+A head that does not move uncovers nothing. So each frame is a head of its own whose only layer is the frame, warped by
+the spline of its expression, corrected by the generator and laid over the frame where it differs (`Editor`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from fewshot_heads.driving.motion import Motion
+from fewshot_heads.driving.mouth_crop import MouthCrop
+from fewshot_heads.head import Head
+from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks.crop import Crop
+from fewshot_heads.models.inpainter import Inpainter
+from fewshot_heads.rendering.animation import embed_crops
+from fewshot_heads.rendering.editing import Editor
+from fewshot_heads.rendering.parallel import in_parallel
+from fewshot_heads.rendering.source_crop import texture_size
+
+
+def render_video(
+    frames: Iterable[np.ndarray],
+    motion: Motion,
+    face: Callable[[int], Landmarks],
+    mouths: Sequence[MouthCrop] | None,
+    networks: Any,
+    generator: Any,
+    inpainters: Mapping[str, Inpainter],
+    size: int,
+    device: torch.device,
+) -> Iterator[np.ndarray]:
+    """Yields the frames of a video with other expressions, uint8 [H, W, 3]. A frame without a face stays as it is.
+
+    Args:
+        frames: of the video, uint8 [H, W, 3]. They may be fewer than those of the motion.
+        motion: of the person in the video.
+        face: returns the face to show in a frame, pixels of the frame's crop.
+        mouths: of a driver, one a frame; None leaves all mouths to the inpainter.
+        networks: `Networks` on the device.
+        generator: the checkpoint's generator.
+        inpainters: networks by face region.
+        size: side S of the generator's crop, pixels.
+        device: device of the networks.
+    """
+    crops, lost = motion.crops(size), set(motion.lost)
+    codes: dict[Crop, tuple[torch.Tensor, torch.Tensor]] = {}  # e_hat and style of each shot, which has one crop
+
+    def heads() -> Iterator[tuple[int, Head | np.ndarray]]:
+        for i, frame in enumerate(frames):
+            if i in lost:
+                yield i, frame
+                continue
+            own = crops[i].to_crop(motion.landmarks[i])
+            if crops[i] not in codes:
+                codes[crops[i]] = embed_crops(crops[i].cut(frame)[None], [own], networks, device)
+            yield i, _still_head(frame, own, crops[i], *codes[crops[i]])
+
+    def render(item: tuple[int, Head | np.ndarray]) -> np.ndarray:
+        i, head = item
+        if isinstance(head, np.ndarray):
+            return head
+        editor = Editor(head, generator, inpainters, size, device)
+        return editor.show(face(i), mouths[i] if mouths else None)
+
+    yield from in_parallel(render, heads(), device)
+
+
+def _still_head(frame: np.ndarray, face: Landmarks, crop: Crop, e_hat: torch.Tensor, style: torch.Tensor) -> Head:
+    """Returns a frame as a head that keeps its place: the whole crop is its head layer, and there is nothing behind.
+
+    Args:
+        frame: uint8 [H, W, 3].
+        face: pixels of the crop.
+        crop: of the frame.
+        e_hat: [E], of the person.
+        style: [P], of the person.
+    """
+    texture = replace(crop, size=texture_size([crop])).cut(frame)
+    opaque = np.full((*texture.shape[:2], 1), 255, np.uint8)
+    layer, nothing = np.concatenate([texture, opaque], 2), np.concatenate([texture, 0 * opaque], 2)
+    return Head(e_hat, style, texture[None], layer[None], nothing, texture, [face], frame, crop, generator="")
