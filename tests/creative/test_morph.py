@@ -55,7 +55,7 @@ def strictly(values, sign=1) -> bool:
 
 def test_at_each_person_the_frame_is_their_plain_reenactment(reenactor, heads, motion):
     frames = list(morph(reenactor, heads, motion, Morph(resolution=256)))
-    first, last = (list(reenactor.animate(head, motion, paste_back=False, resolution=256)) for head in heads)
+    first, last = (list(reenactor.animate(head, motion, paste_back=False, resolution=256, shading=0)) for head in heads)
     assert len(frames) == len(motion)
     assert alike(frames[0], first[0]) and alike(frames[-1], last[-1])
     assert not alike(frames[5], first[5], 30) and not alike(frames[5], last[5], 30)
@@ -132,7 +132,7 @@ def test_a_tuned_head_morphs_with_an_untuned_one_and_both_ends_are_their_own(ree
     motion = reenactor.track([own.picture] * 3)
     plain, _, changed = morph(reenactor, [heads[0], own], motion, replace(STILL, pose=1, expression=1))
     first, last, untuned = (
-        list(reenactor.animate(head, motion, paste_back=False, resolution=256)) for head in (heads[0], own, heads[1])
+        list(reenactor.animate(head, motion, paste_back=False, resolution=256, shading=0)) for head in (heads[0], own, heads[1])
     )
     assert alike(plain, first[0]) and alike(changed, last[2]) and not alike(changed, untuned[2])
     assert all(torch.equal(value, state[name]) for name, value in reenactor.networks.generator.state_dict().items())

@@ -68,7 +68,7 @@ def apart(a, b) -> float:
 def test_without_strength_the_frames_are_the_plain_reenactment(reenactor, sitter, neighbours, driver_frames):
     motion = reenactor.track(driver_frames[:6])
     frames = list(portrait(reenactor, sitter, neighbours, motion, replace(SMALL, strength=0)))
-    plain = list(reenactor.animate(sitter, motion, paste_back=False, resolution=256))
+    plain = list(reenactor.animate(sitter, motion, paste_back=False, resolution=256, shading=0))
     assert len(frames) == 6 and np.abs(np.stack(frames).astype(int) - plain).max() <= 2
     changed = list(portrait(reenactor, sitter, neighbours, motion, SMALL))
     assert len(changed) == 6 and apart(changed[3], plain[3]) > 0.5
