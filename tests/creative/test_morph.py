@@ -132,7 +132,8 @@ def test_a_tuned_head_morphs_with_an_untuned_one_and_both_ends_are_their_own(ree
     motion = reenactor.track([own.picture] * 3)
     plain, _, changed = morph(reenactor, [heads[0], own], motion, replace(STILL, pose=1, expression=1))
     first, last, untuned = (
-        list(reenactor.animate(head, motion, paste_back=False, resolution=256, shading=0)) for head in (heads[0], own, heads[1])
+        list(reenactor.animate(head, motion, paste_back=False, resolution=256, shading=0))
+        for head in (heads[0], own, heads[1])
     )
     assert alike(plain, first[0]) and alike(changed, last[2]) and not alike(changed, untuned[2])
     assert all(torch.equal(value, state[name]) for name, value in reenactor.networks.generator.state_dict().items())
