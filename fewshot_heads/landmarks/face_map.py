@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from fewshot_heads.landmarks import BROWS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE, Landmarks
 from fewshot_heads.landmarks.pose import MEAN_HEAD, MEAN_SURFACE, landmarks_3d
@@ -76,6 +77,7 @@ def facing(positions: np.ndarray) -> np.ndarray:
 
 
 @cache
+@threadpool_limits.wrap(limits=1, user_api="blas")  # scipy solves a tiny system for each triangle, see `head_depth`
 def _mesh() -> _Mesh:
     """Returns the triangulated map."""
     from scipy.spatial import Delaunay
