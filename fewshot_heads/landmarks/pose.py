@@ -27,6 +27,7 @@ SURFACE_MIRROR = np.array(_mean_head["surface_mirror"])  # [151], index of the p
 _SURFACE_NORMALS = np.array(_mean_head["normals"], np.float32)  # [151, 3], outward
 LOBES = MEAN_HEAD[33:34]  # [1, 3]: the lobes of the ears are as low as the nose's base
 NECK = np.array([[0.0, 1.2, 1.2]])  # [1, 3], head units: the point that moves least when a head turns on a still body
+NECK_TOP = np.array([[0.0, 0.3, 0.75]])  # [1, 3], head units, level with the ears' lobes: the neck's upper end
 RIGID = np.array([0, 1, 15, 16, *range(27, 36), 36, 39, 42, 45])  # temples, nose, eye corners: fixed in the skull
 
 

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.pose import fit_pose
+from fewshot_heads.landmarks.pose import NECK_TOP, fit_pose
 
 # Head units, in the frame of `landmarks.pose.MEAN_HEAD`. The chin is at y = 1.17 and the ears' lobes at 0.5.
-_NECK_TOP, _NECK_BASE = (0.0, 0.30, 0.75), (0.0, 1.20, 0.85)  # ends of the neck's axis
+_NECK_BASE = (0.0, 1.20, 0.85)  # lower end of the neck's axis
 _NECK_HALF_WIDTH = 0.58  # of a neck that hair hides: three quarters of a face's half width at the ears
 _VISIBLE_NECK = (0.35, 0.75)  # half widths of a silhouette that is a neck's
 _SOFT = 0.02  # half of the width of the outline's edge
@@ -35,7 +35,7 @@ class NeckAxis:
     def of(cls, face: Landmarks) -> NeckAxis:
         """Returns the axis under a face, which ends at least half a head unit higher than it begins."""
         pose = fit_pose(face)
-        base, top = pose.apply(np.array([_NECK_BASE, _NECK_TOP]))[:, :2]
+        base, top = pose.apply(np.vstack([_NECK_BASE, NECK_TOP]))[:, :2]
         top[1] = min(top[1], base[1] - pose.scale / 2)
         return cls(base, top, pose.scale)
 

@@ -12,8 +12,9 @@ from torch import Tensor
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.imaging.warping import identity_grid
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.pose import NECK, Pose, fit_pose, turn_between
+from fewshot_heads.landmarks.pose import NECK, NECK_TOP, Pose, fit_pose, turn_between
 
+_SHORTEST_NECK = 0.1  # half crops
 _LOWEST_NECK = 0.9  # half crops from the crop's center: a neck at the border would bend at once
 # How far the lower end of a body moves over how far its neck does, where the image cuts the body off. On talking heads,
 # L1 on the body is .077 for 0, .074 for .5 and .075 for 1.
@@ -51,7 +52,8 @@ class BehindHead:
     def follow(self, sources: Sequence[Landmarks], targets: Sequence[Landmarks], size: int) -> Tensor:
         """Returns the body, bent after the neck, over the background, [B, 3, R, R].
 
-        The neck moves with the head, the body's lower end by less or not at all.
+        The top of the neck is fixed to the skull, so a neck leans when a head turns. Its base moves when a head sways,
+        and the body's lower end by less or not at all.
 
         Args:
             sources: B faces, or one for all, as in the layers' image, pixels of the crop.
@@ -59,19 +61,22 @@ class BehindHead:
             size: side S of the crop, pixels.
         """
         before = [fit_pose(face) for face in sources]
-        before *= len(targets) // len(before)
-        pairs = zip(before, map(fit_pose, targets), strict=True)
-        shifts = torch.from_numpy(np.stack([_neck_shift(*pair) for pair in pairs]) * (2 / size)).to(self.body)
-        heights = torch.tensor([pose.apply(NECK)[0, 1] * (2 / size) - 1 for pose in before]).to(self.body)
+        pairs = list(zip(before * (len(targets) // len(before)), map(fit_pose, targets), strict=True))
+        moved = np.stack([[_neck_shift(*pair), _shift(NECK_TOP, *pair)] for pair in pairs]) * (2 / size)
+        shifts = torch.from_numpy(moved).to(self.body)[:, :, None]  # [B, 2, 1, 2], of the neck's base and top
         side = self.body.shape[-1]
-        shifts = shifts * (shifts.norm(dim=1, keepdim=True) * side / 2 > _MIN_SHIFT_PIXELS)
+        shifts = shifts * (shifts.norm(dim=3, keepdim=True) * side / 2 > _MIN_SHIFT_PIXELS)
         if not shifts.any():
             return self.still.expand(len(shifts), -1, -1, -1)
-        x, y = identity_grid(side, self.body).unbind(-1)
-        below_neck = (1 - y[:, :, :1]) / (1 - heights.clamp(max=_LOWEST_NECK))[:, None, None]  # [B, R, 1]
-        share = below_neck.clamp(0, 1)
-        share = self.end_share + (1 - self.end_share) * share * share * (3 - 2 * share)
-        flow = torch.stack([x - share * shifts[:, 0, None, None], y - share * shifts[:, 1, None, None]], -1)
+        ends = [[pose.apply(point)[0, 1] * (2 / size) - 1 for point in (NECK, NECK_TOP)] for pose, _ in pairs]
+        base, top = torch.tensor(ends).to(self.body)[:, :, None].unbind(1)  # heights, [B, 1]
+        grid = identity_grid(side, self.body)
+        y = grid[:, :, 0, 1]  # [1, R]
+        share = ((1 - y) / (1 - base.clamp(max=_LOWEST_NECK))).clamp(0, 1)
+        share = (self.end_share + (1 - self.end_share) * share * share * (3 - 2 * share))[..., None]
+        lean = ((base - y) / (base - top).clamp(min=_SHORTEST_NECK)).clamp(0, 1)[..., None]
+        of_base, of_top = shifts.unbind(1)
+        flow = grid - (share * of_base + lean * (of_top - of_base))[:, :, None]
         bodies = self.body[None].expand(len(shifts), -1, -1, -1)
         return self._over(F.grid_sample(bodies, flow, padding_mode="border", align_corners=False))
 
@@ -90,10 +95,15 @@ def _neck_shift(source: Pose, target: Pose) -> np.ndarray:
         source: pose of the head when the body stands still.
         target: pose of the frame.
     """
-    shift = (target.apply(NECK) - source.apply(NECK))[0, :2]
+    shift = _shift(NECK, source, target)
     error = source.scale * np.hypot(_POSE_ERROR, _PIVOT_ERROR * turn_between(source, target))
     power = shift @ shift
     return shift * power / (power + error**2)
+
+
+def _shift(point: np.ndarray, source: Pose, target: Pose) -> np.ndarray:
+    """Returns how a point [1, 3] of the head moves in the image, [2], pixels."""
+    return (target.apply(point) - source.apply(point))[0, :2]
 
 
 def resize_antialiased(images: Tensor, size: int) -> Tensor:
