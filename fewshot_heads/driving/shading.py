@@ -26,7 +26,7 @@ _LEVELS_PER_UNIT = 250.0  # of the stored logarithms, int8
 _REST_FRAMES = 2  # on each side of the frame at rest, which share its noise
 _NOISE, _LARGEST = 0.012, 0.35  # of a logarithm: what is less is noise, what is more is a shadow or a hand
 _UNSEEN_COSINE, _SEEN_COSINE = 0.35, 0.6  # of the angle between skin and viewer, where a fold begins to be seen
-_SMALL_TURN, _LARGE_TURN = 0.3, 0.6  # radians from rest, between which the light of the room replaces that of folds
+_SMALL_TURN, _LARGE_TURN = 0.2, 0.45  # radians from rest, between which the light of the room replaces that of folds
 _MEAN_FACE = CanonicalFace(Pose(np.eye(3), np.zeros(3), 1.0), np.vstack([MEAN_HEAD, MEAN_SURFACE]).astype(np.float64))
 
 
@@ -82,14 +82,15 @@ class RestingSkin:
         self._detail, self._pose = np.median(details, axis=0), fit_pose(face)
 
     def shading(self, detail: np.ndarray, face: Landmarks) -> np.ndarray:
-        """Returns the logarithm of the expression ratio image of a frame, float32 [CELLS, CELLS].
+        """Returns the logarithm of the expression ratio image of a frame, float32 [CELLS, CELLS], 0 or less.
 
         Args:
             detail: `skin_detail` of the frame.
             face: landmarks of the frame.
         """
-        change = (detail - self._detail) / _LEVELS_PER_UNIT
-        change = np.sign(change) * (np.abs(change) - _NOISE).clip(0, _LARGEST)
+        # A fold is dark. What is brighter than at rest was a fold at rest, or is a highlight that wanders with the pose.
+        darker = (self._detail - detail) / _LEVELS_PER_UNIT
+        change = -(darker - _NOISE).clip(0, _LARGEST)
         seen = (facing(cell_positions(face)) - _UNSEEN_COSINE) / (_SEEN_COSINE - _UNSEEN_COSINE)
         turn = turn_between(self._pose, fit_pose(face))
         upright = (_LARGE_TURN - turn) / (_LARGE_TURN - _SMALL_TURN)
