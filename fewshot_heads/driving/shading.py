@@ -88,7 +88,7 @@ class RestingSkin:
             detail: `skin_detail` of the frame.
             face: landmarks of the frame.
         """
-        # A fold is dark. What is brighter than at rest was a fold at rest, or is a highlight that wanders with the pose.
+        # A fold is dark. What is brighter than at rest was a fold then, or is a highlight that wanders with the head.
         darker = (self._detail - detail) / _LEVELS_PER_UNIT
         change = -(darker - _NOISE).clip(0, _LARGEST)
         seen = (facing(cell_positions(face)) - _UNSEEN_COSINE) / (_SEEN_COSINE - _UNSEEN_COSINE)
