@@ -57,7 +57,6 @@ def _animate(arguments: argparse.Namespace) -> Path:
         _check_video(sources, config)
     output = choose_output(arguments, f"{sources[0].stem}_{driver_path.stem}.mp4", WRITTEN, paths)
     driver = read_driver(driver_path, shown=config["side_by_side"])
-
     source = read_video(sources[0], driver.rate) if arguments.video else None
 
     from fewshot_heads.cli.driver_tracking import DriverTracking
