@@ -7,6 +7,7 @@ import logging
 import cv2
 import numpy as np
 
+from fewshot_heads.head import Head
 from fewshot_heads.imaging.face_color import chroma_spread, is_monochrome
 from fewshot_heads.landmarks import INNER_LIPS, LEFT_MOUTH_CORNER, OUTER_LIPS, RIGHT_MOUTH_CORNER, Landmarks
 from fewshot_heads.landmarks.crop import Crop
@@ -26,8 +27,13 @@ _MIN_DIFFERENCE = 1.6
 _LEVEL_OFFSET = 8.0  # added to levels of 0 to 255, so that noise in the dark makes no large logarithms
 
 
-def mouth_is_covered(image: np.ndarray, face: Landmarks) -> bool:
-    """Returns whether something covers a source's mouth, and logs it.
+def mouth_is_covered(head: Head) -> bool:
+    """Returns whether something covers the mouth of a head's picture, and logs it."""
+    return lips_are_covered(head.picture, head.crop.from_crop(head.landmarks[0]), "the source")
+
+
+def lips_are_covered(image: np.ndarray, face: Landmarks, name: str) -> bool:
+    """Returns whether something covers a mouth, and logs it.
 
     A detector places lips on cloth too. But cloth has one color where lips, the skin around and the line between them
     differ. An image without colors says too little, so its mouth counts as visible.
@@ -35,11 +41,12 @@ def mouth_is_covered(image: np.ndarray, face: Landmarks) -> bool:
     Args:
         image: uint8 RGB [H, W, 3].
         face: landmarks, image pixels.
+        name: of the person, for the message.
     """
     square = Crop.around([face], _SIDE_PIXELS).cut(image)
     if is_monochrome(chroma_spread(square)) or lip_difference(image, face) >= _MIN_DIFFERENCE:
         return False
-    _log.warning("something covers the mouth of the source; the mouth stays as it is")
+    _log.warning("something covers the mouth of %s; the mouth stays as it is", name)
     return True
 
 

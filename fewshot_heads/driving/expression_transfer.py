@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from fewshot_heads.driving.reference import choose_reference
-from fewshot_heads.driving.retargeting import Retargeter
+from fewshot_heads.driving.retargeting import LIPS, Retargeter
 from fewshot_heads.errors import BadInput, check_finite
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
@@ -55,9 +55,20 @@ class ExpressionTransfer:
             self._usual += [usual] * (end - first)
             self._references += [driver[frame]] * (end - first)
 
-    def face(self, frame: int) -> Landmarks:
-        """Returns the face of a frame of the video with the expression of the driver's frame, pixels of the crop."""
-        own = self._faces[frame]
-        usual = Landmarks.from_array(CanonicalFace.of(own).pose.apply(self._usual[frame]), own.confidence)
-        retargeter = Retargeter(usual, self._references[frame], parts=self._parts, may_smile=self._may_smile)
+    def face(self, frame: int, still_mouth: bool = False) -> Landmarks:
+        """Returns the face of a frame of the video with the expression of the driver's frame, pixels of the crop.
+
+        Args:
+            frame: index of the frame.
+            still_mouth: whether the lips keep their shape in the frame.
+        """
+        own, shape = self._faces[frame], self._usual[frame]
+        own_face = CanonicalFace.of(own)
+        if still_mouth:
+            shape = shape.copy()
+            shape[LIPS] = own_face.shape[LIPS]
+        usual = Landmarks.from_array(own_face.pose.apply(shape), own.confidence)
+        retargeter = Retargeter(
+            usual, self._references[frame], still_mouth=still_mouth, parts=self._parts, may_smile=self._may_smile
+        )
         return retargeter.retarget(self._driver[frame], pose=0.0, expression=self._expression)

@@ -39,13 +39,13 @@ from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.pose import MEAN_HEAD, MEAN_SURFACE, Pose
 
 _EYES = ((RIGHT_EYE, RIGHT_IRIS), (LEFT_EYE, LEFT_IRIS))
-_LIPS = slice(OUTER_LIPS.start, INNER_LIPS.stop)
+LIPS = slice(OUTER_LIPS.start, INNER_LIPS.stop)
 # Landmarks of each part of a face whose expression has a strength of its own. The jaw drops with the lips.
 PARTS = {
     "brows": np.r_[BROWS],
     "lids": np.r_[RIGHT_EYE, LEFT_EYE],
     "gaze": np.array([RIGHT_IRIS, LEFT_IRIS]),
-    "lips": np.r_[JAW, _LIPS],
+    "lips": np.r_[JAW, LIPS],
 }
 _EYE_CORNERS = [36, 39, 42, 45]  # fixed in the skull; the detector shifts them with every blink (correlation 0.6)
 # In a result, the detector finds the brows 0.64 times as far moved as the landmarks ask. A gain of 1.6 makes up for it,
@@ -156,7 +156,7 @@ class Retargeter:
         source, reference, driver_face = self._source_face, self._reference_face, CanonicalFace.of(driver)
         shape = _retarget_shape(source, reference, driver_face, self._gains, expression, self._lips)
         if self._still_mouth:
-            shape[_LIPS] = source.shape[_LIPS]
+            shape[LIPS] = source.shape[LIPS]
         target_pose = _retarget_pose(source.pose, reference.pose, driver_face.pose, pose)
         if self._still_body:
             target_pose = limit_translation(target_pose, source.pose)
@@ -176,7 +176,7 @@ def region_gains(source: CanonicalFace, reference: CanonicalFace) -> np.ndarray:
         reference_height = reference.eye_opening(eye) * reference_width
         gains[eye] = source.eye_opening(eye) * source_width / max(reference_height, 1e-6)
         gains[iris] = source_width / reference_width
-    gains[_LIPS] = source.mouth_width() / reference.mouth_width()
+    gains[LIPS] = source.mouth_width() / reference.mouth_width()
     return np.clip(gains, *_GAIN_LIMITS)
 
 

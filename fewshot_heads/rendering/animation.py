@@ -76,11 +76,10 @@ def retargeted_faces(
         parts: part of the face -> gain.
     """
     driver_faces = driver.cropped(size, full, None if full else head.usual)
-    covered = mouth_is_covered(head.picture, head.crop.from_crop(head.landmarks[0]))
     reference = driver.reference if reference is None else reference
     return retarget(
         head.landmarks[0], driver_faces, motion, pose, expression, reference, size,
-        still_body=still_body, still_mouth=covered, parts=parts,
+        still_body=still_body, still_mouth=mouth_is_covered(head), parts=parts,
     )  # fmt: skip
 
 

@@ -146,7 +146,7 @@ class Editor:
     @cached_property
     def _mouth_is_covered(self) -> bool:
         """Whether something covers the mouth, which then stays as it is."""
-        return mouth_is_covered(self.head.picture, self.head.crop.from_crop(self._source))
+        return mouth_is_covered(self.head)
 
     @cached_property
     def _unchanged(self) -> np.ndarray:

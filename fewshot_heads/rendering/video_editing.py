@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fewshot_heads.driving.covered_mouth import lips_are_covered
 from fewshot_heads.driving.motion import Motion
 from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.head import Head
@@ -28,7 +29,7 @@ from fewshot_heads.rendering.source_crop import texture_size
 def render_video(
     frames: Iterable[np.ndarray],
     motion: Motion,
-    face: Callable[[int], Landmarks],
+    face: Callable[[int, bool], Landmarks],
     mouths: Sequence[MouthCrop] | None,
     networks: Any,
     generator: Any,
@@ -41,7 +42,7 @@ def render_video(
     Args:
         frames: of the video, uint8 [H, W, 3]. They may be fewer than those of the motion.
         motion: of the person in the video.
-        face: returns the face to show in a frame, pixels of the frame's crop.
+        face: returns the face to show in a frame, pixels of the frame's crop, with its own lips if they are covered.
         mouths: of a driver, one a frame; None leaves all mouths to the inpainter.
         networks: `Networks` on the device.
         generator: the checkpoint's generator.
@@ -50,7 +51,9 @@ def render_video(
         device: device of the networks.
     """
     crops, lost = motion.crops(size), set(motion.lost)
-    codes: dict[Crop, tuple[torch.Tensor, torch.Tensor]] = {}  # e_hat and style of each shot, which has one crop
+    # The first face of each shot, which has one crop, gives e_hat, style, and whether something covers the mouth.
+    codes: dict[Crop, tuple[torch.Tensor, torch.Tensor]] = {}
+    covered: dict[Crop, bool] = {}
 
     def heads() -> Iterator[tuple[int, Head | np.ndarray]]:
         for i, frame in enumerate(frames):
@@ -60,6 +63,7 @@ def render_video(
             own = crops[i].to_crop(motion.landmarks[i])
             if crops[i] not in codes:
                 codes[crops[i]] = embed_crops(crops[i].cut(frame)[None], [own], networks, device)
+                covered[crops[i]] = lips_are_covered(frame, motion.landmarks[i], motion.name)
             yield i, _still_head(frame, own, crops[i], *codes[crops[i]])
 
     def render(item: tuple[int, Head | np.ndarray]) -> np.ndarray:
@@ -67,7 +71,7 @@ def render_video(
         if isinstance(head, np.ndarray):
             return head
         editor = Editor(head, generator, inpainters, size, device)
-        return editor.show(face(i), mouths[i] if mouths else None)
+        return editor.show(face(i, covered[crops[i]]), mouths[i] if mouths else None)
 
     yield from in_parallel(render, heads(), device)
 

@@ -79,8 +79,7 @@ class Puppeteer:
     parts: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        heads = [portrait.head for portrait in self.portraits]
-        self._covered = [mouth_is_covered(head.picture, head.crop.from_crop(head.landmarks[0])) for head in heads]
+        self._covered = [mouth_is_covered(portrait.head) for portrait in self.portraits]
         self._calibrations, self._is_mirrored = self.controls.calibrations, False
         self._compared: tuple[int, Landmarks] | None = None  # portrait and reference of the retargeter
         self._retargeter: Retargeter | None = None

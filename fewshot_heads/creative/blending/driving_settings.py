@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fewshot_heads.cli.schema import RULES
+from fewshot_heads.driving.covered_mouth import mouth_is_covered
 from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.tracking import Motion
@@ -71,7 +72,10 @@ class DrivingSettings:
         """
         reference = driver.reference if self.reference == "auto" else int(self.reference)
         driver_faces = driver.cropped(size, within=head.usual)
-        return retarget(head.landmarks[0], driver_faces, self.motion, self.pose, self.expression, reference, size)
+        return retarget(
+            head.landmarks[0], driver_faces, self.motion, self.pose, self.expression, reference, size,
+            still_mouth=mouth_is_covered(head),
+        )  # fmt: skip
 
     def mouths(self, driver: Motion | None) -> Sequence[MouthCrop] | None:
         """Returns the driver's mouth of each frame; None unless `mouth` shows them."""

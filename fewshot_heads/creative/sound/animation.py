@@ -11,6 +11,7 @@ import numpy as np
 
 from fewshot_heads.creative.blending.identity_blend import IdentityBlend
 from fewshot_heads.creative.blending.morphing import Morph, render_mixed
+from fewshot_heads.driving.covered_mouth import mouth_is_covered
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.head import Head
@@ -61,9 +62,12 @@ def animated(
     driver_faces = motion.cropped(reenactor.size)
     people = [head, transition.toward]
     faces = [
-        retarget(person.landmarks[0], driver_faces, "relative", reference=0, side=reenactor.size)[1:]
+        retarget(
+            person.landmarks[0], driver_faces, "relative", reference=0, side=reenactor.size,
+            still_mouth=mouth_is_covered(person),
+        )[1:]
         for person in people
-    ]
+    ]  # fmt: skip
     shares = np.clip(transition.shares, 0, 1)
     blend = IdentityBlend(reenactor, people, None if paste_back else reenactor.size)
     return render_mixed(blend, faces, shares, np.arange(len(shares)), Morph(batch=batch))
