@@ -24,6 +24,9 @@ _UNITS = np.array([0.02, 0.02, 0.05, 0.08])
 # In 262 pictures of faces, each also at a quarter of its brightness, the lips of colored ones differed by 2.9 units or
 # more. In 470 pictures with a drawn mask of four colors or a drawn hand, all differed by less than this.
 _MIN_DIFFERENCE = 1.6
+# Least red over green of lips, natural logarithm, above that of the bridge of the nose: lips are about as red as skin.
+_MIN_REDNESS = -0.18
+_NOSE_BRIDGE = [39, 42, 30]  # inner corners of the eyes and tip of the nose
 _LEVEL_OFFSET = 8.0  # added to levels of 0 to 255, so that noise in the dark makes no large logarithms
 
 
@@ -36,15 +39,19 @@ def lips_are_covered(image: np.ndarray, face: Landmarks, name: str) -> bool:
     """Returns whether something covers a mouth, and logs it.
 
     A detector places lips on cloth too. But cloth has one color where lips, the skin around and the line between them
-    differ. An image without colors says too little, so its mouth counts as visible.
+    differ. What ends at the lips, such as a microphone, is seldom as red as the nose. An image
+    without colors says too little, so its mouth counts as visible.
 
     Args:
         image: uint8 RGB [H, W, 3].
         face: landmarks, image pixels.
         name: of the person, for the message.
     """
-    square = Crop.around([face], _SIDE_PIXELS).cut(image)
-    if is_monochrome(chroma_spread(square)) or lip_difference(image, face) >= _MIN_DIFFERENCE:
+    crop = Crop.around([face], 2 * _SIDE_PIXELS)
+    square = crop.cut(image)
+    if is_monochrome(chroma_spread(square)):
+        return False
+    if lip_difference(image, face) >= _MIN_DIFFERENCE and lip_redness(square, crop.to_crop(face)) >= _MIN_REDNESS:
         return False
     _log.warning("something covers the mouth of %s; the mouth stays as it is", name)
     return True
@@ -72,6 +79,21 @@ def lip_difference(image: np.ndarray, face: Landmarks) -> float:
     return float(np.linalg.norm(np.append(to_ring, to_seam) / _UNITS))
 
 
+def lip_redness(image: np.ndarray, face: Landmarks) -> float:
+    """Returns how much redder lips are than the bridge of the nose, natural logarithm of red over green.
+
+    Args:
+        image: uint8 RGB [S, S, 3].
+        face: landmarks, image pixels.
+    """
+    logs = np.log(cv2.GaussianBlur(image, (0, 0), 1)[..., :2].astype(np.float64) + _LEVEL_OFFSET)
+    redness, side = logs[..., 0] - logs[..., 1], len(image)
+    lips, bridge = (_filled(face.points[rows], side) for rows in (OUTER_LIPS, _NOSE_BRIDGE))
+    if not (lips.any() and bridge.any()):
+        return np.inf  # outside the image
+    return float(np.median(redness[lips]) - np.median(redness[bridge]))
+
+
 def _upright_mouth(image: np.ndarray, face: Landmarks) -> tuple[np.ndarray, np.ndarray]:
     """Returns the image around the mouth, turned upright, uint8 [128, 128, 3], and the 20 lip points there."""
     points = face.points[OUTER_LIPS.start : INNER_LIPS.stop].astype(np.float64)
@@ -91,9 +113,9 @@ def _grown(outline: np.ndarray, scale: float, margin: float) -> np.ndarray:
     return center + (outline - center) * [scale, 1] + np.sign(outline - center) * [0, margin]
 
 
-def _filled(outline: np.ndarray) -> np.ndarray:
-    """Returns the inside of an outline [P, 2], bool [128, 128]."""
-    mask = np.zeros((_SIDE_PIXELS, _SIDE_PIXELS), np.uint8)
+def _filled(outline: np.ndarray, side: int = _SIDE_PIXELS) -> np.ndarray:
+    """Returns the inside of an outline [P, 2], bool [side, side]."""
+    mask = np.zeros((side, side), np.uint8)
     cv2.fillPoly(mask, [outline.round().astype(np.int32)], 1)
     return mask > 0
 

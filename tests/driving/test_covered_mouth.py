@@ -4,7 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from fewshot_heads.driving.covered_mouth import mouth_is_covered
+from fewshot_heads.creative.blending.driving_settings import DrivingSettings
+from fewshot_heads.driving.covered_mouth import lips_are_covered
+from fewshot_heads.landmarks.aspect_ratio import lip_gap
+from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.media.images import read_image
 from tests.conftest import EXAMPLES
 
@@ -23,6 +26,12 @@ def masked(image, face, color):
     return np.where(area[..., None] > 0, cloth.clip(0, 255), image).astype(np.uint8)
 
 
+def with_microphone(image, face, color):
+    """The picture with a ball just larger than the lips."""
+    center, radius = face.points[48:68].mean(0).round().astype(int), round(0.18 * face.size)
+    return cv2.circle(image.copy(), tuple(center.tolist()), radius, color, -1)
+
+
 @pytest.fixture(scope="module")
 def mona_face(reenactor, mona):
     return reenactor.detectors[0].detect(mona)[0]
@@ -30,8 +39,35 @@ def mona_face(reenactor, mona):
 
 @pytest.mark.parametrize("color", CLOTH.values(), ids=CLOTH)
 def test_cloth_covers_a_mouth(mona, mona_face, color, caplog):
-    assert mouth_is_covered(masked(mona, mona_face, color), mona_face)
-    assert caplog.text.count("covers the mouth") == 1
+    assert lips_are_covered(masked(mona, mona_face, color), mona_face, "mona.jpg")
+    assert caplog.text.count("covers the mouth of mona.jpg") == 1
+
+
+@pytest.mark.parametrize("color", [(28, 28, 30), (190, 190, 195), (40, 60, 150)], ids=["black", "silver", "blue"])
+def test_a_microphone_that_ends_at_the_lips_covers_a_mouth(mona, mona_face, color):
+    assert lips_are_covered(with_microphone(mona, mona_face, color), mona_face, "mona.jpg")
+
+
+@pytest.mark.parametrize("color", [(30, 25, 22), (80, 55, 40), (215, 212, 208)], ids=["black", "brown", "white"])
+def test_a_beard_covers_no_mouth(mona, mona_face, color):
+    chin = np.zeros(mona.shape[:2], np.uint8)
+    cv2.fillPoly(chin, [mona_face.points[[*range(3, 14), 35, 33, 31]].round().astype(np.int32)], 1)
+    cv2.fillPoly(chin, [mona_face.points[48:60].round().astype(np.int32)], 0)
+    hair = color + np.random.default_rng(0).normal(0, 6, mona.shape)
+    bearded = np.where(chin[..., None] > 0, hair.clip(0, 255), mona).astype(np.uint8)
+    assert not lips_are_covered(bearded, mona_face, "mona.jpg")
+
+
+def test_a_covered_mouth_stays_in_a_morph_and_opens_without_cover(reenactor, mona, mona_face):
+    picture = with_microphone(mona, mona_face, (28, 28, 30))
+    driver = reenactor.editor(reenactor.embed(mona)).motion({"mouth": 1.0})
+    opened = {}
+    for name, source in (("covered", picture), ("visible", mona)):
+        head = reenactor.embed(source)
+        faces = DrivingSettings().follow(head, driver, reenactor.size)
+        opened[name] = [lip_gap(CanonicalFace.of(face).shape) for face in (faces[0], faces[1])]
+    assert opened["covered"][1] == pytest.approx(opened["covered"][0], abs=0.01)
+    assert opened["visible"][1] > opened["visible"][0] + 0.1
 
 
 @pytest.mark.parametrize("light", [1.0, 0.25])
@@ -41,7 +77,7 @@ def test_no_mouth_of_the_examples_is_covered(reenactor, light, mona, driver_fram
     for picture in (*pictures, gray):
         dim = (picture * light).astype(np.uint8)
         for face in reenactor.detectors[0].detect(picture):
-            assert not mouth_is_covered(dim, face)
+            assert not lips_are_covered(dim, face, "a picture")
     assert not caplog.text
 
 

@@ -34,6 +34,14 @@ def test_the_pose_is_that_of_the_video_and_the_mouth_that_of_the_driver(video):
     assert mouth(video[1]) > mouth(results[1]) + 0.1  # the video's own words are gone
 
 
+def test_a_still_mouth_keeps_the_lips_of_each_frame(video):
+    driver = [edit_face(face(surface=0.0), {"mouth": 1.0})] * 5
+    transfer = ExpressionTransfer(video, [(0, 5)], driver, reference=0)
+    for i, own in enumerate(video):
+        result = transfer.face(i, still_mouth=True)
+        assert np.abs(result.points[48:68] - own.points[48:68]).max() < 0.01 * own.size
+
+
 def test_a_strength_of_0_leaves_the_usual_face_of_each_shot(video):
     driver = [edit_face(face(surface=0.0), {"smile": 1.0})] * 4
     shots = [(0, 3), (3, 4)]  # the second shot is the blink alone

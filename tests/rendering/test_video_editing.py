@@ -57,6 +57,19 @@ def test_a_frame_without_a_face_stays_and_the_shorter_of_both_counts(reenactor, 
     assert len(frames) == 3 and np.array_equal(frames[1], video[1]) and not np.array_equal(frames[2], video[2])
 
 
+def test_what_covers_the_mouth_of_a_video_stays_whole(reenactor, video, motion, mona, caplog):
+    opened = reenactor.editor(reenactor.embed([mona])).motion({"mouth": 1.0}, 4)
+    balls = [landmarks.points[48:68].mean(0).round().astype(int).tolist() for landmarks in motion.landmarks]
+    radius = round(0.18 * motion.landmarks[0].size)
+    covered = [cv2.circle(frame.copy(), ball, radius, (28, 28, 30), -1)
+               for frame, ball in zip(video, balls, strict=True)]  # fmt: skip
+    frames = edited(reenactor, covered, motion, opened)
+    assert caplog.text.count("covers the mouth") == 1
+    for frame, own, (x, y) in zip(frames, covered, balls, strict=True):
+        patch = np.s_[y - radius // 2 : y + radius // 2, x - radius // 2 : x + radius // 2]
+        assert np.abs(frame[patch].astype(int) - own[patch]).max() <= 12
+
+
 def test_a_wrong_option_is_told(reenactor, video, motion, driver):
     with pytest.raises(BadInput, match="reference=9"):
         edited(reenactor, video, motion, driver, "reference=9")
