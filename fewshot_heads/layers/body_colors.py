@@ -24,6 +24,7 @@ _NECK_TEXTURE = 0.25  # contrast: a short neck has few patches, whose repetition
 _LEAST_CLOTHES_SHARE = 0.1  # of the known pixels. With fewer, the neck is continued everywhere
 # Skin: distance of the hue from that of the cheeks, and brightness over that of the cheeks.
 _SKIN_HUE, _SKIN_LIGHT = 0.14, (0.2, 1.5)
+_SHADED_SKIN = np.float32([1, 1.12, 1.15])
 _RIM_SPREADS, _RIM_LEVELS = 3.0, 24.0  # colors of a rim: median distances from its median, plus levels
 
 
@@ -57,9 +58,19 @@ def body_colors(image: np.ndarray, alpha: np.ndarray, hole: np.ndarray, face: La
     colors = fill(image, clothes, wanted & (share < 0.99))
     if neck.any():
         skin = fill(image, neck, wanted & (share > 0.01), _NECK_SMOOTH_FRACTION, _NECK_TEXTURE)
+        skin *= _shade(known, alpha[box], axis.unit)[..., None] ** _SHADED_SKIN
         colors += share[..., None] * (skin - colors)
     result[box] = np.where(wanted[..., None], np.rint(colors).clip(0, 255), image).astype(np.uint8)
     return result
+
+
+def _shade(known: np.ndarray, alpha: np.ndarray, unit: float) -> np.ndarray:
+    """Returns the light on a neck under a head, float32 [H, W], 0 to 1: less under the head and at the outline."""
+    under = cv2.distanceTransform((~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) / unit
+    inside = cv2.distanceTransform((alpha > 0.5).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) / unit
+    fade = np.clip(under / 0.25, 0, 1)
+    rim = 1 - 0.25 * fade * np.clip(1 - inside / 0.25, 0, 1) ** 2
+    return (1 - 0.4 * np.clip(under / 0.7, 0, 1)) * rim
 
 
 def _box(mask: np.ndarray, margin: int) -> tuple[slice, slice]:

@@ -87,7 +87,7 @@ def _profile(y: np.ndarray, crossing: np.ndarray, sign: int, flare: float, axis:
     half = float(np.clip(reach, *_VISIBLE_NECK)) if reach < _VISIBLE_NECK[1] else _NECK_HALF_WIDTH
     start = min(crossing[1], axis.base[1])
     share = np.clip((start - y) / max(start - axis.top[1], 0.3 * unit), 0, 1)
-    column = center + sign * half * unit * (1 - share**1.25)
+    column = center + sign * half * unit * (1 - .35*share**1.25)
     offset = crossing[0] - float(np.interp(crossing[1], y, column))
     rise = np.clip(abs(offset) / max(flare, 0.1), 0.3 * abs(offset), max((crossing[1] - axis.top[1]) / 3, 0.05 * unit))
     return column + offset * np.exp(-np.maximum(crossing[1] - y, 0) / max(float(rise), 1e-3))
