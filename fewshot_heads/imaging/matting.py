@@ -100,12 +100,13 @@ def unmix_edges(image: np.ndarray, matte: np.ndarray) -> np.ndarray:
         image: uint8 RGB [H, W, 3].
         matte: float32 [H, W], 0 to 1.
     """
-    pixels, cross = image.astype(np.float32) / 255, np.ones((3, 3), np.uint8)
-    inside, outside = (cv2.erode((part > 1 - _HAZE).astype(np.uint8), cross) for part in (matte, 1 - matte))
-    edge = (inside == 0) & (outside == 0)
+    pixels, square = image.astype(np.float32) / 255, np.ones((3, 3), np.uint8)
+    inside, outside = (cv2.erode((part > 1 - _HAZE).astype(np.uint8), square) for part in (matte, 1 - matte))
     if not (inside.any() and outside.any()):
         return matte
-    own, other = (nearest_values(cv2.blur(pixels, (3, 3)), mask > 0) for mask in (inside, outside))
+    edge = (inside == 0) & (outside == 0)
+    smooth = cv2.blur(pixels, (3, 3))  # so the pixels whose color counts are eroded once more
+    own, other = (nearest_values(smooth, cv2.erode(mask, square) > 0) for mask in (inside, outside))
     difference = own - other
     contrast = np.square(difference).sum(2)
     by_color = (((pixels - other) * difference).sum(2) / (contrast + 1e-6)).clip(0, 1)

@@ -122,12 +122,12 @@ class BackOfHead:
         """The skull in the source's pose: the head's matte, narrower toward the nape, inflated away from the viewer."""
         matte = cv2.resize(self.head[..., 3], (_POINTS, _POINTS), interpolation=cv2.INTER_AREA) > _MIN_MATTE * 255
         matte = cv2.erode(matte.astype(np.uint8), np.ones((_RIM_POINTS, _RIM_POINTS))) > 0
-        whole, inside, unwrapped = self._tapered(matte)
-        small = cv2.resize(whole.astype(np.float32), (DEPTH_CELLS, DEPTH_CELLS), interpolation=cv2.INTER_AREA)
+        inside, unwrapped = self._tapered(matte)
+        small = cv2.resize(inside.astype(np.float32), (DEPTH_CELLS, DEPTH_CELLS), interpolation=cv2.INTER_AREA)
         temples = landmarks_3d(self.face)[TEMPLES, 2].mean() + _FRONT_BEHIND_TEMPLES_HEAD_UNITS * self.pose.scale
         depth = temples + inflate(small > _MIN_MATTE) * (self.size / DEPTH_CELLS)
         depth = cv2.resize(depth, (_POINTS, _POINTS), interpolation=cv2.INTER_LINEAR)
-        rows, columns = np.nonzero(inside)
+        rows, columns = np.nonzero(inside & (self._below_lobes(_POINTS) < _NAPE_HEAD_UNITS))
         pixels = self.size / _POINTS
         points = np.column_stack([(columns + 0.5) * pixels, (rows + 0.5) * pixels, depth[rows, columns]])
         painted = np.column_stack([unwrapped[rows, columns], rows + 0.5]) * (2 / _POINTS) - 1
@@ -149,8 +149,7 @@ class BackOfHead:
         width = 1 - (1 - _NAPE_WIDTH) * taper * taper * (3 - 2 * taper)
         across = (columns - center) / (half * width)
         unwrapped = center + half * np.arcsin(across.clip(-1, 1)) * (2 / np.pi)
-        tapered = matte & (np.abs(across) < 1)
-        return tapered, tapered & (below < _NAPE_HEAD_UNITS), unwrapped
+        return matte & (np.abs(across) < 1), unwrapped
 
     def _below_lobes(self, side: int) -> np.ndarray:
         """Returns how far pixels are below the ears' lobes, [side, side], head units."""
