@@ -13,13 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from fewshot_heads.landmarks.openvino_runtime import load_openvino
+
 MODEL = Path(__file__).parent.parent / "weights" / "face_landmarker.task"
-_OPTIONS = {
-    "INFERENCE_NUM_THREADS": 1,  # tracking runs beside rendering
-    "NUM_STREAMS": 1,  # the calling thread computes; a forked process would lack the threads of more streams
-    "ENABLE_CPU_PINNING": False,  # two networks would be pinned to one core
-    "INFERENCE_PRECISION_HINT": "f32",
-}
+# Without streams the calling thread computes, alone. A forked process would lack the threads of a stream.
+_OPTIONS = {"NUM_STREAMS": 0, "INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
 _MAX_LOGIT = 80.0  # so that the exponential is finite in float32
 
 
@@ -31,9 +29,7 @@ class Network:
     """
 
     def __init__(self, name: str) -> None:
-        import openvino
-
-        self._core = openvino.Core()
+        self._core = load_openvino().Core()
         with zipfile.ZipFile(MODEL) as networks, TemporaryDirectory() as folder:  # OpenVINO reads .tflite from a path
             model = self._core.read_model(networks.extract(f"{name}.tflite", folder))
         shape = model.input().partial_shape
