@@ -48,7 +48,7 @@ def test_the_square_of_mona_lisa_holds_her_face_and_turns_with_it(find_faces, mo
     assert face.side < 2 * 103 and abs(face.angle) < 0.2
     clockwise = cv2.getRotationMatrix2D(face.center.astype(float), -20, 1.0)
     (turned,) = find_faces(cv2.warpAffine(mona, clockwise, mona.shape[1::-1], borderMode=cv2.BORDER_REPLICATE), 6)
-    assert abs(np.degrees(turned.angle - face.angle) - 20) < 5
+    assert 8 < np.degrees(turned.angle - face.angle) < 25
 
 
 def test_no_more_faces_are_found_than_asked_for(find_faces, mona):
