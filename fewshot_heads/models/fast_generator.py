@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fewshot_heads.errors import BadInput, WeightsMismatch, check_choice
+from fewshot_heads.landmarks.openvino_runtime import load_openvino
 from fewshot_heads.media.files import check_readable
 from fewshot_heads.models.checkpoint import Checkpoint
 from fewshot_heads.models.compositing import Correction, WarpInputs
@@ -59,8 +59,8 @@ def choose_generator(checkpoint: Checkpoint, device: torch.device, backend: str 
     Args:
         checkpoint: the networks.
         device: device of the networks.
-        backend: "torch" or "openvino". "auto" takes OpenVINO if it is installed, the weights have an 8-bit model and
-            the processor has instructions for 8-bit numbers.
+        backend: "torch" or "openvino". "auto" takes OpenVINO if the weights have an 8-bit model and the processor has
+            instructions for 8-bit numbers.
 
     Raises:
         BadInput: OpenVINO was asked for and cannot be taken.
@@ -73,9 +73,7 @@ def choose_generator(checkpoint: Checkpoint, device: torch.device, backend: str 
         return generator
     if obstacle:
         raise BadInput(f"backend=openvino: {obstacle}, or use backend=torch")
-    import openvino
-
-    core, threads = openvino.Core(), torch.get_num_threads()
+    core, threads = load_openvino().Core(), torch.get_num_threads()
     options = {
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": min(threads, MAX_STREAMS),
@@ -91,8 +89,6 @@ def _obstacle(checkpoint: Checkpoint, device: torch.device) -> str:
         return f"runs on the processor, not on {device.type}; use device=cpu"
     if not checkpoint.path.with_suffix(SPECIFICATION).is_file():
         return f"{checkpoint.path} has no 8-bit model; make one with python -m benchmarks.quantize"
-    if find_spec("openvino") is None:
-        return "not installed; pip install 'fewshot_heads[fast]'"
     return ""
 
 
