@@ -14,17 +14,16 @@ import torch
 from benchmarks import peers
 from fewshot_heads import Reenactor
 from fewshot_heads.cli.config import load_config
-from fewshot_heads.driving.reference import choose_reference
 from fewshot_heads.driving.tracking import Motion, track
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import to_tensor, to_uint8
 from fewshot_heads.imaging.resizing import resized
 from fewshot_heads.imaging.warping import tps_warp
 from fewshot_heads.landmarks import Detector, Landmarks
-from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.landmarks.pose_distance import pose_distance
 from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_inpainters
+from fewshot_heads.rendering.animation import retargeted_faces
 from fewshot_heads.training.fine_tuning import from_config
 from fewshot_heads.training.head_tuner import FineTuningConfig
 
@@ -125,23 +124,13 @@ class Animated:
         head = self.reenactor.embed(scene.sources, crop="full")
         if self.tuning is not None:
             head = self.reenactor.fine_tune(head, tuning=self.tuning)
-        # Only the wanted frames are rendered. The reference is chosen among all frames, as `animate` does.
-        faces = scene.motion.cropped(self.reenactor.size, full=True)
-        reference = choose_reference(CanonicalFace.of(head.landmarks[0]), map(CanonicalFace.of, faces))
-        rendered = sorted({*scene.wanted, reference})
-        mouths = [scene.motion.mouths[i] for i in rendered] if self.mouth and scene.motion.mouths else None
-        size = (self.reenactor.size,) * 2
-        motion = Motion([faces[i] for i in rendered], [], [(0, len(rendered))], size, mouths=mouths)
-        frames = self.reenactor.animate(
-            head,
-            motion,
-            self.motion,
-            reference=rendered.index(reference),
-            paste_back=False,
-            crop="full",
-            resolution=self.reenactor.size,
-        )
-        images = dict(zip(rendered, frames, strict=True))
+        # As `animate` does with the whole driver. Only the wanted frames are rendered.
+        size, wanted = self.reenactor.size, sorted(scene.wanted)
+        faces = retargeted_faces(head, scene.motion, size, self.motion, still_body=False, full=True)
+        mouths = [scene.motion.mouths[i] for i in wanted] if self.mouth and scene.motion.mouths else None
+        motion = Motion([faces[i] for i in wanted], [], [(0, len(wanted))], (size, size), mouths=mouths)
+        frames = self.reenactor.animate(head, motion, "absolute", paste_back=False, crop="full", resolution=size)
+        images = dict(zip(wanted, frames, strict=True))
         return {i: resized(images[i], scene.driver.shape[1]) for i in scene.wanted}
 
 
