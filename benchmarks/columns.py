@@ -100,7 +100,7 @@ def warp(scene: Scene) -> dict[int, np.ndarray]:
 class Animated:
     """A model of this library as a column.
 
-    The model gets the driver's landmarks only, unless `mouth` is set. Frames of a small model are enlarged.
+    The model gets the driver's landmarks only, unless `mouth` or `shading` is set. Frames of a small model are enlarged.
     """
 
     def __init__(
@@ -109,6 +109,7 @@ class Animated:
         motion: str = "relative",
         tuning: FineTuningConfig | None = None,
         mouth: bool = False,
+        shading: bool = False,
     ):
         """Keeps the model for many scenes.
 
@@ -117,8 +118,11 @@ class Animated:
             motion: "relative" or "absolute".
             tuning: settings of fine-tuning on the sources; None does not fine-tune.
             mouth: whether the inside of the driver's mouth is transferred, the default of `animate`.
+            shading: whether the folds of the driver's skin are transferred, the default of `animate`.
         """
-        self.reenactor, self.motion, self.tuning, self.mouth = reenactor, motion, tuning, mouth
+        self.reenactor, self.motion, self.tuning = reenactor, motion, tuning
+        self.mouth, self.shading = mouth, shading
+        self.shows_the_driver = mouth or shading  # pixels of it, not its motion alone
 
     def __call__(self, scene: Scene) -> dict[int, np.ndarray]:
         """Returns wanted frame -> image uint8 [S, S, 3]."""
@@ -130,8 +134,9 @@ class Animated:
         reference = choose_reference(CanonicalFace.of(head.landmarks[0]), map(CanonicalFace.of, faces))
         rendered = sorted({*scene.wanted, reference})
         mouths = [scene.motion.mouths[i] for i in rendered] if self.mouth and scene.motion.mouths else None
+        skin = [scene.motion.shading[i] for i in rendered] if self.shading and scene.motion.shading else None
         size = (self.reenactor.size,) * 2
-        motion = Motion([faces[i] for i in rendered], [], [(0, len(rendered))], size, mouths=mouths)
+        motion = Motion([faces[i] for i in rendered], [], [(0, len(rendered))], size, mouths=mouths, shading=skin)
         frames = self.reenactor.animate(
             head,
             motion,
@@ -155,7 +160,7 @@ def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Col
     """Returns the chosen columns by name, in their order.
 
     A column is "still", "warp", a model, a peer or module:function, a Python callable that is a `peers.Peer`. The name
-    of a model may be followed by +absolute, +tuned and +mouth.
+    of a model may be followed by +absolute, +tuned, +mouth and +shading.
 
     Args:
         chosen: settings of conf/benchmark.yaml.
@@ -171,7 +176,7 @@ def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Col
         name, *options = column.split("+")
         if column in ("still", "warp"):
             columns[column] = {"still": still, "warp": warp}[column]
-        elif name in chosen["models"] and set(options) <= {"absolute", "tuned", "mouth", "openvino"}:
+        elif name in chosen["models"] and set(options) <= {"absolute", "tuned", "mouth", "shading", "openvino"}:
             weights = chosen["models"][name]
             if weights is None:
                 raise BadInput(
@@ -184,7 +189,9 @@ def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Col
                 )
             motion = "absolute" if "absolute" in options else "relative"
             tuned = tuning if "tuned" in options else None
-            columns[column] = Animated(reenactors[name, backend], motion, tuned, "mouth" in options)
+            columns[column] = Animated(
+                reenactors[name, backend], motion, tuned, "mouth" in options, "shading" in options
+            )
         elif name in chosen["peers"] and not options:
             columns[column] = peers.Column(peers.adapter(name, chosen["peers"][name]))
         elif ":" in column:
@@ -192,7 +199,7 @@ def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Col
         else:
             known = ", ".join(["still", "warp", *chosen["models"], *chosen["peers"]])
             raise BadInput(
-                f"columns: there is no {column!r}; there is {known}, NAME+absolute, NAME+tuned, NAME+mouth, "
+                f"columns: there is no {column!r}; there is {known}, NAME+absolute, NAME+tuned, NAME+mouth, NAME+shading, "
                 "module:function"
             )
     return columns
