@@ -199,8 +199,8 @@ def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Col
         else:
             known = ", ".join(["still", "warp", *chosen["models"], *chosen["peers"]])
             raise BadInput(
-                f"columns: there is no {column!r}; there is {known}, NAME+absolute, NAME+tuned, NAME+mouth, NAME+shading, "
-                "module:function"
+                f"columns: there is no {column!r}; there is {known}, NAME+absolute, NAME+tuned, NAME+mouth, "
+                "NAME+shading, module:function"
             )
     return columns
 
