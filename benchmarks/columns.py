@@ -100,7 +100,8 @@ def warp(scene: Scene) -> dict[int, np.ndarray]:
 class Animated:
     """A model of this library as a column.
 
-    The model gets the driver's landmarks only, unless `mouth` or `shading` is set. Frames of a small model are enlarged.
+    The model gets the driver's landmarks only, unless `mouth` or `shading` is set.
+    Frames of a small model are enlarged.
     """
 
     def __init__(
