@@ -11,6 +11,10 @@ import torch
 from torch import Tensor
 
 
+SAMPLED_CHANNELS = (1, 3, 4)  # images with other numbers of channels are sampled at 1/32 of a pixel (OpenCV 5.0)
+_BORDERS = {"zeros": cv2.BORDER_CONSTANT, "border": cv2.BORDER_REPLICATE, "reflection": cv2.BORDER_REFLECT}
+
+
 def takes(maps: Tensor) -> bool:
     """Returns whether OpenCV can compute with these maps: float32 on the processor, in inference mode."""
     return torch.is_inference_mode_enabled() and maps.device.type == "cpu" and maps.dtype == torch.float32
@@ -44,6 +48,25 @@ def binomial(maps: Tensor) -> Tensor:
     for plane, target in zip(planes, result, strict=True):
         cv2.GaussianBlur(plane, (3, 3), 0, target, borderType=cv2.BORDER_REPLICATE)
     return torch.from_numpy(result).unflatten(0, maps.shape[:2])
+
+
+def sample(images: Tensor, flow: Tensor, padding: str) -> Tensor:
+    """Returns images sampled bilinearly along a flow, [B, C, h, w], with the channels last in memory.
+
+    Images whose channels are last in memory are not copied.
+
+    Args:
+        images: [B, C, H, W], C one of `SAMPLED_CHANNELS`.
+        flow: [B, h, w, 2], positions, -1 to 1.
+        padding: what lies beyond the border, as `torch.nn.functional.grid_sample` names it.
+    """
+    half = flow.new_tensor([images.shape[3] / 2, images.shape[2] / 2])
+    positions = (flow * half).add_(half - 0.5).numpy()
+    result = np.empty((*flow.shape[:3], images.shape[1]), np.float32)
+    for image, position, target in zip(images, positions, result, strict=True):
+        pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
+        cv2.remap(pixels, position, None, cv2.INTER_LINEAR, target, _BORDERS[padding])
+    return torch.from_numpy(result).permute(0, 3, 1, 2)
 
 
 def _resized(images: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
