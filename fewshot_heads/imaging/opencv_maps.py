@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-
 SAMPLED_CHANNELS = (1, 3, 4)  # images with other numbers of channels are sampled at 1/32 of a pixel (OpenCV 5.0)
 _BORDERS = {"zeros": cv2.BORDER_CONSTANT, "border": cv2.BORDER_REPLICATE, "reflection": cv2.BORDER_REFLECT}
 

@@ -236,9 +236,8 @@ def _chosen(images: Tensor, views: Sequence[Views]) -> Tensor:
     indices = torch.stack([view.indices for view in views])
     if (indices != indices[0]).any():
         return images[indices]
-    if indices[0].tolist() != list(range(len(images))):
-        images = images[indices[0]]
-    return images.expand(len(views), -1, -1, -1, -1)
+    chosen = images if indices[0].tolist() == list(range(len(images))) else images[indices[0]]
+    return chosen.expand(len(views), -1, -1, -1, -1)
 
 
 def rasterize_landmarks(faces: Sequence[Landmarks], size: int) -> Tensor:
