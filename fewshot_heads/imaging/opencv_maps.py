@@ -62,9 +62,10 @@ def sample(images: Tensor, flow: Tensor, padding: str) -> Tensor:
     half = flow.new_tensor([images.shape[3] / 2, images.shape[2] / 2])
     positions = (flow * half).add_(half - 0.5).numpy()
     result = np.empty((*flow.shape[:3], images.shape[1]), np.float32)
+    no_map: np.ndarray = np.empty(0, np.float32)
     for image, position, target in zip(images, positions, result, strict=True):
         pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
-        cv2.remap(pixels, position, None, cv2.INTER_LINEAR, target, _BORDERS[padding])
+        cv2.remap(pixels, position, no_map, cv2.INTER_LINEAR, target, _BORDERS[padding])
     return torch.from_numpy(result).permute(0, 3, 1, 2)
 
 

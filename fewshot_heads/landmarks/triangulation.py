@@ -43,7 +43,7 @@ def locate(points: np.ndarray, positions: np.ndarray) -> Located:
         each = np.stack([x * right + y * down + start for right, down, start in affine.transpose(1, 0, 2)])  # [3, m, T]
         found[chunk] = each.min(0).argmax(1)
         shares[chunk] = each[:, np.arange(len(x)), found[chunk]].T
-    return Located(triangles[found], shares, (shares > -_TOLERANCE).all(1))
+    return Located(triangles[found], shares, shares.min(1) > -_TOLERANCE)
 
 
 def delaunay(points: np.ndarray) -> np.ndarray:
@@ -59,5 +59,5 @@ def delaunay(points: np.ndarray) -> np.ndarray:
     for point in exact.tolist():
         plane.insert(point)
     index = {tuple(point): i for i, point in enumerate(exact.tolist())}
-    corners = plane.getTriangleList().reshape(-1, 3, 2).tolist()
+    corners = np.asarray(plane.getTriangleList()).reshape(-1, 3, 2).tolist()
     return np.array([[index[tuple(corner)] for corner in triangle] for triangle in corners])
