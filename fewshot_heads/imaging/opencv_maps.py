@@ -5,6 +5,8 @@ The numbers are those of torch up to rounding. Gradients, other devices and othe
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import torch
@@ -62,7 +64,7 @@ def sample(images: Tensor, flow: Tensor, padding: str) -> Tensor:
     half = flow.new_tensor([images.shape[3] / 2, images.shape[2] / 2])
     positions = (flow * half).add_(half - 0.5).numpy()
     result = np.empty((*flow.shape[:3], images.shape[1]), np.float32)
-    no_map: np.ndarray = np.empty(0, np.float32)
+    no_map: Any = None  # OpenCV takes it, but its type does not say so
     for image, position, target in zip(images, positions, result, strict=True):
         pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
         cv2.remap(pixels, position, no_map, cv2.INTER_LINEAR, target, _BORDERS[padding])
