@@ -9,11 +9,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fewshot_heads.imaging.splatting import splat
-from fewshot_heads.imaging.warping import identity_grid, normalize_points, resize, resize_flow
+from fewshot_heads.imaging.warping import identity_grid, normalize_points, resize, resize_flow, sample
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import Pose, below_lobes, change_of_pose, fit_pose, landmarks_3d, turn_between
 from fewshot_heads.layers.patch_fill import fill
@@ -91,7 +90,7 @@ class BackOfHead:
         tolerance = SURFACE_THICKNESS_HEAD_UNITS * pose.scale
         result = splat(points, painted - points[:, :2], torch.ones(len(points)), CELLS, tolerance, FULL_DENSITY)
         flow = identity_grid(CELLS, points) + result.values
-        alpha = F.grid_sample(self._painted[:, 3:], flow, align_corners=False)[0, 0]
+        alpha = sample(self._painted[:, 3:], flow, "zeros")[0, 0]
         return BackProjection(flow, share * smooth_coverage(result.coverage) * alpha)
 
     def draw(self, images: Tensor, projections: Sequence[BackProjection]) -> Tensor:
@@ -108,7 +107,7 @@ class BackOfHead:
         if not projection.opacity.any():
             return image
         flow = resize_flow(projection.flow, image.shape[-1])
-        colors = F.grid_sample(self._painted[:, :3], flow, align_corners=False)[0].to(image)
+        colors = sample(self._painted[:, :3], flow, "zeros")[0].to(image)
         return image + resize(projection.opacity[None, None], image.shape[-1])[0].to(image) * (colors - image)
 
     def _moved(self, target: Pose) -> Tensor:
