@@ -19,7 +19,7 @@ def test_a_face_is_turned_upright_in_its_place(reenactor, mona, turns):
 
 
 def test_the_chosen_one_of_two_faces_is_found_again(reenactor, mona):
-    both = np.hstack([mona[:, ::-1], mona])
+    both = np.hstack([mona, mona[:, ::-1]])
     picture = np.rot90(both, 2).copy()
     found = [detect_sources([picture], i, "auto", reenactor.detectors[0], 256)[0] for i in (0, 1)]
     assert {source.face.points.mean(0)[0] < mona.shape[1] for source in found} == {True, False}
