@@ -14,17 +14,16 @@ import torch
 from benchmarks import peers
 from fewshot_heads import Reenactor
 from fewshot_heads.cli.config import load_config
-from fewshot_heads.driving.reference import choose_reference
 from fewshot_heads.driving.tracking import Motion, track
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import to_tensor, to_uint8
 from fewshot_heads.imaging.resizing import resized
 from fewshot_heads.imaging.warping import tps_warp
 from fewshot_heads.landmarks import Detector, Landmarks
-from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.landmarks.pose_distance import pose_distance
 from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_inpainters
+from fewshot_heads.rendering.animation import render_frames, retargeted_faces
 from fewshot_heads.training.fine_tuning import from_config
 from fewshot_heads.training.head_tuner import FineTuningConfig
 
@@ -100,7 +99,8 @@ def warp(scene: Scene) -> dict[int, np.ndarray]:
 class Animated:
     """A model of this library as a column.
 
-    The model gets the driver's landmarks only, unless `mouth` is set. Frames of a small model are enlarged.
+    The model gets the driver's landmarks only, unless `mouth` or `shading` is set.
+    Frames of a small model are enlarged.
     """
 
     def __init__(
@@ -109,6 +109,7 @@ class Animated:
         motion: str = "relative",
         tuning: FineTuningConfig | None = None,
         mouth: bool = False,
+        shading: bool = False,
     ):
         """Keeps the model for many scenes.
 
@@ -117,31 +118,27 @@ class Animated:
             motion: "relative" or "absolute".
             tuning: settings of fine-tuning on the sources; None does not fine-tune.
             mouth: whether the inside of the driver's mouth is transferred, the default of `animate`.
+            shading: whether the folds of the driver's skin are transferred, the default of `animate`.
         """
-        self.reenactor, self.motion, self.tuning, self.mouth = reenactor, motion, tuning, mouth
+        self.reenactor, self.motion, self.tuning = reenactor, motion, tuning
+        self.mouth, self.shading = mouth, shading
+        self.shows_the_driver = mouth or shading  # pixels of it, not its motion alone
 
     def __call__(self, scene: Scene) -> dict[int, np.ndarray]:
         """Returns wanted frame -> image uint8 [S, S, 3]."""
         head = self.reenactor.embed(scene.sources, crop="full")
         if self.tuning is not None:
             head = self.reenactor.fine_tune(head, tuning=self.tuning)
-        # Only the wanted frames are rendered. The reference is chosen among all frames, as `animate` does.
-        faces = scene.motion.cropped(self.reenactor.size, full=True)
-        reference = choose_reference(CanonicalFace.of(head.landmarks[0]), map(CanonicalFace.of, faces))
-        rendered = sorted({*scene.wanted, reference})
-        mouths = [scene.motion.mouths[i] for i in rendered] if self.mouth and scene.motion.mouths else None
-        size = (self.reenactor.size,) * 2
-        motion = Motion([faces[i] for i in rendered], [], [(0, len(rendered))], size, mouths=mouths)
-        frames = self.reenactor.animate(
-            head,
-            motion,
-            self.motion,
-            reference=rendered.index(reference),
-            paste_back=False,
-            crop="full",
-            resolution=self.reenactor.size,
-        )
-        images = dict(zip(rendered, frames, strict=True))
+        # As `animate` does with the whole driver. Only the wanted frames are rendered.
+        size, wanted = self.reenactor.size, sorted(scene.wanted)
+        faces = retargeted_faces(head, scene.motion, size, self.motion, still_body=False, full=True)
+        mouths = [scene.motion.mouths[i] for i in wanted] if self.mouth and scene.motion.mouths else None
+        skin = [scene.motion.shading[i] for i in wanted] if self.shading and scene.motion.shading else None
+        frames = render_frames(
+            head, [faces[i] for i in wanted], self.reenactor.generator, self.reenactor.inpainters, mouths, skin,
+            paste_back=False, batch=2, size=size, device=self.reenactor.device, resolution=size,
+        )  # fmt: skip
+        images = dict(zip(wanted, frames, strict=True))
         return {i: resized(images[i], scene.driver.shape[1]) for i in scene.wanted}
 
 
@@ -155,7 +152,7 @@ def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Col
     """Returns the chosen columns by name, in their order.
 
     A column is "still", "warp", a model, a peer or module:function, a Python callable that is a `peers.Peer`. The name
-    of a model may be followed by +absolute, +tuned and +mouth.
+    of a model may be followed by +absolute, +tuned, +mouth and +shading.
 
     Args:
         chosen: settings of conf/benchmark.yaml.
@@ -171,7 +168,7 @@ def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Col
         name, *options = column.split("+")
         if column in ("still", "warp"):
             columns[column] = {"still": still, "warp": warp}[column]
-        elif name in chosen["models"] and set(options) <= {"absolute", "tuned", "mouth", "openvino"}:
+        elif name in chosen["models"] and set(options) <= {"absolute", "tuned", "mouth", "shading", "openvino"}:
             weights = chosen["models"][name]
             if weights is None:
                 raise BadInput(
@@ -184,7 +181,9 @@ def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Col
                 )
             motion = "absolute" if "absolute" in options else "relative"
             tuned = tuning if "tuned" in options else None
-            columns[column] = Animated(reenactors[name, backend], motion, tuned, "mouth" in options)
+            columns[column] = Animated(
+                reenactors[name, backend], motion, tuned, "mouth" in options, "shading" in options
+            )
         elif name in chosen["peers"] and not options:
             columns[column] = peers.Column(peers.adapter(name, chosen["peers"][name]))
         elif ":" in column:
@@ -193,7 +192,7 @@ def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Col
             known = ", ".join(["still", "warp", *chosen["models"], *chosen["peers"]])
             raise BadInput(
                 f"columns: there is no {column!r}; there is {known}, NAME+absolute, NAME+tuned, NAME+mouth, "
-                "module:function"
+                "NAME+shading, module:function"
             )
     return columns
 

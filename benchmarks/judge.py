@@ -79,8 +79,8 @@ class Judge:
         scene, compared, sequence = self._scene(case)
         made = {}
         for name, column in self.columns.items():
-            if case.source == case.driver and getattr(column, "mouth", False):
-                continue  # the driver's mouth is the answer
+            if case.source == case.driver and getattr(column, "shows_the_driver", False):
+                continue  # the driver's mouth and skin are the answer
             try:
                 made[name] = column(scene)
             except Exception as error:

@@ -37,6 +37,7 @@ MEASURES = {
     "smile": Measure("correlation of the smile ↑", 2, "high"),
     "jaw": Measure("correlation of the jaw ↑", 2, "high"),
     "brow": Measure("correlation of the brows ↑", 2, "high"),
+    "brow_height": Measure("correlation of the height of the brows ↑", 2, "high"),
     "blink": Measure("correlation of the lids ↑", 2, "high"),
     "gaze": Measure("gaze error, degrees ↓", 2, "low"),
     "shape_leak": Measure("shape leak (0 source, 1 driver) ↓", 3, "low"),

@@ -47,6 +47,7 @@ def motion_errors(
         "expression": common.mean(metrics.expression_error(*scores)),
         "gaze": common.mean(np.linalg.norm(gazes[0] - gazes[1], axis=1)),
         **metrics.movement_correlations(result["expression"], target["expression"]),
+        "brow_height": metrics.brow_correlation(result["landmarks"], target["landmarks"]),
     }
     if references is None:
         values["akd"] = common.mean(metrics.akd(result["landmarks"][..., :2], target["landmarks"][..., :2]))

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from benchmarks import common
 from fewshot_heads import BadInput, Reenactor, read_image, read_video
+from fewshot_heads.landmarks.openvino_runtime import load_openvino
 from fewshot_heads.media.files import atomic_write
 from fewshot_heads.models.compositing import Correction, WarpInputs
 from fewshot_heads.models.fast_generator import INPUTS, MODEL, SPECIFICATION
@@ -92,12 +93,12 @@ def quantized(generator: Generator, inputs: list[Inputs]) -> Any:
     Raises:
         BadInput: a package is not installed.
     """
+    openvino = load_openvino()
     try:
         import nncf
-        import openvino
         from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
     except ImportError as error:
-        raise BadInput(f"{error.name} is not installed: pip install openvino nncf") from error
+        raise BadInput(f"{error.name} is not installed: pip install nncf") from error
     example = tuple(torch.from_numpy(array) for array in inputs[0].values())
     shapes = [(name, [-1, *array.shape[1:]]) for name, array in inputs[0].items()]
     model = openvino.convert_model(_Predict(generator), example_input=example, input=shapes)
@@ -119,9 +120,7 @@ def differences(generator: Generator, model: Any, inputs: list[Inputs]) -> dict[
         model: `openvino.Model` of its `predict`.
         inputs: of the frames to compare.
     """
-    import openvino
-
-    compiled = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = load_openvino().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     errors = []
     for each in inputs:
         exact = generator.predict(*map(torch.from_numpy, each.values()))
@@ -145,15 +144,13 @@ def write(model: Any, weights: Path, about: dict[str, Any]) -> None:
         weights: the weights file.
         about: content of the JSON file, besides the hashes of the model.
     """
-    import openvino
-
     with ExitStack() as all_or_none:
         suffixes = (*MODEL, SPECIFICATION)
         targets = [weights.with_suffix(suffix) for suffix in suffixes]
         xml, binary, specification = (
             all_or_none.enter_context(atomic_write(target, (target.suffix,), overwrite=True)) for target in targets
         )
-        openvino.serialize(model, str(xml), str(binary))
+        load_openvino().serialize(model, str(xml), str(binary))
         sums = {f"{part.suffix[1:]}_sha256": common.sha256(part) for part in (xml, binary)}
         specification.write_text(json.dumps({**about, **sums}, indent=2) + "\n")
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from fewshot_heads.cli.memory import give_frames_back
+from fewshot_heads.cli.memory import share_heap
 from fewshot_heads.driving.tracking import Motion, track
 from fewshot_heads.landmarks import detectors
 from fewshot_heads.media.video_reader import Video
@@ -31,7 +31,7 @@ class DriverTracking:
     """
 
     def __init__(self, driver: Video | Motion, config: Mapping[str, Any]):
-        give_frames_back()  # before the first frame
+        share_heap()  # before the first frame
         self._driver, self._config = driver, config
         self._stopped = threading.Event()
         self._pool = ThreadPoolExecutor(1)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from fewshot_heads.cli.memory import give_frames_back
+from fewshot_heads.cli.memory import share_heap
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.head import Head
 from fewshot_heads.landmarks import detectors
@@ -25,7 +25,7 @@ from fewshot_heads.reenactor import Reenactor
 
 def open_reenactor(config: Mapping[str, Any]) -> Reenactor:
     """Returns the library as configured: model, device, backend, landmarks, inpainters and threads."""
-    give_frames_back()
+    share_heap()
     if config["threads"]:
         torch.set_num_threads(config["threads"])
     inpainters = load_inpainters(config["inpainters"])

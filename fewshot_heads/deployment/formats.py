@@ -10,16 +10,16 @@ import torch
 
 from fewshot_heads.deployment.networks import ExportedNetwork
 from fewshot_heads.errors import BadInput
+from fewshot_heads.landmarks.openvino_runtime import load_openvino
 
 OPSET = 17  # of ONNX: the first with every operation of the generator is 16
-_NEEDED = {"onnx": "export", "openvino": "fast"}  # format -> extra; a format is named as its package
-FORMATS = tuple(_NEEDED)
+FORMATS = ("onnx", "openvino")  # each is named as its package
 
 
 def check_format(name: str) -> None:
-    """Raises BadInput if the package of a format is not installed."""
+    """Raises BadInput if the package of a format is not installed. OpenVINO always is."""
     if find_spec(name) is None:
-        raise BadInput(f"format={name}: {name} is not installed; pip install 'fewshot_heads[{_NEEDED[name]}]'")
+        raise BadInput(f"format={name}: {name} is not installed; pip install 'fewshot_heads[export]'")
 
 
 def write_network(network: ExportedNetwork, folder: Path, format: str) -> list[Path]:
@@ -53,8 +53,7 @@ def _write_onnx(network: ExportedNetwork, folder: Path) -> list[Path]:
 
 
 def _write_openvino(network: ExportedNetwork, folder: Path) -> list[Path]:
-    import openvino
-
+    openvino = load_openvino()
     path = folder / f"{network.name}.xml"
     shapes = [(port.name, [-1 if isinstance(side, str) else side for side in port.shape]) for port in network.inputs]
     model = openvino.convert_model(network.module.eval(), example_input=network.example(), input=shapes)

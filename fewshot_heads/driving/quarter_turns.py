@@ -40,7 +40,7 @@ def _turns_to_upright(image: np.ndarray, face: Landmarks, detector: Detector) ->
     """Returns the quarter turns counterclockwise, 0 to 3, that make a face of an image upright.
 
     A detector that expects upright faces finds one in an upside-down face too, with the mouth in the hair, and is sure
-    of it. In the other three turns such a detector finds the true face. So each turn has a vote.
+    of it, but it finds it crooked. In the other turns such a detector finds the true face. So each turn has a vote.
     """
     window = Crop.around([face], _WINDOW_PIXELS).cut(image)
     rolls = []
@@ -49,7 +49,7 @@ def _turns_to_upright(image: np.ndarray, face: Landmarks, detector: Detector) ->
         if again is not None:
             rolls.append(_roll_degrees(again) + 90 * turns)
     # `max` takes the first of equals, so a face stays as it is if nothing speaks against it.
-    return max(range(4), key=lambda turns: sum(_is_near(roll, 90 * turns) for roll in rolls))
+    return max(range(4), key=lambda turns: sum(_agreement(roll, 90 * turns) for roll in rolls))
 
 
 def turned(image: np.ndarray, turns: int) -> np.ndarray:
@@ -69,6 +69,6 @@ def _roll_degrees(face: Landmarks) -> float:
     return float(np.degrees(np.arctan2(-x, y)))
 
 
-def _is_near(roll: float, turn: float) -> bool:
-    """Returns whether a roll, degrees, confirms a turn, degrees."""
-    return abs((roll - turn + 180) % 360 - 180) <= _MAX_ROLL_DEGREES
+def _agreement(roll: float, turn: float) -> float:
+    """Returns how well a roll, degrees, confirms a turn, degrees, 0 to 1."""
+    return max(1 - abs((roll - turn + 180) % 360 - 180) / _MAX_ROLL_DEGREES, 0.0)

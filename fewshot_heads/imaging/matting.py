@@ -9,6 +9,7 @@ _MAX_MODEL_SIDE = 128  # local colors are estimated at this resolution, because 
 _NEAR_WINDOW, _FAR_WINDOW = 5, 10  # sides of the windows that average colors, radii; the far one fills in
 _COLOR_NOISE = 0.03  # of 1; the color difference that separates nothing
 _VARIANCE_WEIGHT = 0.3  # of the colors' variance against the squared difference of their means
+_EDGE_NOISE = 0.1  # of 1; the color difference at an edge that separates little
 _FUSION_WINDOWS_PX = (90, 6)  # as Forte has them
 _HAZE = 0.08  # opacity below which a pixel is clear, and above 1 minus which it is opaque
 _MAX_GUIDED_RADIUS_PX = 2  # a larger window is filtered at a lower resolution
@@ -87,6 +88,42 @@ def _guided_filter(guide: np.ndarray, matte: np.ndarray, radius: int) -> np.ndar
     if functions.shape[1::-1] != full_size:
         functions = cv2.resize(functions, full_size, interpolation=cv2.INTER_LINEAR)
     return (functions[..., :3] * full_guide).sum(2) + functions[..., 3]
+
+
+def unmix_edges(image: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    """Returns a matte whose edge pixels are mixtures of the nearest colors inside and outside, float32 [H, W], 0 to 1.
+
+    Pixels that the matte calls opaque, but that show some background, would be a bright or dark line around a
+    foreground that moves. Where the two colors differ little, the matte remains.
+
+    Args:
+        image: uint8 RGB [H, W, 3].
+        matte: float32 [H, W], 0 to 1.
+    """
+    pixels, square = image.astype(np.float32) / 255, np.ones((3, 3), np.uint8)
+    inside, outside = (cv2.erode((part > 1 - _HAZE).astype(np.uint8), square) for part in (matte, 1 - matte))
+    if not (inside.any() and outside.any()):
+        return matte
+    edge = (inside == 0) & (outside == 0)
+    smooth = cv2.blur(pixels, (3, 3))  # so the pixels whose color counts are eroded once more
+    own, other = (nearest_values(smooth, cv2.erode(mask, square) > 0) for mask in (inside, outside))
+    difference = own - other
+    contrast = np.square(difference).sum(2)
+    by_color = (((pixels - other) * difference).sum(2) / (contrast + 1e-6)).clip(0, 1)
+    confidence = contrast / (contrast + _EDGE_NOISE**2)
+    return np.where(edge, matte + confidence * (by_color - matte), matte).astype(np.float32)
+
+
+def nearest_values(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Returns for each pixel the value of the nearest known one, [H, W] or [H, W, C]."""
+    if not known.any():
+        return np.zeros_like(values)
+    _, labels = cv2.distanceTransformWithLabels(
+        (~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    lookup = np.zeros((labels.max() + 1, *values.shape[2:]), values.dtype)
+    lookup[labels[known]] = values[known]
+    return lookup[labels]
 
 
 def head_share(person: np.ndarray, head: np.ndarray, width: float) -> np.ndarray:

@@ -5,10 +5,15 @@ The numbers are those of torch up to rounding. Gradients, other devices and othe
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
+
+SAMPLED_CHANNELS = (1, 3, 4)  # images with other numbers of channels are sampled at 1/32 of a pixel (OpenCV 5.0)
+_BORDERS = {"zeros": cv2.BORDER_CONSTANT, "border": cv2.BORDER_REPLICATE, "reflection": cv2.BORDER_REFLECT}
 
 
 def takes(maps: Tensor) -> bool:
@@ -44,6 +49,26 @@ def binomial(maps: Tensor) -> Tensor:
     for plane, target in zip(planes, result, strict=True):
         cv2.GaussianBlur(plane, (3, 3), 0, target, borderType=cv2.BORDER_REPLICATE)
     return torch.from_numpy(result).unflatten(0, maps.shape[:2])
+
+
+def sample(images: Tensor, flow: Tensor, padding: str) -> Tensor:
+    """Returns images sampled bilinearly along a flow, [B, C, h, w], with the channels last in memory.
+
+    Images whose channels are last in memory are not copied.
+
+    Args:
+        images: [B, C, H, W], C one of `SAMPLED_CHANNELS`.
+        flow: [B, h, w, 2], positions, -1 to 1.
+        padding: what lies beyond the border, as `torch.nn.functional.grid_sample` names it.
+    """
+    half = flow.new_tensor([images.shape[3] / 2, images.shape[2] / 2])
+    positions = (flow * half).add_(half - 0.5).numpy()
+    result = np.empty((*flow.shape[:3], images.shape[1]), np.float32)
+    no_map: Any = None  # OpenCV takes it, but its type does not say so
+    for image, position, target in zip(images, positions, result, strict=True):
+        pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
+        cv2.remap(pixels, position, no_map, cv2.INTER_LINEAR, target, _BORDERS[padding])
+    return torch.from_numpy(result).permute(0, 3, 1, 2)
 
 
 def _resized(images: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -44,12 +44,14 @@ def splat(
     """
     corners = (points[:, :2] + 1) * (size / 2) - 0.5
     kept = (((corners >= -1) & (corners < size)).all(1) & (weights > 0)).nonzero()[:, 0]
+    kept = kept[torch.from_numpy((-points[kept, 2]).numpy().argsort())]  # the nearest point comes last
     corners, depth, values, weights = corners[kept], points[kept, 2], values[kept], weights[kept]
     cells, shares = _bilinear_cells(corners, size)  # [4, N] each
-    opaque_depth = torch.where((weights > _MIN_OPAQUE_WEIGHT) & (shares > 0), depth, torch.inf)
     side = size + 2  # with a border, which takes the shares outside the map
     nearest = np.full(side * side, np.inf, np.float32)
-    np.minimum.at(nearest, cells.numpy(), opaque_depth.numpy())  # a third of the time of torch's scatter_reduce_
+    hiding = torch.where((weights > _MIN_OPAQUE_WEIGHT) & (shares > 0), cells, 0)  # cell 0 is in the border
+    # Of depths in one cell the last one stays. This takes a third of the time of np.minimum.at.
+    nearest[hiding.T.flatten().numpy()] = depth.repeat_interleave(len(hiding)).numpy()
     shares = shares * (depth <= torch.from_numpy(nearest)[cells] + tolerance)
     # Channels come first: arrays whose last side is 3 or 4 take torch five times as long.
     columns = torch.cat([values.T * weights, weights[None], torch.full_like(weights, 1 / points_per_cell)[None]])

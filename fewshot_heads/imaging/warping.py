@@ -199,14 +199,17 @@ def resize_flow(flow: Tensor, size: int) -> Tensor:
     return identity_grid(size, flow) + resize(displacement.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1)
 
 
-def sample(image: Tensor, flow: Tensor) -> Tensor:
-    """Returns images sampled along a flow, [B, C, h, w], reflected beyond their borders.
+def sample(image: Tensor, flow: Tensor, padding: str = "reflection") -> Tensor:
+    """Returns images sampled bilinearly along a flow, [B, C, h, w].
 
     Args:
         image: [B, C, H, W].
         flow: [B, h, w, 2], positions, -1 to 1.
+        padding: what lies beyond the image: "reflection", "border" or "zeros".
     """
-    return F.grid_sample(image, flow, mode="bilinear", padding_mode="reflection", align_corners=False)
+    if opencv_maps.takes(image) and image.shape[1] in opencv_maps.SAMPLED_CHANNELS:
+        return opencv_maps.sample(image, flow, padding)
+    return F.grid_sample(image, flow, padding_mode=padding, align_corners=False)
 
 
 def tps_warp(image: Tensor, source_points: Tensor, driver_points: Tensor) -> Tensor:

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from fewshot_heads.landmarks import BROWS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE, Landmarks
 from fewshot_heads.landmarks.pose import MEAN_HEAD, MEAN_SURFACE, landmarks_3d
+from fewshot_heads.landmarks.triangulation import locate
 
 CELLS = 96  # side of the map
 _MARGIN = 1.02  # side of the map over that of the face
@@ -77,20 +77,13 @@ def facing(positions: np.ndarray) -> np.ndarray:
 
 
 @cache
-@threadpool_limits.wrap(limits=1, user_api="blas")  # scipy solves a tiny system for each triangle, see `head_depth`
 def _mesh() -> _Mesh:
     """Returns the triangulated map."""
-    from scipy.spatial import Delaunay
-
     used = _POINTS[_INDICES]
     points = (_POINTS - (used.min(0) + used.max(0)) / 2) / CELL_HEAD_UNITS + CELLS / 2
-    triangles = Delaunay(points[_INDICES])
     cells = np.stack(np.meshgrid(np.arange(CELLS), np.arange(CELLS)), -1).reshape(-1, 2) + 0.5
-    found = triangles.find_simplex(cells)
-    transform = triangles.transform[found]
-    two = np.einsum("nij,nj->ni", transform[:, :2], cells - transform[:, 2])
-    shares = np.column_stack([two, 1 - two.sum(1)])
-    inside = (found >= 0).reshape(CELLS, CELLS).astype(np.uint8)
+    corners, shares, located = locate(points[_INDICES], cells)
+    inside = located.reshape(CELLS, CELLS).astype(np.uint8)
     skin = cv2.erode(inside, _disc(_EDGE_HEAD_UNITS), borderType=cv2.BORDER_CONSTANT, borderValue=0)
     for feature, distance in _FEATURES:
         outline = cv2.convexHull((points[feature] - 0.5).round().astype(np.int32))
@@ -98,7 +91,7 @@ def _mesh() -> _Mesh:
         skin = np.where(cv2.dilate(hole, _disc(distance)) > 0, 0, skin)
     narrow = cv2.erode(skin, _disc(_SOFT_HEAD_UNITS)).astype(np.float32)
     soft = cv2.GaussianBlur(narrow, (0, 0), _SOFT_HEAD_UNITS / CELL_HEAD_UNITS)
-    return _Mesh(_INDICES[triangles.simplices[found]], shares, soft)
+    return _Mesh(_INDICES[corners], shares, soft)
 
 
 def _disc(radius: float) -> np.ndarray:

@@ -1,21 +1,19 @@
-"""MediaPipe FaceLandmarker: 478 mesh points, reduced to 70 landmarks and 151 surface points.
+"""MediaPipe's Face Landmarker: 478 mesh points, reduced to 70 landmarks and 151 surface points.
 
-The model file ships in the package (Google, Apache-2.0, see NOTICE), so nothing is downloaded.
+A face is found by `FaceDetector` and measured by `FaceMesh`, as in MediaPipe's own graphs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
 
+import cv2
 import numpy as np
 
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.mediapipe_runtime import at_exit, quiet_stderr, to_mediapipe
+from fewshot_heads.landmarks.face_detector import FaceDetector
+from fewshot_heads.landmarks.face_mesh import FaceMesh, blendshapes
 from fewshot_heads.landmarks.pose import mirrored
-
-MODEL = Path(__file__).parent.parent / "weights" / "face_landmarker.task"
 
 # iBUG-68 as indices of the 478-point mesh, then the irises.
 IBUG = np.array(
@@ -45,9 +43,9 @@ _SAME_FACE_RATIO = 0.5  # distance of two faces over the larger face's size, up 
 
 
 class MediaPipeDetector:
-    """Landmarks from MediaPipe, about 24 ms an image on one core.
+    """Landmarks from MediaPipe's networks, about 10 ms an image on one core. Threads may share a detector.
 
-    The network finds faces that fill at least about a tenth of its window. An image without a hit is searched again in
+    The detector finds faces that fill at least about a tenth of its window. An image without a hit is searched again in
     overlapping windows. Small faces are detected a second time close up.
 
     Args:
@@ -57,32 +55,9 @@ class MediaPipeDetector:
         max_faces: maximum number of faces in a window.
     """
 
-    def __init__(self, min_confidence: float = 0.4, flip_input: bool = True, max_faces: int = 6):
-        with quiet_stderr():
-            from mediapipe.tasks.python import BaseOptions, vision
-
-            def landmarker(faces: int, blendshapes: bool = False):
-                return vision.FaceLandmarker.create_from_options(
-                    vision.FaceLandmarkerOptions(
-                        base_options=BaseOptions(model_asset_buffer=MODEL.read_bytes()),
-                        num_faces=faces,
-                        min_face_detection_confidence=min_confidence,
-                        min_face_presence_confidence=min_confidence,
-                        output_face_blendshapes=blendshapes,
-                    )
-                )
-
-            self._confidence, self._flip_input = min_confidence, flip_input
-            self._single_face, self._many_faces = landmarker(1), landmarker(max_faces)
-            self._make_blendshapes, self._blendshapes = partial(landmarker, max_faces, blendshapes=True), None
-            for network in (self._single_face, self._many_faces):  # the first call logs too
-                self._run(network, np.zeros((64, 64, 3), np.uint8))
-            at_exit(self.close)
-
-    def close(self) -> None:
-        """Releases the networks. Later calls fail."""
-        for network in filter(None, (self._single_face, self._many_faces, self._blendshapes)):
-            network.close()
+    def __init__(self, min_confidence: float = 0.4, flip_input: bool = True, max_faces: int = 6) -> None:
+        self._find_faces, self._find_mesh = FaceDetector(min_confidence), FaceMesh()
+        self._min_confidence, self._flip_input, self._max_faces = min_confidence, flip_input, max_faces
 
     def detect(self, image: np.ndarray) -> list[Landmarks]:
         """Returns every face of an image, the largest first.
@@ -93,7 +68,7 @@ class MediaPipeDetector:
         for scale in _SEARCH_SCALES:
             found: list[Landmarks] = []
             for left, top, right, bottom in _windows(image.shape, scale):
-                for face in self._run(self._many_faces, image[top:bottom, left:right]):
+                for face in self._landmarks(image[top:bottom, left:right], self._max_faces):
                     face = face.moved(np.array([-left, -top], np.float32))
                     if all(_are_apart(face, other) for other in found):
                         found.append(face)
@@ -110,7 +85,7 @@ class MediaPipeDetector:
         Args:
             image: uint8 RGB [H, W, 3].
         """
-        faces = self._run(self._single_face, image)
+        faces = self._landmarks(image, 1)
         return faces[0] if faces else None
 
     def expression(self, image: np.ndarray) -> np.ndarray | None:
@@ -125,23 +100,13 @@ class MediaPipeDetector:
         Returns:
             float32 [52], 0 to 1.
         """
-        if self._blendshapes is None:
-            with quiet_stderr():
-                self._blendshapes = self._make_blendshapes()
-                self._detect_mesh(self._blendshapes, np.zeros((64, 64, 3), np.uint8))
-        result = self._detect_mesh(self._blendshapes, image)
-        if not result.face_blendshapes:
-            return None
-        sizes = [face.size for face in self._landmarks(result, image.shape)]
-        scores = result.face_blendshapes[int(np.argmax(sizes))]
-        return np.array([blendshape.score for blendshape in scores], np.float32)
+        meshes = [mesh for mesh, _ in self._meshes(image, self._max_faces)]
+        return blendshapes(max(meshes, key=lambda mesh: _to_landmarks(mesh).size)) if meshes else None
 
     def _close_up(self, image: np.ndarray, face: Landmarks) -> Landmarks:
         """Returns a small face as detected in an enlarged window, any other face unchanged."""
         if face.size > _SMALL_FACE_RATIO * min(image.shape[:2]):
             return face
-        import cv2
-
         center, half = (face.box[:2] + face.box[2:]) / 2, face.size
         left, top = np.maximum(center - half, 0).astype(int)
         right, bottom = (center + half).astype(int)
@@ -151,29 +116,24 @@ class MediaPipeDetector:
         refined = self.track(window)
         return refined.moved(np.array([-left, -top], np.float32) * scale, 1 / scale) if refined else face
 
-    def _run(self, landmarker, image: np.ndarray) -> list[Landmarks]:
+    def _landmarks(self, image: np.ndarray, max_faces: int) -> list[Landmarks]:
         """Returns the faces of an image, the largest first, with `flip_input` applied."""
-        faces = self._landmarks(self._detect_mesh(landmarker, image), image.shape)
+        faces = [_to_landmarks(*found) for found in self._meshes(image, max_faces)]
         if faces and self._flip_input:
-            flipped = self._landmarks(self._detect_mesh(landmarker, image[:, ::-1]), image.shape)
+            flipped = [_to_landmarks(*found) for found in self._meshes(cv2.flip(image, 1), max_faces)]
             flipped_back = [mirrored(face, image.shape[1]) for face in flipped]
             faces = [_averaged(face, flipped_back) for face in faces]
         return sorted(faces, key=lambda face: -face.size)
 
-    @staticmethod
-    def _detect_mesh(landmarker, image: np.ndarray):
-        """Returns the MediaPipe result of a network."""
-        return landmarker.detect(to_mediapipe(image))
+    def _meshes(self, image: np.ndarray, max_faces: int) -> list[tuple[np.ndarray, float]]:
+        """Returns mesh and confidence of each face, the one that was found with the most confidence first."""
+        meshes = [self._find_mesh(image, square) for square in self._find_faces(image, max_faces)]
+        return [(mesh, confidence) for mesh, confidence in meshes if confidence > self._min_confidence]
 
-    def _landmarks(self, result, shape: tuple[int, ...]) -> list[Landmarks]:
-        """Returns the faces of a MediaPipe result in MediaPipe's order, image pixels."""
-        height, width = shape[:2]
-        faces = []
-        for mesh in result.face_landmarks:
-            points = np.array([[p.x, p.y, p.z] for p in mesh], np.float32) * [width, height, width]
-            # MediaPipe reports no score, only that the face is above the threshold.
-            faces.append(Landmarks.from_array(points[np.concatenate([IBUG, SURFACE])], self._confidence))
-        return faces
+
+def _to_landmarks(mesh: np.ndarray, confidence: float = 1.0) -> Landmarks:
+    """Returns the landmarks of a mesh [478, 3]."""
+    return Landmarks.from_array(mesh[np.concatenate([IBUG, SURFACE])], confidence)
 
 
 def _windows(shape: tuple[int, ...], scale: float) -> Iterator[tuple[int, int, int, int]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from fewshot_heads.imaging.matting import nearest_values
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.layers.body_outline import NeckAxis, nearest_values
+from fewshot_heads.layers.body_outline import NeckAxis
 from fewshot_heads.layers.patch_fill import fill
 
 _OPAQUE = 0.9  # opacity from which a pixel shows nothing but the body
@@ -22,6 +23,10 @@ _LEAST_SKIN = 0.02  # squared: less visible skin tells no color
 _NECK_SMOOTH_FRACTION = 0.02  # see `patch_fill.fill`
 _NECK_TEXTURE = 0.25  # contrast: a short neck has few patches, whose repetition would be visible
 _LEAST_CLOTHES_SHARE = 0.1  # of the known pixels. With fewer, the neck is continued everywhere
+# The neck under the head, which a frontal light does not reach, and its sides.
+_HEAD_SHADE, _SHADOW_REACH = 0.4, 0.7  # of the light, and head units from the visible body
+_OUTLINE_SHADE, _TURNED_AWAY = 0.25, 0.25  # of the light, and head units from the outline
+_SHADED_SKIN = np.array([1, 1.12, 1.15], np.float32)  # exponents of red, green and blue: skin in shadow is redder
 # Skin: distance of the hue from that of the cheeks, and brightness over that of the cheeks.
 _SKIN_HUE, _SKIN_LIGHT = 0.14, (0.2, 1.5)
 _RIM_SPREADS, _RIM_LEVELS = 3.0, 24.0  # colors of a rim: median distances from its median, plus levels
@@ -57,9 +62,27 @@ def body_colors(image: np.ndarray, alpha: np.ndarray, hole: np.ndarray, face: La
     colors = fill(image, clothes, wanted & (share < 0.99))
     if neck.any():
         skin = fill(image, neck, wanted & (share > 0.01), _NECK_SMOOTH_FRACTION, _NECK_TEXTURE)
+        skin *= _neck_light(known, alpha[box], axis.unit)[..., None] ** _SHADED_SKIN
         colors += share[..., None] * (skin - colors)
     result[box] = np.where(wanted[..., None], np.rint(colors).clip(0, 255), image).astype(np.uint8)
     return result
+
+
+def _neck_light(known: np.ndarray, alpha: np.ndarray, unit: float) -> np.ndarray:
+    """Returns the light on a continued neck, float32 [H, W], 0 to 1: less in the shadow of the head and at the outline.
+
+    Args:
+        known: bool [H, W], where the image shows the body.
+        alpha: float32 [H, W], opacity of the body.
+        unit: pixels of a head unit.
+    """
+    to_known, to_outline = (
+        cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) / unit
+        for mask in (~known, alpha > 0.5)
+    )
+    under_head, at_outline = (to_known / _SHADOW_REACH).clip(0, 1), (1 - to_outline / _TURNED_AWAY).clip(0, 1)
+    turned_away = _OUTLINE_SHADE * at_outline**2 * (to_known / _TURNED_AWAY).clip(0, 1)
+    return (1 - _HEAD_SHADE * under_head) * (1 - turned_away)
 
 
 def _box(mask: np.ndarray, margin: int) -> tuple[slice, slice]:

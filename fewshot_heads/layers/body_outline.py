@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from fewshot_heads.imaging.matting import nearest_values
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import NECK_TOP, fit_pose
 
 # Head units, in the frame of `landmarks.pose.MEAN_HEAD`. The chin is at y = 1.17 and the ears' lobes at 0.5.
 _NECK_BASE = (0.0, 1.20, 0.85)  # lower end of the neck's axis
 _NECK_HALF_WIDTH = 0.58  # of a neck that hair hides: three quarters of a face's half width at the ears
+_TAPER = 0.35  # share of its width that a neck loses toward the lobes, as it leans back under the skull
 _VISIBLE_NECK = (0.35, 0.75)  # half widths of a silhouette that is a neck's
 _SOFT = 0.02  # half of the width of the outline's edge
 
@@ -48,8 +50,8 @@ class NeckAxis:
 def body_under_head(person: np.ndarray, hole: np.ndarray, axis: NeckAxis) -> np.ndarray:
     """Returns the opacity of the body in the hole that the head leaves, float32 [H, W], 0 to 1.
 
-    On each side, the silhouette of the shoulder or neck goes on as a smooth curve, then straight to a point on the
-    neck's axis that is level with the ears' lobes. A turned head so uncovers the line of a nape.
+    On each side, the silhouette of the shoulder or neck goes on as a smooth curve along the neck's axis, which ends
+    level with the ears' lobes. A turned head so uncovers the line of a nape.
 
     Args:
         person: float32 [H, W], 0 to 1, matte of the person. Only pixels outside of the hole are read.
@@ -87,7 +89,7 @@ def _profile(y: np.ndarray, crossing: np.ndarray, sign: int, flare: float, axis:
     half = float(np.clip(reach, *_VISIBLE_NECK)) if reach < _VISIBLE_NECK[1] else _NECK_HALF_WIDTH
     start = min(crossing[1], axis.base[1])
     share = np.clip((start - y) / max(start - axis.top[1], 0.3 * unit), 0, 1)
-    column = center + sign * half * unit * (1 - share**1.25)
+    column = center + sign * half * unit * (1 - _TAPER * share**1.25)
     offset = crossing[0] - float(np.interp(crossing[1], y, column))
     rise = np.clip(abs(offset) / max(flare, 0.1), 0.3 * abs(offset), max((crossing[1] - axis.top[1]) / 3, 0.05 * unit))
     return column + offset * np.exp(-np.maximum(crossing[1] - y, 0) / max(float(rise), 1e-3))
@@ -152,15 +154,3 @@ def _settled(flags: np.ndarray, length: int) -> np.ndarray:
     """Returns where a run of at least `length` flags begins or goes on."""
     sums = np.cumsum(np.r_[0, flags])
     return np.r_[sums[length:] - sums[:-length] == length, np.zeros(length - 1, bool)][: len(flags)]
-
-
-def nearest_values(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Returns for each pixel the value of the nearest known one, [H, W]."""
-    if not known.any():
-        return np.zeros_like(values)
-    _, labels = cv2.distanceTransformWithLabels(
-        (~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    lookup = np.zeros(labels.max() + 1, values.dtype)
-    lookup[labels[known]] = values[known]
-    return lookup[labels]

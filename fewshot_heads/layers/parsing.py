@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from fewshot_heads.imaging.convert import to_tensor
-from fewshot_heads.imaging.matting import head_share, refine_matte
+from fewshot_heads.imaging.matting import head_share, refine_matte, unmix_edges
 from fewshot_heads.models.checkpoint import load_parser
 from fewshot_heads.models.parsing import Parser, mattes
 
@@ -62,6 +62,7 @@ def parse(image: np.ndarray) -> Mattes:
     to_square = np.column_stack([np.diag(zoom), (corner + 0.5) * zoom - 0.5])
     radius = _EDGE_SQUARE_FRACTION * max(rows, columns)
     person, share = (refine_matte(image, _resampled(matte, to_square, image), radius) for matte in (person, share))
+    person = unmix_edges(image, person)
     return Mattes(person, person * share)
 
 

@@ -58,7 +58,7 @@ def _mattes(image: np.ndarray, face: Landmarks) -> Mattes:
     """Returns the mattes of one person: the face is head, and what is not connected to it is not."""
     person, head = parse(image)
     outline = soft_hull(landmarks_3d(face)[:, :2], len(image), blur=_FACE_BLUR_FACE_FRACTION * face.size)
-    head = np.maximum(head, outline)
+    head = np.maximum(head, 2 * outline - 1)  # the hull's soft edge lies on the wall
     _, parts = cv2.connectedComponents((head > 0.5).astype(np.uint8))
     faces = np.bincount(parts[(outline > 0.5) & (parts > 0)].ravel(), minlength=1)
     own = cv2.dilate((parts == faces.argmax()).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0

@@ -21,7 +21,7 @@ from fewshot_heads.media.files import atomic_write, check_readable, write_error
 from fewshot_heads.media.provenance import Provenance
 
 MIN_SIDE_PX = 32
-MAX_SIDE_RATIO = 32  # longer side over shorter; MediaPipe takes seconds for a longer image, and from 256 on it aborts
+MAX_SIDE_RATIO = 32  # longer side over shorter; a longer image has hundreds of windows in which a face is searched
 # Pixels of a picture from the header on, and after a JPEG was scaled down by its decoder. A progressive JPEG takes 8
 # bytes for each of the first, another picture up to 16 bytes for each of the second: less than 2 GiB.
 MAX_PIXELS, MAX_DECODED_PIXELS = 200_000_000, 100_000_000

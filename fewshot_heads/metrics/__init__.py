@@ -5,7 +5,14 @@ one value per image, float64 [N]. Landmarks are in pixels. NaN landmarks mean th
 never an error.
 """
 
-from fewshot_heads.metrics.expression import MOVEMENTS, expression_error, gaze, mouth_flicker, movement_correlations
+from fewshot_heads.metrics.expression import (
+    MOVEMENTS,
+    brow_correlation,
+    expression_error,
+    gaze,
+    mouth_flicker,
+    movement_correlations,
+)
 from fewshot_heads.metrics.faces import (
     Identity,
     akd,
@@ -33,6 +40,7 @@ __all__ = [
     "Identity",
     "VGGDistance",
     "akd",
+    "brow_correlation",
     "csim",
     "expression_error",
     "flicker",

@@ -7,7 +7,7 @@ import numpy as np
 
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import unit
-from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS, Landmarks
+from fewshot_heads.landmarks import BROWS, INNER_LIPS, LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 
 # Names of the scores of `MediaPipeDetector.expression`, in their order: `_neutral`, then those of ARKit.
@@ -26,6 +26,7 @@ N_BLENDSHAPES = len(BLENDSHAPES)
 # Groups of blendshapes whose mean is one movement, as indices of `MediaPipeDetector.expression`.
 MOVEMENTS = {"brow": [3, 4, 5], "blink": [9, 10], "jaw": [25], "smile": [44, 45]}
 _MIN_DEVIATION = 0.03  # standard deviation of a driver's score; a driver who moves less does not make the movement
+_MIN_BROW_DEVIATION_HEAD_UNITS = 0.006  # the same of a driver's brow height; the detector's noise is half of it
 _EYEBALL_RADIUS_EYE_WIDTHS = 0.41  # 12 mm of 29 mm between the corners
 _MIN_GAP_PIXELS = 2.0  # between the lips of an open mouth
 _PATCH = (32, 16)  # width and height of an unfolded mouth, pixels
@@ -72,6 +73,47 @@ def movement_correlations(result: np.ndarray, driver: np.ndarray) -> dict[str, f
     return correlations
 
 
+def brow_correlation(result: np.ndarray, driver: np.ndarray) -> float:
+    """Returns the correlation of the height of the brows over the frames of a result and of its driver, -1 to 1.
+
+    A score of the brows saturates in many faces, and changes with the pose of the head. Their height does neither. The
+    result is NaN if the driver hardly moves the brows, or if fewer than three frames show both faces.
+
+    Args:
+        result: landmarks [T, 70, 3], pixels and depth. NaN without a face.
+        driver: landmarks [T, 70, 3], pixels and depth.
+
+    Raises:
+        BadInput: if the landmarks have another shape.
+    """
+    a, b = brow_heights(result), brow_heights(driver)
+    if a.shape != b.shape:
+        raise BadInput(f"landmarks of {len(a)} and {len(b)} frames, expected as many of both")
+    known = np.isfinite(a) & np.isfinite(b)
+    a, b = a[known], b[known]
+    if len(a) < 3 or b.std() < _MIN_BROW_DEVIATION_HEAD_UNITS:
+        return float("nan")
+    return float(np.corrcoef(a, b)[0, 1]) if a.std() > 0 else 0.0
+
+
+def brow_heights(landmarks: np.ndarray) -> np.ndarray:
+    """Returns how far the brows are above the corners of the eyes, head units, float64 [T]. NaN without a face.
+
+    Args:
+        landmarks: [T, 70, 3], pixels and depth.
+
+    Raises:
+        BadInput: if the landmarks have another shape.
+    """
+    landmarks = _checked(landmarks)
+    heights = np.full(len(landmarks), np.nan)
+    for i in np.flatnonzero(np.isfinite(landmarks).all((1, 2))):
+        down = CanonicalFace.of(Landmarks.from_array(landmarks[i])).shape[:, 1]
+        corners = [down[eye][[0, 3]].mean() for eye in (RIGHT_EYE, LEFT_EYE)]
+        heights[i] = np.mean(corners) - down[BROWS].mean()
+    return heights
+
+
 def gaze(landmarks: np.ndarray) -> np.ndarray:
     """Returns where the eyes look in the head, degrees, float64 [N, 2]: to the viewer's right, and down.
 
@@ -84,9 +126,7 @@ def gaze(landmarks: np.ndarray) -> np.ndarray:
     Raises:
         BadInput: if the landmarks have another shape.
     """
-    landmarks = np.asarray(landmarks, dtype=np.float64)
-    if landmarks.ndim != 3 or landmarks.shape[1:] != (70, 3):
-        raise BadInput(f"landmarks of shape {landmarks.shape}, expected [N,70,3]: pixels and depth")
+    landmarks = _checked(landmarks)
     degrees = np.full((len(landmarks), 2), np.nan)
     for i in np.flatnonzero(np.isfinite(landmarks).all((1, 2))):
         shape = CanonicalFace.of(Landmarks.from_array(landmarks[i])).shape
@@ -97,6 +137,14 @@ def gaze(landmarks: np.ndarray) -> np.ndarray:
             angles.append(np.arcsin(np.clip((shape[iris] - corners.mean(0))[:2] / radius, -1, 1)))
         degrees[i] = np.degrees(np.mean(angles, 0))
     return degrees
+
+
+def _checked(landmarks: np.ndarray) -> np.ndarray:
+    """Returns landmarks as float64 [N, 70, 3]. Raises BadInput for another shape."""
+    landmarks = np.asarray(landmarks, dtype=np.float64)
+    if landmarks.ndim != 3 or landmarks.shape[1:] != (70, 3):
+        raise BadInput(f"landmarks of shape {landmarks.shape}, expected [N,70,3]: pixels and depth")
+    return landmarks
 
 
 def mouth_flicker(images: np.ndarray, landmarks: np.ndarray) -> float:

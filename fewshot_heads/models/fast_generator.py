@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fewshot_heads.errors import BadInput, WeightsMismatch, check_choice
+from fewshot_heads.landmarks.openvino_runtime import ProcessorNetwork, load_openvino
 from fewshot_heads.media.files import check_readable
 from fewshot_heads.models.checkpoint import Checkpoint
 from fewshot_heads.models.compositing import Correction, WarpInputs
@@ -24,7 +23,6 @@ from fewshot_heads.models.generator import Generator
 BACKENDS = ("auto", "torch", "openvino")
 SPECIFICATION, *MODEL = ".int8.json", ".int8.xml", ".int8.bin"  # suffixes of the files beside weights
 INPUTS = ("images", "hint", "style")  # of the model; see `Generator.predict`
-MAX_STREAMS = 4  # batches computed at a time
 _VNNI = ("avx512_vnni", "avx_vnni")  # instructions that multiply 8-bit numbers
 
 
@@ -33,24 +31,22 @@ class FastGenerator:
 
     Args:
         original: the generator.
-        model: `openvino.CompiledModel` of its `predict`.
+        network: its `predict`.
     """
 
     textured = True
 
-    def __init__(self, original: Generator, model: Any):
-        self.original, self._model, self._local = original, model, threading.local()
+    def __init__(self, original: Generator, network: ProcessorNetwork):
+        self.original, self._network = original, network
 
     def correct(self, stickman: Tensor, style: Tensor, texture: WarpInputs) -> Correction:
         """Returns the correction of the composite, as `Generator.correct`."""
         return self.original.correct(stickman, style, texture, self._predict)
 
     def _predict(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        if not hasattr(self._local, "request"):  # a request serves one thread at a time
-            self._local.request = self._model.create_infer_request()
         arrays = [tensor.contiguous().numpy() for tensor in inputs]
-        results = self._local.request.infer(dict(zip(INPUTS, arrays, strict=True)), share_inputs=True)
-        return torch.from_numpy(results[0]), torch.from_numpy(results[1])
+        residual, flows = self._network(dict(zip(INPUTS, arrays, strict=True)))
+        return torch.from_numpy(residual), torch.from_numpy(flows)
 
 
 def choose_generator(checkpoint: Checkpoint, device: torch.device, backend: str = "auto") -> Any:
@@ -59,8 +55,8 @@ def choose_generator(checkpoint: Checkpoint, device: torch.device, backend: str 
     Args:
         checkpoint: the networks.
         device: device of the networks.
-        backend: "torch" or "openvino". "auto" takes OpenVINO if it is installed, the weights have an 8-bit model and
-            the processor has instructions for 8-bit numbers.
+        backend: "torch" or "openvino". "auto" takes OpenVINO if the weights have an 8-bit model and the processor has
+            instructions for 8-bit numbers.
 
     Raises:
         BadInput: OpenVINO was asked for and cannot be taken.
@@ -73,16 +69,8 @@ def choose_generator(checkpoint: Checkpoint, device: torch.device, backend: str 
         return generator
     if obstacle:
         raise BadInput(f"backend=openvino: {obstacle}, or use backend=torch")
-    import openvino
-
-    core, threads = openvino.Core(), torch.get_num_threads()
-    options = {
-        "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": min(threads, MAX_STREAMS),
-        "INFERENCE_PRECISION_HINT": "f32",  # not bfloat16, so that a frame is the same on every processor
-        "ENABLE_CPU_PINNING": False,  # pinned threads wait for a busy core while another one is idle
-    }
-    return FastGenerator(generator, core.compile_model(core.read_model(*_read(checkpoint)), "CPU", options))
+    core = load_openvino().Core()
+    return FastGenerator(generator, ProcessorNetwork(core, core.read_model(*_read(checkpoint))))
 
 
 def _obstacle(checkpoint: Checkpoint, device: torch.device) -> str:
@@ -91,8 +79,6 @@ def _obstacle(checkpoint: Checkpoint, device: torch.device) -> str:
         return f"runs on the processor, not on {device.type}; use device=cpu"
     if not checkpoint.path.with_suffix(SPECIFICATION).is_file():
         return f"{checkpoint.path} has no 8-bit model; make one with python -m benchmarks.quantize"
-    if find_spec("openvino") is None:
-        return "not installed; pip install 'fewshot_heads[fast]'"
     return ""
 
 

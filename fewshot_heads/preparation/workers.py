@@ -76,7 +76,7 @@ def _pool(work: Work, queue: deque[Item], processes: int) -> Generator[tuple[Ite
     Returns the items that ran when a worker died. Items that had not started stay in the queue.
     """
     earlier_children = set(multiprocessing.active_children())
-    # Spawned: torch, OpenCV and MediaPipe have threads, which do not survive a fork.
+    # Spawned: torch and OpenCV have threads, which do not survive a fork.
     pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start_worker)
     running: dict[Future, Item] = {}
     try:

@@ -9,11 +9,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fewshot_heads.imaging.splatting import splat
-from fewshot_heads.imaging.warping import identity_grid, normalize_points, resize, resize_flow
+from fewshot_heads.imaging.warping import identity_grid, normalize_points, resize, resize_flow, sample
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import Pose, below_lobes, change_of_pose, fit_pose, landmarks_3d, turn_between
 from fewshot_heads.layers.patch_fill import fill
@@ -34,9 +33,9 @@ _PAINTED_PIXELS = 384  # side of the painted image: hair behind the ears is out 
 _MIN_MATTE = 0.3
 _MIXED_PIXELS = 7  # width of the square that erodes hair: its rim has the color of skin
 _MIN_HAIR_PIXELS = 200  # of the painted image; from fewer no hair is painted
-_NAPE_HEAD_UNITS, _NAPE_FADE_HEAD_UNITS = 0.3, 0.15  # the hairline below the lobes, and the height over which it fades
+_NAPE_HEAD_UNITS, _NAPE_FADE_HEAD_UNITS = 0.3, 0.08  # the hairline below the lobes, and the height over which it fades
 # The nape is narrower than the head: from half a head unit above the lobes to a fifth below.
-_TAPER_HEAD_UNITS, _NAPE_WIDTH = (-0.5, 0.2), 0.85
+_TAPER_HEAD_UNITS, _NAPE_WIDTH, _NAPE_HOLLOW = (-0.6, 0.3), 0.85, 0.25
 _HIDDEN_TURN, _SHOWN_TURN = 0.05, 0.2  # radians from the source's pose between which the back appears
 _FRONT_BEHIND_TEMPLES_HEAD_UNITS = 0.1  # depth of the plane in which the skull begins
 
@@ -91,7 +90,7 @@ class BackOfHead:
         tolerance = SURFACE_THICKNESS_HEAD_UNITS * pose.scale
         result = splat(points, painted - points[:, :2], torch.ones(len(points)), CELLS, tolerance, FULL_DENSITY)
         flow = identity_grid(CELLS, points) + result.values
-        alpha = F.grid_sample(self._painted[:, 3:], flow, align_corners=False)[0, 0]
+        alpha = sample(self._painted[:, 3:], flow, "zeros")[0, 0]
         return BackProjection(flow, share * smooth_coverage(result.coverage) * alpha)
 
     def draw(self, images: Tensor, projections: Sequence[BackProjection]) -> Tensor:
@@ -108,7 +107,7 @@ class BackOfHead:
         if not projection.opacity.any():
             return image
         flow = resize_flow(projection.flow, image.shape[-1])
-        colors = F.grid_sample(self._painted[:, :3], flow, align_corners=False)[0].to(image)
+        colors = sample(self._painted[:, :3], flow, "zeros")[0].to(image)
         return image + resize(projection.opacity[None, None], image.shape[-1])[0].to(image) * (colors - image)
 
     def _moved(self, target: Pose) -> Tensor:
@@ -127,7 +126,8 @@ class BackOfHead:
         temples = landmarks_3d(self.face)[TEMPLES, 2].mean() + _FRONT_BEHIND_TEMPLES_HEAD_UNITS * self.pose.scale
         depth = temples + inflate(small > _MIN_MATTE) * (self.size / DEPTH_CELLS)
         depth = cv2.resize(depth, (_POINTS, _POINTS), interpolation=cv2.INTER_LINEAR)
-        rows, columns = np.nonzero(inside)
+        depth -= (depth - temples) * _NAPE_HOLLOW * _toward_nape(self._below_lobes(_POINTS))
+        rows, columns = np.nonzero(inside & (self._below_lobes(_POINTS) < _NAPE_HEAD_UNITS))
         pixels = self.size / _POINTS
         points = np.column_stack([(columns + 0.5) * pixels, (rows + 0.5) * pixels, depth[rows, columns]])
         painted = np.column_stack([unwrapped[rows, columns], rows + 0.5]) * (2 / _POINTS) - 1
@@ -145,11 +145,9 @@ class BackOfHead:
         columns, below = np.arange(side) + 0.5, self._below_lobes(side)
         left, right = matte.argmax(1), side - matte[:, ::-1].argmax(1)
         center, half = ((left + right) / 2)[:, None], (np.maximum(right - left, 1) / 2)[:, None]
-        taper = ((below - _TAPER_HEAD_UNITS[0]) / (_TAPER_HEAD_UNITS[1] - _TAPER_HEAD_UNITS[0])).clip(0, 1)
-        width = 1 - (1 - _NAPE_WIDTH) * taper * taper * (3 - 2 * taper)
-        across = (columns - center) / (half * width)
+        across = (columns - center) / (half * (1 - (1 - _NAPE_WIDTH) * _toward_nape(below)))
         unwrapped = center + half * np.arcsin(across.clip(-1, 1)) * (2 / np.pi)
-        return matte & (np.abs(across) < 1) & (below < _NAPE_HEAD_UNITS), unwrapped
+        return matte & (np.abs(across) < 1), unwrapped
 
     def _below_lobes(self, side: int) -> np.ndarray:
         """Returns how far pixels are below the ears' lobes, [side, side], head units."""
@@ -169,3 +167,13 @@ class BackOfHead:
         alpha = ((_NAPE_HEAD_UNITS - self._below_lobes(side)) / _NAPE_FADE_HEAD_UNITS).clip(0, 1)
         colors = fill(head[..., :3], hair, (alpha > 0) & (head[..., 3] > 0))
         return rgba_tensor(np.rint(np.dstack([colors, 255 * alpha])).clip(0, 255).astype(np.uint8)[None])
+
+
+def _toward_nape(below: np.ndarray) -> np.ndarray:
+    """Returns how far heights are on the way to the nape, 0 to 1.
+
+    Args:
+        below: how far they are below the ears' lobes, head units.
+    """
+    share = ((below - _TAPER_HEAD_UNITS[0]) / (_TAPER_HEAD_UNITS[1] - _TAPER_HEAD_UNITS[0])).clip(0, 1)
+    return share * share * (3 - 2 * share)

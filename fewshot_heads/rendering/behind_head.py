@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewshot_heads.imaging.convert import to_tensor
-from fewshot_heads.imaging.warping import identity_grid
+from fewshot_heads.imaging.warping import identity_grid, sample
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import NECK, NECK_TOP, Pose, fit_pose, turn_between
 
@@ -78,7 +78,7 @@ class BehindHead:
         of_base, of_top = shifts.unbind(1)
         flow = grid - (share * of_base + lean * (of_top - of_base))[:, :, None]
         bodies = self.body[None].expand(len(shifts), -1, -1, -1)
-        return self._over(F.grid_sample(bodies, flow, padding_mode="border", align_corners=False))
+        return self._over(sample(bodies, flow, "border"))
 
     def _over(self, body: Tensor) -> Tensor:
         """Returns bodies [B, 4, R, R] over the background, [B, 3, R, R]."""

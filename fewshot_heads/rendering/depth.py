@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from scipy.interpolate import LinearNDInterpolator
-from scipy.sparse import coo_matrix
-from scipy.sparse.linalg import spsolve
-from threadpoolctl import threadpool_limits
 
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.pose import Pose, fit_pose, landmarks_3d, surface_visibility
+from fewshot_heads.landmarks.triangulation import locate
 
 _JAW = slice(0, 17)
 TEMPLES = [0, 16]
@@ -25,11 +22,10 @@ _SLOPE_PASSES = 16  # pixels over which the slope is limited
 _EAR_SLOPE = 1.3  # an ear leans back from the temple by so much for its distance from the head
 _MIN_EAR_COSINE = 0.3  # between the normal of an ear and the viewer, where it divides
 _SMOOTHING_PIXELS = 0.8  # standard deviation; linear interpolation between landmarks leaves creases
+_LAPLACIAN = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], np.float64)  # negative
+_MAX_RESIDUAL = 1e-8  # of the Poisson equation, over that of the first guess
 
 
-# scipy solves a tiny system for each triangle. OpenBLAS shares it out to its threads, which wait busily for each other:
-# in a process that is confined to one core after its start, a depth takes 3 s instead of .03.
-@threadpool_limits.wrap(limits=1, user_api="blas")
 def head_depth(face: Landmarks, matte: np.ndarray, ears: np.ndarray | None = None) -> np.ndarray:
     """Returns the depth of a head's surface, float32 [g, g], pixels of the map, larger is farther away.
 
@@ -47,20 +43,19 @@ def head_depth(face: Landmarks, matte: np.ndarray, ears: np.ndarray | None = Non
     silhouette = points[TEMPLES, 2].mean() + _RIM_BEHIND_TEMPLES_HEAD_UNITS * fit_pose(face).scale
     shown = points[_facing_viewer(face, points)]
     y, x = np.mgrid[:size, :size] + 0.5
-    measured = LinearNDInterpolator(shown[:, :2], shown[:, 2])(x, y)  # NaN outside the convex hull
-    in_face = ~np.isnan(measured)
+    corners, shares, inside = locate(shown[:, :2], np.stack([x, y], -1).reshape(-1, 2))
+    measured, in_face = (shown[corners, 2] * shares).sum(1).reshape(x.shape), inside.reshape(x.shape)
     if ears is not None:
         own = ears & ~in_face
         measured[own] = _ear_depth(points, fit_pose(face), np.stack([x[own], y[own]], 1))
         in_face |= own
-    squared = np.where(in_face, np.maximum(silhouette - np.nan_to_num(measured), 0) ** 2, 0.0)
+    squared = np.where(in_face, np.maximum(silhouette - measured, 0) ** 2, 0.0)
     unknown = (matte > _MIN_MATTE) & ~in_face
     squared[unknown] = _solve_poisson(squared, unknown)
     depth = _limit_slope((silhouette - np.sqrt(np.maximum(squared, 0))).astype(np.float32))
     return cv2.GaussianBlur(depth, (0, 0), _SMOOTHING_PIXELS)
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")
 def inflate(inside: np.ndarray) -> np.ndarray:
     """Returns the thickness of a flat shape that is inflated to one side, float32 [g, g], pixels of the map.
 
@@ -103,29 +98,29 @@ def _facing_viewer(face: Landmarks, points: np.ndarray) -> np.ndarray:
 
 
 def _solve_poisson(values: np.ndarray, unknown: np.ndarray, curvature: float = _CURVATURE) -> np.ndarray:
-    """Returns the unknown values [M] of a map with a constant Laplacian.
+    """Returns the unknown values [M] of a map with a constant Laplacian, by conjugate gradients.
 
     Args:
         values: [g, g], the boundary values where not unknown. Beyond the map they are 0.
         unknown: bool [g, g].
         curvature: the negative Laplacian.
     """
-    rows, columns = np.nonzero(unknown)
-    count = len(rows)
-    if not count:
-        return np.zeros(0)
-    number = np.full(np.add(unknown.shape, 2), -1)
-    number[rows + 1, columns + 1] = np.arange(count)
-    padded = np.pad(values, 1)
-    right = np.full(count, curvature)
-    entries = [(np.arange(count), np.arange(count), np.full(count, 4.0))]
-    for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0)):
-        neighbor = number[rows + 1 + dy, columns + 1 + dx]
-        inner = np.flatnonzero(neighbor >= 0)
-        right += np.where(neighbor < 0, padded[rows + 1 + dy, columns + 1 + dx], 0)
-        entries.append((inner, neighbor[inner], np.full(len(inner), -1.0)))
-    i, j, value = (np.concatenate(part) for part in zip(*entries, strict=True))
-    return spsolve(coo_matrix((value, (i, j)), (count, count)).tocsr(), right)
+
+    def negative_laplacian(maps: np.ndarray) -> np.ndarray:
+        return cv2.filter2D(maps, -1, _LAPLACIAN, borderType=cv2.BORDER_CONSTANT) * unknown
+
+    solution = np.zeros(unknown.shape)
+    residual = curvature * unknown - negative_laplacian(np.where(unknown, 0, values))
+    direction, square = residual, float((residual * residual).sum())
+    least = _MAX_RESIDUAL**2 * square
+    while square > least:
+        change = negative_laplacian(direction)
+        step = square / float((direction * change).sum())
+        solution += step * direction
+        residual = residual - step * change
+        square, before = float((residual * residual).sum()), square
+        direction = residual + square / before * direction
+    return solution[unknown]
 
 
 def _limit_slope(depth: np.ndarray, slope: float = _MAX_SLOPE) -> np.ndarray:

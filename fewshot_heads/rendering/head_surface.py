@@ -7,11 +7,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fewshot_heads.imaging.splatting import box_mean, splat
-from fewshot_heads.imaging.warping import identity_grid, normalize_points, tps_interpolate
+from fewshot_heads.imaging.warping import identity_grid, normalize_points, sample, tps_interpolate
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.control_points import warp_points
@@ -78,8 +77,10 @@ class HeadSurface:
             seen = (-turned[..., 2]).clip(0)
         solid = cv2.GaussianBlur(cv2.dilate((matte > 0.05).astype(np.float32), np.ones((5, 5))), (0, 0), 0.5)
         skin = cv2.dilate((parts.face | parts.ears).astype(np.float32), np.ones((3, 3)))
-        maps = [np.stack([depth, solid, matte]), normals.transpose(2, 0, 1), np.stack([seen, skin])]
-        self._maps = torch.from_numpy(np.concatenate(maps).astype(np.float32))[None]
+        self._shape, self._normals, self._parts = (
+            torch.from_numpy(np.ascontiguousarray(maps, np.float32)).permute(2, 0, 1)[None]
+            for maps in (np.dstack([depth, solid, matte]), normals, np.dstack([matte, seen, skin]))
+        )  # channels last in memory, as `sample` takes them
         self._positions = _grid_near(head[..., 3], _EXPRESSION_REACH_HEAD_UNITS * self.pose.scale / size)
         pixels = (self._positions + 1) * (size / 2)
         self._hanging = torch.from_numpy(hanging_lengths(pixels.numpy(), face, size))
@@ -93,8 +94,7 @@ class HeadSurface:
         target_pose = fit_pose(target)
         change = self._expression(target)  # [N, 3]
         flow = self._positions + change[:, :2]
-        maps = self._sample(flow)
-        depth, solid, opacity = maps[:, :3].unbind(1)
+        depth, solid, opacity = sample(self._shape, flow[None, None], "zeros")[0, :, 0]
         surface = torch.cat([(self._positions + 1) * (self.size / 2), (depth + change[:, 2])[:, None]], 1)
         weights = (solid > 0.5) * (opacity**2).clamp_min(_FRINGE_WEIGHT)
         kept = weights.nonzero()[:, 0]
@@ -104,16 +104,12 @@ class HeadSurface:
         result = splat(points, flow[kept] - points[:, :2], weights[kept], CELLS, tolerance, FULL_DENSITY)
         source_flow = identity_grid(CELLS, points) + result.values[None]
         coverage = smooth_coverage(result.coverage)[None, None]
-        maps = F.grid_sample(self._maps[:, 2:], source_flow, align_corners=False)
-        opacity, normals, seen, skin = maps.split([1, 3, 1, 1], 1)
+        normals = sample(self._normals, source_flow, "zeros")
+        opacity, seen, skin = sample(self._parts, source_flow, "zeros").split(1, 1)
         to_viewer = torch.from_numpy(-(target_pose.rotation @ self.pose.rotation.T)[2]).float()
         needed = torch.einsum("c,bchw->bhw", to_viewer, normals)[:, None].clamp_min(_MIN_COSINE)
         sharpness = (-normals[:, 2:] / needed).clamp(0, 1)
         return Projection(source_flow, coverage, coverage * opacity, sharpness, (seen / needed).clamp(0, 1), skin)
-
-    def _sample(self, flow: Tensor) -> Tensor:
-        """Returns the maps at positions [N, 2], [N, 8]."""
-        return F.grid_sample(self._maps, flow[None, None], align_corners=False)[0, :, 0].T
 
     def _expression(self, target: Landmarks) -> Tensor:
         """Returns how the target's expression displaces each grid position, [N, 3].
@@ -137,7 +133,7 @@ class HeadSurface:
             normalize_points(flat, self.size)[None], values[None], torch.from_numpy(weights)[None], _EXPRESSION_CELLS
         )
         maps, positions = spline.permute(0, 3, 1, 2), self._positions[None, None]
-        return F.grid_sample(maps, positions, align_corners=False, padding_mode="border")[0, :, 0].T
+        return sample(maps, positions, "border")[0, :, 0].T
 
     def _moved(self, points: Tensor, hanging: Tensor, target: Pose) -> Tensor:
         """Returns points [N, 3] (pixels) in the target's pose; x and y from -1 to 1, depth in pixels.

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import torch
 
-from fewshot_heads.models.fast_generator import MAX_STREAMS
+_MAX_WORKERS = 4  # batches computed at a time
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -48,7 +48,7 @@ def render_pool(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int]
         device: where the work is done. A GPU takes one job at a time.
     """
     threads = torch.get_num_threads()
-    workers = min(threads, MAX_STREAMS) if device.type == "cpu" else 1
+    workers = min(threads, _MAX_WORKERS) if device.type == "cpu" else 1
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,))
     try:
         yield pool, workers

@@ -85,10 +85,11 @@ class HeadRenderer:
     def _images(self, head: Head, size: int) -> _Images:
         """Returns the layers at a resolution [size, size]."""
         heads = resize_antialiased(rgba_tensor(head.heads), size).to(self.device)
+        views = torch.cat([heads, heads.flip(-1)]).contiguous(memory_format=torch.channels_last)  # see `sample`
         body = resize_antialiased(rgba_tensor(head.body[None]), size)[0].to(self.device)
         background = resize_antialiased(to_tensor(head.background)[None], size)[0].to(self.device)
         continues = head.crop.top + head.crop.side < head.picture.shape[0]
-        return _Images(torch.cat([heads, heads.flip(-1)]), BehindHead(body, background, continues))
+        return _Images(views, BehindHead(body, background, continues))
 
     @torch.inference_mode()
     def render(
@@ -233,9 +234,10 @@ def _chosen(images: Tensor, views: Sequence[Views]) -> Tensor:
         views: of the B frames.
     """
     indices = torch.stack([view.indices for view in views])
-    if (indices == indices[0]).all():
-        return images[indices[0]].expand(len(views), -1, -1, -1, -1)
-    return images[indices]
+    if (indices != indices[0]).any():
+        return images[indices]
+    chosen = images if indices[0].tolist() == list(range(len(images))) else images[indices[0]]
+    return chosen.expand(len(views), -1, -1, -1, -1)
 
 
 def rasterize_landmarks(faces: Sequence[Landmarks], size: int) -> Tensor:

@@ -43,7 +43,7 @@ def test_waiting_for_threads_of_the_library_and_loading_do_not_count():
 
 
 def test_waiting_for_threads_of_another_library_is_its_work():
-    detect = f"detect (fewshot_heads/landmarks/mediapipe.py:166);dispatch (mediapipe/core.py:74);{WAIT}"
+    detect = f"detect (fewshot_heads/landmarks/mediapipe.py:166);infer (openvino/_ov_api.py:202);{WAIT}"
     assert samples(detect).stages == {"detect landmarks": 3}
 
 

@@ -13,7 +13,7 @@ COMMANDS = [
     "creative.appearance", "creative.audio", "creative.morph", "creative.portrait", "creative.sample",
     "creative.sound.fit_expression_basis",
 ]  # fmt: skip
-NETWORKS = {"torch", "mediapipe", "cv2", "scipy"}  # seconds of import
+NETWORKS = {"torch", "openvino", "cv2", "scipy"}  # seconds of import
 CONFIGURATION = {"hydra", "omegaconf"}  # an eighth of a second
 RUN = """
 import runpy, sys

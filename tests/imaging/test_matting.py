@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fewshot_heads.imaging.matting import estimate_foreground, head_share, refine_matte
+from fewshot_heads.imaging.matting import estimate_foreground, head_share, refine_matte, unmix_edges
 
 
 @pytest.fixture
@@ -57,3 +57,18 @@ def test_where_no_body_is_near_all_is_head():
     assert share[:50, 20:80].min() == 1, "the narrow rim beside the head is head, as is what lies outside of the person"
     assert share[80:, 30:70].max() == 0
     assert (person * share)[20:50, 30:70].min() == 1
+
+
+def test_edge_pixels_are_unmixed(disk):
+    image, truth, _ = disk
+    wide = cv2.dilate(truth, np.ones((3, 3), np.uint8))
+    unmixed = unmix_edges(image, wide)
+    assert np.abs(unmixed - truth).max() < 0.2 < np.abs(wide - truth).max()
+    assert np.abs(unmixed - truth).sum() < 0.1 * np.abs(wide - truth).sum()
+
+
+def test_edges_that_nothing_separates_stay(disk):
+    _, truth, _ = disk
+    plain = np.full((*truth.shape, 3), 90, np.uint8)
+    np.testing.assert_allclose(unmix_edges(plain, truth), truth, atol=1e-6)
+    assert (unmix_edges(plain, np.ones_like(truth)) == 1).all()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fewshot_heads.imaging.warping import identity_grid, resize, resize_flow
+from fewshot_heads.imaging.warping import identity_grid, resize, resize_flow, sample
 from fewshot_heads.models.generator import _smooth
 
 FLOW = 0.1 * torch.rand(3, 20, 20, 2, generator=torch.Generator().manual_seed(1))
@@ -19,6 +19,16 @@ def in_inference(function, *arguments):
 def test_maps_and_flows_of_any_size_are_those_of_torch(size):
     torch.testing.assert_close(in_inference(resize, MAPS, size), resize(MAPS, size), atol=1e-6, rtol=0)
     torch.testing.assert_close(in_inference(resize_flow, FLOW, size), resize_flow(FLOW, size), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("padding", ["reflection", "border", "zeros"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_samples_inside_and_beyond_an_image_are_those_of_torch(channels, padding):
+    image = torch.rand(3, channels, 20, 24, generator=torch.Generator().manual_seed(3))
+    flow = identity_grid(20, FLOW) + 8 * (FLOW - 0.05)
+    assert flow.abs().max() > 1.2
+    found = in_inference(sample, image, flow, padding)
+    torch.testing.assert_close(found, sample(image, flow, padding), atol=1e-4, rtol=0)
 
 
 def test_a_smoothed_residual_is_that_of_torch():

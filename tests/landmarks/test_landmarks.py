@@ -1,3 +1,5 @@
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -27,6 +29,13 @@ def test_mona_lisa_has_one_face_with_depth_and_her_irises_in_her_eyes(mediapipe,
         assert (low < face.points[iris]).all() and (face.points[iris] < high).all()
     nose_tip, temple = face.depth[30], face.depth[0]
     assert nose_tip < temple, "larger depth is farther away"
+
+
+def test_mona_lisas_landmarks_and_blendshapes_are_those_of_mediapipe_itself(mediapipe, mona):
+    expected = json.loads((Path(__file__).parent / "mona_lisa_mediapipe.json").read_text(encoding="utf-8"))
+    (face,) = mediapipe.detect(mona)
+    np.testing.assert_allclose(face.to_array()[:70], expected["landmarks"], atol=0.002 * face.size)
+    np.testing.assert_allclose(mediapipe.expression(mona), expected["blendshapes"], atol=0.01)
 
 
 def test_mona_lisas_surface_is_about_where_the_mean_heads_is(mediapipe, mona):

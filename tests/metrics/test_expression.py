@@ -40,6 +40,19 @@ def test_a_movement_that_the_driver_does_not_make_has_no_correlation():
     assert np.isnan(metrics.movement_correlations(driver, driver)["jaw"]), "two frames are too few"
 
 
+def test_brows_that_follow_correlate_at_any_size_of_the_face():
+    heads = np.stack([np.array(MEAN_HEAD, float)] * 4)
+    heads[:, 17:27, 1] -= np.array([0, 0.05, 0.02, 0.04])[:, None]
+    assert metrics.brow_correlation(70 * heads + [9, 5, 0], 200 * heads) == pytest.approx(1)
+    assert metrics.brow_correlation(heads[[1, 0, 3, 2]], heads) < 0
+    assert metrics.brow_correlation(heads[[0] * 4], heads) == 0, "brows that stay do not follow"
+    assert np.isnan(metrics.brow_correlation(heads, heads[[0] * 4])), "a driver who does not move them"
+    heads[:2] = np.nan
+    assert np.isnan(metrics.brow_correlation(heads, heads)), "two frames are too few"
+    with pytest.raises(BadInput, match="70"):
+        metrics.brow_correlation(heads[:, :68], heads)
+
+
 def test_the_gaze_is_the_angle_of_an_eyeball():
     ahead, aside = (np.array(MEAN_HEAD, float) for _ in range(2))
     width = np.linalg.norm(MEAN_HEAD[39] - MEAN_HEAD[36])

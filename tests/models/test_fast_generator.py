@@ -31,13 +31,7 @@ def copied(checkpoint, tmp_path):
 
 @pytest.fixture(scope="module")
 def fast(reenactor) -> Reenactor:
-    pytest.importorskip("openvino")
     return Reenactor(load_checkpoint(), "cpu", reenactor.detectors, reenactor.inpainters, "openvino")
-
-
-@pytest.fixture
-def not_installed(monkeypatch):
-    monkeypatch.setattr(fast_generator, "find_spec", lambda name: None)
 
 
 def test_frames_of_8_bit_look_like_those_of_32_bit(fast, reenactor, mona_path, driver_frames):
@@ -57,7 +51,6 @@ def test_a_fine_tuned_head_runs_in_torch(fast, reenactor, mona_path, driver_fram
 
 
 def test_auto_takes_the_8_bit_model_where_the_processor_is_made_for_it(checkpoint, monkeypatch):
-    pytest.importorskip("openvino")
     for has_vnni, kind in ((True, FastGenerator), (False, Generator)):
         monkeypatch.setattr(fast_generator, "_has_vnni", lambda value=has_vnni: value)
         assert isinstance(choose_generator(checkpoint, CPU), kind)
@@ -66,12 +59,6 @@ def test_auto_takes_the_8_bit_model_where_the_processor_is_made_for_it(checkpoin
 def test_a_processor_that_torch_does_not_know_has_no_vnni(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     assert not fast_generator._has_vnni()
-
-
-def test_without_the_package_auto_is_torch_and_openvino_is_refused(checkpoint, not_installed):
-    assert choose_generator(checkpoint, CPU) is checkpoint.networks.generator
-    with pytest.raises(BadInput, match=r"pip install 'fewshot_heads\[fast\]', or use backend=torch"):
-        choose_generator(checkpoint, CPU, "openvino")
 
 
 def test_weights_without_an_8_bit_model_run_in_torch(copied):
@@ -94,7 +81,6 @@ def test_an_unknown_backend_is_refused(checkpoint):
 
 @pytest.mark.parametrize("suffix", [SPECIFICATION, *MODEL])
 def test_a_changed_file_is_refused(copied, suffix):
-    pytest.importorskip("openvino")
     path = copied.path.with_suffix(suffix)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(WeightsMismatch, match="fetch them again"):
@@ -102,6 +88,5 @@ def test_a_changed_file_is_refused(copied, suffix):
 
 
 def test_the_8_bit_model_of_other_weights_is_refused(copied):
-    pytest.importorskip("openvino")
     with pytest.raises(WeightsMismatch, match="fetch them again"):
         choose_generator(replace(copied, sha256="0" * 64), CPU, "openvino")

@@ -65,6 +65,19 @@ def test_a_turned_head_has_hair_behind_its_ear(side):
     assert np.abs(frame[frame.min(2) < 128] - HAIR).mean() < 8
 
 
+@pytest.mark.parametrize("side", [-1, 1])
+def test_the_skull_curves_in_toward_the_nape_and_ends_at_the_hairline(side):
+    landmarks = measured_face()
+    target = turned_about_the_neck(landmarks, (0, 0.8 * side, 0))
+    dark, unit = drawn(landmarks, target).min(2) < 128, fit_pose(target).scale
+    nose = target.points[27:31, 0].mean()
+    reach = [np.abs(np.nonzero(row)[0] - nose).max(initial=0) / unit for row in dark]
+    lobes = target.points[33, 1]
+    above, below = (reach[round(lobes + height * unit)] for height in (-0.6, 0.2))
+    assert 0.15 < above - below < 0.7  # narrower, and still behind the neck
+    assert max(reach[round(lobes + 0.5 * unit) :]) == 0
+
+
 def test_nothing_is_behind_a_head_in_its_own_pose():
     landmarks = measured_face()
     assert (drawn(landmarks, landmarks) == 255).all()

@@ -1,0 +1,23 @@
+import numpy as np
+
+from fewshot_heads.landmarks.face_detector import FaceDetector
+from fewshot_heads.landmarks.face_mesh import FaceMesh, blendshapes
+from fewshot_heads.landmarks.turned_square import TurnedSquare
+
+
+def test_the_mesh_lies_in_the_square_of_its_face(mona):
+    (square,) = FaceDetector(0.4)(mona, 1)
+    mesh, confidence = FaceMesh()(mona, square)
+    assert mesh.shape == (478, 3) and confidence > 0.9
+    assert (np.abs(mesh[:, :2] - square.center) < square.side / 2).all()
+
+
+def test_a_square_without_a_face_has_little_confidence(mona):
+    _, confidence = FaceMesh()(mona, TurnedSquare(np.array([60.0, 300.0]), 80.0))
+    assert confidence < 0.1
+
+
+def test_blendshapes_do_not_depend_on_the_size_of_the_image(mona):
+    (square,) = FaceDetector(0.4)(mona, 1)
+    mesh, _ = FaceMesh()(mona, square)
+    np.testing.assert_allclose(blendshapes(mesh), blendshapes(mesh * 3), atol=1e-3)
