@@ -38,6 +38,7 @@ class Scene:
         wanted: Sequence[int],
         detector: Detector,
         smoothing: float = 1.0,
+        reference: int | None = None,
     ):
         """Detects no faces yet.
 
@@ -47,8 +48,9 @@ class Scene:
             wanted: numbers of the driver's frames to make.
             detector: finds facial landmarks.
             smoothing: strength of the filter over the driver's landmarks; 0 for pictures that are no video.
+            reference: number of the driver's frame that is the first source. None if it is none of them.
         """
-        self.smoothing = smoothing
+        self.smoothing, self.reference = smoothing, reference
         self.sources, self.driver, self.wanted, self.detector = list(sources), driver, list(wanted), detector
 
     @cached_property
@@ -129,9 +131,12 @@ class Animated:
         head = self.reenactor.embed(scene.sources, crop="full")
         if self.tuning is not None:
             head = self.reenactor.fine_tune(head, tuning=self.tuning)
-        # As `animate` does with the whole driver. Only the wanted frames are rendered.
+        # As `animate` does with the whole driver, and with `reference` where the source is one of its frames. Only the
+        # wanted frames are rendered.
         size, wanted = self.reenactor.size, sorted(scene.wanted)
-        faces = retargeted_faces(head, scene.motion, size, self.motion, still_body=False, full=True)
+        faces = retargeted_faces(
+            head, scene.motion, size, self.motion, reference=scene.reference, still_body=False, full=True
+        )
         mouths = [scene.motion.mouths[i] for i in wanted] if self.mouth and scene.motion.mouths else None
         skin = [scene.motion.shading[i] for i in wanted] if self.shading and scene.motion.shading else None
         frames = render_frames(

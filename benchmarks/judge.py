@@ -117,6 +117,7 @@ class Judge:
         """Returns the scene, and the numbers of the compared and of the consecutive frames."""
         driver = case.driver.frames(self.size, self.detector)
         pictures = case.protocol in TURNS
+        reference: int | None = 0
         if pictures:
             sources, compared, sequence = driver[:1], [1], [1]
         elif case.protocol == "identity_round_trip":
@@ -127,8 +128,9 @@ class Judge:
             )
             same = case.source == case.driver
             sources = driver[source_numbers] if same else case.source.frames(self.size, self.detector)[:1]
+            reference = source_numbers[0] if same else None
         smoothing = 0.0 if pictures else 1.0
-        scene = Scene(list(sources), driver, sorted({*compared, *sequence}), self.detector, smoothing)
+        scene = Scene(list(sources), driver, sorted({*compared, *sequence}), self.detector, smoothing, reference)
         if scene.source_faces[0] is None:
             raise NoFaceFound(f"{case.source.name}: no face in the source")
         return scene, compared, sequence

@@ -1,8 +1,7 @@
 """The driver's face that corresponds to the source image in relative motion.
 
-It is the frame in which the driver looks most like the source. Where the head is, another frame may tell better: the
-one in which it is placed most like the source's. A clip of a laughing woman has no frame in which she looks neutral.
-What her smile exceeds that of neutral faces by is taken off, so the source gets all of it.
+It is the frame in which the driver looks most like the source. A clip of a laughing woman has no frame in which she
+looks neutral. What her smile exceeds that of neutral faces by is taken off, so the source gets all of it.
 """
 
 from __future__ import annotations
@@ -16,11 +15,9 @@ import numpy as np
 
 from fewshot_heads.landmarks import LEFT_EYE, LEFT_MOUTH_CORNER, RIGHT_EYE, RIGHT_MOUTH_CORNER
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
-from fewshot_heads.landmarks.pose import Pose, turn_between
 
 # Radians of rotation that count, in a reference frame, as much as an eye that closes, and as 1 of the mouth's ratio.
 _EYE_OPENING_RADIANS, _MOUTH_RATIO_RADIANS = 0.6, 4
-_HEAD_UNIT_RADIANS = 0.5  # rotation that counts, in the pose of a start, as much as a shift by a head unit
 _OPEN_EYE_RATIO = 0.2  # aspect ratio of a source's eye from which it is open, however wide others are
 
 SMILE_FILE = Path(__file__).with_name("smile.json")  # of `benchmarks.studies.smile`
@@ -51,22 +48,6 @@ def choose_reference(source: CanonicalFace, driver: Iterable[CanonicalFace]) -> 
     usual = np.maximum(np.median(openings, axis=0), 1e-6)
     of_source = [min(source.eye_opening(eye) / _OPEN_EYE_RATIO, 1.0) for eye in (RIGHT_EYE, LEFT_EYE)]
     return int(np.argmin(distances + _EYE_OPENING_RADIANS * np.abs(openings / usual - of_source).sum(1)))
-
-
-def choose_start(source: CanonicalFace, driver: Iterable[CanonicalFace]) -> Pose:
-    """Returns the driver's pose nearest to the source's in rotation, place and size.
-
-    Args:
-        source: face of the source, crop pixels.
-        driver: face of each driver frame, crop pixels.
-    """
-
-    def distance(pose: Pose) -> float:
-        shift = np.linalg.norm(pose.translation[:2] - source.pose.translation[:2]) / source.pose.scale
-        growth = abs(np.log(pose.scale / source.pose.scale))
-        return turn_between(pose, source.pose) + _HEAD_UNIT_RADIANS * float(shift + growth)
-
-    return min((face.pose for face in driver), key=distance)
 
 
 def smile_score(shape: np.ndarray) -> float:

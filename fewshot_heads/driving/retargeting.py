@@ -20,7 +20,7 @@ from fewshot_heads.driving.motion_limits import (
     limit_translation,
     prevent_crossing_lids,
 )
-from fewshot_heads.driving.reference import choose_reference, choose_start, without_smile
+from fewshot_heads.driving.reference import choose_reference, without_smile
 from fewshot_heads.driving.sequences import LazySequence
 from fewshot_heads.errors import BadInput, check_choice, check_finite
 from fewshot_heads.landmarks import (
@@ -110,13 +110,10 @@ def retarget(
         raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}; name one of them")
     if motion == "absolute":
         return driver
+    may_smile = reference is None  # who names a reference, means it
     if reference is None:
-        canonical = CanonicalFace.of(source)
-        start = choose_start(canonical, map(CanonicalFace.of, driver))
-        frame = choose_reference(canonical, map(CanonicalFace.of, driver))
-        retargeter = Retargeter(source, driver[frame], side, still_body, still_mouth, parts, True, start)
-    else:  # who names a reference, means all of it
-        retargeter = Retargeter(source, driver[reference], side, still_body, still_mouth, parts)
+        reference = choose_reference(CanonicalFace.of(source), map(CanonicalFace.of, driver))
+    retargeter = Retargeter(source, driver[reference], side, still_body, still_mouth, parts, may_smile)
     return LazySequence(lambda frame: retargeter.retarget(driver[frame], pose, expression), range(len(driver)))
 
 
@@ -131,13 +128,11 @@ class Retargeter:
         still_mouth: whether the lips keep the source's shape.
         parts: strengths of parts of the face.
         may_smile: whether the driver may smile in the reference more than the source, see `reference.without_smile`.
-        start: pose of the driver that corresponds to the source's. None takes the reference's.
     """
 
     def __init__(
         self, source: Landmarks, reference: Landmarks, side: int | None = None, still_body: bool = False,
         still_mouth: bool = False, parts: Mapping[str, float] | None = None, may_smile: bool = False,
-        start: Pose | None = None,
     ):  # fmt: skip
         parts = dict.fromkeys(PARTS, 1.0) | dict(parts or {})
         self._source, self._side, self._still_body, self._still_mouth = source, side, still_body, still_mouth
@@ -145,7 +140,6 @@ class Retargeter:
         if may_smile:
             neutral = without_smile(self._reference_face.shape, self._source_face.shape)
             self._reference_face = replace(self._reference_face, shape=neutral)
-        self._start = start or self._reference_face.pose
         self._lips, self._gains = parts["lips"], region_gains(self._source_face, self._reference_face)
         self._gains[BROWS] *= _BROW_GAIN
         for part, strength in parts.items():
@@ -163,7 +157,7 @@ class Retargeter:
         shape = _retarget_shape(source, reference, driver_face, self._gains, expression, self._lips)
         if self._still_mouth:
             shape[LIPS] = source.shape[LIPS]
-        target_pose = _retarget_pose(source.pose, self._start, driver_face.pose, pose)
+        target_pose = _retarget_pose(source.pose, reference.pose, driver_face.pose, pose)
         if self._still_body:
             target_pose = limit_translation(target_pose, source.pose)
         face = Landmarks.from_array(target_pose.apply(shape), self._source.confidence)
@@ -216,12 +210,12 @@ def _retarget_shape(
     return couple_lids(prevent_crossing_lids(shape), usual, driver.pose.rotation)
 
 
-def _retarget_pose(source: Pose, start: Pose, driver: Pose, strength: float) -> Pose:
-    """Returns the source's pose, changed as the driver's since the start and limited in rotation."""
-    rotation_change, _ = cv2.Rodrigues(driver.rotation @ start.rotation.T)
+def _retarget_pose(source: Pose, reference: Pose, driver: Pose, strength: float) -> Pose:
+    """Returns the source's pose, changed as the driver's since the reference and limited in rotation."""
+    rotation_change, _ = cv2.Rodrigues(driver.rotation @ reference.rotation.T)
     rotation = limit_rotation(cv2.Rodrigues(strength * rotation_change)[0] @ source.rotation, source.rotation)
-    growth = (driver.scale / start.scale) ** strength
-    displacement = strength * (driver.translation - start.translation) * source.scale / start.scale
+    growth = (driver.scale / reference.scale) ** strength
+    displacement = strength * (driver.translation - reference.translation) * source.scale / reference.scale
     return Pose(rotation, source.translation + displacement, source.scale * growth)
 
 
