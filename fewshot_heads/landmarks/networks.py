@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from fewshot_heads.landmarks.openvino_runtime import ProcessorNetwork, load_openvino
+from fewshot_heads.landmarks.openvino_runtime import ProcessorNetwork, openvino_core
 
 MODEL = Path(__file__).parent.parent / "weights" / "face_landmarker.task"
 _MAX_LOGIT = 80.0  # so that the exponential is finite in float32
@@ -25,13 +25,12 @@ def load(name: str) -> ProcessorNetwork:
     Args:
         name: of the .tflite file in the model file, without the suffix.
     """
-    core = load_openvino().Core()
     with zipfile.ZipFile(MODEL) as networks, TemporaryDirectory() as folder:  # OpenVINO reads .tflite from a path
-        model = core.read_model(networks.extract(f"{name}.tflite", folder))
+        model = openvino_core().read_model(networks.extract(f"{name}.tflite", folder))
     shape = model.input().partial_shape
     shape[0] = 1
     model.reshape(shape)
-    return ProcessorNetwork(core, model)
+    return ProcessorNetwork(model)
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -31,16 +32,21 @@ def load_openvino() -> ModuleType:
     return openvino
 
 
+@cache
+def openvino_core() -> Any:
+    """Returns the only `openvino.Core` of the process, which lives as long."""
+    return load_openvino().Core()
+
+
 class ProcessorNetwork:
     """A network that the calling thread computes. Threads that call it at the same time have copies of it.
 
     Args:
-        core: `openvino.Core` that read the model.
         model: `openvino.Model`.
     """
 
-    def __init__(self, core: Any, model: Any) -> None:
-        self._core, self._original = core, core.compile_model(model, "CPU", _OPTIONS)
+    def __init__(self, model: Any) -> None:
+        self._original = openvino_core().compile_model(model, "CPU", _OPTIONS)
         self._idle = [self._original.create_infer_request()]
 
     def __call__(self, inputs: dict[str, np.ndarray] | list[np.ndarray]) -> tuple[np.ndarray, ...]:
@@ -60,4 +66,4 @@ class ProcessorNetwork:
 
     def _copy(self) -> Any:
         """Returns a request of another instance. Importing takes a quarter of the time of compiling."""
-        return self._core.import_model(self._original.export_model(), "CPU", _OPTIONS).create_infer_request()
+        return openvino_core().import_model(self._original.export_model(), "CPU", _OPTIONS).create_infer_request()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fewshot_heads.errors import BadInput, WeightsMismatch, check_choice
-from fewshot_heads.landmarks.openvino_runtime import ProcessorNetwork, load_openvino
+from fewshot_heads.landmarks.openvino_runtime import ProcessorNetwork, openvino_core
 from fewshot_heads.media.files import check_readable
 from fewshot_heads.models.checkpoint import Checkpoint
 from fewshot_heads.models.compositing import Correction, WarpInputs
@@ -69,8 +69,7 @@ def choose_generator(checkpoint: Checkpoint, device: torch.device, backend: str 
         return generator
     if obstacle:
         raise BadInput(f"backend=openvino: {obstacle}, or use backend=torch")
-    core = load_openvino().Core()
-    return FastGenerator(generator, ProcessorNetwork(core, core.read_model(*_read(checkpoint))))
+    return FastGenerator(generator, ProcessorNetwork(openvino_core().read_model(*_read(checkpoint))))
 
 
 def _obstacle(checkpoint: Checkpoint, device: torch.device) -> str:
