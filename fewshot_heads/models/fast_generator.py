@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cache
 from typing import Any
 
 import torch
@@ -69,7 +70,13 @@ def choose_generator(checkpoint: Checkpoint, device: torch.device, backend: str 
         return generator
     if obstacle:
         raise BadInput(f"backend=openvino: {obstacle}, or use backend=torch")
-    return FastGenerator(generator, ProcessorNetwork(openvino_core().read_model(*_read(checkpoint))))
+    return FastGenerator(generator, _load(*_read(checkpoint)))
+
+
+@cache
+def _load(xml: bytes, weights: bytes) -> ProcessorNetwork:
+    """Returns the 8-bit model, which is compiled once in a process."""
+    return ProcessorNetwork(openvino_core().read_model(xml, weights))
 
 
 def _obstacle(checkpoint: Checkpoint, device: torch.device) -> str:
