@@ -60,7 +60,8 @@ class ProcessorNetwork:
         except IndexError:
             request = self._copy()
         try:
-            return request.infer(inputs, share_inputs=True).to_tuple()
+            # Inputs are copied. A shared one is released by OpenVINO later, and Python's memory was found damaged by that.
+            return request.infer(inputs).to_tuple()
         finally:
             self._idle.append(request)
 
