@@ -60,7 +60,7 @@ class ProcessorNetwork:
         except IndexError:
             request = self._copy()
         try:
-            # Inputs are copied. A shared one is released by OpenVINO later, and Python's memory was found damaged by that.
+            # Not `share_inputs`: OpenVINO lets go of a shared array later, and Python's memory was found damaged.
             return request.infer(inputs).to_tuple()
         finally:
             self._idle.append(request)
