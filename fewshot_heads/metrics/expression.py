@@ -65,11 +65,10 @@ def movement_correlations(result: np.ndarray, driver: np.ndarray) -> dict[str, f
     """
     expression_error(result, driver)  # checks
     known = np.isfinite(result).all(1) & np.isfinite(driver).all(1)
-    correlations = dict.fromkeys(MOVEMENTS, float("nan"))
+    correlations = {}
     for name, columns in MOVEMENTS.items():
         a, b = (scores[known][:, columns].mean(1) for scores in (result, driver))
-        if len(a) >= 3 and b.std() >= _MIN_DEVIATION:
-            correlations[name] = float(np.corrcoef(a, b)[0, 1]) if a.std() > 0 else 0.0
+        correlations[name] = _correlation(a, b, _MIN_DEVIATION)
     return correlations
 
 
@@ -90,10 +89,14 @@ def brow_correlation(result: np.ndarray, driver: np.ndarray) -> float:
     if a.shape != b.shape:
         raise BadInput(f"landmarks of {len(a)} and {len(b)} frames, expected as many of both")
     known = np.isfinite(a) & np.isfinite(b)
-    a, b = a[known], b[known]
-    if len(a) < 3 or b.std() < _MIN_BROW_DEVIATION_HEAD_UNITS:
+    return _correlation(a[known], b[known], _MIN_BROW_DEVIATION_HEAD_UNITS)
+
+
+def _correlation(result: np.ndarray, driver: np.ndarray, least: float) -> float:
+    """Returns the correlation of two series [T]. NaN for under three frames, or a driver who deviates by less."""
+    if len(result) < 3 or driver.std() < least:
         return float("nan")
-    return float(np.corrcoef(a, b)[0, 1]) if a.std() > 0 else 0.0
+    return float(np.corrcoef(result, driver)[0, 1]) if result.std() > 0 else 0.0
 
 
 def brow_heights(landmarks: np.ndarray) -> np.ndarray:
