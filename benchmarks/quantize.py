@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from benchmarks import common
 from fewshot_heads import BadInput, Reenactor, read_image, read_video
-from fewshot_heads.landmarks.openvino_runtime import load_openvino
+from fewshot_heads.landmarks.openvino_runtime import load_openvino, openvino_core
 from fewshot_heads.media.files import atomic_write
 from fewshot_heads.models.compositing import Correction, WarpInputs
 from fewshot_heads.models.fast_generator import INPUTS, MODEL, SPECIFICATION
@@ -120,7 +120,7 @@ def differences(generator: Generator, model: Any, inputs: list[Inputs]) -> dict[
         model: `openvino.Model` of its `predict`.
         inputs: of the frames to compare.
     """
-    compiled = load_openvino().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     errors = []
     for each in inputs:
         exact = generator.predict(*map(torch.from_numpy, each.values()))

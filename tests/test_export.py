@@ -15,7 +15,7 @@ import torch
 from fewshot_heads import Reenactor, export, read_video
 from fewshot_heads.deployment.networks import exported_networks
 from fewshot_heads.imaging.convert import to_uint8
-from fewshot_heads.landmarks.openvino_runtime import load_openvino
+from fewshot_heads.landmarks.openvino_runtime import openvino_core
 from fewshot_heads.models.checkpoint import load_checkpoint
 from fewshot_heads.rendering.animation import retargeted_faces
 from fewshot_heads.rendering.renderer import HeadRenderer
@@ -111,7 +111,7 @@ def test_openvino_files_compute_what_torch_computes(tmp_path):
         with torch.no_grad():
             expected = network.module(*inputs)
         options = {"INFERENCE_PRECISION_HINT": "f32"}
-        model = load_openvino().compile_model(tmp_path / "new" / f"{network.name}.xml", "CPU", options)
+        model = openvino_core().compile_model(tmp_path / "new" / f"{network.name}.xml", "CPU", options)
         found = model({port.name: value.numpy() for port, value in zip(network.inputs, inputs, strict=True)})
         for port, values in zip(network.outputs, expected if len(network.outputs) > 1 else [expected], strict=True):
             np.testing.assert_allclose(found[port.name], values.numpy(), atol=1e-3)

@@ -34,7 +34,12 @@ def load_openvino() -> ModuleType:
 
 @cache
 def openvino_core() -> Any:
-    """Returns the only `openvino.Core` of the process, which lives as long."""
+    """Returns the only `openvino.Core` of the process, which lives as long.
+
+    Never `openvino.Core()` nor `openvino.compile_model`, which makes one: each core gives the calling thread a signal
+    stack of its own, and brings back the one before when it goes. If the one before has gone already, its memory too,
+    the next signal ends the process.
+    """
     return load_openvino().Core()
 
 
@@ -60,7 +65,6 @@ class ProcessorNetwork:
         except IndexError:
             request = self._copy()
         try:
-            # Not `share_inputs`: OpenVINO lets go of a shared array later, and Python's memory was found damaged.
             return request.infer(inputs).to_tuple()
         finally:
             self._idle.append(request)

@@ -29,3 +29,17 @@ def test_every_import_of_openvino_goes_through_one_function():
             if any(name.split(".")[0] == "openvino" for name in names):
                 users.add(path.name)
     assert users == {"openvino_runtime.py"}
+
+
+def test_nothing_but_openvino_core_makes_a_core():
+    """`openvino.compile_model` makes one too; `openvino_core` says why there may be only one."""
+    makers = set()
+    for folder in ("fewshot_heads", "benchmarks", "tests"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                    maker, called = node.func.value, node.func.attr
+                    is_module = "openvino" in ast.unparse(maker) and ast.unparse(maker) != "openvino_core()"
+                    if is_module and called in ("Core", "compile_model"):
+                        makers.add((path.name, ast.unparse(node)))
+    assert makers == {("openvino_runtime.py", "load_openvino().Core()")}
