@@ -13,6 +13,7 @@ from fewshot_heads.datasets.clips import Clip
 from fewshot_heads.datasets.layer_store import separate_image
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.imaging.masks import disocclusion_mask, region_masks
+from fewshot_heads.landmarks.aspect_ratio import disocclusion_amount
 from fewshot_heads.landmarks.stickman import draw_stickman
 from fewshot_heads.layers.separation import PortraitLayers
 from fewshot_heads.rendering.behind_head import BehindHead, rgba_tensor
@@ -50,7 +51,7 @@ def assemble(
     valid = change.warp(sources[source][2]).round()
     stickmen = {i: draw_stickman(face.points, size) for i, face in faces.items()}
     source_face, target_face = faces[source], change.face(landmarks[target])
-    disocclusion = disocclusion_mask(source_face, target_face, size)
+    disocclusion = disocclusion_mask(target_face, disocclusion_amount(source_face, target_face), size)
     layers = change.layers(layers_of(*sources[source][:2]))
     head_views = HeadViews([source_face], layers.head[None], size)
     views = head_views.blend(target_face)

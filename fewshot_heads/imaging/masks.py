@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE, Landmarks
-from fewshot_heads.landmarks.aspect_ratio import OPENING_REGIONS, disocclusion_amount
+from fewshot_heads.landmarks.aspect_ratio import OPENING_REGIONS
 from fewshot_heads.landmarks.stickman import SUBPIXEL_BITS, fixed_point
 
 _REGION_DILATION_FRACTION = 9 / 256  # side of the square that dilates a region, over the mask's side
@@ -33,23 +33,23 @@ def region_masks(points: np.ndarray, size: int) -> list[np.ndarray]:
     return masks
 
 
-def disocclusion_mask(source: Landmarks, driver: Landmarks, size: int) -> np.ndarray:
-    """Returns where the driver opens a mouth or eye that is closed in the source.
+def disocclusion_mask(face: Landmarks, amounts: np.ndarray, size: int) -> np.ndarray:
+    """Returns where a face opens a mouth or eye that is closed in the source.
 
     The source image has no pixels for the inside of such a mouth or eye, so the generator synthesizes it.
 
     Args:
-        source: face of the source, crop pixels.
-        driver: face of the driver, crop pixels.
+        face: landmarks of the frame, crop pixels.
+        amounts: [3], 0 to 1, how much eyes and mouth open, see `disocclusion_amount`.
         size: side of the crop and of the mask, pixels.
 
     Returns:
         float32 [size, size], 0 to 1.
     """
     canvas = np.zeros((size, size), np.uint8)
-    for region, amount in zip(OPENING_REGIONS, disocclusion_amount(source, driver), strict=True):
+    for region, amount in zip(OPENING_REGIONS, amounts, strict=True):
         if amount > 0:
-            outline = fixed_point(driver.points[region]).round().astype(np.int32)
+            outline = fixed_point(face.points[region]).round().astype(np.int32)
             cv2.fillPoly(canvas, [outline], int(round(255 * amount)), cv2.LINE_AA, SUBPIXEL_BITS)
     return canvas.astype(np.float32) / 255
 

@@ -79,24 +79,25 @@ def tps_flow(
         [B, size, size, 2], positions in the source, -1 to 1.
     """
     # The displacement rather than the position is interpolated: zero motion then gives exactly zero flow.
-    return identity_grid(size, driver) + tps_interpolate(driver, source - driver, None, size, reach, stiffness)
+    grid = identity_grid(size, driver)
+    return grid + tps_interpolate(driver, source - driver, None, grid, reach, stiffness)
 
 
 def tps_interpolate(
     points: Tensor,
     values: Tensor,
-    weights: Tensor | None = None,
-    size: int = FLOW_SIZE,
+    weights: Tensor | None,
+    grid: Tensor,
     reach: float = REACH,
     stiffness: float = _STIFFNESS,
 ) -> Tensor:
-    """Returns the thin-plate spline through values at points, evaluated on a grid over the crop, [B, size, size, D].
+    """Returns the thin-plate spline through values at points, evaluated on a grid, [B, h, w, D].
 
     Args:
         points: [B, N, 2], -1 to 1.
         values: [B, N, D].
         weights: [B, N], 0 to 1. The smaller a weight, the less closely the spline meets the value. None is 1.
-        size: side of the grid, positions.
+        grid: [1, h, w, 2], -1 to 1: all rows have the same x, all columns the same y.
         reach: distance from the crop's center of border points with the value 0, in half crops.
         stiffness: ridge on the bending part of a point of weight 1.
     """
@@ -113,13 +114,13 @@ def tps_interpolate(
     system[:, :n, n:] = affine
     system[:, n:, :n] = affine.transpose(1, 2)
     solution = _solve(system, torch.cat([values, values.new_zeros(batch, BORDER + 3, depth)], 1))
-    grid = identity_grid(size, points)
     # The squared distance is a sum of one term for the column and one for the row. The rows come in chunks that stay in
     # the cache: fetched from memory, these products take three times as long.
-    across, down = ((grid[0, 0, :, 0, None] - centers[:, None, :, axis]).square() for axis in (0, 1))
-    chunks = down.split(max(_CHUNK_POSITIONS // size, 1), 1)
-    kernels = (_radial(rows[:, :, None] + across[:, None]).flatten(1, 2) for rows in chunks)
-    bending = torch.cat([kernel @ solution[:, :n] for kernel in kernels], 1).view(batch, size, size, depth)
+    columns, rows = grid[0, 0, :, :1], grid[0, :, 0, 1:]
+    across, down = ((line - centers[:, None, :, axis]).square() for axis, line in enumerate((columns, rows)))
+    chunks = down.split(max(_CHUNK_POSITIONS // len(columns), 1), 1)
+    kernels = (_radial(part[:, :, None] + across[:, None]).flatten(1, 2) for part in chunks)
+    bending = torch.cat([kernel @ solution[:, :n] for kernel in kernels], 1).view(batch, *grid.shape[1:3], depth)
     return bending + solution[:, None, n : n + 1] + grid @ solution[:, None, n + 1 :]
 
 

@@ -21,7 +21,7 @@ from fewshot_heads.rendering.hanging import hanging_lengths
 
 CELLS = 128  # side of the splatted map, for the crop, and of the grid of the surface's points
 DEPTH_CELLS = 96  # side of the depth map, for the crop
-_EXPRESSION_CELLS = 48  # side of the grid on which the expression's spline is evaluated
+_EXPRESSION_CELLS = 48  # of the grid on which the expression's spline is evaluated, for the side of the crop
 _EXPRESSION_REACH_HEAD_UNITS = 0.35  # an expression moves the silhouette by less
 SURFACE_THICKNESS_HEAD_UNITS = 0.1  # in one cell, points this far behind each other belong to one sheet
 _BARE_COVERAGE, _FULL_COVERAGE = 0.3, 0.7
@@ -82,6 +82,7 @@ class HeadSurface:
             for maps in (np.dstack([depth, solid, matte]), normals, np.dstack([matte, seen, skin]))
         )  # channels last in memory, as `sample` takes them
         self._positions = _grid_near(head[..., 3], _EXPRESSION_REACH_HEAD_UNITS * self.pose.scale / size)
+        self._expression_grid, self._in_grid = _grid_around(self._positions)
         pixels = (self._positions + 1) * (size / 2)
         self._hanging = torch.from_numpy(hanging_lengths(pixels.numpy(), face, size))
 
@@ -130,10 +131,10 @@ class HeadSurface:
         values = torch.from_numpy(np.column_stack([self.warp_points[:, :2] - centers[:, :2], depth_change]))
         values = values.float() * torch.tensor([2 / self.size, 2 / self.size, 1])
         spline = tps_interpolate(
-            normalize_points(flat, self.size)[None], values[None], torch.from_numpy(weights)[None], _EXPRESSION_CELLS
-        )
-        maps, positions = spline.permute(0, 3, 1, 2), self._positions[None, None]
-        return sample(maps, positions, "border")[0, :, 0].T
+            normalize_points(flat, self.size)[None], values[None], torch.from_numpy(weights)[None],
+            self._expression_grid,
+        )  # fmt: skip
+        return sample(spline.permute(0, 3, 1, 2), self._in_grid[None, None], "border")[0, :, 0].T
 
     def _moved(self, points: Tensor, hanging: Tensor, target: Pose) -> Tensor:
         """Returns points [N, 3] (pixels) in the target's pose; x and y from -1 to 1, depth in pixels.
@@ -175,3 +176,19 @@ def _grid_near(matte: np.ndarray, reach: float) -> Tensor:
     head = (cv2.resize(matte, (CELLS, CELLS), interpolation=cv2.INTER_AREA) > 0.02 * 255).astype(np.uint8)
     y, x = np.nonzero(cv2.dilate(head, np.ones((width, width), np.uint8)))
     return torch.from_numpy((np.stack([x, y], 1) + 0.5) * (2 / CELLS) - 1).float()
+
+
+def _grid_around(positions: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns a coarser grid that spans positions, [1, h, w, 2], and the positions in it, [N, 2], both -1 to 1.
+
+    Args:
+        positions: [N, 2], -1 to 1 over the crop.
+    """
+    low, high = positions.amin(0), positions.amax(0)
+    center, half = (low + high) / 2, ((high - low) / 2).clamp_min(1 / _EXPRESSION_CELLS)
+    lines = [
+        c + h * ((torch.arange(cells) + 0.5) * (2 / cells) - 1)
+        for c, h, cells in zip(center, half, (half * _EXPRESSION_CELLS).ceil().int().tolist(), strict=True)
+    ]
+    y, x = torch.meshgrid(lines[1], lines[0], indexing="ij")
+    return torch.stack([x, y], -1)[None], (positions - center) / half

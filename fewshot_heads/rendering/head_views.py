@@ -27,7 +27,7 @@ _MIN_IMAGE_WEIGHT = 1e-6  # keeps the sum of weights above 0 if all images are a
 # Another view replaces the nearest image where it is sharper by this. On pictures that turn by 20 to 40 degrees, CSIM
 # is .695, .725 and .727 for penalties of .15, .3 and .45, and L1 in the head .072, .072 and .075.
 _OTHER_VIEW_PENALTY = 0.3
-_SHARPNESS_TEMPERATURE = 0.04
+_BLENDED_SHARPNESS = 0.12  # below the best score, over which a view fades out
 _ABSENT_CELLS = 15  # width of the square by which a place grows that the mirror image shows and the image does not
 _SMALL_TURN, _LARGE_TURN = 0.25, 0.45  # radians, between which that growth ends
 _LOST_SHARPNESS, _KEPT_SHARPNESS = 0.5, 0.75  # of hair, between which the back replaces it
@@ -100,6 +100,35 @@ class HeadViews:
         return Views(torch.tensor(indices), flows, weights, confidence, back)
 
 
+def without_unseen(frames: Sequence[Views]) -> list[Views]:
+    """Returns the views of some frames but those that none of them shows: most often the mirror image. One view stays.
+
+    Args:
+        frames: of one head, with as many views each.
+    """
+    seen = torch.stack([views.weights.flatten(1).any(1) for views in frames]).any(0)
+    seen[0] = True
+    return [
+        views._replace(indices=views.indices[seen], flows=views.flows[seen], weights=views.weights[seen])
+        for views in frames
+    ]
+
+
+def images_of_views(images: Tensor, views: Sequence[Views]) -> Tensor:
+    """Returns the images of the views of B frames, [B, V, 4, R, R]; frames with the same views share memory.
+
+    Args:
+        images: [2 K, 4, R, R].
+        views: of the B frames.
+    """
+    indices = torch.stack([view.indices for view in views])
+    if (indices != indices[0]).any():
+        return images[indices]
+    first = indices[0].tolist()
+    chosen = images[: len(first)] if first == list(range(len(first))) else images[indices[0]]  # a copy only if needed
+    return chosen.expand(len(views), -1, -1, -1, -1)
+
+
 def _kept(weights: Tensor, confidence: Tensor, projections: Sequence[Projection], back: Tensor) -> Tensor:
     """Returns the share of the views that is kept before the back, [c, c]: less where hair is stretched too far.
 
@@ -131,6 +160,6 @@ def _weigh(projections: Sequence[Projection], penalties: Sequence[float], turn: 
     beside = torch.from_numpy(cv2.dilate(absent.numpy(), np.ones((_ABSENT_CELLS, _ABSENT_CELLS))))
     beside = beside * np.clip((_LARGE_TURN - turn) / (_LARGE_TURN - _SMALL_TURN), 0, 1)
     scores[0] = torch.maximum(scores[0], torch.maximum(projections[-1].seen[0, 0], beside))
-    weights = torch.softmax(scores / _SHARPNESS_TEMPERATURE, 0)
-    weights = box_mean(weights) * torch.cat([view.coverage for view in projections])[:, 0]
+    weights = (scores - scores.amax(0) + _BLENDED_SHARPNESS).clamp_min(0)
+    weights = box_mean(weights / weights.sum(0)) * torch.cat([view.coverage for view in projections])[:, 0]
     return weights, (weights * sharpness).sum(0, keepdim=True)

@@ -25,7 +25,7 @@ from fewshot_heads.rendering.behind_head import BehindHead, resize_antialiased, 
 from fewshot_heads.rendering.eyelids import open_eyelids
 from fewshot_heads.rendering.face_parts import SourceVisibility, apply_face_parts
 from fewshot_heads.rendering.gaze import iris_offsets
-from fewshot_heads.rendering.head_views import HeadViews, Views
+from fewshot_heads.rendering.head_views import HeadViews, Views, images_of_views, without_unseen
 from fewshot_heads.rendering.skin_shading import SkinShading
 
 
@@ -180,34 +180,39 @@ class HeadRenderer:
                 first source image's face.
         """
         open_faces = [open_eyelids(face, source.eyes) for face, source in zip(faces, visibility, strict=True)]
-        texture, views = self._texture(open_faces, background_flow, rest)
+        texture, views = self._texture(open_faces, visibility, background_flow, rest)
         target = texture
         if large and self.large is not self.small:
-            images = _chosen(self.large.views, views)
+            images = images_of_views(self.large.views, views)
             background = self._behind(self.large.behind, views, open_faces, background_flow, rest)
             target = texture._replace(images=images, background=background)
         return FrameInputs(rasterize_landmarks(open_faces, self.size).to(self.device), texture, target)
 
     def _texture(
-        self, faces: Sequence[Landmarks], background_flow: Tensor | None, rest: Sequence[Landmarks] | None
+        self,
+        faces: Sequence[Landmarks],
+        visibility: Sequence[SourceVisibility],
+        background_flow: Tensor | None,
+        rest: Sequence[Landmarks] | None,
     ) -> tuple[WarpInputs, list[Views]]:
         """Returns the source pixels at the resolution S, and the views of each frame.
 
         Args:
             faces: landmarks of the B frames, pixels of the crop.
+            visibility: for each face.
             background_flow: [B, s, s, 2], or None.
             rest: B faces for which the body stands still, or None.
         """
-        views = [self.views.blend(face) for face in faces]
-        nearest = [self.landmarks[view.indices[0]] for view in views]
-        disocclusion = [disocclusion_mask(source, face, self.size) for source, face in zip(nearest, faces, strict=True)]
+        views = without_unseen([self.views.blend(face) for face in faces])
+        pairs = zip(faces, visibility, strict=True)
+        opened = [disocclusion_mask(face, source.disocclusion, self.size) for face, source in pairs]
         texture = WarpInputs(
-            images=_chosen(self.small.views, views),
+            images=images_of_views(self.small.views, views),
             flows=torch.stack([view.flows for view in views]).to(self.device),
             weights=torch.stack([view.weights for view in views]).to(self.device),
             confidence=torch.stack([view.confidence for view in views]).to(self.device),
             background=self._behind(self.small.behind, views, faces, background_flow, rest),
-            disocclusion=torch.from_numpy(np.stack(disocclusion))[:, None].to(self.device),
+            disocclusion=torch.from_numpy(np.stack(opened))[:, None].to(self.device),
         )
         return texture, views
 
@@ -224,20 +229,6 @@ class HeadRenderer:
         if background_flow is not None:
             images = sample(images, resize_flow(background_flow, images.shape[-1]))
         return self.views.back.draw(images, [view.back for view in views])
-
-
-def _chosen(images: Tensor, views: Sequence[Views]) -> Tensor:
-    """Returns the images of the views of B frames, [B, V, 4, R, R]; frames with the same views share memory.
-
-    Args:
-        images: [2 K, 4, R, R].
-        views: of the B frames.
-    """
-    indices = torch.stack([view.indices for view in views])
-    if (indices != indices[0]).any():
-        return images[indices]
-    chosen = images if indices[0].tolist() == list(range(len(images))) else images[indices[0]]
-    return chosen.expand(len(views), -1, -1, -1, -1)
 
 
 def rasterize_landmarks(faces: Sequence[Landmarks], size: int) -> Tensor:

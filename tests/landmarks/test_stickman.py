@@ -5,6 +5,7 @@ import pytest
 
 from fewshot_heads.imaging.masks import disocclusion_mask
 from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE
+from fewshot_heads.landmarks.aspect_ratio import disocclusion_amount
 from fewshot_heads.landmarks.stickman import draw_stickman
 from tests.faces import face
 
@@ -40,20 +41,24 @@ def test_a_missing_point_leaves_its_line_out():
     assert drawn.any() and not (drawn == (255, 0, 0)).all(2).any()
 
 
+def opened(source, driver):
+    return disocclusion_mask(driver, disocclusion_amount(source, driver), 256)
+
+
 def test_a_mouth_that_opens_is_marked_and_one_that_was_open_is_not():
     shut, open_mouth = face(), face(mouth=0.3)
-    mask = disocclusion_mask(shut, open_mouth, 256)
+    mask = opened(shut, open_mouth)
     x, y = open_mouth.points[60:68].mean(0).astype(int)
     assert mask[y, x] == 1 and mask[: y - 40].max() == 0
-    assert disocclusion_mask(open_mouth, open_mouth, 256).max() == 0
-    assert disocclusion_mask(open_mouth, shut, 256).max() == 0
+    assert opened(open_mouth, open_mouth).max() == 0
+    assert opened(open_mouth, shut).max() == 0
 
 
 @pytest.mark.parametrize("depth", [True, False])
 @pytest.mark.parametrize("yaw", [-0.9, 0.9])
 def test_a_turn_is_no_opening_of_the_far_eye(yaw, depth):
-    assert disocclusion_mask(face(mouth=0.1, depth=depth), face((0, yaw, 0), mouth=0.1, depth=depth), 256).max() == 0
-    assert disocclusion_mask(face(depth=depth), face((0, yaw, 0), mouth=0.3, depth=depth), 256).max() > 0.9
+    assert opened(face(mouth=0.1, depth=depth), face((0, yaw, 0), mouth=0.1, depth=depth)).max() == 0
+    assert opened(face(depth=depth), face((0, yaw, 0), mouth=0.3, depth=depth)).max() > 0.9
 
 
 def test_only_a_shut_eye_has_to_be_painted_when_it_opens():
@@ -65,5 +70,5 @@ def test_only_a_shut_eye_has_to_be_painted_when_it_opens():
         return replace(face(), points=points)
 
     wide_open, open_eyes, shut = eyes(2.0), eyes(1.0), eyes(0.1)
-    assert disocclusion_mask(shut, open_eyes, 256).max() > 0.9
-    assert disocclusion_mask(open_eyes, wide_open, 256).max() == 0
+    assert opened(shut, open_eyes).max() > 0.9
+    assert opened(open_eyes, wide_open).max() == 0

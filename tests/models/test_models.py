@@ -126,8 +126,10 @@ def test_the_spline_takes_every_driver_point_to_its_source_point():
 def test_the_spline_meets_values_as_closely_as_their_weights_ask():
     points = torch.tensor([[[-0.5, 0.0], [0.5, 0.0]]])
     values = torch.tensor([[[1.0], [1.0]]])
-    spline = tps_interpolate(points, values, torch.tensor([[1.0, 1e-9]]), 64, reach=2.0)[0, 32, :, 0]
-    alone = tps_interpolate(points[:, :1], values[:, :1], None, 64, reach=2.0)[0, 32, :, 0]
+    spline = tps_interpolate(points, values, torch.tensor([[1.0, 1e-9]]), identity_grid(64, points), reach=2.0)[
+        0, 32, :, 0
+    ]
+    alone = tps_interpolate(points[:, :1], values[:, :1], None, identity_grid(64, points), reach=2.0)[0, 32, :, 0]
     assert spline[16] == pytest.approx(1, abs=0.02)
     torch.testing.assert_close(spline, alone, atol=1e-3, rtol=0)  # a point without weight has no influence
 

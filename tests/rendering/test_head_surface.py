@@ -11,7 +11,7 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import fit_pose, mirrored
 from fewshot_heads.rendering.depth import head_depth
 from fewshot_heads.rendering.head_surface import CELLS, HeadSurface
-from fewshot_heads.rendering.head_views import HeadViews
+from fewshot_heads.rendering.head_views import HeadViews, images_of_views, without_unseen
 from tests.faces import face
 
 SIZE = 256
@@ -93,6 +93,17 @@ def test_the_mirror_image_shows_what_the_image_does_not():
     assert own.weights[1].sum() < 0.05 * own.weights[0].sum()
     assert other.weights[1].sum() > other.weights[0].sum()
     assert other.weights.sum(0).max() <= 1 + 1e-5
+
+
+def test_a_view_that_no_frame_shows_is_left_out():
+    source, target = measured_face((0, 0.6, 0)), measured_face((0, -0.6, 0))
+    views = HeadViews([source], layer(oval(source))[None], SIZE)
+    own, other = views.blend(source), views.blend(target)
+    images = torch.rand(2, 4, 8, 8)
+    assert [len(each.weights) for each in without_unseen([own, own])] == [1, 1]
+    assert [len(each.weights) for each in without_unseen([own, other])] == [2, 2]
+    assert torch.equal(images_of_views(images, without_unseen([own]))[0], images[:1])
+    assert torch.equal(images_of_views(images, without_unseen([own, other]))[1], images)
 
 
 def test_a_mirror_image_never_adds_to_a_frontal_head():
