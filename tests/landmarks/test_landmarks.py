@@ -63,6 +63,13 @@ def test_a_mirrored_picture_has_the_mirrored_face(mediapipe, driver_frames):
     assert 1e-3 < np.abs(single_pass - direct)[:, :2].mean() / Landmarks.from_array(direct).size < 0.02
 
 
+def test_a_face_is_followed_without_a_search(mediapipe, driver_frames):
+    (before,), (found,) = (mediapipe.detect(driver_frames[i]) for i in (0, 2))
+    followed = mediapipe.follow(driver_frames[2], before)
+    assert np.abs(followed.points - found.points).mean() < 0.01 * found.size
+    assert mediapipe.follow(np.full_like(driver_frames[2], 90), before) is None
+
+
 def test_a_surface_of_another_size_is_refused():
     with pytest.raises(ValueError, match=r"surface of shape \(3, 3\), expected \(151, 3\)"):
         Landmarks(np.zeros((70, 2), np.float32), surface=np.zeros((3, 3), np.float32))
