@@ -90,7 +90,7 @@ def nearest(faces: Sequence[Landmarks], target: Landmarks) -> int:
 def _find(detector: Detector, frame: np.ndarray, face: int, search: bool) -> Landmarks | None:
     """Returns the face with this index in a frame, or None."""
     faces = detector.detect(frame) if search else []
-    return faces[face] if face < len(faces) else None
+    return as_followed(detector, frame, faces[face]) if face < len(faces) else None
 
 
 def _follow(detector: Detector, frame: np.ndarray, last: Landmarks, search: bool = True) -> Landmarks | None:
@@ -106,7 +106,19 @@ def _follow(detector: Detector, frame: np.ndarray, last: Landmarks, search: bool
     if face is not None and not has_jumped(last, face):
         return face
     faces = detector.detect(frame) if search else []
-    return faces[nearest(faces, last)] if faces else face
+    return as_followed(detector, frame, faces[nearest(faces, last)]) if faces else face
+
+
+def as_followed(detector: Detector, frame: np.ndarray, found: Landmarks) -> Landmarks:
+    """Returns a face that was searched for as it is measured when it is followed, so that no frame stands out.
+
+    Args:
+        detector: found the face.
+        frame: uint8 RGB [H, W, 3].
+        found: the face, frame pixels.
+    """
+    face = detector.follow(frame, found)
+    return found if face is None or has_jumped(found, face) else face
 
 
 def has_jumped(before: Landmarks, after: Landmarks) -> bool:

@@ -29,7 +29,8 @@ def blur_radius(image: np.ndarray, face: Landmarks) -> float:
     square = Crop(left, top, float(size), size).cut(image)  # cut first: to shrink all of a large image takes longer
     gray = cv2.cvtColor(resized(square, _FACE_PIXELS), cv2.COLOR_RGB2GRAY).astype(np.float32)
     steepness, reblurred = _steepness(gray), _steepness(cv2.GaussianBlur(gray, (0, 0), _REBLUR_PIXELS))
-    edges = steepness >= np.quantile(steepness, 1 - _EDGE_FRACTION)
+    steepest = int(_EDGE_FRACTION * steepness.size)
+    edges = steepness >= np.partition(steepness, -steepest, axis=None)[-steepest]  # np.quantile takes ten times as long
     ratio = float(np.median(steepness[edges] / np.maximum(reblurred[edges], 1e-3)))
     return _REBLUR_PIXELS / float(np.sqrt(max(ratio**2 - 1, _MAX_RATIO_ERROR))) / _FACE_PIXELS
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -57,7 +58,10 @@ def _kernel(a: Tensor, b: Tensor) -> Tensor:
 
 def _radial(squared: Tensor) -> Tensor:
     """Returns r^2 log r^2 of squared distances, which it overwrites: no arrays are larger than these."""
-    return squared.clamp_min_(1e-9).log().mul_(squared)
+    squared.clamp_min_(1e-9)
+    if squared.device.type == "cpu":  # numpy takes a third of torch's time
+        return torch.from_numpy(np.log(squared.numpy())).mul_(squared)
+    return squared.log().mul_(squared)
 
 
 def tps_flow(
@@ -120,8 +124,9 @@ def tps_interpolate(
     across, down = ((line - centers[:, None, :, axis]).square() for axis, line in enumerate((columns, rows)))
     chunks = down.split(max(_CHUNK_POSITIONS // len(columns), 1), 1)
     kernels = (_radial(part[:, :, None] + across[:, None]).flatten(1, 2) for part in chunks)
-    bending = torch.cat([kernel @ solution[:, :n] for kernel in kernels], 1).view(batch, *grid.shape[1:3], depth)
-    return bending + solution[:, None, n : n + 1] + grid @ solution[:, None, n + 1 :]
+    # The few channels come first: with them last, the products take five times as long.
+    bent = torch.cat([solution[:, :n].mT @ kernel.mT for kernel in kernels], 2).view(batch, depth, *grid.shape[1:3])
+    return bent.permute(0, 2, 3, 1) + solution[:, None, n : n + 1] + grid @ solution[:, None, n + 1 :]
 
 
 def _solve(system: Tensor, target: Tensor) -> Tensor:

@@ -33,8 +33,8 @@ class _Mesh(NamedTuple):
     """The map's cells in the triangles of the mean face.
 
     Attributes:
-        corners: [CELLS^2, 3], landmarks of each cell's triangle.
-        shares: [CELLS^2, 3], the cell's barycentric coordinates.
+        corners: [3, CELLS^2], landmarks of each cell's triangle.
+        shares: float32 [3, CELLS^2, 1], the cell's barycentric coordinates.
         skin: float32 [CELLS, CELLS], 0 to 1, where the map is skin.
     """
 
@@ -54,14 +54,15 @@ def skin_mask() -> np.ndarray:
 
 
 def cell_positions(face: Landmarks) -> np.ndarray:
-    """Returns where the map's cells lie in an image, float64 [CELLS, CELLS, 3], pixels.
+    """Returns where the map's cells lie in an image, float32 [CELLS, CELLS, 3], pixels.
 
     Args:
         face: landmarks with the surface, pixels.
     """
     mesh = _mesh()
-    positions = np.einsum("nk,nkd->nd", mesh.shares, landmarks_3d(face)[mesh.corners])
-    return positions.reshape(CELLS, CELLS, 3)
+    points = landmarks_3d(face).astype(np.float32)
+    parts = [share * points.take(corner, axis=0) for corner, share in zip(mesh.corners, mesh.shares, strict=True)]
+    return (parts[0] + parts[1] + parts[2]).reshape(CELLS, CELLS, 3)
 
 
 def facing(positions: np.ndarray) -> np.ndarray:
@@ -70,9 +71,12 @@ def facing(positions: np.ndarray) -> np.ndarray:
     Args:
         positions: result of `cell_positions`.
     """
-    down, right = np.gradient(positions, axis=(0, 1))
-    normals = np.cross(right, down)
-    cosine: np.ndarray = normals[..., 2] / np.maximum(np.linalg.norm(normals, axis=-1), 1e-9)
+    right, down = (
+        cv2.split(cv2.Sobel(positions, cv2.CV_32F, *order, ksize=1, borderType=cv2.BORDER_REPLICATE))
+        for order in ((1, 0), (0, 1))
+    )
+    x, y, z = (right[i - 2] * down[i - 1] - right[i - 1] * down[i - 2] for i in range(3))  # of the cross product
+    cosine: np.ndarray = z / np.maximum(np.sqrt(x * x + y * y + z * z), 1e-9)
     return cosine
 
 
@@ -91,7 +95,7 @@ def _mesh() -> _Mesh:
         skin = np.where(cv2.dilate(hole, _disc(distance)) > 0, 0, skin)
     narrow = cv2.erode(skin, _disc(_SOFT_HEAD_UNITS)).astype(np.float32)
     soft = cv2.GaussianBlur(narrow, (0, 0), _SOFT_HEAD_UNITS / CELL_HEAD_UNITS)
-    return _Mesh(_INDICES[corners], shares, soft)
+    return _Mesh(_INDICES[corners.T], shares.T.astype(np.float32)[..., None].copy(), soft)
 
 
 def _disc(radius: float) -> np.ndarray:

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.imaging.splatting import splat
 from fewshot_heads.imaging.warping import identity_grid, normalize_points, resize, resize_flow, sample
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import Pose, below_lobes, change_of_pose, fit_pose, landmarks_3d, turn_between
 from fewshot_heads.layers.patch_fill import fill
-from fewshot_heads.rendering.behind_head import rgba_tensor
 from fewshot_heads.rendering.depth import TEMPLES, inflate
 from fewshot_heads.rendering.ears_and_hair import find_ears_and_hair
 from fewshot_heads.rendering.head_surface import (
@@ -64,6 +64,18 @@ class _Skull(NamedTuple):
     painted: Tensor
 
 
+class _Painted(NamedTuple):
+    """The painted image.
+
+    Attributes:
+        colors: [1, 3, P, P], -1 to 1.
+        alpha: [1, 1, P, P], 0 to 1.
+    """
+
+    colors: Tensor
+    alpha: Tensor
+
+
 class BackOfHead:
     """The back of a head from one source image.
 
@@ -90,7 +102,7 @@ class BackOfHead:
         tolerance = SURFACE_THICKNESS_HEAD_UNITS * pose.scale
         result = splat(points, painted - points[:, :2], torch.ones(len(points)), CELLS, tolerance, FULL_DENSITY)
         flow = identity_grid(CELLS, points) + result.values
-        alpha = sample(self._painted[:, 3:], flow, "zeros")[0, 0]
+        alpha = sample(self._painted.alpha, flow, "zeros")[0, 0]
         return BackProjection(flow, share * smooth_coverage(result.coverage) * alpha)
 
     def draw(self, images: Tensor, projections: Sequence[BackProjection]) -> Tensor:
@@ -107,7 +119,7 @@ class BackOfHead:
         if not projection.opacity.any():
             return image
         flow = resize_flow(projection.flow, image.shape[-1])
-        colors = sample(self._painted[:, :3], flow, "zeros")[0].to(image)
+        colors = sample(self._painted.colors, flow, "zeros")[0].to(image)
         return image + resize(projection.opacity[None, None], image.shape[-1])[0].to(image) * (colors - image)
 
     def _moved(self, target: Pose) -> Tensor:
@@ -155,18 +167,20 @@ class BackOfHead:
         return below_lobes(self.pose, pixels) / self.pose.scale
 
     @cached_property
-    def _painted(self) -> Tensor:
-        """The head with hair over ears and face, [1, 4, P, P], colors -1 to 1 and alpha 0 to 1. Empty without hair."""
+    def _painted(self) -> _Painted:
+        """The head with hair over ears and face, transparent without hair."""
         side = _PAINTED_PIXELS
         head = cv2.resize(self.head, (side, side), interpolation=cv2.INTER_AREA)
         face = self.face.moved(np.zeros(2, np.float32), side / self.size)
         hair = find_ears_and_hair(head, face).hair
         hair = cv2.erode(hair.astype(np.uint8), np.ones((_MIXED_PIXELS, _MIXED_PIXELS))).astype(bool)
         if hair.sum() < _MIN_HAIR_PIXELS:
-            return torch.zeros(1, 4, side, side)
+            return _Painted(torch.zeros(1, 3, side, side), torch.zeros(1, 1, side, side))
         alpha = ((_NAPE_HEAD_UNITS - self._below_lobes(side)) / _NAPE_FADE_HEAD_UNITS).clip(0, 1)
         colors = fill(head[..., :3], hair, (alpha > 0) & (head[..., 3] > 0))
-        return rgba_tensor(np.rint(np.dstack([colors, 255 * alpha])).clip(0, 255).astype(np.uint8)[None])
+        painted = to_tensor(np.rint(colors).clip(0, 255).astype(np.uint8)[None])
+        opacity = torch.from_numpy(alpha.astype(np.float32))[None, None]
+        return _Painted(painted.contiguous(memory_format=torch.channels_last), opacity)  # see `sample`
 
 
 def _toward_nape(below: np.ndarray) -> np.ndarray:

@@ -45,7 +45,8 @@ class BehindHead:
     """
 
     def __init__(self, body: Tensor, background: Tensor, continues: bool = False):
-        self.body, self.background = body, background
+        self.body = body[None].contiguous(memory_format=torch.channels_last)[0]  # see `sample`
+        self.background = background
         self.end_share = 0.0 if continues else _FREE_END_SHARE
         self.still = self._over(body[None])
 

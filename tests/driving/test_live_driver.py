@@ -51,7 +51,7 @@ def test_the_first_face_is_the_reference_and_later_ones_are_followed():
     for result, shown in zip(seen, faces[1:], strict=True):
         np.testing.assert_allclose(result.landmarks.points, shown.points, atol=1e-3)
         np.testing.assert_allclose(result.reference.points, faces[1].points, atol=1e-3)
-    assert detector.calls == ["track", "track", "follow", "follow"]  # nobody yet in the first frame
+    assert detector.calls == ["track", "track", "follow", "follow", "follow"]  # nobody yet in the first frame
 
 
 def test_recalibration_takes_the_next_face_as_reference():
