@@ -18,7 +18,7 @@ from fewshot_heads.driving.tracking import Motion, track
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import to_tensor, to_uint8
 from fewshot_heads.imaging.resizing import resized
-from fewshot_heads.imaging.warping import tps_warp
+from fewshot_heads.imaging.splines import tps_warp
 from fewshot_heads.landmarks import Detector, Landmarks
 from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.landmarks.pose_distance import pose_distance
@@ -92,9 +92,8 @@ def warp(scene: Scene) -> dict[int, np.ndarray]:
     for i, face in scene.driver_faces.items():
         if face and sources:
             source_face, source = min(sources, key=lambda pair: pose_distance(pair[0], face))
-            source_points = torch.from_numpy(control_points(source_face))[None]
-            target_points = torch.from_numpy(control_points(face))[None]
-            result[i] = to_uint8(tps_warp(to_tensor(source)[None], source_points, target_points)[0])
+            warped = tps_warp(to_tensor(source)[None], control_points(source_face), control_points(face))
+            result[i] = to_uint8(warped[0])
     return result
 
 

@@ -61,15 +61,32 @@ def sample(images: Tensor, flow: Tensor, padding: str) -> Tensor:
         flow: [B, h, w, 2], positions, -1 to 1.
         padding: what lies beyond the border, as `torch.nn.functional.grid_sample` names it.
     """
-    height, width = images.shape[2:]
-    half = width / 2 if height == width else flow.new_tensor([width / 2, height / 2])  # numbers are multiplied faster
-    positions = (flow * half).add_(half - 0.5).numpy()
+    pixels = images.permute(0, 2, 3, 1).numpy()
     result = np.empty((*flow.shape[:3], images.shape[1]), np.float32)
-    no_map: Any = None  # OpenCV takes it, but its type does not say so
-    for image, position, target in zip(images, positions, result, strict=True):
-        pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
-        cv2.remap(pixels, position, no_map, cv2.INTER_LINEAR, target, _BORDERS[padding])
+    for image, positions, target in zip(pixels, flow.numpy(), result, strict=True):
+        sample_map(np.ascontiguousarray(image), positions, padding, target)
     return torch.from_numpy(result).permute(0, 3, 1, 2)
+
+
+def sample_map(
+    image: np.ndarray, flow: np.ndarray, padding: str = "zeros", target: np.ndarray | None = None
+) -> np.ndarray:
+    """Returns an image sampled bilinearly along a flow, float32 [h, w, C].
+
+    Args:
+        image: float32 [H, W, C], C one of `SAMPLED_CHANNELS`.
+        flow: float32 [h, w, 2], positions, -1 to 1.
+        padding: as in `sample`.
+        target: float32 [h, w, C], where the result is written. None makes a new array.
+    """
+    height, width = image.shape[:2]
+    # A number is multiplied faster than a pair.
+    half = np.float32(width / 2) if height == width else np.array([width / 2, height / 2], np.float32)
+    positions = flow * half
+    positions += half - np.float32(0.5)
+    no_map: Any = None  # OpenCV takes it, but its type does not say so
+    sampled = cv2.remap(image, positions, no_map, cv2.INTER_LINEAR, target, _BORDERS[padding])
+    return sampled.reshape(*flow.shape[:2], -1)
 
 
 def _resized(images: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

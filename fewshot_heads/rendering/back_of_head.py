@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from fewshot_heads.imaging.convert import to_tensor
+from fewshot_heads.imaging.opencv_maps import sample_map
 from fewshot_heads.imaging.splatting import splat
-from fewshot_heads.imaging.warping import identity_grid, normalize_points, resize, resize_flow, sample
+from fewshot_heads.imaging.warping import grid_positions, normalize_points, resize, resize_flow, sample
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import Pose, below_lobes, change_of_pose, fit_pose, landmarks_3d, turn_between
 from fewshot_heads.layers.patch_fill import fill
@@ -25,6 +26,7 @@ from fewshot_heads.rendering.head_surface import (
     FULL_DENSITY,
     SURFACE_THICKNESS_HEAD_UNITS,
     smooth_coverage,
+    transformed,
 )
 
 _POINTS = 256  # side of the grid of the skull's points, for the crop
@@ -44,24 +46,24 @@ class BackProjection(NamedTuple):
     """The back of a head as a frame shows it, on a map of c x c cells.
 
     Attributes:
-        flow: [1, c, c, 2], positions in the painted image, -1 to 1.
-        opacity: [c, c], 0 to 1.
+        flow: float32 [c, c, 2], positions in the painted image, -1 to 1.
+        opacity: float32 [c, c], 0 to 1.
     """
 
-    flow: Tensor
-    opacity: Tensor
+    flow: np.ndarray
+    opacity: np.ndarray
 
 
 class _Skull(NamedTuple):
     """Points of the back of a head.
 
     Attributes:
-        points: [N, 3], pixels.
-        painted: [N, 2], their positions in the painted image, -1 to 1.
+        points: float32 [N, 3], pixels.
+        painted: float32 [N, 2], their positions in the painted image, -1 to 1.
     """
 
-    points: Tensor
-    painted: Tensor
+    points: np.ndarray
+    painted: np.ndarray
 
 
 class _Painted(NamedTuple):
@@ -69,11 +71,11 @@ class _Painted(NamedTuple):
 
     Attributes:
         colors: [1, 3, P, P], -1 to 1.
-        alpha: [1, 1, P, P], 0 to 1.
+        alpha: float32 [P, P, 1], 0 to 1.
     """
 
     colors: Tensor
-    alpha: Tensor
+    alpha: np.ndarray
 
 
 class BackOfHead:
@@ -97,13 +99,14 @@ class BackOfHead:
         pose = fit_pose(target)
         share = min((turn_between(pose, self.pose) - _HIDDEN_TURN) / (_SHOWN_TURN - _HIDDEN_TURN), 1.0)
         if share <= 0:
-            return BackProjection(identity_grid(CELLS, torch.empty(0)), torch.zeros(CELLS, CELLS))
+            return BackProjection(grid_positions(CELLS), np.zeros((CELLS, CELLS), np.float32))
         points, painted = self._moved(pose), self._skull.painted
         tolerance = SURFACE_THICKNESS_HEAD_UNITS * pose.scale
-        result = splat(points, painted - points[:, :2], torch.ones(len(points)), CELLS, tolerance, FULL_DENSITY)
-        flow = identity_grid(CELLS, points) + result.values
-        alpha = sample(self._painted.alpha, flow, "zeros")[0, 0]
-        return BackProjection(flow, share * smooth_coverage(result.coverage) * alpha)
+        weights = np.ones(len(points), np.float32)
+        result = splat(points, painted - points[:, :2], weights, CELLS, tolerance, FULL_DENSITY)
+        flow = grid_positions(CELLS) + result.values
+        alpha = sample_map(self._painted.alpha, flow)[..., 0]
+        return BackProjection(flow, np.float32(share) * smooth_coverage(result.coverage) * alpha)
 
     def draw(self, images: Tensor, projections: Sequence[BackProjection]) -> Tensor:
         """Returns images with the back drawn on them, [B, 3, R, R].
@@ -118,15 +121,15 @@ class BackOfHead:
         """Returns an image [3, R, R] with the back drawn on it."""
         if not projection.opacity.any():
             return image
-        flow = resize_flow(projection.flow, image.shape[-1])
-        colors = sample(self._painted.colors, flow, "zeros")[0].to(image)
-        return image + resize(projection.opacity[None, None], image.shape[-1])[0].to(image) * (colors - image)
+        flow, opacity = torch.from_numpy(projection.flow)[None], torch.from_numpy(projection.opacity)[None, None]
+        colors = sample(self._painted.colors, resize_flow(flow, image.shape[-1]), "zeros")[0].to(image)
+        return image + resize(opacity, image.shape[-1])[0].to(image) * (colors - image)
 
-    def _moved(self, target: Pose) -> Tensor:
-        """Returns the skull's points in a pose, [N, 3]; x and y from -1 to 1, depth in pixels."""
-        matrix, offset = (torch.from_numpy(part).float() for part in change_of_pose(self.pose, target))
-        moved = self._skull.points @ matrix.T + offset
-        return torch.cat([normalize_points(moved[:, :2], self.size), moved[:, 2:]], 1)
+    def _moved(self, target: Pose) -> np.ndarray:
+        """Returns the skull's points in a pose, float32 [N, 3]; x and y from -1 to 1, depth in pixels."""
+        moved = transformed(self._skull.points, *change_of_pose(self.pose, target))
+        moved[:, :2] = normalize_points(moved[:, :2], self.size)
+        return moved
 
     @cached_property
     def _skull(self) -> _Skull:
@@ -143,7 +146,7 @@ class BackOfHead:
         pixels = self.size / _POINTS
         points = np.column_stack([(columns + 0.5) * pixels, (rows + 0.5) * pixels, depth[rows, columns]])
         painted = np.column_stack([unwrapped[rows, columns], rows + 0.5]) * (2 / _POINTS) - 1
-        return _Skull(*(torch.from_numpy(part.astype(np.float32)) for part in (points, painted)))
+        return _Skull(points.astype(np.float32), painted.astype(np.float32))
 
     def _tapered(self, matte: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns a matte that is narrower toward the nape, bool [p, p], and columns for its paint, [p, p].
@@ -175,12 +178,12 @@ class BackOfHead:
         hair = find_ears_and_hair(head, face).hair
         hair = cv2.erode(hair.astype(np.uint8), np.ones((_MIXED_PIXELS, _MIXED_PIXELS))).astype(bool)
         if hair.sum() < _MIN_HAIR_PIXELS:
-            return _Painted(torch.zeros(1, 3, side, side), torch.zeros(1, 1, side, side))
+            return _Painted(torch.zeros(1, 3, side, side), np.zeros((side, side, 1), np.float32))
         alpha = ((_NAPE_HEAD_UNITS - self._below_lobes(side)) / _NAPE_FADE_HEAD_UNITS).clip(0, 1)
         colors = fill(head[..., :3], hair, (alpha > 0) & (head[..., 3] > 0))
         painted = to_tensor(np.rint(colors).clip(0, 255).astype(np.uint8)[None])
-        opacity = torch.from_numpy(alpha.astype(np.float32))[None, None]
-        return _Painted(painted.contiguous(memory_format=torch.channels_last), opacity)  # see `sample`
+        colors_last = painted.contiguous(memory_format=torch.channels_last)  # see `sample`
+        return _Painted(colors_last, alpha[..., None].astype(np.float32))
 
 
 def _toward_nape(below: np.ndarray) -> np.ndarray:

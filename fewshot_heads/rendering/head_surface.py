@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
+from fewshot_heads.imaging.opencv_maps import sample_map
 from fewshot_heads.imaging.splatting import box_mean, splat
-from fewshot_heads.imaging.warping import identity_grid, normalize_points, sample, tps_interpolate
+from fewshot_heads.imaging.splines import tps_interpolate
+from fewshot_heads.imaging.warping import grid_positions, normalize_points
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.control_points import warp_points
@@ -35,21 +35,21 @@ class Projection(NamedTuple):
     """A head's surface as a frame shows it, on a map of c x c cells.
 
     Attributes:
-        flow: [1, c, c, 2], positions in the source crop, -1 to 1.
-        coverage: [1, 1, c, c], 0 to 1, where the surface is.
-        opacity: [1, 1, c, c], 0 to 1, the coverage times the head's matte.
-        sharpness: [1, 1, c, c], 0 to 1, pixels that the source image has of a place over those that the frame shows:
+        flow: float32 [c, c, 2], positions in the source crop, -1 to 1.
+        coverage: float32 [c, c], 0 to 1, where the surface is.
+        opacity: float32 [c, c], 0 to 1, the coverage times the head's matte.
+        sharpness: float32 [c, c], 0 to 1, pixels that the source image has of a place over those that the frame shows:
             the ratio of the cosines at which both see the surface. In the source's own pose it is 1.
-        seen: [1, 1, c, c], 0 to 1, the same ratio for the image whose mirror image this surface is; else 0.
-        skin: [1, 1, c, c], 0 to 1, face and ears.
+        seen: float32 [c, c], 0 to 1, the same ratio for the image whose mirror image this surface is; else 0.
+        skin: float32 [c, c], 0 to 1, face and ears.
     """
 
-    flow: Tensor
-    coverage: Tensor
-    opacity: Tensor
-    sharpness: Tensor
-    seen: Tensor
-    skin: Tensor
+    flow: np.ndarray
+    coverage: np.ndarray
+    opacity: np.ndarray
+    sharpness: np.ndarray
+    seen: np.ndarray
+    skin: np.ndarray
 
 
 class HeadSurface:
@@ -78,13 +78,13 @@ class HeadSurface:
         solid = cv2.GaussianBlur(cv2.dilate((matte > 0.05).astype(np.float32), np.ones((5, 5))), (0, 0), 0.5)
         skin = cv2.dilate((parts.face | parts.ears).astype(np.float32), np.ones((3, 3)))
         self._shape, self._normals, self._parts = (
-            torch.from_numpy(np.ascontiguousarray(maps, np.float32)).permute(2, 0, 1)[None]
+            np.ascontiguousarray(maps, np.float32)
             for maps in (np.dstack([depth, solid, matte]), normals, np.dstack([matte, seen, skin]))
-        )  # channels last in memory, as `sample` takes them
+        )
         self._positions = _grid_near(head[..., 3], _EXPRESSION_REACH_HEAD_UNITS * self.pose.scale / size)
         self._expression_grid, self._in_grid = _grid_around(self._positions)
-        pixels = (self._positions + 1) * (size / 2)
-        self._hanging = torch.from_numpy(hanging_lengths(pixels.numpy(), face, size))
+        self._pixels = (self._positions + 1) * np.float32(size / 2)
+        self._hanging = hanging_lengths(self._pixels, face, size)
 
     def project(self, target: Landmarks) -> Projection:
         """Returns the surface with the pose and the expression of a face.
@@ -95,25 +95,25 @@ class HeadSurface:
         target_pose = fit_pose(target)
         change = self._expression(target)  # [N, 3]
         flow = self._positions + change[:, :2]
-        depth, solid, opacity = sample(self._shape, flow[None, None], "zeros")[0, :, 0]
-        surface = torch.cat([(self._positions + 1) * (self.size / 2), (depth + change[:, 2])[:, None]], 1)
-        weights = (solid > 0.5) * (opacity**2).clamp_min(_FRINGE_WEIGHT)
-        kept = weights.nonzero()[:, 0]
-        points = self._moved(surface[kept], self._hanging[kept], target_pose)
+        depth, solid, opacity = sample_map(self._shape, flow[None])[0].T
+        weights = (solid > 0.5) * np.maximum(opacity**2, _FRINGE_WEIGHT)
+        kept = np.flatnonzero(weights)
+        surface = np.column_stack([self._pixels[kept], depth[kept] + change[kept, 2]])
+        points = self._moved(surface, self._hanging[kept], target_pose)
         # The displacement is splatted rather than the position: without motion, the flow is then exact.
         tolerance = SURFACE_THICKNESS_HEAD_UNITS * target_pose.scale
         result = splat(points, flow[kept] - points[:, :2], weights[kept], CELLS, tolerance, FULL_DENSITY)
-        source_flow = identity_grid(CELLS, points) + result.values[None]
-        coverage = smooth_coverage(result.coverage)[None, None]
-        normals = sample(self._normals, source_flow, "zeros")
-        opacity, seen, skin = sample(self._parts, source_flow, "zeros").split(1, 1)
-        to_viewer = torch.from_numpy(-(target_pose.rotation @ self.pose.rotation.T)[2]).float()
-        needed = torch.einsum("c,bchw->bhw", to_viewer, normals)[:, None].clamp_min(_MIN_COSINE)
-        sharpness = (-normals[:, 2:] / needed).clamp(0, 1)
-        return Projection(source_flow, coverage, coverage * opacity, sharpness, (seen / needed).clamp(0, 1), skin)
+        source_flow = grid_positions(CELLS) + result.values
+        coverage = smooth_coverage(result.coverage)
+        normals = sample_map(self._normals, source_flow)
+        opacity, seen, skin = cv2.split(sample_map(self._parts, source_flow))
+        to_viewer = -(target_pose.rotation @ self.pose.rotation.T)[2]
+        needed = np.maximum(cv2.transform(normals, to_viewer[None]), _MIN_COSINE)
+        sharpness = (-normals[..., 2] / needed).clip(0, 1)
+        return Projection(source_flow, coverage, coverage * opacity, sharpness, (seen / needed).clip(0, 1), skin)
 
-    def _expression(self, target: Landmarks) -> Tensor:
-        """Returns how the target's expression displaces each grid position, [N, 3].
+    def _expression(self, target: Landmarks) -> np.ndarray:
+        """Returns how the target's expression displaces each grid position, float32 [N, 3].
 
         The expression is seen in the source's pose, where it is small. x and y lead to the source, in half crops. The
         depth, in pixels, leads away from it.
@@ -127,46 +127,58 @@ class HeadSurface:
         change = expressed.to_array()[:, 2] - landmarks_3d(self.face)[:count, 2]
         depth_change[:N_POINTS] = change[:N_POINTS]
         depth_change[N_POINTS + len(HEAD_ANCHORS) :][: count - N_POINTS] = change[N_POINTS:]
-        flat = torch.from_numpy(centers[:, :2])
-        values = torch.from_numpy(np.column_stack([self.warp_points[:, :2] - centers[:, :2], depth_change]))
-        values = values.float() * torch.tensor([2 / self.size, 2 / self.size, 1])
+        flat = normalize_points(centers[:, :2], self.size)
+        values = np.column_stack([normalize_points(self.warp_points[:, :2], self.size) - flat, depth_change])
         spline = tps_interpolate(
-            normalize_points(flat, self.size)[None], values[None], torch.from_numpy(weights)[None],
-            self._expression_grid,
-        )  # fmt: skip
-        return sample(spline.permute(0, 3, 1, 2), self._in_grid[None, None], "border")[0, :, 0].T
+            flat.astype(np.float32), values.astype(np.float32), weights.astype(np.float32), self._expression_grid
+        )
+        return sample_map(spline, self._in_grid[None], "border")[0]
 
-    def _moved(self, points: Tensor, hanging: Tensor, target: Pose) -> Tensor:
-        """Returns points [N, 3] (pixels) in the target's pose; x and y from -1 to 1, depth in pixels.
+    def _moved(self, points: np.ndarray, hanging: np.ndarray, target: Pose) -> np.ndarray:
+        """Returns points in the target's pose, float32 [N, 3]; x and y from -1 to 1, depth in pixels.
 
         What hangs keeps its direction, and the longer it is, the more it stays on the shoulders.
 
         Args:
-            points: [N, 3], pixels.
-            hanging: [N], pixels, `hanging_lengths`.
+            points: float32 [N, 3], pixels.
+            hanging: float32 [N], pixels, `hanging_lengths`.
             target: pose of the head.
         """
-        matrix, offset = (torch.from_numpy(part).float() for part in change_of_pose(self.pose, target))
-        hung = torch.zeros_like(points)
-        hung[:, 1] = hanging
-        moved = (points - hung) @ matrix.T + offset + hung
-        rest = (hanging / (hanging + _HALF_AT_REST_HEAD_UNITS * self.pose.scale))[:, None]
-        flat = moved[:, :2] + rest * (points - moved)[:, :2]
-        return torch.cat([normalize_points(flat, self.size), moved[:, 2:]], 1)
+        hung = points.copy()
+        hung[:, 1] -= hanging
+        moved = transformed(hung, *change_of_pose(self.pose, target))
+        moved[:, 1] += hanging
+        rest = hanging / (hanging + np.float32(_HALF_AT_REST_HEAD_UNITS * self.pose.scale))
+        moved[:, :2] += rest[:, None] * (points - moved)[:, :2]
+        moved[:, :2] = normalize_points(moved[:, :2], self.size)
+        return moved
 
 
-def smooth_coverage(coverage: Tensor) -> Tensor:
+def transformed(points: np.ndarray, matrix: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """Returns points [N, 3] after an affine map, float32 [N, 3].
+
+    Args:
+        points: float32 [N, 3].
+        matrix: [3, 3].
+        offset: [3].
+    """
+    if not len(points):
+        return points
+    # numpy's product uses threads, which occupy the cores of other frames.
+    return cv2.transform(points.reshape(-1, 1, 3), np.column_stack([matrix, offset])).reshape(-1, 3)
+
+
+def smooth_coverage(coverage: np.ndarray) -> np.ndarray:
     """Returns how much of each cell a splatted surface covers, with smooth edges, [c, c], 0 to 1.
 
     Args:
         coverage: [c, c], of `splat`.
     """
-    smooth = box_mean(box_mean(coverage[None]))[0]
-    return ((smooth - _BARE_COVERAGE) / (_FULL_COVERAGE - _BARE_COVERAGE)).clamp(0, 1)
+    return ((box_mean(box_mean(coverage)) - _BARE_COVERAGE) / (_FULL_COVERAGE - _BARE_COVERAGE)).clip(0, 1)
 
 
-def _grid_near(matte: np.ndarray, reach: float) -> Tensor:
-    """Returns the grid positions of a head and of its surroundings, [N, 2], -1 to 1.
+def _grid_near(matte: np.ndarray, reach: float) -> np.ndarray:
+    """Returns the grid positions of a head and of its surroundings, float32 [N, 2], -1 to 1.
 
     Args:
         matte: uint8 [R, R].
@@ -175,20 +187,20 @@ def _grid_near(matte: np.ndarray, reach: float) -> Tensor:
     width = 2 * round(reach * CELLS) + 1
     head = (cv2.resize(matte, (CELLS, CELLS), interpolation=cv2.INTER_AREA) > 0.02 * 255).astype(np.uint8)
     y, x = np.nonzero(cv2.dilate(head, np.ones((width, width), np.uint8)))
-    return torch.from_numpy((np.stack([x, y], 1) + 0.5) * (2 / CELLS) - 1).float()
+    return ((np.stack([x, y], 1) + 0.5) * (2 / CELLS) - 1).astype(np.float32)
 
 
-def _grid_around(positions: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns a coarser grid that spans positions, [1, h, w, 2], and the positions in it, [N, 2], both -1 to 1.
+def _grid_around(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a coarser grid that spans positions, [h, w, 2], and the positions in it, [N, 2]; float32, -1 to 1.
 
     Args:
-        positions: [N, 2], -1 to 1 over the crop.
+        positions: float32 [N, 2], -1 to 1 over the crop.
     """
-    low, high = positions.amin(0), positions.amax(0)
-    center, half = (low + high) / 2, ((high - low) / 2).clamp_min(1 / _EXPRESSION_CELLS)
-    lines = [
-        c + h * ((torch.arange(cells) + 0.5) * (2 / cells) - 1)
-        for c, h, cells in zip(center, half, (half * _EXPRESSION_CELLS).ceil().int().tolist(), strict=True)
-    ]
-    y, x = torch.meshgrid(lines[1], lines[0], indexing="ij")
-    return torch.stack([x, y], -1)[None], (positions - center) / half
+    low, high = positions.min(0), positions.max(0)
+    center, half = (low + high) / 2, np.maximum((high - low) / 2, 1 / _EXPRESSION_CELLS)
+    x, y = (
+        c + h * ((np.arange(cells) + 0.5) * (2 / cells) - 1)
+        for c, h, cells in zip(center, half, np.ceil(half * _EXPRESSION_CELLS).astype(int), strict=True)
+    )
+    grid = np.stack(np.meshgrid(x, y), -1).astype(np.float32)
+    return grid, ((positions - center) / half).astype(np.float32)

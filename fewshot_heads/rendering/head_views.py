@@ -95,9 +95,10 @@ class HeadViews:
         turn = turn_between(self.surfaces[images[0]].pose, fit_pose(face))
         weights, confidence = _weigh(projections, [*penalties, _OTHER_VIEW_PENALTY], turn)
         back = self.back.project(face)
-        weights = weights * _kept(weights, confidence[0], projections, back.opacity)
-        flows = torch.cat([projection.flow for projection in projections])
-        return Views(torch.tensor(indices), flows, weights, confidence, back)
+        weights *= _kept(weights, confidence, projections, back.opacity)
+        maps = (np.stack([projection.flow for projection in projections]), weights, confidence[None])
+        flows, weight_maps, confidence_map = map(torch.from_numpy, maps)
+        return Views(torch.tensor(indices), flows, weight_maps, confidence_map, back)
 
 
 def without_unseen(frames: Sequence[Views]) -> list[Views]:
@@ -129,7 +130,9 @@ def images_of_views(images: Tensor, views: Sequence[Views]) -> Tensor:
     return chosen.expand(len(views), -1, -1, -1, -1)
 
 
-def _kept(weights: Tensor, confidence: Tensor, projections: Sequence[Projection], back: Tensor) -> Tensor:
+def _kept(
+    weights: np.ndarray, confidence: np.ndarray, projections: Sequence[Projection], back: np.ndarray
+) -> np.ndarray:
     """Returns the share of the views that is kept before the back, [c, c]: less where hair is stretched too far.
 
     Args:
@@ -138,28 +141,30 @@ def _kept(weights: Tensor, confidence: Tensor, projections: Sequence[Projection]
         projections: of the V views.
         back: [c, c], opacity of the back.
     """
-    shown = weights.sum(0).clamp_min(1e-6)
-    skin = (torch.cat([view.skin for view in projections])[:, 0] * weights).sum(0) / shown
-    sharp = ((confidence / shown - _LOST_SHARPNESS) / (_KEPT_SHARPNESS - _LOST_SHARPNESS)).clamp(0, 1)
-    return torch.maximum(torch.maximum(sharp, skin), 1 - back)
+    shown = np.maximum(weights.sum(0), 1e-6)
+    skin = sum(view.skin * weight for view, weight in zip(projections, weights, strict=True)) / shown
+    sharp = ((confidence / shown - _LOST_SHARPNESS) / (_KEPT_SHARPNESS - _LOST_SHARPNESS)).clip(0, 1)
+    return np.maximum(np.maximum(sharp, skin), 1 - back)
 
 
-def _weigh(projections: Sequence[Projection], penalties: Sequence[float], turn: float) -> tuple[Tensor, Tensor]:
-    """Returns the weight of each view in each cell [V, c, c], and the confidence [1, c, c].
+def _weigh(projections: Sequence[Projection], penalties: Sequence[float], turn: float) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the weight of each view in each cell [V, c, c], and the confidence [c, c]; float32.
 
     Args:
         projections: of V views. The last is the mirror image of the first.
         penalties: what is subtracted from each view's sharpness.
         turn: of the frame from the first image, radians.
     """
-    sharpness = torch.cat([view.sharpness * (view.opacity > 0.5) for view in projections])[:, 0]
-    scores = sharpness - torch.tensor(penalties)[:, None, None]
+    first, other = projections[0], projections[-1]
+    sharpness = np.stack([view.sharpness * (view.opacity > 0.5) for view in projections])
+    scores = sharpness - np.array(penalties, np.float32)[:, None, None]
     # Where the first image would have seen the mirror image's surface, but does not show it, there is none. Nor is it
     # beside that place, unless the head turns its other side to the viewer.
-    absent = projections[-1].seen[0, 0] * (projections[0].opacity[0, 0] <= 0.5)
-    beside = torch.from_numpy(cv2.dilate(absent.numpy(), np.ones((_ABSENT_CELLS, _ABSENT_CELLS))))
-    beside = beside * np.clip((_LARGE_TURN - turn) / (_LARGE_TURN - _SMALL_TURN), 0, 1)
-    scores[0] = torch.maximum(scores[0], torch.maximum(projections[-1].seen[0, 0], beside))
-    weights = (scores - scores.amax(0) + _BLENDED_SHARPNESS).clamp_min(0)
-    weights = box_mean(weights / weights.sum(0)) * torch.cat([view.coverage for view in projections])[:, 0]
-    return weights, (weights * sharpness).sum(0, keepdim=True)
+    absent = other.seen * (first.opacity <= 0.5)
+    beside = cv2.dilate(absent, np.ones((_ABSENT_CELLS, _ABSENT_CELLS)))
+    near = float(np.clip((_LARGE_TURN - turn) / (_LARGE_TURN - _SMALL_TURN), 0, 1))
+    scores[0] = np.maximum(scores[0], np.maximum(other.seen, near * beside))
+    shares = np.maximum(scores - scores.max(0) + np.float32(_BLENDED_SHARPNESS), 0)
+    shares /= shares.sum(0)
+    weights = np.stack([box_mean(share) * view.coverage for share, view in zip(shares, projections, strict=True)])
+    return weights, (weights * sharpness).sum(0)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import torch
 
 from fewshot_heads.driving.mouth_crop import BOX_RATIO, MouthCrop
 from fewshot_heads.imaging.convert import to_tensor, to_uint8
-from fewshot_heads.imaging.warping import normalize_points, resize_flow, sample, tps_flow
+from fewshot_heads.imaging.splines import tps_flow
+from fewshot_heads.imaging.warping import normalize_points, resize_flow, sample
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.regions import MOUTH
 from fewshot_heads.rendering.region_compositing import composite
@@ -63,7 +63,6 @@ def _warp_to_lips(mouth: MouthCrop, lips: np.ndarray, size: int) -> np.ndarray:
         size: side of the result, pixels.
     """
     image = np.asarray(cv2.imdecode(np.frombuffer(mouth.jpeg, np.uint8), cv2.IMREAD_COLOR))
-    source = normalize_points(torch.from_numpy(mouth.lips)[None], len(image))
-    target = normalize_points(torch.from_numpy(lips)[None], size)
+    source, target = normalize_points(mouth.lips, len(image)), normalize_points(lips, size)
     flow = tps_flow(source, target, _FLOW_CELLS, stiffness=_STIFFNESS)
     return to_uint8(sample(to_tensor(image)[None], resize_flow(flow, size)))[0]

@@ -13,6 +13,7 @@ _PERSON_SEAM_CROP_FRACTION = 0.10  # width of the seam where a person crosses th
 # Width of the seam on background, which does not move. A wider seam would fade hair that ends just inside the crop.
 _BACKGROUND_SEAM_CROP_FRACTION = 0.02
 _COLOR_MATCH_PIXELS = 32  # resolution at which color differences are measured and spread
+_SPREAD_PIXELS = 3.0  # of that resolution, standard deviation
 _MAX_COLOR_DIFFERENCE_LEVELS = 12.0  # a larger difference is a head that moved, not a color that drifted
 
 
@@ -35,8 +36,7 @@ class Paster:
         outer = (max(left, 0), max(top, 0), min(right, width), min(bottom, height))
         self._box = np.s_[outer[1] : outer[3], outer[0] : outer[2]]  # in the image
         self._part = np.s_[outer[1] - top : outer[3] - top, outer[0] - left : outer[2] - left]  # of the crop
-        original = crop.cut(picture)
-        self._original = original.astype(np.float32)
+        self._original = _small(crop.cut(picture).astype(np.float32))
         # At a border of the image there is nothing to blend with.
         open_sides = (left > 0, top > 0, right < width, bottom < height)
         widths = _seam_widths(matte, self._size)
@@ -44,6 +44,8 @@ class Paster:
         match_widths = [np.full(_COLOR_MATCH_PIXELS, 1.5 * _PERSON_SEAM_CROP_FRACTION)] * 4
         seam = 1 - _feather((_COLOR_MATCH_PIXELS, _COLOR_MATCH_PIXELS), open_sides, match_widths)
         self._seam = (seam * (1 - seam) * 4)[..., None] if seam.any() else None
+        weight = cv2.GaussianBlur(seam * (1 - seam) * 4, (0, 0), _SPREAD_PIXELS)[..., None] + 1e-3
+        self._gain = np.minimum(weight * 4, 1) / weight
 
     def paste(self, frame: np.ndarray) -> np.ndarray:
         """Returns the image uint8 [H, W, 3] with new content in the crop.
@@ -66,12 +68,9 @@ class Paster:
         result = frame.astype(np.float32)
         if self._seam is None:
             return result
-        original = _small(self._original)
-        difference = original - _small(result)
+        difference = self._original - _small(result)
         difference = np.clip(difference, -_MAX_COLOR_DIFFERENCE_LEVELS, _MAX_COLOR_DIFFERENCE_LEVELS)
-        spread = cv2.GaussianBlur(difference * self._seam, (0, 0), 3)
-        weight = cv2.GaussianBlur(self._seam, (0, 0), 3)[..., None] + 1e-3
-        correction = spread / weight * np.minimum(weight * 4, 1)
+        correction = cv2.GaussianBlur(difference * self._seam, (0, 0), _SPREAD_PIXELS) * self._gain
         return result + cv2.resize(correction, result.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import torch
 
 from fewshot_heads.imaging.face_color import color_deviations
 from fewshot_heads.imaging.splatting import splat
+from fewshot_heads.imaging.warping import normalize_points
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.face_map import CELL_HEAD_UNITS, cell_positions, facing, skin_mask
 from fewshot_heads.landmarks.pose import fit_pose
@@ -49,15 +49,15 @@ class SkinShading:
             return frame
         positions = cell_positions(face)
         seen = (facing(positions) - _UNSEEN_COSINE) / (_SEEN_COSINE - _UNSEEN_COSINE)
-        values = (shading * self._skin * seen.clip(0, 1)).reshape(-1, 1)
-        kept = skin_mask().reshape(-1) > 0
-        scale, flat = fit_pose(face).scale, positions.reshape(-1, 3)[kept]
-        points = torch.from_numpy(np.column_stack([flat[:, :2] * (2 / size) - 1, flat[:, 2]]).astype(np.float32))
+        kept = skin_mask() > 0
+        values, points = (shading * self._skin * seen.clip(0, 1))[kept], positions[kept]
+        points[:, :2] = normalize_points(points[:, :2], size)
+        scale = fit_pose(face).scale
         density = (_MAP_CELLS / size * scale * CELL_HEAD_UNITS) ** -2 / 2
         result = splat(
-            points, torch.from_numpy(values[kept].astype(np.float32)), torch.ones(len(points)), _MAP_CELLS,
+            points, values[:, None].astype(np.float32), np.ones(len(points), np.float32), _MAP_CELLS,
             _THICKNESS_HEAD_UNITS * scale, density,
         )  # fmt: skip
-        gains = np.exp((result.values[..., 0] * result.coverage).numpy())
+        gains = np.exp(result.values[..., 0] * result.coverage)
         gains = cv2.resize(gains, frame.shape[1::-1], interpolation=cv2.INTER_CUBIC)
         return cv2.multiply(frame, cv2.merge([gains] * 3), dtype=cv2.CV_8U)

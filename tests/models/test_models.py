@@ -5,19 +5,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fewshot_heads.imaging.warping import (  # fmt: skip
     identity_grid,
-    normalize_points,
-    resize_flow,
     sample,
-    tps_flow,
-    tps_interpolate,
-    tps_warp,
 )
-from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.models import build
 from fewshot_heads.models.blocks import adain
 from fewshot_heads.models.compositing import Correction, WarpInputs
 from fewshot_heads.models.discriminator import PatchDiscriminator
-from tests.faces import face
 
 TINY = {
     "size": 64, "embedding": 8, "embedder": {"channels": [4, 8]}, "generator": {"channels": [4, 4, 8]},
@@ -113,38 +106,6 @@ def test_a_large_texture_keeps_its_resolution():
     large = small._replace(images=torch.rand(2, 2, 4, 160, 160), background=torch.rand(2, 3, 160, 160))
     correction = generator.correct(torch.rand(2, 3, 64, 64), generator.project(torch.zeros(2, 8)), small)
     assert correction.composite(large).shape == (2, 3, 160, 160)
-
-
-def test_the_spline_takes_every_driver_point_to_its_source_point():
-    source, driver = (torch.from_numpy(control_points(f))[None] for f in (face(), face((0, 0.3, 0.1), mouth=0.2)))
-    a, b = normalize_points(source, 256), normalize_points(driver, 256)
-    flow = resize_flow(tps_flow(a, b), 256)
-    found = F.grid_sample(flow.permute(0, 3, 1, 2), b[:, :, None], align_corners=False)[..., 0].transpose(1, 2)
-    assert ((found - a).norm(dim=-1).mean() * 128) < 0.5  # pixels, with the stiffness that keeps lips from folding
-
-
-def test_the_spline_meets_values_as_closely_as_their_weights_ask():
-    points = torch.tensor([[[-0.5, 0.0], [0.5, 0.0]]])
-    values = torch.tensor([[[1.0], [1.0]]])
-    spline = tps_interpolate(points, values, torch.tensor([[1.0, 1e-9]]), identity_grid(64, points), reach=2.0)[
-        0, 32, :, 0
-    ]
-    alone = tps_interpolate(points[:, :1], values[:, :1], None, identity_grid(64, points), reach=2.0)[0, 32, :, 0]
-    assert spline[16] == pytest.approx(1, abs=0.02)
-    torch.testing.assert_close(spline, alone, atol=1e-3, rtol=0)  # a point without weight has no influence
-
-
-def test_no_motion_is_no_change():
-    points = torch.from_numpy(control_points(face()))[None]
-    image = torch.rand(1, 3, 256, 256)
-    torch.testing.assert_close(tps_warp(image, points, points), image, atol=1e-4, rtol=0)
-
-
-def test_the_border_stays_where_it_is():
-    source, driver = (torch.from_numpy(control_points(f))[None] for f in (face(), face((0, 0.4, 0))))
-    flow = tps_flow(normalize_points(source, 256), normalize_points(driver, 256))
-    corner = (flow - identity_grid(64, flow))[0, 0, 0]
-    assert corner.abs().max() < 0.03
 
 
 def test_sampling_along_the_identity_returns_the_picture():

@@ -101,7 +101,7 @@ def test_stretched_hair_gives_way_to_the_back_and_a_face_does_not():
     target = turned_about_the_neck(source, (0, 0.8, 0))
     views = HeadViews([source], portrait(source)[None], SIZE).blend(target)
     weights, scale = views.weights.sum(0).numpy(), views.weights.shape[-1] / SIZE
-    covered = views.back.opacity.numpy() > 0.9
+    covered = views.back.opacity > 0.9
     assert (weights[covered] < 0.1).mean() > 0.15
     nose_and_mouth = (target.points[27:60] * scale).astype(int)
     assert weights[nose_and_mouth[:, 1], nose_and_mouth[:, 0]].min() > 0.95

@@ -22,7 +22,8 @@ from safetensors.numpy import save
 
 from fewshot_heads.errors import BadInput, check_share
 from fewshot_heads.imaging.resizing import resized
-from fewshot_heads.imaging.warping import REACH, normalize_points, resize_flow, sample, tps_flow
+from fewshot_heads.imaging.splines import REACH, tps_flow
+from fewshot_heads.imaging.warping import normalize_points, resize_flow, sample
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.media.files import atomic_write, write_error
 
@@ -202,7 +203,7 @@ class Appearance:
 
 
 def warp(layers: np.ndarray, source_points: np.ndarray, target_points: np.ndarray) -> np.ndarray:
-    """Returns layers float32 [S, S, C], warped by the thin-plate spline of `imaging.warping`.
+    """Returns layers float32 [S, S, C], warped by the thin-plate spline of `imaging.splines`.
 
     Args:
         layers: float32 [S, S, C].
@@ -211,10 +212,9 @@ def warp(layers: np.ndarray, source_points: np.ndarray, target_points: np.ndarra
     """
     size = layers.shape[0]
     source, target = (
-        normalize_points(torch.from_numpy(np.asarray(points, np.float64)), size)[None]
-        for points in (source_points, target_points)
+        normalize_points(np.asarray(points, np.float64), size) for points in (source_points, target_points)
     )
-    flow = resize_flow(tps_flow(source, target, reach=REACH).float(), size)
+    flow = resize_flow(tps_flow(source, target, reach=REACH), size)
     # Beyond the picture its edge is repeated: mirroring would show a second head.
     flow = flow.clamp(-1 + 1 / size, 1 - 1 / size)
     image = torch.from_numpy(np.ascontiguousarray(layers, dtype=np.float32)).permute(2, 0, 1)[None]

@@ -16,6 +16,7 @@ from fewshot_heads.head import Head
 from fewshot_heads.imaging import warping as warp
 from fewshot_heads.imaging.convert import to_uint8
 from fewshot_heads.imaging.masks import soft_hull
+from fewshot_heads.imaging.splines import FLOW_SIZE
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.reenactor import Reenactor
@@ -167,7 +168,7 @@ def _background_flow(portrait: Landmarks, rest: Landmarks, size: int) -> Tensor:
     source_points, rest_points = (
         warp.normalize_points(torch.from_numpy(control_points(face)).double(), size) for face in (portrait, rest)
     )
-    grid = warp.identity_grid(warp.FLOW_SIZE, source_points)[0]
+    grid = warp.identity_grid(FLOW_SIZE, source_points)[0]
     affine = torch.linalg.lstsq(_homogeneous(rest_points), source_points - rest_points).solution
     ramp = ((1 - grid.abs()) / _BORDER_RAMP_HALF_CROP_FRACTION).clamp(0, 1).prod(-1, keepdim=True)
     return (grid + ramp * ramp * (3 - 2 * ramp) * (_homogeneous(grid) @ affine)).float()
