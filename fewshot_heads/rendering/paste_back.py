@@ -40,7 +40,7 @@ class Paster:
         # At a border of the image there is nothing to blend with.
         open_sides = (left > 0, top > 0, right < width, bottom < height)
         widths = _seam_widths(matte, self._size)
-        self._alpha = _feather(self._size, open_sides, widths)[self._part][..., None]
+        self._alpha = _feather(self._size, open_sides, widths)[self._part]
         match_widths = [np.full(_COLOR_MATCH_PIXELS, 1.5 * _PERSON_SEAM_CROP_FRACTION)] * 4
         seam = 1 - _feather((_COLOR_MATCH_PIXELS, _COLOR_MATCH_PIXELS), open_sides, match_widths)
         self._seam = (seam * (1 - seam) * 4)[..., None] if seam.any() else None
@@ -53,25 +53,23 @@ class Paster:
         Args:
             frame: uint8 [R, R, 3], the new content.
         """
-        matched = self._match(frame)
-        resized = cv2.resize(matched, self._size, interpolation=cv2.INTER_CUBIC)[self._part]
+        resized = cv2.resize(self._match(frame), self._size, interpolation=cv2.INTER_CUBIC)[self._part]
         result = self.picture.copy()
-        original = result[self._box]
-        result[self._box] = np.clip(original + self._alpha * (resized - original) + 0.5, 0, 255)
+        result[self._box] = cv2.blendLinear(resized, result[self._box], self._alpha, 1 - self._alpha)
         return result
 
     def _match(self, frame: np.ndarray) -> np.ndarray:
-        """Returns the frame without the smooth color difference along the seam, float32 [R, R, 3].
+        """Returns the frame without the smooth color difference along the seam, uint8 [R, R, 3].
 
         The difference is spread into the frame at low resolution, like a membrane.
         """
-        result = frame.astype(np.float32)
         if self._seam is None:
-            return result
-        difference = self._original - _small(result)
+            return frame
+        difference = self._original - _small(frame)
         difference = np.clip(difference, -_MAX_COLOR_DIFFERENCE_LEVELS, _MAX_COLOR_DIFFERENCE_LEVELS)
         correction = cv2.GaussianBlur(difference * self._seam, (0, 0), _SPREAD_PIXELS) * self._gain
-        return result + cv2.resize(correction, result.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        correction = cv2.resize(correction, frame.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        return cv2.add(frame, correction, dtype=cv2.CV_8U)
 
 
 def _small(image: np.ndarray) -> np.ndarray:

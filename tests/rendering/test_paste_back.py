@@ -46,7 +46,7 @@ def test_a_crop_that_reaches_beyond_the_picture_is_cut_and_has_no_seam_there():
 def test_the_seam_is_narrow_where_background_crosses_it_and_wide_where_a_person_does(mona):
     height, width = mona.shape[:2]
     crop = Crop(20, 8, width - 40, 256)  # the hair ends inside, the shoulders do not
-    alpha = Paster(mona, crop, person_matte(crop.cut(mona)))._alpha[..., 0]
+    alpha = Paster(mona, crop, person_matte(crop.cut(mona)))._alpha
     row = round(0.05 * crop.side)
     assert alpha[row, 40:60].min() > 0.99, "beside the head, above"
     assert 0.2 < alpha[-row, len(alpha) // 2] < 0.8
