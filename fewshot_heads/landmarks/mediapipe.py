@@ -40,8 +40,10 @@ _SEARCH_SCALES = (1.0, 0.5, 0.3)  # window side over the image's shorter side, t
 _MIN_WINDOW_PIXELS = 64
 _REFINE_PIXELS = 512  # side of the window around a small face, as the network reads the window
 _SMALL_FACE_RATIO = 0.3  # face size over the image's shorter side, up to which a face is detected again close up
-# The square around the landmarks of the frame before becomes the one that `FaceDetector` would give, on average.
+# From the smallest square around landmarks to the one that `FaceDetector` gives, on average.
 _SQUARE_RATIO, _SQUARE_LOWERED = 1.36, 0.05
+# A face that moved farther is looked at again, in the square around where it was found.
+_NEAR_SQUARES, _MAX_LOOKS = 0.1, 4
 _SAME_FACE_RATIO = 0.5  # distance of two faces over the larger face's size, up to which both are one face
 
 
@@ -97,13 +99,17 @@ class MediaPipeDetector:
             image: uint8 RGB [H, W, 3].
             last: the face in the frame before, image pixels.
         """
-        x, y = last.points[LEFT_EYE].mean(0) - last.points[RIGHT_EYE].mean(0)
-        tight = TurnedSquare.around_points(last.to_array()[:, :2], float(np.arctan2(y, x)))
-        squares = [tight.enlarged(_SQUARE_RATIO, _SQUARE_LOWERED)]
-        faces = self._faces(image, squares)
-        if faces and self._flip_input:
-            faces = _averaged(faces, self._faces(image, squares, mirror=True), image.shape[1])
-        return next(iter(faces), None)
+        square, faces = _square_around(last), [last]
+        for _ in range(_MAX_LOOKS):
+            faces = self._faces(image, [square])
+            if not faces:
+                return None
+            before, square = square, _square_around(faces[0])
+            if square.distance_to(before) < _NEAR_SQUARES:
+                break
+        if self._flip_input:
+            faces = _averaged(faces, self._faces(image, [before], mirror=True), image.shape[1])
+        return faces[0]
 
     def expression(self, image: np.ndarray) -> np.ndarray | None:
         """Returns the blendshape scores of the largest face, or None without a face.
@@ -181,6 +187,13 @@ def _are_apart(a: Landmarks, b: Landmarks) -> bool:
     """Returns whether two faces are different ones of the image."""
     displacement = a.points.mean(0) - b.points.mean(0)
     return bool(np.linalg.norm(displacement) > _SAME_FACE_RATIO * max(a.size, b.size))
+
+
+def _square_around(face: Landmarks) -> TurnedSquare:
+    """Returns the square around landmarks that `FaceDetector` would give, on average."""
+    x, y = face.points[LEFT_EYE].mean(0) - face.points[RIGHT_EYE].mean(0)
+    tight = TurnedSquare.around_points(face.to_array()[:, :2], float(np.arctan2(y, x)))
+    return tight.enlarged(_SQUARE_RATIO, _SQUARE_LOWERED)
 
 
 def _averaged(faces: list[Landmarks], flipped: list[Landmarks], width: int) -> list[Landmarks]:

@@ -44,6 +44,11 @@ class TurnedSquare(NamedTuple):
         down = np.array([0, lowered * self.side]) @ self._axes()
         return TurnedSquare(self.center + down, ratio * self.side, self.angle)
 
+    def distance_to(self, other: TurnedSquare) -> float:
+        """Returns how far two squares differ: the sum of shift and growth, sides of the other, and turn, radians."""
+        turn = abs((self.angle - other.angle + np.pi) % (2 * np.pi) - np.pi)
+        return float((np.linalg.norm(self.center - other.center) + abs(self.side - other.side)) / other.side + turn)
+
     def to_image(self, points: np.ndarray) -> np.ndarray:
         """Returns points [N, 2 or 3] in pixels of the image.
 

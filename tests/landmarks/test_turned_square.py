@@ -52,3 +52,10 @@ def test_a_mirrored_square_holds_the_mirrored_points():
     points = square.to_image(np.array([[0.2, 0.7]]))
     flipped = square.mirrored(60).to_image(np.array([[0.8, 0.7]]))
     np.testing.assert_allclose(flipped, [[60 - points[0, 0], points[0, 1]]])
+
+
+def test_the_distance_of_squares_counts_shift_growth_and_turn():
+    square = TurnedSquare(np.array([50.0, 60.0]), 20.0, 3.1)
+    assert square.distance_to(square) == 0
+    assert TurnedSquare(np.array([53.0, 64.0]), 22.0, 3.1).distance_to(square) == pytest.approx(0.35)
+    assert TurnedSquare(square.center, 20.0, -3.1).distance_to(square) == pytest.approx(2 * np.pi - 6.2)
