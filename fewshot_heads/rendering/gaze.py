@@ -6,20 +6,20 @@ and compressed on the other, and the iris keeps its shape, its size and its colo
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from fewshot_heads.landmarks import LEFT_IRIS, N_POINTS, RIGHT_IRIS, Landmarks
-from fewshot_heads.landmarks.aspect_ratio import EYES_AND_BROWS, LOWER_LID, UPPER_LID, eye_axes
+from fewshot_heads.landmarks.aspect_ratio import EYES_AND_BROWS
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.pose import fit_pose, landmarks_3d
-from fewshot_heads.rendering.eyelids import lid_curve
+from fewshot_heads.rendering.eye_frame import EyeFrame, EyePatch
 
 _IRISES = (RIGHT_IRIS, LEFT_IRIS)
 _IRIS_RADIUS_EYE_WIDTHS = 0.2  # 11.7 mm of 29 mm across
 _MIN_WHITE_EYE_WIDTHS = 0.08  # of the white that stays on either side of an iris
 _MIN_OPEN_PIXELS = 2.0  # lid gap below which no iris is visible
 _MIN_SHIFT_PIXELS = 0.1  # a smaller shift is invisible
+_LID_PLACES = 9  # along the eye, of which the highest and the lowest bound what is drawn
 _EDGE_PIXELS = 1.0  # width over which the eye fades into the lids
 
 
@@ -45,50 +45,37 @@ def turn_irises(frame: np.ndarray, offsets: np.ndarray, face: Landmarks) -> np.n
     points = landmarks_3d(face, pose)[:N_POINTS]
     for (eye, _), iris, offset in zip(EYES_AND_BROWS, _IRISES, offsets, strict=True):
         shown = points[eye].mean(0) + pose.scale * pose.rotation @ offset
-        frame = _turn(frame, face.points[eye].astype(float), shown[:2], points[iris, :2])
+        eye_frame = EyeFrame(face.points[eye])
+        frame = _turn(frame, eye_frame, eye_frame.to_eye(shown[:2]), eye_frame.to_eye(points[iris, :2]))
     return frame
 
 
-def _turn(frame: np.ndarray, eye: np.ndarray, shown: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def _turn(frame: np.ndarray, eye: EyeFrame, shown: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Returns the frame with one iris moved.
 
     Args:
         frame: uint8 [H, W, 3].
-        eye: [6, 2], the eye in the frame, pixels.
-        shown: [2], center of the iris in the frame, pixels.
-        wanted: [2], center of the iris in the result, pixels.
+        eye: the eye in the frame.
+        shown: [2], center of the iris in the frame, along and down.
+        wanted: [2], center of the iris in the result, along and down.
     """
-    corner, (x, y) = eye[0], eye_axes(eye)
-    axes = np.stack([x, y], 1)
-    width = float((eye[3] - corner) @ x)
-    gap = float(((eye[LOWER_LID] - eye[UPPER_LID]) @ y).mean())
-    (shown_along, shown_down), (along_to, down_to) = ((point - corner) @ axes for point in (shown, wanted))
-    radius = _IRIS_RADIUS_EYE_WIDTHS * width
-    margin = radius + _MIN_WHITE_EYE_WIDTHS * width
-    shown_along, along_to = np.clip([shown_along, along_to], margin, width - margin)
-    if gap < _MIN_OPEN_PIXELS or np.hypot(along_to - shown_along, down_to - shown_down) < _MIN_SHIFT_PIXELS:
+    radius = _IRIS_RADIUS_EYE_WIDTHS * eye.width
+    margin = radius + _MIN_WHITE_EYE_WIDTHS * eye.width
+    shown_along, along_to = np.clip([shown[0], wanted[0]], margin, eye.width - margin)
+    if eye.gap < _MIN_OPEN_PIXELS or np.hypot(along_to - shown_along, wanted[1] - shown[1]) < _MIN_SHIFT_PIXELS:
         return frame
-    (left, upper), (right, lower) = np.clip([eye.min(0) - 1, eye.max(0) + 2], 0, frame.shape[1::-1]).astype(int)
-    if right <= left or lower <= upper:
-        return frame
-    pixels = np.stack(np.meshgrid(np.arange(left, right), np.arange(upper, lower)), -1) + 0.5
-    along, down = (pixels - corner) @ x, (pixels - corner) @ y
-    lids = [(eye[lid] - corner) @ axes for lid in (UPPER_LID, LOWER_LID)]
-    top, bottom = (lid_curve(lid, width, along) for lid in lids)
+    upper, lower = eye.lids(np.linspace(0, eye.width, _LID_PLACES))
+    patch = EyePatch(frame, eye, upper.min() - _EDGE_PIXELS, lower.max() + _EDGE_PIXELS)
     source_along = np.interp(
-        along,
-        [0, along_to - radius, along_to + radius, width],
-        [0, shown_along - radius, shown_along + radius, width],
+        patch.along,
+        [0, along_to - radius, along_to + radius, eye.width],
+        [0, shown_along - radius, shown_along + radius, eye.width],
     )
-    source_top, source_bottom = (lid_curve(lid, width, source_along) for lid in lids)
     # Lids cover the iris: a place that lies behind one in the frame takes the nearest place that does not.
-    half = 0.5 * np.minimum(1.0, source_bottom - source_top)
-    source_down = np.clip(down - down_to + shown_down, source_top + half, source_bottom - half)
-    positions = (corner + source_along[..., None] * x + source_down[..., None] * y - 0.5).astype(np.float32)
-    moved = cv2.remap(frame, positions[..., 0], positions[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    alpha = np.clip(np.minimum(down - top, bottom - down) / _EDGE_PIXELS, 0, 1)
-    alpha = np.where((along > 0) & (along < width), alpha, 0)[..., None]
-    result = frame.copy()
-    box = result[upper:lower, left:right].astype(np.float32)
-    result[upper:lower, left:right] = box + alpha * (moved - box) + 0.5
-    return result
+    top, bottom = eye.lids(source_along)
+    half = 0.5 * np.minimum(1.0, bottom - top)
+    source_down = np.clip(patch.down - wanted[1] + shown[1], top + half, bottom - half)
+    upper, lower = eye.lids(patch.along)
+    alpha = np.clip(np.minimum(patch.down - upper, lower - patch.down) / _EDGE_PIXELS, 0, 1)
+    patch.draw(source_along, source_down, alpha)
+    return patch.result
