@@ -22,6 +22,7 @@ _MIN_ASPECT_RATIO = -0.15
 _ASPECT_RATIO_TOLERANCE = 0.002  # a smaller change is invisible
 _LASHES_EYE_WIDTHS = 0.1  # length of the lashes
 _MIN_EYE_WIDTH_PIXELS = 2.0  # in a narrower eye, such as the far one of a profile, no lids are visible
+_LOWER_RIM_EYE_WIDTHS = 0.06  # the pale rim of the lower lid, which the upper lid covers in a shut eye
 _MIN_LID_SKIN_EYE_WIDTHS = 0.2  # height of the skin that an upper lid unfolds, at least
 _CHEEK_SKIN_EYE_WIDTHS = 0.4  # height of the skin that a lower lid moves
 _LID_PLACES = 9  # along the eye, of which the highest and the lowest bound what is drawn
@@ -87,7 +88,9 @@ def _draw_eyelids(frame: np.ndarray, eye: EyeFrame, closed: float, brow: np.ndar
     bottom = lower.max() + _CHEEK_SKIN_EYE_WIDTHS * eye.width
     patch = EyePatch(frame, eye, top, bottom)
     upper, lower = eye.lids(patch.along)
-    travel = closed * (lower - upper)
+    t = np.clip(patch.along / eye.width, 0, 1)
+    rim = _LOWER_RIM_EYE_WIDTHS * eye.width * 4 * t * (1 - t)  # none in the corners
+    travel = closed * (lower - upper + rim)
     lids = (lower, -(1 - UPPER_LID_SHARE) * travel, bottom, 1), (upper, UPPER_LID_SHARE * travel, top, -1)
     for lid, displacement, edge, side in lids:  # the upper lid lies over the lower lid
         # Lashes move rigidly with the lid. The skin between lashes and edge is stretched or compressed.
