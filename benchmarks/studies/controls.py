@@ -47,7 +47,7 @@ _MOST = 0.95  # that a score is asked to reach
 _SHOWN_PIXELS = 384
 # Of irises that look up or down, and of the lids that follow. Lids that come down look like raised brows to the network
 # of scores, so the brows come down by a share of `brows=-1`.
-_IRISES_UP, _IRISES_DOWN, _LIDS_UP, _LIDS_DOWN, _BROWS_DOWN = 1.8, 1.71, 1.44, 1.28, 0.14
+_IRISES_UP, _IRISES_DOWN, _LIDS_UP, _LIDS_DOWN, _BROWS_DOWN = 1.8, 1.71, 1.44, 1.28, 0.17
 _UPPER = ("brow_inner", "brow_outer", "brow_down", "lids_up", "squint")
 
 
