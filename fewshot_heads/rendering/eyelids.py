@@ -22,6 +22,10 @@ _MIN_ASPECT_RATIO = -0.15
 _ASPECT_RATIO_TOLERANCE = 0.002  # a smaller change is invisible
 _LASHES_EYE_WIDTHS = 0.1  # length of the lashes
 _MIN_EYE_WIDTH_PIXELS = 2.0  # in a narrower eye, such as the far one of a profile, no lids are visible
+_LASH_FADE_EYE_WIDTHS = 0.06  # over which lashes fade into the skin
+# The crease above the upper lid, and the share of the skin up to the brow that it is at most: a lid that comes down
+# shows no crease, which would be stretched to a dark stripe.
+_FOLD_EYE_WIDTHS, _FOLD_SKIN_SHARE = 0.12, 0.33
 _LOWER_RIM_EYE_WIDTHS = 0.06  # the pale rim of the lower lid, which the upper lid covers in a shut eye
 _MIN_LID_SKIN_EYE_WIDTHS = 0.2  # height of the skin that an upper lid unfolds, at least
 _CHEEK_SKIN_EYE_WIDTHS = 0.4  # height of the skin that a lower lid moves
@@ -89,13 +93,22 @@ def _draw_eyelids(frame: np.ndarray, eye: EyeFrame, closed: float, brow: np.ndar
     patch = EyePatch(frame, eye, top, bottom)
     upper, lower = eye.lids(patch.along)
     t = np.clip(patch.along / eye.width, 0, 1)
-    rim = _LOWER_RIM_EYE_WIDTHS * eye.width * 4 * t * (1 - t)  # none in the corners
-    travel = closed * (lower - upper + rim)
-    lids = (lower, -(1 - UPPER_LID_SHARE) * travel, bottom, 1), (upper, UPPER_LID_SHARE * travel, top, -1)
-    for lid, displacement, edge, side in lids:  # the upper lid lies over the lower lid
-        # Lashes move rigidly with the lid. The skin between lashes and edge is stretched or compressed.
-        skin_end = lid + displacement + side * _LASHES_EYE_WIDTHS * eye.width
-        weight = (patch.down - edge) / np.where(np.abs(skin_end - edge) < 1e-3, 1e-3, skin_end - edge)
-        source = patch.down - displacement * np.clip(weight, 0, 1)
-        patch.draw(patch.along, source, np.clip(side * (patch.down - lid - displacement) + 0.5, 0, 1))
+    arch = 4 * t * (1 - t)  # 1 in the middle of the eye, 0 in the corners
+    travel = closed * (lower - upper + closed * _LOWER_RIM_EYE_WIDTHS * eye.width * arch)
+    lashes = _LASHES_EYE_WIDTHS * eye.width
+    skin = np.maximum(upper - lashes - top, 0)
+    fold = closed * arch * np.minimum(_FOLD_EYE_WIDTHS * eye.width, _FOLD_SKIN_SHARE * skin)
+    lids = (lower, -(1 - UPPER_LID_SHARE) * travel, 0.0, bottom, 1), (upper, UPPER_LID_SHARE * travel, fold, top, -1)
+    for lid, displacement, hidden, edge, side in lids:  # the upper lid lies over the lower lid
+        above = side * (patch.down - lid - displacement)  # from the moved lid to the pixel, away from the eye
+        alpha = np.clip(above + 0.5, 0, 1)
+        # The skin between lashes and edge is stretched or compressed, but for the fold, which unfolds out of sight.
+        skin_end = lid + displacement + side * lashes
+        length = np.where(np.abs(skin_end - edge) < 1e-3, 1e-3, skin_end - edge)
+        change = displacement - side * hidden
+        source = patch.down - change * np.clip((patch.down - edge) / length, 0, 1)
+        patch.draw(patch.along, source, alpha)
+        # Lashes move rigidly with the lid.
+        fade = np.clip(1 - (above - lashes) / (_LASH_FADE_EYE_WIDTHS * eye.width), 0, 1)
+        patch.draw(patch.along, patch.down - displacement, alpha * fade)
     return patch.result

@@ -74,6 +74,16 @@ def test_a_shut_eye_covers_the_pale_rim_of_its_lower_lid(face, mona):
     assert pale(close_eyelids(picture, face, closed(face, 0))) < 0.2 * pale(picture)
 
 
+def test_the_crease_of_a_lid_is_not_stretched_over_a_shut_eye(face, mona):
+    picture = np.full_like(mona, (200, 150, 130))
+    for eye in EYES:
+        lid = face.points[eye][:4]
+        height = 0.18 * np.linalg.norm(lid[3] - lid[0])  # above the lid, clear of its lashes
+        cv2.polylines(picture, [((lid - [0, height]) * 16).astype(np.int32)], False, (60, 40, 30), 2, cv2.LINE_AA, 4)
+    dark = [(each.sum(2) < 300).sum() for each in (picture, close_eyelids(picture, face, closed(face, 0)))]
+    assert 0 < dark[1] < 1.45 * dark[0]
+
+
 def test_a_half_shut_eye_covers_half_and_moves_nothing_that_is_still_seen(face, mona):
     picture = painted_eyes(face, mona.shape[:2])
     half = close_eyelids(picture, face, closed(face, 0.5))
