@@ -9,9 +9,8 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from fewshot_heads.cli.parser import make_parser, parse_and_run, split_overrides
 from fewshot_heads.cli.signals import ends_on_signals
@@ -43,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _animate(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.cli.config import load_config
-    from fewshot_heads.cli.inputs import choose_output, read_driver
+    from fewshot_heads.cli.inputs import check_video_source, choose_output, read_driver
     from fewshot_heads.media.video_reader import read_video
     from fewshot_heads.media.video_writer import WRITTEN
 
@@ -54,7 +53,7 @@ def _animate(arguments: argparse.Namespace) -> Path:
         raise UsageError("give at least one source picture and a driver; --help shows how")
     *sources, driver_path = paths
     if arguments.video:
-        _check_video(sources, config)
+        check_video_source(sources, config)
     output = choose_output(arguments, f"{sources[0].stem}_{driver_path.stem}.mp4", WRITTEN, paths)
     driver = read_driver(driver_path, shown=config["side_by_side"])
     source = read_video(sources[0], driver.rate) if arguments.video else None
@@ -82,19 +81,6 @@ def _animate(arguments: argparse.Namespace) -> Path:
         frames = video_frames(reenactor, source, source_motion, motion, driver, config)
     mark = reenactor.provenance(config["paste_back"]).made_from(paths)
     return write_frames(frames, output, driver, mark, config["crf"], arguments.overwrite, "animate", count)
-
-
-def _check_video(sources: Sequence[Path], config: Mapping[str, Any]) -> None:
-    """Raises UsageError for options that a video as source does not have."""
-    if len(sources) != 1:
-        raise UsageError(f"--video takes one video and a driver, {len(sources)} sources came; leave the others out")
-    for key, value, reason in (
-        ("motion", "relative", "takes the expression only"),
-        ("pose", 1.0, "keeps the pose of its head"),
-        ("paste_back", True, "keeps its whole picture"),
-    ):
-        if config[key] != value:
-            raise UsageError(f"{key}={str(config[key]).lower()}: a video as source {reason}; leave {key} out")
 
 
 if __name__ == "__main__":

@@ -33,8 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "batch",
         "JOBS.tsv [--overwrite] [key=value ...]",
         "Animates each row of a table. Columns, separated by tabs and named in the first line: sources (separated by "
-        "';'), driver, output and, if any, options (key=value of `animate`). Paths are relative to the table. Outputs "
-        "that exist are finished, so the same command resumes an interrupted run.",
+        "';'), driver, output and, if any, options (key=value and --video of `animate`). Paths are relative to the "
+        "table. Outputs that exist are finished, so the same command resumes an interrupted run.",
     )
     parser.epilog = f"{parser.epilog}\n\nkeys of `animate` hold for every row that does not set them: crf=23"
     parser.keys |= keys_of("animate")

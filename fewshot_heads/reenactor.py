@@ -24,6 +24,7 @@ from fewshot_heads.models.fast_generator import choose_generator
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.rendering.animation import embed_sources, render_frames, retargeted_faces
 from fewshot_heads.rendering.editing import Editor
+from fewshot_heads.rendering.video_editing import edit_video
 
 if TYPE_CHECKING:
     from fewshot_heads.training.head_tuner import FineTuningConfig
@@ -71,7 +72,7 @@ class Reenactor:
         cls, model: str | Path = "realtime", device: str = "auto", landmarks: str = "mediapipe",
         inpainters: Sequence[str | Path] = ("mouth", "eyes"), backend: str = "auto",
     ) -> Reenactor:  # fmt: skip
-        """Returns a reenactor with trained networks.
+        """Returns a reenactor with trained networks. Raises BadInput or WeightsMismatch if there are none that fit.
 
         Args:
             model: a shipped preset, a `.safetensors` file or a folder with one.
@@ -79,19 +80,11 @@ class Reenactor:
             landmarks: backend of the landmark detector, "mediapipe" or "face_alignment".
             inpainters: shipped presets or `.safetensors` files of inpainting networks.
             backend: as in the class.
-
-        Raises:
-            BadInput: no such weights, device or backend.
-            WeightsMismatch: the weights do not fit their specification.
         """
         return cls(load_checkpoint(model), device, detectors(landmarks), load_inpainters(inpainters), backend)
 
     def provenance(self, composite: bool = True) -> Provenance:
-        """Returns the mark of synthetic media for a `VideoWriter`.
-
-        Args:
-            composite: whether the head is pasted back into the source image.
-        """
+        """Returns the mark of synthetic media for a `VideoWriter`; a composite keeps pixels of the source."""
         return Provenance(self.checkpoint.name, self.checkpoint.sha256, composite)
 
     @torch.inference_mode()
@@ -120,7 +113,7 @@ class Reenactor:
         tuning: FineTuningConfig | None = None, criterion: Mapping[str, Mapping[str, Any]] | None = None,
         on_step: Callable[[int, int], object] | None = None,
     ) -> Head:  # fmt: skip
-        """Returns a personalized head: stage two of Zakharov et al., ICCV 2019, sec. 3.3.
+        """Returns a personalized head: stage two of Zakharov et al., ICCV 2019, sec. 3.3. Raises as `embed`.
 
         Args:
             head: the head.
@@ -129,11 +122,6 @@ class Reenactor:
             tuning: settings. None takes those of conf/fine_tune.yaml.
             criterion: losses and their weights. None takes those of conf/fine_tune.yaml.
             on_step: called with (steps done, total steps).
-
-        Raises:
-            BadInput: an image cannot be read.
-            NoFaceFound: an image does not show a face.
-            WeightsMismatch: another generator made the head.
         """
         from fewshot_heads.training.fine_tuning import fine_tune_head
 
@@ -212,18 +200,33 @@ class Reenactor:
         options = (paste_back, batch, self.size, self.device, None if paste_back else resolution)
         return render_frames(head, faces, self.generator, self.inpainters, mouths, skin, *options)
 
+    def animate_video(
+        self, video: str | Path | Iterable[np.ndarray], driver: Motion | str | Path | Iterable[np.ndarray],
+        tracked: Motion | None = None, **options: Any,
+    ) -> Iterator[np.ndarray]:  # fmt: skip
+        """Returns an iterator over frames of a video whose person takes the driver's expression, uint8 RGB [H, W, 3].
+
+        Head pose, body and background stay. Frames are paired one by one, as many as the shorter of both has.
+
+        Args:
+            video: path, or frames uint8 RGB [H, W, 3] that can be read twice.
+            driver: as in `animate`.
+            tracked: what the person of the video does, from `track`. None tracks it.
+            **options: `expression`, `reference`, `mouth` and `parts`, as in `animate`, which has the same errors.
+        """
+        motion = driver if isinstance(driver, Motion) else self.track(driver)
+        frames = read_video(video, motion.rate) if isinstance(video, (str, Path)) else video
+        networks = (self.checkpoint, self.generator, self.inpainters, self.device)
+        return edit_video(frames, tracked or self.track(frames), motion, *networks, **options)
+
     def edit(self, head: Head, **controls: float) -> np.ndarray:
-        """Returns the source image with an edited face, uint8 RGB [H, W, 3].
+        """Returns the source image with an edited face, uint8 RGB [H, W, 3]. Raises as `Editor.edit`.
 
         Further edits of the same head are fast. To edit several heads in turn, keep the `editor` of each.
 
         Args:
             head: the head.
             **controls: such as smile=0.6, yaw=15; see `driving.controls.CONTROLS`.
-
-        Raises:
-            BadInput: a control does not exist, or its value is out of range.
-            WeightsMismatch: another generator made the head.
         """
         return self.editor(head).edit(controls)
 

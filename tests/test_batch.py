@@ -78,6 +78,18 @@ def test_every_row_is_what_animate_makes_and_heads_and_motions_are_made_once(cal
     assert np.abs(frames("alone.mp4").astype(int) - frames("2.mp4")).max() <= 2
 
 
+def test_a_row_may_have_a_video_as_source(calls, capsys):
+    write_table(
+        ("a.mp4", "b.mp4", "1.mp4", "--video expression=1.5"), ("mona.jpg;a.mp4", "b.mp4", "2.mp4", "--video"),
+        ("a.mp4", "b.mp4", "3.mp4", "--video motion=absolute"),
+    )  # fmt: skip
+    first, second, _ = told(capsys, HERE)
+    assert "line 3: --video takes one video and a driver" in first and "line 4: motion=absolute" in second
+    assert calls == [("track", "b.mp4"), ("track", "a.mp4")]
+    assert animate(["--video", "a.mp4", "b.mp4", "-o", "alone.mp4", "expression=1.5", "threads=1"]) == 0
+    assert np.abs(frames("alone.mp4").astype(int) - frames("1.mp4")).max() <= 2
+
+
 def test_what_a_head_or_a_motion_depends_on_makes_another_one(calls):
     write_table(
         ("mona.jpg", "a.mp4", "1.mp4"), ("mona.jpg", "a.mp4", "2.mp4", "smoothing=0"),

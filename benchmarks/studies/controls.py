@@ -45,8 +45,9 @@ _DAMPINGS = (0.01, 0.06, 0.3)  # tried in turn
 _NAMED_WEIGHT = 5.0  # of a score that the control names, beside 1 of each other
 _MOST = 0.95  # that a score is asked to reach
 _SHOWN_PIXELS = 384
-# Of irises that look up or down, and of the lids that follow. With 1.5, irises vanish and the white smears.
-_IRIS_GAIN, _LIDS_UP, _LIDS_DOWN = 0.9, 0.6, 0.8
+# Of irises that look up or down, and of the lids that follow. Lids that come down look like raised brows to the network
+# of scores, so the brows come down by a share of `brows=-1`.
+_IRISES_UP, _IRISES_DOWN, _LIDS_UP, _LIDS_DOWN, _BROWS_DOWN = 1.8, 1.71, 1.44, 1.28, 0.17
 _UPPER = ("brow_inner", "brow_outer", "brow_down", "lids_up", "squint")
 
 
@@ -162,14 +163,15 @@ def main(argv: list[str]) -> None:
     reenactor = Reenactor.from_pretrained()
     stage = Stage(reenactor, [reenactor.embed([path]) for path in chosen["portraits"].split(",")], detector)
     found: dict[str, dict[str, np.ndarray]] = {"gaze_x": {"+": parts["gaze_x"], "-": -parts["gaze_x"]}}
-    up = _IRIS_GAIN * parts["gaze_y"]  # not refined: to raise the score, lids would open like a doll's
-    found["gaze_y"] = {"+": up + _LIDS_UP * parts["lids_up"], "-": -up + _LIDS_DOWN * parts["lids_down"]}
     for (control, sign), wanted in WANTED.items():
         direction, changes = refine(wanted, parts, stage, control, chosen["steps"])
         found.setdefault(control, {})[sign] = direction
         moved = changes.mean(0)
         largest = sorted(range(len(moved)), key=lambda i: -abs(moved[i]))[:6]
         print(control + sign, *(f"{BLENDSHAPES[i]} {moved[i]:+.2f}" for i in largest), flush=True)
+    # Not refined: to raise the score of gaze, lids would open like a doll's.
+    down = -_IRISES_DOWN * parts["gaze_y"] + _LIDS_DOWN * parts["lids_down"] + _BROWS_DOWN * found["brows"]["-"]
+    found["gaze_y"] = {"+": _IRISES_UP * parts["gaze_y"] + _LIDS_UP * parts["lids_up"], "-": down}
     rounded = {name: {sign: d.round(4).tolist() for sign, d in signs.items()} for name, signs in found.items()}
     Path(chosen["out"]).write_text(json.dumps(rounded) + "\n", encoding="utf-8")
 

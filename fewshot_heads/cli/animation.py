@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice, repeat
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,12 @@ import cv2
 import numpy as np
 
 from fewshot_heads.cli.session import load_head
-from fewshot_heads.driving.expression_transfer import ExpressionTransfer
 from fewshot_heads.driving.retargeting import PARTS
 from fewshot_heads.driving.tracking import Motion
-from fewshot_heads.errors import BadInput, UsageError
+from fewshot_heads.errors import UsageError
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.grid import image_grid
 from fewshot_heads.reenactor import Reenactor
-from fewshot_heads.rendering.video_editing import render_video
 
 
 def source_head(reenactor: Reenactor, sources: Sequence[Path], config: Mapping[str, Any]) -> Head:
@@ -70,9 +68,6 @@ def video_frames(
 ) -> Iterator[np.ndarray]:  # fmt: skip
     """Returns an iterator over the frames of a video whose person has the driver's expression, uint8 RGB [H, W, 3].
 
-    Head pose, body and background stay those of the video. Frames are paired one by one, as many as the shorter of both
-    has.
-
     Args:
         reenactor: renders the frames.
         source: frames of the video, uint8 RGB [H, W, 3], at the driver's rate.
@@ -82,20 +77,9 @@ def video_frames(
         config: the keys of conf/animate.yaml.
 
     Raises:
-        BadInput: an option is wrong, or the weights synthesize every pixel.
+        FewshotHeadsError: as `Reenactor.animate_video`.
     """
-    if not reenactor.generator.textured:
-        raise BadInput(f"{reenactor.checkpoint.name}: makes every pixel anew; take weights of the realtime preset")
-    options, size, count = _expression_options(config), reenactor.size, min(len(source_motion), len(motion))
-    reference = motion.reference if options["reference"] is None else options["reference"]
-    transfer = ExpressionTransfer(
-        source_motion.cropped(size), source_motion.shots, motion.cropped(size), options["expression"], reference,
-        options["parts"],
-    )  # fmt: skip
-    frames = render_video(
-        islice(source, count), source_motion, transfer.face, motion.mouths if options["mouth"] == "driver" else None,
-        reenactor.networks, reenactor.generator, reenactor.inpainters, size, reenactor.device,
-    )  # fmt: skip
+    frames = reenactor.animate_video(source, motion, source_motion, **_expression_options(config))
     if isinstance(driver, Motion) or not config["side_by_side"]:
         return frames
     return _side_by_side(source, driver, frames)

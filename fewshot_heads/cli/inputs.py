@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -78,3 +78,21 @@ def choose_output(
 def settings_of(kind: type[Settings], config: Mapping[str, Any]) -> Settings:
     """Returns a dataclass of settings, filled from the keys of the same names."""
     return kind(**{field.name: config[field.name] for field in fields(kind)})  # type: ignore[arg-type]
+
+
+def check_video_source(sources: Sequence[Path], config: Mapping[str, Any]) -> None:
+    """Raises UsageError for what a video as source does not have.
+
+    Args:
+        sources: the video alone.
+        config: the keys of conf/animate.yaml.
+    """
+    if len(sources) != 1:
+        raise UsageError(f"--video takes one video and a driver, {len(sources)} sources came; leave the others out")
+    for key, value, reason in (
+        ("motion", "relative", "takes the expression only"),
+        ("pose", 1.0, "keeps the pose of its head"),
+        ("paste_back", True, "keeps its whole picture"),
+    ):
+        if config[key] != value:
+            raise UsageError(f"{key}={str(config[key]).lower()}: a video as source {reason}; leave {key} out")

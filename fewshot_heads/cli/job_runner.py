@@ -15,7 +15,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fewshot_heads.cli.animation import animation_frames, source_head
+from fewshot_heads.cli.animation import animation_frames, source_head, video_frames
 from fewshot_heads.cli.inputs import read_driver
 from fewshot_heads.cli.jobs import Job
 from fewshot_heads.cli.parser import error_line
@@ -23,6 +23,7 @@ from fewshot_heads.cli.session import open_reenactor
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import BadInput
 from fewshot_heads.head import Head
+from fewshot_heads.media.video_reader import read_video
 from fewshot_heads.media.video_writer import VideoWriter
 from fewshot_heads.preparation.workers import map_in_processes
 from fewshot_heads.reenactor import Reenactor
@@ -52,12 +53,13 @@ class Part:
         return f"{self.kind}_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
-def parts_of(job: Job) -> tuple[Part, Part]:
-    """Returns the head and the motion that a job needs."""
+def parts_of(job: Job) -> tuple[Part, ...]:
+    """Returns the head that a job needs, unless its source is a video, and the motion."""
     opening = {key: job.config[key] for key in _OPENING_KEYS}
     head = Part("head", job.sources, opening | {"source_face": job.config["source_face"]})
     moving = {key: job.config[key] for key in ("driver_face", "smoothing")}
-    return head, Part("motion", (job.driver,), opening | moving)
+    motion = Part("motion", (job.driver,), opening | moving)
+    return (motion,) if job.video else (head, motion)
 
 
 def run_in_workers(
@@ -92,16 +94,21 @@ def make_part(scratch: Path, part: Part) -> None:
 
 def write_video(overwrite: bool, scratch: Path, job: Job) -> None:
     """Writes the video of a job, whose parts `make_part` has made. Raises FewshotHeadsError."""
-    head_part, motion_part = parts_of(job)
-    for part in (head_part, motion_part):
+    *head_parts, motion_part = parts_of(job)
+    for part in (*head_parts, motion_part):
         if reason := _reason(scratch, part):
             raise BadInput(reason)
-    reenactor, config = _reenactor(head_part.config), job.config
-    head = Head.load((scratch / head_part.name).with_suffix(".safetensors"))
+    reenactor, config = _reenactor(motion_part.config), job.config
     motion: Motion = pickle.loads((scratch / motion_part.name).read_bytes())
     driver = read_driver(job.driver, config["side_by_side"])
     mark = reenactor.provenance(config["paste_back"]).made_from((*job.sources, job.driver))
-    frames = animation_frames(reenactor, head, motion, driver, config)
+    if head_parts:
+        head = Head.load((scratch / head_parts[0].name).with_suffix(".safetensors"))
+        frames = animation_frames(reenactor, head, motion, driver, config)
+    else:
+        source = read_video(job.sources[0], driver.rate)
+        tracked = reenactor.track(source, config["source_face"], config["smoothing"])
+        frames = video_frames(reenactor, source, tracked, motion, driver, config)
     like = driver.rate if isinstance(driver, Motion) else driver
     with VideoWriter(job.output, like, config["crf"], mark=mark, overwrite=overwrite) as writer:
         for frame in frames:

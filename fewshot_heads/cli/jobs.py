@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from fewshot_heads.cli.config import load_config
+from fewshot_heads.cli.inputs import check_video_source
 from fewshot_heads.errors import BadInput, FewshotHeadsError
 from fewshot_heads.media.files import check_no_input, check_readable, check_target
 
 COLUMNS = ("sources", "driver", "output")  # and "options", which may be left out
+_VIDEO = "--video"  # among the options of a row, as in `animate`
 SEPARATOR = ";"  # of sources
 
 
@@ -28,6 +30,7 @@ class Job:
         driver: a video, gif, folder or saved motion.
         output: the video to write.
         config: the keys of conf/animate.yaml.
+        video: whether the source is a video, whose person takes the driver's expression.
     """
 
     line: int
@@ -35,6 +38,7 @@ class Job:
     driver: Path
     output: Path
     config: Mapping[str, Any]
+    video: bool = False
 
     @property
     def name(self) -> str:
@@ -49,7 +53,7 @@ def read_jobs(table: Path, common: Sequence[str]) -> Iterator[tuple[int, Job | F
 
     Args:
         table: tab-separated text with a header. Columns: sources (separated by `;`), driver, output, and perhaps
-            options (`key=value`, separated by blanks).
+            options (`key=value` and `--video`, separated by blanks).
         common: options of every row, as `key=value`. The options of a row come after them.
 
     Raises:
@@ -95,12 +99,14 @@ def _job(row: Mapping[str | None, Any], line: int, folder: Path, common: tuple[s
         raise BadInput(f"options {cells['options']}: {error}; close the quotation mark") from error
     from fewshot_heads.media.video_writer import WRITTEN
 
-    config = _config((*common, *options))
+    config = _config((*common, *(option for option in options if option != _VIDEO)))
+    if video := _VIDEO in options:
+        check_video_source(sources, config)
     check_target(output, WRITTEN, overwrite=True)  # one that exists is not an error, but finished
     check_no_input(output, (*sources, driver))
     for path in () if output.exists() else sources if driver.is_dir() else (*sources, driver):
         check_readable(path)  # told without starting a worker
-    return Job(line, sources, driver, output, config)
+    return Job(line, sources, driver, output, config, video)
 
 
 @lru_cache(maxsize=64)

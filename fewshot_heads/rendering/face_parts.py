@@ -65,7 +65,7 @@ def apply_face_parts(
         face = crop_face.moved(np.zeros(2, np.float32), len(frame) / size)
         open_face = open_eyelids(face, source.eyes)
         if source.irises is not None:
-            frame = turn_irises(frame, source.irises, open_face)
+            frame = turn_irises(frame, source.irises, source.eyes, open_face)
         frame = close_eyelids(frame, open_face, face)
         if "eyes" in inpainters:
             for eye, disocclusion in zip(EYES, source.disocclusion[:2], strict=True):

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
 
 from fewshot_heads.driving.covered_mouth import lips_are_covered
+from fewshot_heads.driving.expression_transfer import ExpressionTransfer
 from fewshot_heads.driving.motion import Motion
 from fewshot_heads.driving.mouth_crop import MouthCrop
+from fewshot_heads.errors import BadInput, check_choice
 from fewshot_heads.head import Head
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
+from fewshot_heads.models.checkpoint import Checkpoint
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.rendering.animation import embed_crops
 from fewshot_heads.rendering.editing import Editor
@@ -26,7 +30,45 @@ from fewshot_heads.rendering.parallel import in_parallel
 from fewshot_heads.rendering.source_crop import texture_size
 
 
-def render_video(
+def edit_video(
+    frames: Iterable[np.ndarray], tracked: Motion, driver: Motion, checkpoint: Checkpoint, generator: Any,
+    inpainters: Mapping[str, Inpainter], device: torch.device, expression: float = 1.0, reference: int | None = None,
+    mouth: str = "driver", parts: Mapping[str, float] | None = None,
+) -> Iterator[np.ndarray]:  # fmt: skip
+    """Returns an iterator over frames of a video whose person has the driver's expression, uint8 [H, W, 3].
+
+    Frames are paired one by one, as many as the shorter of both has.
+
+    Args:
+        frames: of the video, uint8 [H, W, 3], at the driver's rate.
+        tracked: motion of the person in the video.
+        driver: motion of the driver.
+        checkpoint: the networks.
+        generator: the checkpoint's generator.
+        inpainters: networks by face region.
+        device: device of the networks.
+        expression: strength of the expression, 1 as in the driver.
+        reference: driver frame that corresponds to the usual face of a shot. None: the motion's, or chosen.
+        mouth: fills a mouth that is closed in the video: "driver" or "inpainted".
+        parts: as in `retargeting.retarget`.
+
+    Raises:
+        BadInput: an option is out of range, or the weights synthesize every pixel.
+    """
+    check_choice("mouth", mouth, ("driver", "inpainted"))
+    if not generator.textured:
+        raise BadInput(f"{checkpoint.name}: makes every pixel anew; take weights of the realtime preset")
+    size: int = checkpoint.about["spec"]["size"]
+    reference = driver.reference if reference is None else reference
+    transfer = ExpressionTransfer(
+        tracked.cropped(size), tracked.shots, driver.cropped(size), expression, reference, parts
+    )
+    shown, mouths = islice(frames, min(len(tracked), len(driver))), driver.mouths if mouth == "driver" else None
+    networks = checkpoint.networks
+    return _render(shown, tracked, transfer.face, mouths, networks, generator, inpainters, size, device)
+
+
+def _render(
     frames: Iterable[np.ndarray],
     motion: Motion,
     face: Callable[[int, bool], Landmarks],

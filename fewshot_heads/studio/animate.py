@@ -9,10 +9,11 @@ from typing import Any
 
 import gradio as gr
 
-from fewshot_heads.cli.animation import animation_frames, source_head
+from fewshot_heads.cli.animation import animation_frames, source_head, video_frames
+from fewshot_heads.cli.inputs import check_video_source
 from fewshot_heads.driving.motion import Motion
 from fewshot_heads.errors import BadInput
-from fewshot_heads.media.video_reader import Video
+from fewshot_heads.media.video_reader import Video, read_video
 from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.studio.jobs import Job
 from fewshot_heads.studio.page import Page
@@ -55,6 +56,26 @@ def animate(
     return write_video(job, frames, len(motion), output, like, mark, config["crf"])
 
 
+def animate_video(
+    files: Files, source: Path, driver: Video | Motion, driver_path: Path, config: Mapping[str, Any],
+    reenactor: Reenactor, job: Job,
+) -> Path:  # fmt: skip
+    """Returns a video whose person takes the expression of a driver; all but the source is as in `animate`.
+
+    Args:
+        source: a video of one person.
+    """
+    video = read_video(source, driver.rate)
+    shown = job.watch(PORTRAIT, files.frames(video), video.frame_count_estimate)
+    tracked = reenactor.track(shown, config["source_face"], config["smoothing"], video.rate, source.name)
+    motion = track(reenactor, job, files, driver, config)
+    frames = video_frames(reenactor, video, tracked, motion, driver, config)
+    output = files.new(f"{source.stem}_{driver_path.stem}.mp4")
+    mark = reenactor.provenance().made_from((source, driver_path))
+    like = driver.rate if isinstance(driver, Motion) else driver
+    return write_video(job, frames, min(len(tracked), len(motion)), output, like, mark, config["crf"])
+
+
 def add(page: Page) -> None:
     """Adds the tab's components."""
     with gr.Row():
@@ -78,6 +99,7 @@ def add(page: Page) -> None:
                 )  # fmt: skip
                 whole = gr.Checkbox(True, label="Whole picture, not only the crop of the head")
                 head = gr.File(label="Instead of pictures: a saved head", file_types=[".safetensors"], height=140)
+                clip = page.driver("animate_source", "Instead of pictures: a video, whose person takes the expression")
                 saved = gr.File(
                     label="Instead of a video: a saved motion or pose", file_types=[".safetensors"], height=140,
                     elem_id="animate_motion",
@@ -89,16 +111,23 @@ def add(page: Page) -> None:
             video = page.video("animate")
 
     def prepare(
-        pictures: Any, head: str | None, video: str | None, saved: str | None, motion: str, mouth: str, whole: bool,
-        beside: bool, *gains: float,
+        pictures: Any, head: str | None, clip: str | None, video: str | None, saved: str | None, motion: str,
+        mouth: str, whole: bool, beside: bool, *gains: float,
     ) -> Any:  # fmt: skip
         values = {"motion": motion, "mouth": mouth, "paste_back": whole, "side_by_side": beside}
         config = task_config("animate", {**values, **dict(zip(DIALS, gains, strict=True))})
-        sources = [Path(head)] if head else page.files.pictures([path for path, _ in pictures or ()])
+        if clip:
+            sources = [page.files.driver(clip).path]
+            check_video_source(sources, config)
+        else:
+            sources = [Path(head)] if head else page.files.pictures([path for path, _ in pictures or ()])
         if saved and beside:
             raise BadInput("a saved motion has no pictures to show side by side; choose the video itself")
         driver = page.files.motion(saved) if saved else page.files.driver(video)
-        return partial(animate, page.files, sources, driver, Path(saved or video or ""), config)
+        moved_by = (driver, Path(saved or video or ""), config)
+        if clip:
+            return partial(animate_video, page.files, sources[0], *moved_by)
+        return partial(animate, page.files, sources, *moved_by)
 
-    inputs = [portraits, head, driver, saved, motion, mouth, whole, beside, *dials]
+    inputs = [portraits, head, clip, driver, saved, motion, mouth, whole, beside, *dials]
     page.job("animate", buttons, prepare, STAGES, inputs, status, [video])

@@ -1,5 +1,6 @@
 """Eyes close by lids that come down, not by being squeezed."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -42,8 +43,6 @@ def test_eyes_are_raised_to_what_is_asked_and_never_lowered(face):
 
 def painted_eyes(face, size):
     """Skin with eyes of one color, and lashes along the upper lid."""
-    import cv2
-
     picture = np.full((*size, 3), (200, 150, 130), np.uint8)
     for eye in EYES:
         middle = face.points[eye].mean(0)
@@ -61,6 +60,28 @@ def test_a_shut_eye_shows_skin_and_lashes_and_nothing_of_itself(face, mona):
     assert left.sum() < 0.1 * blue.sum()
     dark = (shut.sum(2) < 250).sum() / (picture.sum(2) < 250).sum()
     assert dark > 0.3  # the lashes have come along
+
+
+def test_a_shut_eye_covers_the_pale_rim_of_its_lower_lid(face, mona):
+    picture = painted_eyes(face, mona.shape[:2])
+    for eye in EYES:
+        rim = (face.points[eye][[3, 4, 5, 0]] * 16).astype(np.int32)
+        cv2.polylines(picture, [rim], False, (255, 255, 255), 1, cv2.LINE_AA, 4)
+
+    def pale(frame):
+        return (frame.min(2) > 180).sum()
+
+    assert pale(close_eyelids(picture, face, closed(face, 0))) < 0.2 * pale(picture)
+
+
+def test_the_crease_of_a_lid_is_not_stretched_over_a_shut_eye(face, mona):
+    picture = np.full_like(mona, (200, 150, 130))
+    for eye in EYES:
+        lid = face.points[eye][:4]
+        height = 0.18 * np.linalg.norm(lid[3] - lid[0])  # above the lid, clear of its lashes
+        cv2.polylines(picture, [((lid - [0, height]) * 16).astype(np.int32)], False, (60, 40, 30), 2, cv2.LINE_AA, 4)
+    dark = [(each.sum(2) < 300).sum() for each in (picture, close_eyelids(picture, face, closed(face, 0)))]
+    assert 0 < dark[1] < 1.45 * dark[0]
 
 
 def test_a_half_shut_eye_covers_half_and_moves_nothing_that_is_still_seen(face, mona):

@@ -8,7 +8,9 @@ import pytest
 
 from fewshot_heads.cli.animation import video_frames
 from fewshot_heads.cli.config import load_config
+from fewshot_heads.driving.motion import Motion
 from fewshot_heads.errors import BadInput
+from tests.conftest import write_clip
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +70,18 @@ def test_what_covers_the_mouth_of_a_video_stays_whole(reenactor, video, motion, 
     for frame, own, (x, y) in zip(frames, covered, balls, strict=True):
         patch = np.s_[y - radius // 2 : y + radius // 2, x - radius // 2 : x + radius // 2]
         assert np.abs(frame[patch].astype(int) - own[patch]).max() <= 12
+
+
+def test_the_library_reads_and_tracks_paths_itself(reenactor, video, mona_path, tmp_path, driver):
+    write_clip(tmp_path / "talk.mp4", video)
+    driver.save(tmp_path / "smile.safetensors")
+    frames = list(reenactor.animate_video(tmp_path / "talk.mp4", Motion.load(tmp_path / "smile.safetensors")))
+    assert len(frames) == 4 and frames[0].shape == video[0].shape
+    still = list(reenactor.animate_video(tmp_path / "talk.mp4", driver, expression=0.0))
+    smiling, neutral = (reenactor.detectors[0].expression(each[2])[44:46].mean() for each in (frames, still))
+    assert smiling > neutral + 0.2
+    with pytest.raises(BadInput, match="mouth"):
+        reenactor.animate_video(video, driver, mouth="none")
 
 
 def test_a_wrong_option_is_told(reenactor, video, motion, driver):

@@ -228,7 +228,7 @@ def test_twenty_requests_at_once__are_all_answered_in_bounded_memory(server, hea
 
     def animate():
         return client.submit(
-            [], portrait, driver, None, "relative", "driver", True, False, *[1.0] * 6, api_name="/animate"
+            [], portrait, None, driver, None, "relative", "driver", True, False, *[1.0] * 6, api_name="/animate"
         )
 
     animate().result(timeout=60)

@@ -18,6 +18,7 @@ from fewshot_heads.studio.fine_tune import fine_tune
 from fewshot_heads.studio.jobs import Job
 from fewshot_heads.studio.settings import task_config
 from fewshot_heads.studio.uploads import Files
+from tests.conftest import write_clip
 
 
 @pytest.fixture
@@ -56,6 +57,18 @@ def test_people_and_a_portrait_among_them(files, reenactor, mona_path, monkeypat
     output = creations.reimagine(files, mona_path, None, config, reenactor, Job(creations.REIMAGINED_STAGES))
     assert output.name == "mona_lisa_reimagined.jpg" and verify(output)
     del creations._galleries[reenactor]
+
+
+def test_animate__a_video_takes_the_expression_of_a_driver(files, reenactor, driver_frames, tmp_path):
+    small = [frame[::2, ::2] for frame in driver_frames[:4]]
+    write_clip(tmp_path / "talk.mp4", small[:3])
+    write_clip(tmp_path / "smile.mp4", small)
+    driver, job = files.driver(tmp_path / "smile.mp4"), Job(animate.STAGES)
+    output = animate.animate_video(
+        files, tmp_path / "talk.mp4", driver, driver.path, task_config("animate", {}), reenactor, job
+    )
+    assert output.name == "talk_smile.mp4" and len(list(read_video(output))) == 3
+    assert verify(output) and job.progress().share == 1
 
 
 def test_fine_tune__says_how_far_it_is_and_saves_the_head(files, reenactor, mona, mona_path, monkeypatch):
