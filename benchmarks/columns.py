@@ -140,7 +140,7 @@ class Animated:
         skin = [scene.motion.shading[i] for i in wanted] if self.shading and scene.motion.shading else None
         frames = render_frames(
             head, [faces[i] for i in wanted], self.reenactor.generator, self.reenactor.inpainters, mouths, skin,
-            paste_back=False, batch=2, size=size, device=self.reenactor.device, resolution=size,
+            paste_back=False, batch=1, size=size, device=self.reenactor.device, resolution=size,
         )  # fmt: skip
         images = dict(zip(wanted, frames, strict=True))
         return {i: resized(images[i], scene.driver.shape[1]) for i in scene.wanted}

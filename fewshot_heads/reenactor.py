@@ -155,7 +155,7 @@ class Reenactor:
     def animate(
         self, head: Head, driver: Motion | str | Path | Iterable[np.ndarray], motion: str = "relative",
         pose: float = 1.0, expression: float = 1.0, reference: int | None = None, paste_back: bool = True,
-        crop: str = "auto", batch: int = 2, mouth: str = "driver", resolution: int | None = None,
+        crop: str = "auto", batch: int = 1, mouth: str = "driver", resolution: int | None = None,
         parts: Mapping[str, float] | None = None, shading: float = 1.0,
     ) -> Iterator[np.ndarray]:  # fmt: skip
         """Returns an iterator over frames of a head that moves like the driver, uint8 RGB.

@@ -184,7 +184,7 @@ class FrameRenderer:
         return self.head.as_given(self.paste(crop))
 
     def frames(
-        self, faces: Sequence[Landmarks], mouths: Sequence[MouthCrop] | None = None, batch: int = 2,
+        self, faces: Sequence[Landmarks], mouths: Sequence[MouthCrop] | None = None, batch: int = 1,
         shading: Sequence[np.ndarray] | None = None,
     ) -> Iterator[np.ndarray]:  # fmt: skip
         """Yields the upright frames of many faces, uint8 [H, W, 3].

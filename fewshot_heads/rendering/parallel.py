@@ -10,6 +10,8 @@ from typing import TypeVar
 
 import torch
 
+from fewshot_heads.imaging.opencv_threads import opencv_on_one_thread
+
 _MAX_WORKERS = 4  # batches computed at a time
 
 T = TypeVar("T")
@@ -51,7 +53,8 @@ def render_pool(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int]
     workers = min(threads, _MAX_WORKERS) if device.type == "cpu" else 1
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,))
     try:
-        yield pool, workers
+        with opencv_on_one_thread():
+            yield pool, workers
     finally:  # also if the caller takes no more
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)  # for threads that are yet to come: the workers have changed their number

@@ -38,7 +38,7 @@ class DrivingSettings:
     reference: int | str = "auto"
     mouth: str = "driver"
     resolution: int | str = "auto"
-    batch: int = 2
+    batch: int = 1
 
     @property
     def side(self) -> int | None:

@@ -42,7 +42,7 @@ def animated(
     motion: Motion,
     transition: IdentityTransition | None = None,
     paste_back: bool = True,
-    batch: int = 2,
+    batch: int = 1,
 ) -> Iterator[np.ndarray]:
     """Yields T frames of a head; the first of the motion's T + 1 is the reference.
 
