@@ -17,6 +17,7 @@ from torch import Tensor
 from fewshot_heads.errors import BadInput, WeightsMismatch
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
+from fewshot_heads.landmarks.plausibility import are_faces, opacity_at
 from fewshot_heads.media.files import SAVED, atomic_write, write_error
 from fewshot_heads.media.images import MAX_DECODED_PIXELS, check_image, check_size, open_image
 from fewshot_heads.media.saved_file import SavedKind, open_saved
@@ -28,6 +29,7 @@ MAX_FILE_BYTES = 2**29  # the paper's networks, fine-tuned, take 2**27
 MAX_CODE, MAX_WEIGHT = 1e3, 65504.0
 _KIND = SavedKind("head", "fewshot_heads.head.3", MAX_FILE_BYTES, "embed its pictures again", "make one with Head.save")
 _TUNED = "tuned."
+_MIN_FACE_OPACITY = 0.25  # of the head layer at the landmarks; separation makes more than 0.9
 _CLOSE_UP_MARGIN = 0.1  # of the crop: what goes on below it decides how the body moves
 _IMAGE = Path("an image inside")  # name in messages
 
@@ -81,11 +83,8 @@ class Head:
         _require(self.turns in range(4), f"turns={self.turns}", "0 to 3")
         for name in ("e_hat", "style"):
             code = getattr(self, name)
-            _require(
-                code.dtype == torch.float32 and code.ndim == 1,
-                f"{name} {code.dtype} {list(code.shape)}",
-                "float32, one row",
-            )
+            is_row = code.dtype == torch.float32 and code.ndim == 1
+            _require(is_row, f"{name} {code.dtype} {list(code.shape)}", "float32, one row")
             _require(_all_within(code, MAX_CODE), f"{name} with NaN or large values", f"up to {MAX_CODE:g}")
         for name, weights in (self.tuned or {}).items():
             _require(_all_within(weights, MAX_WEIGHT), f"tuned {name} with NaN or large values", "weights")
@@ -93,10 +92,16 @@ class Head:
         crop = self.crop
         meets = -crop.side < crop.left < width and -crop.side < crop.top < height  # False for NaN
         _require(0 < crop.size <= MAX_TEXTURE_PIXELS, f"a crop to {crop.size} pixels", f"up to {MAX_TEXTURE_PIXELS}")
-        _require(meets and 1 <= crop.side <= 8 * max(height, width), str(crop), f"a square of {width}x{height} pixels")
-        for face in self.landmarks:
-            near = (np.abs(face.to_array()[:, :2] - crop.size / 2) <= 2 * crop.size).all()
+        largest = min(8 * max(height, width), MAX_DECODED_PIXELS**0.5)  # pasting takes several arrays of this side
+        _require(meets and 1 <= crop.side <= largest, str(crop), f"a square of {width}x{height} pixels")
+        for face, layer in zip(self.landmarks, self.heads, strict=True):
+            points = face.to_array()
+            near = (np.abs(points[:, :2] - crop.size / 2) <= 2 * crop.size).all()
             _require(bool(near), "landmarks far from the crop", f"pixels around 0 to {crop.size}")
+            _require(are_faces(points[None]), "landmarks that span no face", "two eyes and a mouth")
+            _require(0 <= face.confidence <= 1, f"confidence {face.confidence}", "0 to 1")
+            shown = opacity_at(points[:, :2] * (side / crop.size), layer[..., 3]) >= _MIN_FACE_OPACITY
+            _require(shown, "a head layer without its face", "opaque pixels there")
 
     @property
     def person(self) -> np.ndarray:
@@ -182,10 +187,8 @@ class Head:
         tensors["confidence"] = torch.tensor([face.confidence for face in self.landmarks])
         tensors["crop"] = torch.tensor([self.crop.left, self.crop.top, self.crop.side, self.crop.size])
         tensors["picture"] = _to_png(self.picture)
-        for i, texture in enumerate(self.textures):
-            tensors[f"texture_{i}"] = _to_png(texture)
-        for i, layer in enumerate(self.heads):
-            tensors[f"head_{i}"] = _to_png(layer)
+        for i, (texture, layer) in enumerate(zip(self.textures, self.heads, strict=True)):
+            tensors[f"texture_{i}"], tensors[f"head_{i}"] = _to_png(texture), _to_png(layer)
         tensors["body"], tensors["background"] = _to_png(self.body), _to_png(self.background)
         for name, value in (self.tuned or {}).items():
             tensors[f"{_TUNED}{name}"] = value.half()
