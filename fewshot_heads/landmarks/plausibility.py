@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+_MIN_FACE_PIXELS = 1.0
 _MIN_WIDTH_FACE_FRACTION = 1e-3  # of an eye or a mouth; also of the spread of a face across its longest direction
 _MAX_REACH_FACES = 4  # of depth from the median, and of skin points from the mean
 
@@ -24,7 +25,8 @@ def are_faces(points: np.ndarray) -> bool:
     deepest = np.abs(np.nan_to_num(depth)).max(1)
     farthest = np.abs(points[..., :2] - plane.mean(1, keepdims=True)).max((1, 2))
     reach = np.maximum(deepest, farthest)
-    return bool(((sizes > 0) & (least > _MIN_WIDTH_FACE_FRACTION * sizes) & (reach <= _MAX_REACH_FACES * sizes)).all())
+    is_large = sizes >= _MIN_FACE_PIXELS
+    return bool((is_large & (least > _MIN_WIDTH_FACE_FRACTION * sizes) & (reach <= _MAX_REACH_FACES * sizes)).all())
 
 
 def opacity_at(points: np.ndarray, alpha: np.ndarray) -> float:

@@ -22,10 +22,11 @@ def test_a_face_without_measured_depth_is_a_face():
 
 @pytest.mark.parametrize(
     "spoil",
-    [lambda p: p * 0 + 64, lambda p: p * [1, 0, 0], lambda p: p[:, [0, 0, 2]], lambda p: p * [1, 1, 1000],
+    [lambda p: p * 0 + 64, lambda p: p * 0.001, lambda p: p * [1, 0, 0], lambda p: p[:, [0, 0, 2]],
+     lambda p: p * [1, 1, 1000],
      lambda p: np.concatenate([p[:36], p[36:37].repeat(12, 0), p[48:]]),
      lambda p: np.concatenate([p[:48], p[48:49].repeat(20, 0), p[68:]])],
-    ids=["a point", "a line", "a slanted line", "deep", "no eyes", "no mouth"],
+    ids=["a point", "a tenth of a pixel", "a line", "a slanted line", "deep", "no eyes", "no mouth"],
 )  # fmt: skip
 def test_one_spoiled_face_among_others_is_found(spoil):
     assert not are_faces(np.stack([points(), spoil(points())]))
