@@ -19,11 +19,12 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.plausibility import are_faces, opacity_at
 from fewshot_heads.media.files import SAVED, atomic_write, write_error
-from fewshot_heads.media.images import MAX_DECODED_PIXELS, check_image, check_size, open_image
+from fewshot_heads.media.images import check_image, check_size, open_image
 from fewshot_heads.media.saved_file import SavedKind, open_saved
 
 MAX_SOURCES = 128  # images of a head; their textures take up to 7 MB each, twice while a file is read
-MAX_TEXTURE_PIXELS = 1024  # side of a texture
+MAX_TEXTURE_PIXELS, MAX_CROP_PIXELS = 1024, 8192  # side of a texture, and of the crop in the picture
+MAX_PICTURE_PIXELS = 4096**2  # as `read_image` gives; a video of 100 million pixels a frame took 7 GiB
 MAX_FILE_BYTES = 2**29  # the paper's networks, fine-tuned, take 2**27
 # Largest absolute values. Shipped networks make values of e_hat and style under 2; float16 holds weights to 65504.
 MAX_CODE, MAX_WEIGHT = 1e3, 65504.0
@@ -89,11 +90,11 @@ class Head:
         for name, weights in (self.tuned or {}).items():
             _require(_all_within(weights, MAX_WEIGHT), f"tuned {name} with NaN or large values", "weights")
         check_image("a head's picture", self.picture)
+        check_size("a head's picture", width, height, MAX_PICTURE_PIXELS)
         crop = self.crop
         meets = -crop.side < crop.left < width and -crop.side < crop.top < height  # False for NaN
         _require(0 < crop.size <= MAX_TEXTURE_PIXELS, f"a crop to {crop.size} pixels", f"up to {MAX_TEXTURE_PIXELS}")
-        largest = min(8 * max(height, width), MAX_DECODED_PIXELS**0.5)  # pasting takes several arrays of this side
-        _require(meets and 1 <= crop.side <= largest, str(crop), f"a square of {width}x{height} pixels")
+        _require(meets and 1 <= crop.side <= MAX_CROP_PIXELS, str(crop), f"a square of {width}x{height} pixels")
         for face, layer in zip(self.landmarks, self.heads, strict=True):
             points = face.to_array()
             near = (np.abs(points[:, :2] - crop.size / 2) <= 2 * crop.size).all()
@@ -215,7 +216,7 @@ class Head:
             faces = [Landmarks.from_array(array, sure) for array, sure in zip(points, confidence, strict=True)]
             left, top, side, size = tensors["crop"].tolist()
             textures = np.stack([_from_png(tensors[f"texture_{i}"]) for i in range(len(faces))])
-            picture, crop = _from_png(tensors["picture"], MAX_DECODED_PIXELS), Crop(left, top, side, int(size))
+            picture, crop = _from_png(tensors["picture"], MAX_PICTURE_PIXELS), Crop(left, top, side, int(size))
             tuned = {k.removeprefix(_TUNED): v.float() for k, v in tensors.items() if k.startswith(_TUNED)}
             heads = np.stack([_from_png(tensors[f"head_{i}"]) for i in range(len(faces))])
             body, background = _from_png(tensors["body"]), _from_png(tensors["background"])

@@ -167,6 +167,8 @@ def test_a_crop_never_takes_more_memory_than_a_picture():
     picture = np.zeros((4000, 4000, 3), np.uint8)
     with pytest.raises(BadInput, match="expected a square of 4000x4000 pixels"):
         small_head(picture=picture, crop=Crop(-6000.0, -6000.0, 20_000.0, SIZE))
+    with pytest.raises(BadInput, match="16.7772 million pixels at most"):
+        small_head(picture=np.zeros((4097, 4096, 3), np.uint8))
     assert small_head(picture=picture, crop=Crop(-500.0, -500.0, 5000.0, SIZE)).crop.side == 5000
 
 

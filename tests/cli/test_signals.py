@@ -150,7 +150,9 @@ def test_an_error_of_the_system_without_a_file_has_a_remedy(error, told):
 
 def test_closed_standard_files_are_opened_before_a_result_takes_their_number(tmp_path):
     code = (
-        "import os, sys; from fewshot_heads.cli.signals import ends_on_signals; from fewshot_heads.cli.parser import run\n"
+        "import os, sys\n"
+        "from fewshot_heads.cli.parser import run\n"
+        "from fewshot_heads.cli.signals import ends_on_signals\n"
         "def write():\n"
         "    with open('result', 'wb') as file:\n"
         "        file.write(b'whole'); file.flush(); os.write(1, b'spoils'); os.write(2, b'spoils')\n"
