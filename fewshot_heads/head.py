@@ -19,12 +19,12 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.plausibility import are_faces, opacity_at
 from fewshot_heads.media.files import SAVED, atomic_write, write_error
-from fewshot_heads.media.images import check_image, check_size, open_image
+from fewshot_heads.media.images import MAX_SIDE_PX, check_image, check_size, open_image
 from fewshot_heads.media.saved_file import SavedKind, open_saved
 
 MAX_SOURCES = 128  # images of a head; their textures take up to 7 MB each, twice while a file is read
 MAX_TEXTURE_PIXELS, MAX_CROP_PIXELS = 1024, 8192  # side of a texture, and of the crop in the picture
-MAX_PICTURE_PIXELS = 4096**2  # as `read_image` gives; a video of 100 million pixels a frame took 7 GiB
+MAX_PICTURE_PIXELS = MAX_SIDE_PX**2  # as `read_image` gives; a video of 100 million pixels a frame took 7 GiB
 MAX_FILE_BYTES = 2**29  # the paper's networks, fine-tuned, take 2**27
 # Largest absolute values. Shipped networks make values of e_hat and style under 2; float16 holds weights to 65504.
 MAX_CODE, MAX_WEIGHT = 1e3, 65504.0

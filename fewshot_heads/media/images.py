@@ -20,7 +20,7 @@ from fewshot_heads.media.content_credentials import sign
 from fewshot_heads.media.files import atomic_write, check_readable, write_error
 from fewshot_heads.media.provenance import Provenance
 
-MIN_SIDE_PX = 32
+MIN_SIDE_PX, MAX_SIDE_PX = 32, 4096  # of a picture; a larger one is scaled down
 MAX_SIDE_RATIO = 32  # longer side over shorter; a longer image has hundreds of windows in which a face is searched
 # Pixels of a picture from the header on, and after a JPEG was scaled down by its decoder. A progressive JPEG takes 8
 # bytes for each of the first, another picture up to 16 bytes for each of the second: less than 2 GiB.
@@ -39,7 +39,7 @@ _EXIF_ORIENTATION = 0x0112  # number of the tag
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, RuntimeError, struct.error, zlib.error)
 
 
-def read_image(path: str | Path, max_side: int = 4096) -> np.ndarray:
+def read_image(path: str | Path, max_side: int = MAX_SIDE_PX) -> np.ndarray:
     """Returns an image as uint8 RGB [H, W, 3], upright and in sRGB.
 
     Reads the formats of `FORMATS`. EXIF rotation and the color profile are applied. Transparent pixels become white. 16
