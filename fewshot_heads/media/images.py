@@ -226,7 +226,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     Pillow itself would clip 16 bits.
     """
     if image.mode == "F":
-        values = np.nan_to_num(np.asarray(image))
+        values = np.nan_to_num(np.asarray(image), posinf=0, neginf=0)  # one infinite pixel must not scale all
         return Image.fromarray((values * (255 if values.max() <= 1 else 1)).round().clip(0, 255).astype(np.uint8))
     if image.mode == "I" or image.mode.startswith("I;16"):
         return Image.fromarray(((np.asarray(image).clip(0, 65535).astype(np.uint32) + 128) // 257).astype(np.uint8))
