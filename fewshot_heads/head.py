@@ -17,17 +17,20 @@ from torch import Tensor
 from fewshot_heads.errors import BadInput, WeightsMismatch
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
+from fewshot_heads.landmarks.plausibility import are_faces, opacity_at
 from fewshot_heads.media.files import SAVED, atomic_write, write_error
-from fewshot_heads.media.images import MAX_DECODED_PIXELS, check_image, check_size, open_image
+from fewshot_heads.media.images import MAX_SIDE_PX, check_image, check_size, open_image
 from fewshot_heads.media.saved_file import SavedKind, open_saved
 
 MAX_SOURCES = 128  # images of a head; their textures take up to 7 MB each, twice while a file is read
-MAX_TEXTURE_PIXELS = 1024  # side of a texture
+MAX_TEXTURE_PIXELS, MAX_CROP_PIXELS = 1024, 8192  # side of a texture, and of the crop in the picture
+MAX_PICTURE_PIXELS = MAX_SIDE_PX**2  # as `read_image` gives; a video of 100 million pixels a frame took 7 GiB
 MAX_FILE_BYTES = 2**29  # the paper's networks, fine-tuned, take 2**27
 # Largest absolute values. Shipped networks make values of e_hat and style under 2; float16 holds weights to 65504.
 MAX_CODE, MAX_WEIGHT = 1e3, 65504.0
 _KIND = SavedKind("head", "fewshot_heads.head.3", MAX_FILE_BYTES, "embed its pictures again", "make one with Head.save")
 _TUNED = "tuned."
+_MIN_FACE_OPACITY = 0.25  # of the head layer at the landmarks; separation makes more than 0.9
 _CLOSE_UP_MARGIN = 0.1  # of the crop: what goes on below it decides how the body moves
 _IMAGE = Path("an image inside")  # name in messages
 
@@ -81,22 +84,25 @@ class Head:
         _require(self.turns in range(4), f"turns={self.turns}", "0 to 3")
         for name in ("e_hat", "style"):
             code = getattr(self, name)
-            _require(
-                code.dtype == torch.float32 and code.ndim == 1,
-                f"{name} {code.dtype} {list(code.shape)}",
-                "float32, one row",
-            )
+            is_row = code.dtype == torch.float32 and code.ndim == 1
+            _require(is_row, f"{name} {code.dtype} {list(code.shape)}", "float32, one row")
             _require(_all_within(code, MAX_CODE), f"{name} with NaN or large values", f"up to {MAX_CODE:g}")
         for name, weights in (self.tuned or {}).items():
             _require(_all_within(weights, MAX_WEIGHT), f"tuned {name} with NaN or large values", "weights")
         check_image("a head's picture", self.picture)
+        check_size("a head's picture", width, height, MAX_PICTURE_PIXELS)
         crop = self.crop
         meets = -crop.side < crop.left < width and -crop.side < crop.top < height  # False for NaN
         _require(0 < crop.size <= MAX_TEXTURE_PIXELS, f"a crop to {crop.size} pixels", f"up to {MAX_TEXTURE_PIXELS}")
-        _require(meets and 1 <= crop.side <= 8 * max(height, width), str(crop), f"a square of {width}x{height} pixels")
-        for face in self.landmarks:
-            near = (np.abs(face.to_array()[:, :2] - crop.size / 2) <= 2 * crop.size).all()
+        _require(meets and 1 <= crop.side <= MAX_CROP_PIXELS, str(crop), f"a square of {width}x{height} pixels")
+        for face, layer in zip(self.landmarks, self.heads, strict=True):
+            points = face.to_array()
+            near = (np.abs(points[:, :2] - crop.size / 2) <= 2 * crop.size).all()
             _require(bool(near), "landmarks far from the crop", f"pixels around 0 to {crop.size}")
+            _require(are_faces(points[None]), "landmarks that span no face", "two eyes and a mouth")
+            _require(0 <= face.confidence <= 1, f"confidence {face.confidence}", "0 to 1")
+            shown = opacity_at(points[:, :2] * (side / crop.size), layer[..., 3]) >= _MIN_FACE_OPACITY
+            _require(shown, "a head layer without its face", "opaque pixels there")
 
     @property
     def person(self) -> np.ndarray:
@@ -182,10 +188,8 @@ class Head:
         tensors["confidence"] = torch.tensor([face.confidence for face in self.landmarks])
         tensors["crop"] = torch.tensor([self.crop.left, self.crop.top, self.crop.side, self.crop.size])
         tensors["picture"] = _to_png(self.picture)
-        for i, texture in enumerate(self.textures):
-            tensors[f"texture_{i}"] = _to_png(texture)
-        for i, layer in enumerate(self.heads):
-            tensors[f"head_{i}"] = _to_png(layer)
+        for i, (texture, layer) in enumerate(zip(self.textures, self.heads, strict=True)):
+            tensors[f"texture_{i}"], tensors[f"head_{i}"] = _to_png(texture), _to_png(layer)
         tensors["body"], tensors["background"] = _to_png(self.body), _to_png(self.background)
         for name, value in (self.tuned or {}).items():
             tensors[f"{_TUNED}{name}"] = value.half()
@@ -212,7 +216,7 @@ class Head:
             faces = [Landmarks.from_array(array, sure) for array, sure in zip(points, confidence, strict=True)]
             left, top, side, size = tensors["crop"].tolist()
             textures = np.stack([_from_png(tensors[f"texture_{i}"]) for i in range(len(faces))])
-            picture, crop = _from_png(tensors["picture"], MAX_DECODED_PIXELS), Crop(left, top, side, int(size))
+            picture, crop = _from_png(tensors["picture"], MAX_PICTURE_PIXELS), Crop(left, top, side, int(size))
             tuned = {k.removeprefix(_TUNED): v.float() for k, v in tensors.items() if k.startswith(_TUNED)}
             heads = np.stack([_from_png(tensors[f"head_{i}"]) for i in range(len(faces))])
             body, background = _from_png(tensors["body"]), _from_png(tensors["background"])

@@ -52,6 +52,14 @@ def test_an_empty_frame_leaves_the_reenactor_usable(reenactor, mona):
     assert len(reenactor.track([mona])) == 1
 
 
+def test_a_large_frame_as_source_is_scaled_down_as_a_file_is(reenactor, mona):
+    height, width = mona.shape[:2]
+    large = np.zeros((height, 4500, 3), np.uint8)
+    large[:, :width] = mona
+    head = reenactor.embed([large])
+    assert head.picture.shape == (round(height * 4096 / 4500), 4096, 3)
+
+
 def test_a_motion_without_frames_is_refused(reenactor, head, motion):
     empty = dataclasses.replace(motion, landmarks=[], lost=[], shots=[], mouths=None)
     with pytest.raises(BadInput, match="the driver has no frame"):

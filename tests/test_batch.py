@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from fewshot_heads import Reenactor, read_video
 from fewshot_heads.animate import main as animate
 from fewshot_heads.batch import main
 from fewshot_heads.cli import job_runner
+from fewshot_heads.cli.jobs import read_jobs
+from fewshot_heads.errors import BadInput
 from fewshot_heads.preparation.workers import WorkerDied
 from tests.conftest import write_clip
 
@@ -201,3 +204,16 @@ def test_two_workers_share_the_jobs(workers, capsys):
     lines = told(capsys, *options)
     assert [line.split(":")[0] for line in lines[-3:]] == ["jobs.tsv, line 4", "jobs.tsv, line 5", "error"]
     assert "2 written" in lines[-1] and len(frames("1.mp4")) == len(frames("2.mp4")) == 3
+
+
+def test_a_table_of_one_endless_line_is_refused_before_it_fills_the_memory(tmp_path):
+    table = tmp_path / "jobs.tsv"
+    table.touch()
+    os.truncate(table, 3 * 2**30)  # a sparse file
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadInput, match="no tab-separated text"):
+            next(read_jobs(table, []))
+        assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
+    finally:
+        tracemalloc.stop()

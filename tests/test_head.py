@@ -4,6 +4,7 @@ import dataclasses
 import math
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -59,6 +60,11 @@ def bomb(side):
     return torch.frombuffer(bytearray(png), dtype=torch.uint8)
 
 
+def blank():
+    """The PNG of a transparent layer, as a tensor."""
+    return torch.from_numpy(cv2.imencode(".png", np.zeros((SIDE, SIDE, 4), np.uint8))[1].ravel())
+
+
 def test_a_head_comes_back_from_its_file(tmp_path):
     head = small_head()
     head.save(tmp_path / "head.safetensors")
@@ -85,6 +91,13 @@ SPOILED = {
     "landmarks of fewer points": ("landmarks", lambda value: value[:, :68]),
     "landmarks of no face": ("landmarks", lambda value: value[:0]),
     "landmarks of another count": ("landmarks", lambda value: value[:1]),
+    "landmarks on one place": ("landmarks", lambda value: value * 0 + 64),
+    "landmarks on a line": ("landmarks", lambda value: value * torch.tensor([1, 0, 0]) + torch.tensor([0, 64, 0])),
+    "landmarks with a closed-up eye": ("landmarks", lambda value: value.index_fill(1, torch.arange(36, 42), 64.0)),
+    "landmarks of an absurd depth": ("landmarks", lambda value: value * torch.tensor([1, 1, 1000])),
+    "confidence with NaN": ("confidence", lambda value: value * math.nan),
+    "confidence over one": ("confidence", lambda value: value + 1),
+    "head layer without a face": ("head_1", lambda value: blank()),
     "confidence of another count": ("confidence", lambda value: value[:1]),
     "crop with NaN": ("crop", lambda value: value * math.nan),
     "crop infinite": ("crop", lambda value: value / 0),
@@ -148,6 +161,15 @@ def test_a_head_must_fit_the_generator(changes):
     small_head(tuned=None).check_fits("ab" * 32, SIZE, Generator())
     with pytest.raises(WeightsMismatch, match=r"anna\.safetensors: .*again"):
         small_head(**changes).check_fits("ab" * 32, SIZE, Generator(), "anna.safetensors")
+
+
+def test_a_crop_never_takes_more_memory_than_a_picture():
+    picture = np.zeros((4000, 4000, 3), np.uint8)
+    with pytest.raises(BadInput, match="expected a square of 4000x4000 pixels"):
+        small_head(picture=picture, crop=Crop(-6000.0, -6000.0, 20_000.0, SIZE))
+    with pytest.raises(BadInput, match="16.7772 million pixels at most"):
+        small_head(picture=np.zeros((4097, 4096, 3), np.uint8))
+    assert small_head(picture=picture, crop=Crop(-500.0, -500.0, 5000.0, SIZE)).crop.side == 5000
 
 
 def test_a_head_of_a_caller_is_checked_too():

@@ -6,18 +6,33 @@ this module when they run: hydra takes half of the time in which `--help` answer
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
+import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from fewshot_heads.cli.conf_files import CONF_DIR, groups_of, module_of
 from fewshot_heads.cli.renamed import current_key, current_value
 from fewshot_heads.cli.schema import RULES, Rule
 from fewshot_heads.errors import UsageError, did_you_mean, first_line
+
+
+class _ValueLoader(yaml.SafeLoader):
+    """YAML with numbers in plain decimal digits only. YAML itself reads 010 as 8, 1:30 as 90 and 0x10 as 16."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] in ("bool", "null", "merge")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_WHOLE, _POWER = r"[-+]?(0|[1-9][0-9]*)", r"([eE][-+]?[0-9]+)"
+_FRACTION = rf"[-+]?([0-9]+\.[0-9]*|\.[0-9]+){_POWER}?|{_WHOLE}{_POWER}|[-+]?\.inf|\.nan"
+for _tag, _pattern in ("int", _WHOLE), ("float", _FRACTION):
+    _ValueLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"({_pattern})$"), list("-+.0123456789"))
 
 
 def compose_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
@@ -46,13 +61,13 @@ def compose_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
         key = current_key(key, defaults)
         if key not in defaults:
             raise UsageError(_unknown(f"option '{key}={text}'", key, [*defaults, *groups], name))
-        OmegaConf.update(config, key, _checked(name, key, text, defaults[key]))
+        OmegaConf.update(config, key, _literal(_checked(name, key, text, defaults[key])))
     return config
 
 
 def load_config(name: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Returns `compose_config` as plain dictionaries and lists."""
-    return cast(dict[str, Any], OmegaConf.to_container(compose_config(name, overrides)))
+    return cast(dict[str, Any], OmegaConf.to_container(compose_config(name, overrides), resolve=True))
 
 
 def _pair(override: str) -> tuple[str, str]:
@@ -62,11 +77,12 @@ def _pair(override: str) -> tuple[str, str]:
     return key, value
 
 
-def _value(text: str) -> Any:
-    """Returns the YAML value of a text; text that is not YAML stays text."""
+def _value(text: str, loader: Any = _ValueLoader) -> Any:
+    """Returns the YAML value of a text; text that is not YAML stays text. yaml.BaseLoader makes no numbers."""
     try:
-        return OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))["value"]  # type: ignore[call-overload, index]
-    except (YAMLError, OmegaConfBaseException, ValueError, RecursionError):  # the last for ten thousand digits or lists
+        return yaml.load(text, loader)
+    # For text that is no YAML, ten thousand lists, ten thousand digits, and tags such as !!int or !!timestamp.
+    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError):
         return text
 
 
@@ -76,11 +92,13 @@ def _checked(task: str, key: str, text: str, default: Any) -> Any:
     if rule is None and (default is None or isinstance(default, str)):
         # A name stays text: weights may be called `3` or `a: b.safetensors`.
         is_null = default is None and text == "null"
-        value, fits, expected = None if is_null else text.replace("${", "\\${"), text != "", "a name"
+        value, fits, expected = None if is_null else text, text != "", "a name"
     elif rule is None and isinstance(default, ListConfig):
-        value = _value(text)
         items = list(default) or [""]
-        fits = isinstance(value, list) and all(_is_alike(item, items[0]) for item in value)
+        are_names = isinstance(items[0], str)
+        value = _value(text, yaml.BaseLoader) if are_names else _value(text)
+        allows = _is_name if are_names else Rule(number=type(items[0])).allows
+        fits = isinstance(value, list) and all(map(allows, value))
         expected = f"a list like [{','.join(map(str, default)) or 'anna,ben'}]"
     else:
         rule = rule or (Rule((True, False)) if isinstance(default, bool) else Rule(number=type(default)))
@@ -91,11 +109,15 @@ def _checked(task: str, key: str, text: str, default: Any) -> Any:
     return value
 
 
-def _is_alike(item: Any, example: Any) -> bool:
-    """Returns whether an item of a list is of the kind of the default's items: a name, or a number."""
-    if isinstance(example, str):
-        return isinstance(item, (str, int))  # a name may be a number
-    return Rule(number=type(example)).allows(item)
+def _literal(value: Any) -> Any:
+    """Returns a value in whose texts OmegaConf sees no reference to another key."""
+    if isinstance(value, list):
+        return list(map(_literal, value))
+    return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
+
+
+def _is_name(item: Any) -> bool:
+    return isinstance(item, str) and item != ""
 
 
 def _check_option(group: str, option: str) -> None:

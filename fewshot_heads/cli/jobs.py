@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.inputs import check_video_source
@@ -18,6 +18,7 @@ from fewshot_heads.media.files import check_no_input, check_readable, check_targ
 COLUMNS = ("sources", "driver", "output")  # and "options", which may be left out
 _VIDEO = "--video"  # among the options of a row, as in `animate`
 SEPARATOR = ";"  # of sources
+_MAX_LINE_LENGTH = 2**20  # characters
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def read_jobs(table: Path, common: Sequence[str]) -> Iterator[tuple[int, Job | F
     outputs: dict[Path, int] = {}
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+            rows = csv.DictReader(_lines(file), delimiter="\t", quoting=csv.QUOTE_NONE)
             if missing := [column for column in COLUMNS if column not in (rows.fieldnames or ())]:
                 raise BadInput(
                     f"{table}: no column {missing[0]}; the first line names the columns, separated by tabs: "
@@ -79,6 +80,14 @@ def read_jobs(table: Path, common: Sequence[str]) -> Iterator[tuple[int, Job | F
                     yield rows.line_num, error
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadInput(f"{table}: no tab-separated text in UTF-8; save it as such") from error
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """Yields the lines of a table. One without end, as of a disk image, would fill the memory."""
+    while line := file.readline(_MAX_LINE_LENGTH):
+        if len(line) == _MAX_LINE_LENGTH:
+            raise csv.Error("a line without end")
+        yield line
 
 
 def _job(row: Mapping[str | None, Any], line: int, folder: Path, common: tuple[str, ...]) -> Job:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import logging
 import os
@@ -150,6 +151,10 @@ def _unforeseen(error: Exception) -> str:
         return f"{line}; install the system libraries that README.md names, such as libgl1"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}; check the path (--debug shows where)"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{error.strerror}: temporary files do not fit; free some space, or set TMPDIR to another folder"
+    if isinstance(error, FileNotFoundError):  # what os.getcwd raises has no name
+        return "the current folder is gone; change to another one (--debug shows where)"
     return f"{type(error).__name__}: {line}; --debug shows where"
 
 

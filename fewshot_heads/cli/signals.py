@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import signal
 import sys
 import threading
@@ -36,6 +37,7 @@ def ends_on_signals(main: Main) -> Callable[..., int]:
 
     @functools.wraps(main)
     def guarded(argv: Sequence[str] | None = None) -> int:
+        _open_standard_files()
         try:
             with _signals_raise():
                 return main(argv)
@@ -45,6 +47,21 @@ def ends_on_signals(main: Main) -> Callable[..., int]:
             return 128 + number
 
     return guarded
+
+
+def _open_standard_files() -> None:
+    """Opens standard input, output and error where a caller closed them.
+
+    Otherwise the next file that is opened, such as the result, takes their number and what libraries print.
+    """
+    if None not in (sys.stdin, sys.stdout, sys.stderr):
+        return
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:  # takes the lowest free number
+        continue
+    os.close(number)
+    sys.stdin = sys.stdin or os.fdopen(0)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
 
 
 @contextmanager

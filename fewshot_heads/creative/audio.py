@@ -16,7 +16,7 @@ from fewshot_heads.cli.conf_files import CONF_DIR
 from fewshot_heads.cli.parser import make_parser, parse_and_run, split_overrides
 from fewshot_heads.cli.signals import ends_on_signals
 from fewshot_heads.creative.sound.vocabulary import SIGNALS, TARGETS
-from fewshot_heads.errors import BadInput, UsageError
+from fewshot_heads.errors import UsageError
 
 if TYPE_CHECKING:
     from fewshot_heads.head import Head
@@ -73,6 +73,7 @@ def _audio(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.creative.sound.features import analyse
     from fewshot_heads.creative.sound.performance import control_signals, motion_from_audio, parse_reactions
     from fewshot_heads.media.audio import read_audio
+    from fewshot_heads.media.files import check_readable
     from fewshot_heads.media.images import WRITTEN as PICTURES
     from fewshot_heads.media.images import write_image
     from fewshot_heads.media.video_writer import WRITTEN, exact_rate
@@ -83,8 +84,8 @@ def _audio(arguments: argparse.Namespace) -> Path:
     suffixes, suffix = (PICTURES, ".png") if arguments.preview else (WRITTEN, ".mp4")
     inputs = [path for path in (portrait, sound_path, target) if path]
     output = choose_output(arguments, f"{portrait.stem}_{sound_path.stem}{suffix}", suffixes, inputs)
-    if target and not target.is_file():
-        raise BadInput(f"target_identity={target}: no such file; name a picture or a saved head")
+    for path in inputs:  # before the analysis, which takes seconds, and 20 s at its first use in an environment
+        check_readable(path)
     rate, sound = exact_rate(config["rate"]), read_audio(sound_path)
     curves = analyse(sound, rate, **{key: config[key] for key in _ANALYSIS_KEYS})
     if not curves["rms"].any():

@@ -16,6 +16,7 @@ from fewshot_heads.driving.sequences import LazySequence
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import N_POINTS, N_SURFACE, Landmarks
 from fewshot_heads.landmarks.crop import Crop
+from fewshot_heads.landmarks.plausibility import are_faces
 from fewshot_heads.media.files import SAVED, atomic_write, write_error
 from fewshot_heads.media.images import MAX_DECODED_PIXELS, check_size
 from fewshot_heads.media.saved_file import SavedKind, holds, open_saved
@@ -205,6 +206,7 @@ def _check(tensors: dict[str, np.ndarray]) -> None:
     _require(bool(near), "landmarks with NaN or far from the frame", f"pixels up to {largest}")
     sizes = np.ptp(points[:, :N_POINTS, :2], axis=1).max(1)
     _require(bool((sizes >= _MIN_FACE_PIXELS).all()), "a face without size", "a pixel at least")
+    _require(are_faces(points), "landmarks that span no face", "two eyes and a mouth")
     _require(bool(((confidence >= 0) & (confidence <= 1)).all()), "confidence out of range", "0 to 1")
     _require(len(confidence) == count, f"{len(confidence)} confidences", f"{count}")
     _require(bool(((lost >= 0) & (lost < count)).all()), "lost frames out of range", f"0 to {count - 1}")

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from fewshot_heads.driving.quarter_turns import detect_upright
 from fewshot_heads.errors import BadInput, NoFaceFound
 from fewshot_heads.landmarks import Detector, Landmarks
 from fewshot_heads.landmarks.crop import Crop
-from fewshot_heads.media.images import check_image, read_image
+from fewshot_heads.media.images import MAX_SIDE_PX, check_image, read_image
 
 Pictures = str | Path | np.ndarray | Sequence[str | Path | np.ndarray]
 
@@ -67,6 +68,7 @@ def _detect_source(
     image = picture if isinstance(picture, np.ndarray) else read_image(picture)
     name = f"picture {index}" if isinstance(picture, np.ndarray) else str(picture)
     check_image(name, image)
+    image = _scaled_down(image)
     image, faces, turns = detect_upright(image, detector)
     if not faces:
         raise NoFaceFound(f"{name}: no face found; use a picture with a larger face, or landmarks=face_alignment")
@@ -75,3 +77,9 @@ def _detect_source(
     height, width = image.shape[:2]
     square = Crop.full(height, width, size) if crop == "full" else Crop.around([faces[number]], size)
     return SourceFace(image, faces[number], square, turns)
+
+
+def _scaled_down(image: np.ndarray) -> np.ndarray:
+    """Returns an image with sides of at most `MAX_SIDE_PX`, as `read_image` gives: also a frame of an 8K video."""
+    scale = MAX_SIDE_PX / max(image.shape[:2])
+    return image if scale >= 1 else cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

@@ -20,7 +20,7 @@ from fewshot_heads.media.content_credentials import sign
 from fewshot_heads.media.files import atomic_write, check_readable, write_error
 from fewshot_heads.media.provenance import Provenance
 
-MIN_SIDE_PX = 32
+MIN_SIDE_PX, MAX_SIDE_PX = 32, 4096  # of a picture; a larger one is scaled down
 MAX_SIDE_RATIO = 32  # longer side over shorter; a longer image has hundreds of windows in which a face is searched
 # Pixels of a picture from the header on, and after a JPEG was scaled down by its decoder. A progressive JPEG takes 8
 # bytes for each of the first, another picture up to 16 bytes for each of the second: less than 2 GiB.
@@ -39,7 +39,7 @@ _EXIF_ORIENTATION = 0x0112  # number of the tag
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, RuntimeError, struct.error, zlib.error)
 
 
-def read_image(path: str | Path, max_side: int = 4096) -> np.ndarray:
+def read_image(path: str | Path, max_side: int = MAX_SIDE_PX) -> np.ndarray:
     """Returns an image as uint8 RGB [H, W, 3], upright and in sRGB.
 
     Reads the formats of `FORMATS`. EXIF rotation and the color profile are applied. Transparent pixels become white. 16
@@ -226,7 +226,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     Pillow itself would clip 16 bits.
     """
     if image.mode == "F":
-        values = np.nan_to_num(np.asarray(image))
+        values = np.nan_to_num(np.asarray(image), posinf=0, neginf=0)  # one infinite pixel must not scale all
         return Image.fromarray((values * (255 if values.max() <= 1 else 1)).round().clip(0, 255).astype(np.uint8))
     if image.mode == "I" or image.mode.startswith("I;16"):
         return Image.fromarray(((np.asarray(image).clip(0, 65535).astype(np.uint32) + 128) // 257).astype(np.uint8))

@@ -15,6 +15,7 @@ _SIZES_PIXELS = range(32, 1024 + 1, 32)  # sides of an image of the networks, wh
 MAX_CHANNELS = 4096  # also of an embedding; the paper's networks have 512
 _MAX_LEVELS = 16  # length of a list of channels
 _MAX_NAME_LENGTH = 100  # characters
+_MAX_FILE_BYTES = 2**20  # shipped specifications have under 10 kB
 
 
 def read_specification(path: Path) -> dict[str, Any]:
@@ -28,6 +29,8 @@ def read_specification(path: Path) -> dict[str, Any]:
     """
     try:
         check_readable(path)
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            raise ValueError("too large")
         about = json.loads(path.read_text(encoding="utf-8"))
         name, sha256, spec = about["name"], about["sha256"], about["spec"]
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:

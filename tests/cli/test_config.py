@@ -161,9 +161,18 @@ def test_a_group_may_be_chosen_after_its_key_is_set():
     assert config.landmarks.dimensions == 3
 
 
-@pytest.mark.parametrize("path", ["my weights (1).pt", "a=b.pt", "x: y.pt", "it's.pt", "3", "null", "${x}.pt", "[x]"])
+@pytest.mark.parametrize("path", ["my weights (1).pt", "a=b.pt", "x: y.pt", "it's.pt", "3", "null", "${x}.pt", "[x]",
+                                  "${x", "\\${x}", "a\\"])  # fmt: skip
 def test_a_model_path_with_odd_characters_arrives_unchanged(path):
     assert compose_config("animate", [f"model={path}"]).model == path
+    assert load_config("animate", [f"model={path}"])["model"] == path
+
+
+def test_names_in_a_list_stay_text():
+    names = ["3", "010", "true", "null", "${x", "${oc.env:HOME}"]
+    override = f"inpainters={names}".replace(" ", "")
+    assert load_config("animate", [override])["inpainters"] == names
+    assert load_config("animate", ["inpainters=[3, true]"])["inpainters"] == ["3", "true"]
 
 
 @pytest.mark.parametrize(
@@ -200,6 +209,9 @@ def test_the_backend_is_chosen_by_its_group_only():
      ("threads=100000", "1 to 256"), ("smoothing=.inf", "a number"), ("smoothing=1e300", "up to 1e+09"),
      ("batch=" + 5000 * "9", "a whole number"), ("inpainters=[[mouth]]", "a list like [mouth,eyes]"),
      ("inpainters=" + 999 * "[" + 999 * "]", "a list"),
+     ("crf=0x10", "0 to 51"), ("crf=0b1", "0 to 51"), ("crf=010", "0 to 51"), ("crf=1_0", "0 to 51"),
+     ("crf=0:18", "0 to 51"), ("smoothing=1_0.5", "a number"), ("smoothing=0:1.5", "a number"), ("crf=!!int", "0 to"),
+     ("crf=!!timestamp x", "0 to"), ("crf=!!bool x", "0 to"), ("inpainters=[a,,b]", "a list"),
      ("threads=all", "null or"), ("reference=-1", "auto or a whole number from 0 up"), ("reference=none", "auto or"),
      ("model=", "a name"), ("landmarks.min_confidence=2", "0 to 1")],
 )  # fmt: skip
@@ -207,6 +219,13 @@ def test_a_value_that_does_not_fit_says_what_does(override, expected):
     line = refusal(override)
     assert line.startswith(f"{override}: expected ")
     assert expected in line
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("1", 1), ("+1.5", 1.5), (".5", 0.5), ("2.", 2), ("1e1", 10), ("15E-1", 1.5), ("-0", 0)]
+)
+def test_a_number_is_read_in_decimal_digits(text, number):
+    assert compose_config("animate", [f"smoothing={text}"]).smoothing == number
 
 
 def test_three_dimensions_at_most():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fewshot_heads.cli.parser import run, split_overrides
+from fewshot_heads.cli.parser import error_line, run, split_overrides
 from fewshot_heads.cli.signals import ends_on_signals
 from fewshot_heads.errors import BadInput
 
@@ -109,7 +111,7 @@ def test_a_command_runs_in_any_thread():
 PRINTER = """
 import sys
 from pathlib import Path
-from fewshot_heads.cli.parser import run, split_overrides
+from fewshot_heads.cli.parser import error_line, run, split_overrides
 sys.exit(run(lambda: Path("照片.mp4"), debug=False))
 """
 
@@ -135,6 +137,31 @@ def test_a_missing_system_library_is_named_with_the_remedy(kind, capsys):
     assert run(imports, debug=False) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: libGL.so.1: ") and "libgl1" in line
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(OSError(errno.EFBIG, "File too large"), "set TMPDIR"), (OSError(errno.ENOSPC, "No space left"), "set TMPDIR"),
+     (FileNotFoundError(errno.ENOENT, "No such file"), "the current folder is gone")],
+)  # fmt: skip
+def test_an_error_of_the_system_without_a_file_has_a_remedy(error, told):
+    assert told in error_line(error)
+
+
+def test_closed_standard_files_are_opened_before_a_result_takes_their_number(tmp_path):
+    code = (
+        "import os, sys\n"
+        "from fewshot_heads.cli.parser import run\n"
+        "from fewshot_heads.cli.signals import ends_on_signals\n"
+        "def write():\n"
+        "    with open('result', 'wb') as file:\n"
+        "        file.write(b'whole'); file.flush(); os.write(1, b'spoils'); os.write(2, b'spoils')\n"
+        "    print('a warning', file=sys.stderr); return 'result'\n"
+        "sys.exit(ends_on_signals(lambda argv: run(write, False))())\n"
+    )
+    command = f"exec {shlex.quote(sys.executable)} -c {shlex.quote(code)} <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command], cwd=tmp_path).returncode == 0
+    assert (tmp_path / "result").read_bytes() == b"whole"
 
 
 def test_an_error_of_the_system_names_its_file(capsys):

@@ -474,6 +474,14 @@ def test_what_a_user_can_do_wrong(capsys, mona_path, song, tmp_path, arguments, 
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
+def test_a_file_without_content_is_told_before_the_sound_is_analysed(capsys, mona_path, song, tmp_path, monkeypatch):
+    monkeypatch.setattr("fewshot_heads.creative.sound.features.analyse", None)
+    for name in ("empty.jpg", "absent.jpg"):
+        (tmp_path / "empty.jpg").touch()
+        assert f"{name}: " in fails(capsys, name, "song.wav")
+        assert f"{name}: " in fails(capsys, mona_path, "song.wav", f"target_identity={name}")
+
+
 def test_the_help_names_every_signal_target_and_key(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])

@@ -63,6 +63,7 @@ def test_a_motion_replaces_a_file_only_if_allowed(tmp_path):
         ("landmarks", np.full((4, 221, 3), np.inf, np.float32), "far from"),
         ("landmarks", np.full((4, 221, 3), 1e9, np.float32), "far from"),
         ("landmarks", np.ones((4, 221, 3), np.float32), "without size"),
+        ("landmarks", np.linspace([0, 0, 0], [99, 99, 99], 884, dtype=np.float32).reshape(4, 221, 3), "span no face"),
         ("landmarks", np.zeros((0, 221, 3), np.float32), "no frame"),
         ("landmarks", np.zeros((4, 68, 3), np.float32), "68 landmarks"),
         ("landmarks", np.zeros((4, 221, 3), np.float64), "float64"),

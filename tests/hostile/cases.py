@@ -135,7 +135,7 @@ COMMANDS = {
     "track": Place("track", ("video.mp4",)),
     "edit": Place("edit", ("picture.jpg", "yaw=15")),
     "fine_tune": Place("fine_tune", ("picture.jpg",)),
-    "live": Place("live", (HEAD, "--input", "video.mp4", "-o", "live.mp4")),
+    "live": Place("live", ("picture.jpg", "--input", "video.mp4", "-o", "live.mp4")),  # it plays a head by any video
     "batch": Place("batch", (JOBS, "workers.processes=0")),
     "morph": Place("creative.morph", ("picture.jpg", "picture.png")),
     "audio": Place("creative.audio", ("picture.jpg", "sound.wav")),

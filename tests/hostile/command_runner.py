@@ -10,9 +10,12 @@ import tempfile
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from benchmarks.timing import peak_mib
 
@@ -81,6 +84,8 @@ def _serve(connection: Connection) -> None:
     """Runs commands until the other side ends. The networks of the default configuration are opened once."""
     from fewshot_heads.cli import driver_tracking, session
     from fewshot_heads.cli.config import load_config
+    from fewshot_heads.creative.sound.features import analyse
+    from fewshot_heads.media.audio import Audio
 
     open_reenactor = session.open_reenactor
     usual = _networks(load_config("animate", ["device=cpu"]))
@@ -88,6 +93,8 @@ def _serve(connection: Connection) -> None:
     session.open_reenactor = lambda config: shared if _networks(config) == usual else open_reenactor(config)
     landmarks, detectors = usual["landmarks"], driver_tracking.detectors
     driver_tracking.detectors = lambda **chosen: shared.detectors if chosen == landmarks else detectors(**chosen)
+    # The first analysis compiles functions of librosa: 18 s in a new environment, 30 s and more beside other tests.
+    analyse(Audio(Path("noise"), Fraction(0), 22050, np.random.default_rng(0).uniform(-1, 1, 22050).astype(np.float32)))
     connection.send(None)
     while True:
         try:

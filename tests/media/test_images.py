@@ -301,3 +301,11 @@ def test_a_full_disk_leaves_nothing_and_says_so(tmp_path, monkeypatch):
 def test_an_unknown_kind_of_picture_names_the_kinds_there_are(tmp_path):
     with pytest.raises(OutputError, match=".png, .jpg, .jpeg, .webp"):
         write_image(tmp_path / "out.xyz", np.zeros((40, 40, 3), np.uint8))
+
+
+def test_an_infinite_pixel_of_a_float_picture_leaves_the_others_as_they_are(tmp_path):
+    values = np.full((40, 40), 0.5, np.float32)
+    values[0, :3] = np.nan, np.inf, -np.inf
+    Image.fromarray(values).save(tmp_path / "float.tiff")
+    image = read_image(tmp_path / "float.tiff")
+    assert (image[1:] == 128).all() and (image[0, :3] == 0).all()

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import resource
+from pathlib import Path
 
 import pytest
 import torch
@@ -139,3 +140,9 @@ def test_weights_that_fit_come_back(path):
     with pytest.raises(WeightsMismatch, match="sha256"):
         path.write_bytes(path.read_bytes() + b" ")
         load_checkpoint(path)
+
+
+def test_a_specification_without_end_is_refused_before_it_is_read(path, monkeypatch):
+    os.truncate(path.with_suffix(".json"), 3 * 2**30)  # a sparse file
+    monkeypatch.setattr(Path, "read_text", None)
+    assert "no readable specification" in refused(path)
