@@ -13,9 +13,7 @@ import numpy as np
 
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE, Landmarks
-
-_WINDOW_RATIO = 1.9  # side of the window that a face is followed in, over the face's last size
-_MIN_WINDOW_PIXELS = 32
+from fewshot_heads.landmarks.crop import MIN_FOLLOWED_PIXELS, window_around
 
 
 class FaceAlignmentDetector:
@@ -76,13 +74,9 @@ class FaceAlignmentDetector:
             image: uint8 RGB [H, W, 3].
             last: the face in the frame before, image pixels.
         """
-        center, half = (last.box[:2] + last.box[2:]) / 2, _WINDOW_RATIO * last.size / 2
-        height, width = image.shape[:2]
-        left, top = np.clip(center - half, 0, [width, height]).astype(int)
-        right, bottom = np.clip(center + half, 0, [width, height]).astype(int)
-        window = image[top:bottom, left:right]
-        face = self.track(window) if min(window.shape[:2]) >= _MIN_WINDOW_PIXELS else None
-        return face and face.moved(np.array([-left, -top], np.float32))
+        window, corner = window_around(image, last)
+        face = self.track(window) if min(window.shape[:2]) >= MIN_FOLLOWED_PIXELS else None
+        return face and face.moved(-corner)
 
 
 def _away_from_viewer(depth: np.ndarray) -> np.ndarray:

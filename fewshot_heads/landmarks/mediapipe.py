@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE, Landmarks
+from fewshot_heads.landmarks.crop import MIN_FOLLOWED_PIXELS, window_around
 from fewshot_heads.landmarks.face_detector import FaceDetector
 from fewshot_heads.landmarks.face_mesh import FaceMesh, blendshapes
 from fewshot_heads.landmarks.pose import mirrored
@@ -42,8 +43,7 @@ _REFINE_PIXELS = 512  # side of the window around a small face, as the network r
 _SMALL_FACE_RATIO = 0.3  # face size over the image's shorter side, up to which a face is detected again close up
 # From the smallest square around landmarks to the one that `FaceDetector` gives, on average.
 _SQUARE_RATIO, _SQUARE_LOWERED = 1.36, 0.05
-# A face that moved farther is looked at again, in the square around where it was found.
-_NEAR_SQUARES, _MAX_LOOKS = 0.1, 4
+_NEAR_SQUARES = 0.1  # `TurnedSquare.distance_to`: the mesh of a face that moved farther can be wrong
 _SAME_FACE_RATIO = 0.5  # distance of two faces over the larger face's size, up to which both are one face
 
 
@@ -93,23 +93,25 @@ class MediaPipeDetector:
     def follow(self, image: np.ndarray, last: Landmarks) -> Landmarks | None:
         """Returns the face near where it was in the frame before, or None.
 
-        As in MediaPipe's graph for videos, the last landmarks replace `FaceDetector`. The landmarks then jitter less.
+        As in MediaPipe's graph for videos, the last landmarks replace `FaceDetector`, unless the face moved far. The
+        landmarks then jitter less.
 
         Args:
             image: uint8 RGB [H, W, 3].
             last: the face in the frame before, image pixels.
         """
-        square, faces = _square_around(last), [last]
-        for _ in range(_MAX_LOOKS):
-            faces = self._faces(image, [square])
-            if not faces:
+        square = _square_around(last)
+        faces = self._faces(image, [square])
+        if not faces or _square_around(faces[0]).distance_to(square) > _NEAR_SQUARES:
+            window, corner = window_around(image, last)
+            face = self.track(window) if min(window.shape[:2]) >= MIN_FOLLOWED_PIXELS else None
+            if face is None:
                 return None
-            before, square = square, _square_around(faces[0])
-            if square.distance_to(before) < _NEAR_SQUARES:
-                break
-        if self._flip_input:
-            faces = _averaged(faces, self._faces(image, [before], mirror=True), image.shape[1])
-        return faces[0]
+            square = _square_around(face.moved(-corner))
+            faces = self._faces(image, [square])
+        if faces and self._flip_input:
+            faces = _averaged(faces, self._faces(image, [square], mirror=True), image.shape[1])
+        return next(iter(faces), None)
 
     def expression(self, image: np.ndarray) -> np.ndarray | None:
         """Returns the blendshape scores of the largest face, or None without a face.
