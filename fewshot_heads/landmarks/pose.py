@@ -94,6 +94,14 @@ def turn_between(a: Pose, b: Pose) -> float:
     return float(np.linalg.norm(a.rotation - b.rotation) / np.sqrt(2))
 
 
+def view_turn(a: Pose, b: Pose) -> float:
+    """Returns about the angle between the directions from which the viewer sees the head, radians.
+
+    Unlike `turn_between`, a roll does not count: it shows nothing else of a head.
+    """
+    return float(np.linalg.norm(a.rotation[2] - b.rotation[2]))
+
+
 def fit_pose(landmarks: Landmarks) -> Pose:
     """Returns the similarity that maps the mean head's rigid points onto the face.
 

@@ -16,7 +16,7 @@ from fewshot_heads.imaging.opencv_maps import sample_map
 from fewshot_heads.imaging.splatting import splat
 from fewshot_heads.imaging.warping import grid_positions, normalize_points, resize, resize_flow, sample
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.pose import Pose, below_lobes, change_of_pose, fit_pose, landmarks_3d, turn_between
+from fewshot_heads.landmarks.pose import Pose, below_lobes, change_of_pose, fit_pose, landmarks_3d, view_turn
 from fewshot_heads.layers.patch_fill import fill
 from fewshot_heads.rendering.depth import TEMPLES, inflate
 from fewshot_heads.rendering.ears_and_hair import find_ears_and_hair
@@ -97,7 +97,7 @@ class BackOfHead:
             target: landmarks of the frame, pixels of the crop.
         """
         pose = fit_pose(target)
-        share = min((turn_between(pose, self.pose) - _HIDDEN_TURN) / (_SHOWN_TURN - _HIDDEN_TURN), 1.0)
+        share = min((view_turn(pose, self.pose) - _HIDDEN_TURN) / (_SHOWN_TURN - _HIDDEN_TURN), 1.0)
         if share <= 0:
             return BackProjection(grid_positions(CELLS), np.zeros((CELLS, CELLS), np.float32))
         points, painted = self._moved(pose), self._skull.painted

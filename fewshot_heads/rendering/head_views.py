@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fewshot_heads.imaging.splatting import box_mean
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.pose import fit_pose, mirrored, turn_between
+from fewshot_heads.landmarks.pose import fit_pose, mirrored, view_turn
 from fewshot_heads.landmarks.pose_distance import pose_distance
 from fewshot_heads.rendering.back_of_head import BackOfHead, BackProjection
 from fewshot_heads.rendering.head_surface import HeadSurface, Projection
@@ -92,7 +92,7 @@ class HeadViews:
         indices = [*images, len(self.landmarks) + images[0]]
         projections = [self.surfaces[i].project(face) for i in indices]
         penalties = [_OTHER_VIEW_PENALTY * (1 - share / max(shares)) for share in shares]
-        turn = turn_between(self.surfaces[images[0]].pose, fit_pose(face))
+        turn = view_turn(self.surfaces[images[0]].pose, fit_pose(face))
         weights, confidence = _weigh(projections, [*penalties, _OTHER_VIEW_PENALTY], turn)
         back = self.back.project(face)
         weights *= _kept(weights, confidence, projections, back.opacity)
@@ -153,7 +153,7 @@ def _weigh(projections: Sequence[Projection], penalties: Sequence[float], turn: 
     Args:
         projections: of V views. The last is the mirror image of the first.
         penalties: what is subtracted from each view's sharpness.
-        turn: of the frame from the first image, radians.
+        turn: `view_turn` from the first image, radians.
     """
     first, other = projections[0], projections[-1]
     sharpness = np.stack([view.sharpness * (view.opacity > 0.5) for view in projections])

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 
 from fewshot_heads.imaging.warping import grid_positions
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.pose import fit_pose, mirrored
+from fewshot_heads.landmarks.canonical_face import CanonicalFace
+from fewshot_heads.landmarks.pose import Pose, fit_pose, mirrored, view_turn
 from fewshot_heads.rendering.depth import head_depth
 from fewshot_heads.rendering.head_surface import CELLS, HeadSurface
 from fewshot_heads.rendering.head_views import HeadViews, images_of_views, without_unseen
@@ -95,6 +96,15 @@ def test_the_mirror_image_shows_what_the_image_does_not():
     assert other.weights.sum(0).max() <= 1 + 1e-5
 
 
+def test_a_roll_shows_nothing_of_the_mirror_image():
+    source = measured_face((0, 0.6, 0))
+    matte = oval(source)
+    matte[60:200, 195:250] = 1  # a scarf on one side only
+    views = HeadViews([source], layer(matte)[None], SIZE)
+    rolled = Landmarks.from_array(Pose(*_rolled(fit_pose(source))).apply(CanonicalFace.of(source).shape))
+    assert views.blend(rolled).weights[1].sum() < 10  # cells; if a roll counted as a turn, 107
+
+
 def test_a_view_that_no_frame_shows_is_left_out():
     source, target = measured_face((0, 0.6, 0)), measured_face((0, -0.6, 0))
     views = HeadViews([source], layer(oval(source))[None], SIZE)
@@ -129,6 +139,18 @@ def test_landmarks_without_depth_make_a_surface_too():
     flat = Landmarks(full.points, None, 1.0)
     projection = HeadSurface(flat, layer(oval(full)), SIZE).project(Landmarks(face((0, 0.2, 0)).points, None, 1.0))
     assert np.isfinite(projection.flow).all() and projection.coverage.max() == 1
+
+
+def _rolled(pose, angle=0.5):
+    """Rotation, translation and scale of a pose that is turned in the image."""
+    turn = cv2.Rodrigues(np.array([0, 0, angle]))[0]
+    return turn @ pose.rotation, pose.translation, pose.scale
+
+
+def test_the_turn_of_the_view_does_not_count_a_roll():
+    pose = fit_pose(measured_face((0.1, 0.4, 0.2)))
+    assert view_turn(pose, Pose(*_rolled(pose))) == pytest.approx(0, abs=1e-6)
+    assert view_turn(pose, fit_pose(measured_face((0.1, 0.7, 0.2)))) == pytest.approx(0.3, abs=0.02)
 
 
 def test_the_mirror_image_of_a_pose_is_its_mirror_image():
