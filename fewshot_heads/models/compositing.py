@@ -32,6 +32,14 @@ class WarpInputs(NamedTuple):
     background: Tensor
     disocclusion: Tensor
 
+    def without_unseen(self) -> WarpInputs:
+        """Returns the inputs without the last views, if no frame shows them: most often that is the mirror image."""
+        seen = self.weights.flatten(2).any(2).any(0).nonzero()[:, 0]
+        count = int(seen[-1]) + 1 if len(seen) else 1
+        return self._replace(
+            images=self.images[:, :count], flows=self.flows[:, :count], weights=self.weights[:, :count]
+        )
+
     def head(self, flows: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the warped head with premultiplied colors [B, 3, h, h], -1 to 1, and its alpha [B, 1, h, h].
 

@@ -101,20 +101,6 @@ class HeadViews:
         return Views(torch.tensor(indices), flows, weight_maps, confidence_map, back)
 
 
-def without_unseen(frames: Sequence[Views]) -> list[Views]:
-    """Returns the views of some frames but those that none of them shows: most often the mirror image. One view stays.
-
-    Args:
-        frames: of one head, with as many views each.
-    """
-    seen = torch.stack([views.weights.flatten(1).any(1) for views in frames]).any(0)
-    seen[0] = True
-    return [
-        views._replace(indices=views.indices[seen], flows=views.flows[seen], weights=views.weights[seen])
-        for views in frames
-    ]
-
-
 def images_of_views(images: Tensor, views: Sequence[Views]) -> Tensor:
     """Returns the images of the views of B frames, [B, V, 4, R, R]; frames with the same views share memory.
 

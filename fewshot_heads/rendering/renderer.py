@@ -25,7 +25,7 @@ from fewshot_heads.rendering.behind_head import BehindHead, resize_antialiased, 
 from fewshot_heads.rendering.eyelids import open_eyelids
 from fewshot_heads.rendering.face_parts import SourceVisibility, apply_face_parts
 from fewshot_heads.rendering.gaze import iris_offsets
-from fewshot_heads.rendering.head_views import HeadViews, Views, images_of_views, without_unseen
+from fewshot_heads.rendering.head_views import HeadViews, Views, images_of_views
 from fewshot_heads.rendering.skin_shading import SkinShading
 
 
@@ -151,9 +151,9 @@ class HeadRenderer:
         if not self.generator.textured:
             return self.generator(self._stickmen(faces, visibility), style)
         inputs = self.inputs(faces, visibility, large, background_flow, rest)
-        correction = self.generator.correct(inputs.stickmen, style, inputs.texture)
+        correction = self.generator.correct(inputs.stickmen, style, inputs.texture.without_unseen())
         colors = torch.from_numpy(self.color_matrix.astype(np.float32)).to(self.device)
-        return correction.colored(colors).composite(inputs.large)
+        return correction.colored(colors).composite(inputs.large.without_unseen())
 
     def _stickmen(self, faces: Sequence[Landmarks], visibility: Sequence[SourceVisibility]) -> Tensor:
         open_faces = [open_eyelids(face, source.eyes) for face, source in zip(faces, visibility, strict=True)]
@@ -203,7 +203,7 @@ class HeadRenderer:
             background_flow: [B, s, s, 2], or None.
             rest: B faces for which the body stands still, or None.
         """
-        views = without_unseen([self.views.blend(face) for face in faces])
+        views = [self.views.blend(face) for face in faces]
         pairs = zip(faces, visibility, strict=True)
         opened = [disocclusion_mask(face, source.disocclusion, self.size) for face, source in pairs]
         texture = WarpInputs(

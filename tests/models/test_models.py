@@ -108,6 +108,17 @@ def test_a_large_texture_keeps_its_resolution():
     assert correction.composite(large).shape == (2, 3, 160, 160)
 
 
+def test_last_views_that_no_frame_shows_are_left_out():
+    inputs = texture(16)
+    first_only = inputs._replace(weights=inputs.weights * torch.tensor([1.0, 0.0])[:, None, None])
+    assert first_only.without_unseen().images.shape[1] == first_only.without_unseen().flows.shape[1] == 1
+    last_only = inputs._replace(weights=inputs.weights * torch.tensor([0.0, 1.0])[:, None, None])
+    assert last_only.without_unseen().weights.shape == inputs.weights.shape
+    flows = inputs.resized_flows(16)
+    kept = first_only.without_unseen()
+    torch.testing.assert_close(kept.head(flows[:, :1]), first_only.head(flows))
+
+
 def test_sampling_along_the_identity_returns_the_picture():
     image = torch.rand(1, 3, 32, 32)
     torch.testing.assert_close(sample(image, identity_grid(32, image)), image, atol=1e-5, rtol=0)
