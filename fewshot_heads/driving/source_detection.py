@@ -9,7 +9,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from fewshot_heads.driving.face_follower import as_followed
 from fewshot_heads.driving.quarter_turns import detect_upright
 from fewshot_heads.errors import BadInput, NoFaceFound
 from fewshot_heads.landmarks import Detector, Landmarks
@@ -76,9 +75,8 @@ def _detect_source(
     if not 0 <= number < len(faces):
         raise NoFaceFound(f"{name}: face {number} asked for, {len(faces)} found; use 0 to {len(faces) - 1}")
     height, width = image.shape[:2]
-    found = as_followed(detector, image, faces[number])  # as the driver's frames, which are compared with it
-    square = Crop.full(height, width, size) if crop == "full" else Crop.around([found], size)
-    return SourceFace(image, found, square, turns)
+    square = Crop.full(height, width, size) if crop == "full" else Crop.around([faces[number]], size)
+    return SourceFace(image, faces[number], square, turns)
 
 
 def _scaled_down(image: np.ndarray) -> np.ndarray:

@@ -130,19 +130,10 @@ class Detector(Protocol):
     def track(self, image: np.ndarray) -> Landmarks | None:
         """Returns the face of an image that is already cut to a head, or None.
 
-        Args:
-            image: uint8 RGB [H, W, 3].
-        """
-        ...
-
-    def follow(self, image: np.ndarray, last: Landmarks) -> Landmarks | None:
-        """Returns the face near where it was in the frame before, or None.
-
         This is the fastest call: the detector does not search.
 
         Args:
             image: uint8 RGB [H, W, 3].
-            last: the face in the frame before, image pixels.
         """
         ...
 

@@ -12,8 +12,6 @@ from fewshot_heads.landmarks import Landmarks
 
 CROP_FACTOR = 2.2  # side of the crop over the larger side of the face box
 CROP_RISE = 0.16  # height of the crop's center above the center of the face box, in larger sides of the face box
-MIN_FOLLOWED_PIXELS = 32  # side of a window below which no face is followed
-_WINDOW_RATIO = 1.9  # side of the window that a face is followed in, over the face's last size
 _REACH_FACTOR = 2.1  # side of a shot's crop over the farthest reach of a face from the crop's center
 _MAX_GROWTH = 1.6  # a shot's crop is at most this many times the crop of the median face
 
@@ -123,17 +121,3 @@ class Crop:
             landmarks: crop pixels.
         """
         return landmarks.moved(np.array([-self.left, -self.top], np.float32) * self.scale, 1 / self.scale)
-
-
-def window_around(image: np.ndarray, face: Landmarks) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the window of an image around a face, in which it may have moved, and the window's corner, [2] pixels.
-
-    Args:
-        image: uint8 RGB [H, W, 3].
-        face: the face in the frame before, image pixels.
-    """
-    center, half = (face.box[:2] + face.box[2:]) / 2, _WINDOW_RATIO * face.size / 2
-    height, width = image.shape[:2]
-    left, top = np.clip(center - half, 0, [width, height]).astype(int)
-    right, bottom = np.clip(center + half, 0, [width, height]).astype(int)
-    return image[top:bottom, left:right], np.array([left, top], np.float32)

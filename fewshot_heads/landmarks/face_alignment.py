@@ -13,7 +13,6 @@ import numpy as np
 
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE, Landmarks
-from fewshot_heads.landmarks.crop import MIN_FOLLOWED_PIXELS, window_around
 
 
 class FaceAlignmentDetector:
@@ -66,17 +65,6 @@ class FaceAlignmentDetector:
             image: uint8 RGB [H, W, 3].
         """
         return next(iter(self.detect(image)), None)
-
-    def follow(self, image: np.ndarray, last: Landmarks) -> Landmarks | None:
-        """Returns the largest face in a window around the last one, or None.
-
-        Args:
-            image: uint8 RGB [H, W, 3].
-            last: the face in the frame before, image pixels.
-        """
-        window, corner = window_around(image, last)
-        face = self.track(window) if min(window.shape[:2]) >= MIN_FOLLOWED_PIXELS else None
-        return face and face.moved(-corner)
 
 
 def _away_from_viewer(depth: np.ndarray) -> np.ndarray:

@@ -30,24 +30,16 @@ class FaceMesh:
     def __init__(self) -> None:
         self._network = load("face_landmarks_detector")
 
-    def __call__(self, image: np.ndarray, square: TurnedSquare, mirror: bool = False) -> tuple[np.ndarray, float]:
+    def __call__(self, image: np.ndarray, square: TurnedSquare) -> tuple[np.ndarray, float]:
         """Returns the mesh, [478, 3] in image pixels, and the confidence that it is a face, 0 to 1.
 
         Args:
             image: uint8 RGB [H, W, 3].
             square: around the face, as from `FaceDetector`.
-            mirror: whether to look at the mirror image. The mesh then has its pixels.
         """
-        pixels = square.cut(image, _SIZE, cv2.BORDER_REPLICATE)
-        if mirror:
-            pixels, square = cv2.flip(pixels, 1), square.mirrored(image.shape[1])
-        found, presence, _ = self._network([pixels[None].astype(np.float32) / 255])
-        mesh = found.reshape(-1, 3)
-        if (
-            mirror
-        ):  # `cut` samples pixels at their corners. In the mirror image these are the corners on the other side.
-            mesh[:, 0] += 1 - _SIZE / square.side
-        return square.to_image(mesh / _SIZE), float(sigmoid(presence).item())
+        pixels = square.cut(image, _SIZE, cv2.BORDER_REPLICATE).astype(np.float32) / 255
+        mesh, presence, _ = self._network([pixels[None]])
+        return square.to_image(mesh.reshape(-1, 3) / _SIZE), float(sigmoid(presence).item())
 
 
 def blendshapes(mesh: np.ndarray) -> np.ndarray:

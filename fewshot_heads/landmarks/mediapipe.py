@@ -10,12 +10,10 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE, Landmarks
-from fewshot_heads.landmarks.crop import MIN_FOLLOWED_PIXELS, window_around
+from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.face_detector import FaceDetector
 from fewshot_heads.landmarks.face_mesh import FaceMesh, blendshapes
 from fewshot_heads.landmarks.pose import mirrored
-from fewshot_heads.landmarks.turned_square import TurnedSquare
 
 # iBUG-68 as indices of the 478-point mesh, then the irises.
 IBUG = np.array(
@@ -41,9 +39,6 @@ _SEARCH_SCALES = (1.0, 0.5, 0.3)  # window side over the image's shorter side, t
 _MIN_WINDOW_PIXELS = 64
 _REFINE_PIXELS = 512  # side of the window around a small face, as the network reads the window
 _SMALL_FACE_RATIO = 0.3  # face size over the image's shorter side, up to which a face is detected again close up
-# From the smallest square around landmarks to the one that `FaceDetector` gives, on average.
-_SQUARE_RATIO, _SQUARE_LOWERED = 1.36, 0.05
-_NEAR_SQUARES = 0.1  # `TurnedSquare.distance_to`: the mesh of a face that moved farther can be wrong
 _SAME_FACE_RATIO = 0.5  # distance of two faces over the larger face's size, up to which both are one face
 
 
@@ -85,33 +80,13 @@ class MediaPipeDetector:
     def track(self, image: np.ndarray) -> Landmarks | None:
         """Returns the face of an image that is already cut to a head, or None.
 
-        Args:
-            image: uint8 RGB [H, W, 3].
-        """
-        return next(iter(self._landmarks(image, 1)), None)
-
-    def follow(self, image: np.ndarray, last: Landmarks) -> Landmarks | None:
-        """Returns the face near where it was in the frame before, or None.
-
-        As in MediaPipe's graph for videos, the last landmarks replace `FaceDetector`, unless the face moved far. The
-        landmarks then jitter less.
+        This is the fastest call: the detector does not search.
 
         Args:
             image: uint8 RGB [H, W, 3].
-            last: the face in the frame before, image pixels.
         """
-        square = _square_around(last)
-        faces = self._faces(image, [square])
-        if not faces or _square_around(faces[0]).distance_to(square) > _NEAR_SQUARES:
-            window, corner = window_around(image, last)
-            face = self.track(window) if min(window.shape[:2]) >= MIN_FOLLOWED_PIXELS else None
-            if face is None:
-                return None
-            square = _square_around(face.moved(-corner))
-            faces = self._faces(image, [square])
-        if faces and self._flip_input:
-            faces = _averaged(faces, self._faces(image, [square], mirror=True), image.shape[1])
-        return next(iter(faces), None)
+        faces = self._landmarks(image, 1)
+        return faces[0] if faces else None
 
     def expression(self, image: np.ndarray) -> np.ndarray | None:
         """Returns the blendshape scores of the largest face, or None without a face.
@@ -125,9 +100,8 @@ class MediaPipeDetector:
         Returns:
             float32 [52], 0 to 1.
         """
-        found = (self._find_mesh(image, square) for square in self._find_faces(image, self._max_faces))
-        meshes = [mesh for mesh, confidence in found if confidence > self._min_confidence]
-        return blendshapes(max(meshes, key=lambda mesh: float(np.ptp(mesh[:, :2], axis=0).max()))) if meshes else None
+        meshes = [mesh for mesh, _ in self._meshes(image, self._max_faces)]
+        return blendshapes(max(meshes, key=lambda mesh: _to_landmarks(mesh).size)) if meshes else None
 
     def _close_up(self, image: np.ndarray, face: Landmarks) -> Landmarks:
         """Returns a small face as detected in an enlarged window, any other face unchanged."""
@@ -144,20 +118,20 @@ class MediaPipeDetector:
 
     def _landmarks(self, image: np.ndarray, max_faces: int) -> list[Landmarks]:
         """Returns the faces of an image, the largest first, with `flip_input` applied."""
-        faces = self._faces(image, self._find_faces(image, max_faces))
+        faces = [_to_landmarks(*found) for found in self._meshes(image, max_faces)]
         if faces and self._flip_input:
-            flipped = cv2.flip(image, 1)
-            found = self._faces(flipped, self._find_faces(flipped, max_faces))
-            faces = _averaged(faces, found, image.shape[1])
+            flipped = [_to_landmarks(*found) for found in self._meshes(cv2.flip(image, 1), max_faces)]
+            flipped_back = [mirrored(face, image.shape[1]) for face in flipped]
+            faces = [_averaged(face, flipped_back) for face in faces]
         return sorted(faces, key=lambda face: -face.size)
 
-    def _faces(self, image: np.ndarray, squares: list[TurnedSquare], mirror: bool = False) -> list[Landmarks]:
-        """Returns the faces in squares of an image, or of its mirror image, without squares that show none."""
-        found = (self._find_mesh(image, square, mirror) for square in squares)
-        return [_to_landmarks(mesh, confidence) for mesh, confidence in found if confidence > self._min_confidence]
+    def _meshes(self, image: np.ndarray, max_faces: int) -> list[tuple[np.ndarray, float]]:
+        """Returns mesh and confidence of each face, the one that was found with the most confidence first."""
+        meshes = [self._find_mesh(image, square) for square in self._find_faces(image, max_faces)]
+        return [(mesh, confidence) for mesh, confidence in meshes if confidence > self._min_confidence]
 
 
-def _to_landmarks(mesh: np.ndarray, confidence: float) -> Landmarks:
+def _to_landmarks(mesh: np.ndarray, confidence: float = 1.0) -> Landmarks:
     """Returns the landmarks of a mesh [478, 3]."""
     return Landmarks.from_array(mesh[np.concatenate([IBUG, SURFACE])], confidence)
 
@@ -191,21 +165,7 @@ def _are_apart(a: Landmarks, b: Landmarks) -> bool:
     return bool(np.linalg.norm(displacement) > _SAME_FACE_RATIO * max(a.size, b.size))
 
 
-def _square_around(face: Landmarks) -> TurnedSquare:
-    """Returns the square around landmarks that `FaceDetector` would give, on average."""
-    x, y = face.points[LEFT_EYE].mean(0) - face.points[RIGHT_EYE].mean(0)
-    tight = TurnedSquare.around_points(face.to_array()[:, :2], float(np.arctan2(y, x)))
-    return tight.enlarged(_SQUARE_RATIO, _SQUARE_LOWERED)
-
-
-def _averaged(faces: list[Landmarks], flipped: list[Landmarks], width: int) -> list[Landmarks]:
-    """Returns the mean of each face and the same face in the mirror image, if it was found there too.
-
-    Args:
-        faces: in an image.
-        flipped: in its mirror image.
-        width: of the image, pixels.
-    """
-    others = [mirrored(face, width) for face in flipped]
-    pairs = ((face, next((other for other in others if not _are_apart(face, other)), face)) for face in faces)
-    return [Landmarks.from_array((a.to_array() + b.to_array()) / 2, a.confidence) for a, b in pairs]
+def _averaged(face: Landmarks, others: list[Landmarks]) -> Landmarks:
+    """Returns the mean of a face and the same face among others, if present."""
+    other = next((other for other in others if not _are_apart(face, other)), face)
+    return Landmarks.from_array((face.to_array() + other.to_array()) / 2, face.confidence)

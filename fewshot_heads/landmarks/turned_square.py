@@ -27,28 +27,6 @@ class TurnedSquare(NamedTuple):
         height, width = image.shape[:2]
         return cls(np.array([width, height]) / 2, max(height, width))
 
-    @classmethod
-    def around_points(cls, points: np.ndarray, angle: float) -> TurnedSquare:
-        """Returns the smallest square with an angle that holds points [N, 2], pixels of the image."""
-        axes = cls(np.zeros(2), 1.0, angle)._axes()
-        turned = points @ axes.T
-        low, high = turned.min(0), turned.max(0)
-        return cls((low + high) / 2 @ axes, float((high - low).max()), angle)
-
-    def mirrored(self, width: int) -> TurnedSquare:
-        """Returns the square of the same pixels in the mirror image of an image of a width, pixels."""
-        return TurnedSquare(np.array([width - self.center[0], self.center[1]]), self.side, -self.angle)
-
-    def enlarged(self, ratio: float, lowered: float) -> TurnedSquare:
-        """Returns a square whose side is larger by a ratio, and whose center lies lower by a share of the old side."""
-        down = np.array([0, lowered * self.side]) @ self._axes()
-        return TurnedSquare(self.center + down, ratio * self.side, self.angle)
-
-    def distance_to(self, other: TurnedSquare) -> float:
-        """Returns how far two squares differ: the sum of shift and growth, sides of the other, and turn, radians."""
-        turn = abs((self.angle - other.angle + np.pi) % (2 * np.pi) - np.pi)
-        return float((np.linalg.norm(self.center - other.center) + abs(self.side - other.side)) / other.side + turn)
-
     def to_image(self, points: np.ndarray) -> np.ndarray:
         """Returns points [N, 2 or 3] in pixels of the image.
 

@@ -55,9 +55,6 @@ class Still:
     def track(self, image):
         return None
 
-    def follow(self, image, last):
-        return None
-
 
 def test_memory_does_not_grow_with_the_driver(on_disk):
     """A face and its mouth take 9 kB; a few numbers of each frame may stay."""

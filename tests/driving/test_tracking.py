@@ -26,11 +26,6 @@ class Scripted:
         self.searches -= 1
         return faces[0] if faces else None
 
-    def follow(self, image, last):
-        y, x = np.nonzero(image[..., 0] == 255)
-        near = [at for at in zip(x, y, strict=True) if np.abs(at - middle(last)).max() < last.size]
-        return face(center=near[-1], scale=30) if near else None
-
 
 def picture(*centers):
     image = np.zeros((240, 320, 3), np.uint8)

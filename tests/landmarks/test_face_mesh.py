@@ -17,13 +17,6 @@ def test_a_square_without_a_face_has_little_confidence(mona):
     assert confidence < 0.1
 
 
-def test_the_mirror_image_need_not_be_made(mona):
-    (square,) = FaceDetector(0.4)(mona, 1)
-    found, confidence = FaceMesh()(mona, square, mirror=True)
-    expected, _ = FaceMesh()(np.ascontiguousarray(mona[:, ::-1]), square.mirrored(mona.shape[1]))
-    assert confidence > 0.9 and np.abs(found - expected).max() < 0.005 * square.side
-
-
 def test_blendshapes_do_not_depend_on_the_size_of_the_image(mona):
     (square,) = FaceDetector(0.4)(mona, 1)
     mesh, _ = FaceMesh()(mona, square)

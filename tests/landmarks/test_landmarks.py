@@ -63,23 +63,6 @@ def test_a_mirrored_picture_has_the_mirrored_face(mediapipe, driver_frames):
     assert 1e-3 < np.abs(single_pass - direct)[:, :2].mean() / Landmarks.from_array(direct).size < 0.02
 
 
-def test_a_face_is_followed_without_a_search(mediapipe, driver_frames):
-    (before,), (found,) = (mediapipe.detect(driver_frames[i]) for i in (0, 2))
-    followed = mediapipe.follow(driver_frames[2], before)
-    assert np.abs(followed.points - found.points).mean() < 0.01 * found.size
-    assert mediapipe.follow(np.full_like(driver_frames[2], 90), before) is None
-
-
-def test_a_face_that_moved_far_is_measured_as_well(mediapipe, driver_frames):
-    (before,) = mediapipe.detect(driver_frames[0])
-    height, width = driver_frames[0].shape[:2]
-    matrix = cv2.getRotationMatrix2D(before.points.mean(0).tolist(), 25, 1.2)
-    matrix[:, 2] += 0.3 * before.size
-    moved = cv2.warpAffine(driver_frames[0], matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
-    expected = before.points @ matrix[:, :2].T + matrix[:, 2]
-    assert np.abs(mediapipe.follow(moved, before).points - expected).mean() < 0.02 * before.size
-
-
 def test_a_surface_of_another_size_is_refused():
     with pytest.raises(ValueError, match=r"surface of shape \(3, 3\), expected \(151, 3\)"):
         Landmarks(np.zeros((70, 2), np.float32), surface=np.zeros((3, 3), np.float32))

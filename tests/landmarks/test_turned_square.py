@@ -35,27 +35,3 @@ def test_points_go_back_to_where_their_pixels_were(angle):
     y, x = np.indices(weights.shape)
     found = np.array([[(x * weights).sum(), (y * weights).sum()]]) / weights.sum() / 100
     np.testing.assert_allclose(square.to_image(found), [[70, 45]], atol=0.1)
-
-
-def test_the_square_around_points_is_turned_and_holds_them():
-    corners = np.array([[0, 0], [4, 0], [4, 2], [0, 2]]) @ np.array([[0.6, 0.8], [-0.8, 0.6]]) + [7, 5]
-    square = TurnedSquare.around_points(corners, np.arctan2(0.8, 0.6))
-    assert square.side == pytest.approx(4)
-    np.testing.assert_allclose(square.center, corners.mean(0))
-    lower = square.enlarged(1.5, 0.25)
-    assert lower.side == pytest.approx(6) and lower.angle == square.angle
-    np.testing.assert_allclose(lower.center, square.center + [-0.8, 0.6])  # by 1, along the square's own y axis
-
-
-def test_a_mirrored_square_holds_the_mirrored_points():
-    square = TurnedSquare(np.array([25.0, 20.0]), 24.0, 0.5)
-    points = square.to_image(np.array([[0.2, 0.7]]))
-    flipped = square.mirrored(60).to_image(np.array([[0.8, 0.7]]))
-    np.testing.assert_allclose(flipped, [[60 - points[0, 0], points[0, 1]]])
-
-
-def test_the_distance_of_squares_counts_shift_growth_and_turn():
-    square = TurnedSquare(np.array([50.0, 60.0]), 20.0, 3.1)
-    assert square.distance_to(square) == 0
-    assert TurnedSquare(np.array([53.0, 64.0]), 22.0, 3.1).distance_to(square) == pytest.approx(0.35)
-    assert TurnedSquare(square.center, 20.0, -3.1).distance_to(square) == pytest.approx(2 * np.pi - 6.2)
