@@ -76,10 +76,8 @@ def _bilinear_cells(x: np.ndarray, y: np.ndarray, size: int) -> tuple[np.ndarray
     column, row, side = np.floor(x), np.floor(y), size + 2
     right, down = x - column, y - row
     left, up = 1 - right, 1 - down
-    first = ((row + 1) * side + column + 1).astype(np.int64)
-    return first + np.array([[0], [1], [side], [side + 1]]), np.stack(
-        [left * up, right * up, left * down, right * down]
-    )
+    cells = ((row + 1) * side + column + 1).astype(np.int64) + np.array([[0], [1], [side], [side + 1]])
+    return cells, np.stack([left * up, right * up, left * down, right * down])
 
 
 def _close_gaps(means: np.ndarray, coverage: np.ndarray) -> Splat:

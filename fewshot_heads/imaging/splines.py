@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fewshot_heads.imaging.warping import grid_positions, normalize_points, resize_flow, sample
 
-BORDER = 12  # fixed points on the crop's border, which keep the background in place
+_BORDER = 12  # fixed points on the crop's border, which keep the background in place
 REACH = 2.0  # distance of the border points from the crop's center, in half crops
 FLOW_SIZE = 64  # side of the grid that the spline is evaluated on; a smooth flow can be interpolated
 _STIFFNESS = 1e-3  # ridge on the bending part: landmarks that nearly coincide (closed lips) must not fold the plane
@@ -84,8 +84,8 @@ def _solve(system: np.ndarray, target: np.ndarray) -> Tensor:
 
 
 def _border_points(kind: np.dtype) -> np.ndarray:
-    """Returns points along the border of the crop, [BORDER, 2], -1 to 1."""
-    t = np.linspace(-1, 1, BORDER // 4 + 1)[:-1]
+    """Returns points along the border of the crop, [_BORDER, 2], -1 to 1."""
+    t = np.linspace(-1, 1, _BORDER // 4 + 1)[:-1]
     one = np.ones_like(t)
     return np.concatenate([np.stack(side, -1) for side in [(t, -one), (one, t), (-t, one), (-one, -t)]]).astype(kind)
 
