@@ -53,7 +53,7 @@ def assemble(
     source_face, target_face = faces[source], change.face(landmarks[target])
     disocclusion = disocclusion_mask(target_face, disocclusion_amount(source_face, target_face), size)
     layers = change.layers(layers_of(*sources[source][:2]))
-    head_views = HeadViews([source_face], layers.head[None], size)
+    head_views = HeadViews([source_face], layers.head[None], size, layers.body)
     views = head_views.blend(target_face)
     head = rgba_tensor(layers.head[None])
     behind = BehindHead(rgba_tensor(layers.body[None])[0], to_tensor(layers.background))

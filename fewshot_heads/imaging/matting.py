@@ -11,6 +11,7 @@ _COLOR_NOISE = 0.03  # of 1; the color difference that separates nothing
 _VARIANCE_WEIGHT = 0.3  # of the colors' variance against the squared difference of their means
 _EDGE_NOISE = 0.1  # of 1; the color difference at an edge that separates little
 _FUSION_WINDOWS_PX = (90, 6)  # as Forte has them
+_MIXTURE_NOISE = 0.05  # of 1; distance from all mixtures of two colors, from which a pixel is another color
 _HAZE = 0.08  # opacity below which a pixel is clear, and above 1 minus which it is opaque
 _MAX_GUIDED_RADIUS_PX = 2  # a larger window is filtered at a lower resolution
 _GUIDE_EPSILON = 2.5e-4  # variance of the guide, 0 to 1, up to which the guided filter smooths
@@ -19,8 +20,9 @@ _GUIDE_EPSILON = 2.5e-4  # variance of the guide, 0 to 1, up to which the guided
 def refine_matte(image: np.ndarray, matte: np.ndarray, radius: float) -> np.ndarray:
     """Returns a matte whose edges follow those of the image, float32 [H, W], 0 to 1.
 
-    A pixel near the edge is compared with the mean colors inside and outside. Where these differ little, the matte
-    remains. A guided filter (He et al., "Guided Image Filtering", PAMI 2013) removes the noise.
+    A pixel near the edge is compared with the mean colors inside and outside. Where these differ little, or where the
+    pixel is no mixture of both, such as an ear beside hair, the matte remains. A guided filter (He et al., "Guided
+    Image Filtering", PAMI 2013) removes the noise.
 
     Args:
         image: uint8 RGB [H, W, 3].
@@ -40,17 +42,33 @@ def refine_matte(image: np.ndarray, matte: np.ndarray, radius: float) -> np.ndar
     contrast = np.square(difference).sum(2)
     noise = _VARIANCE_WEIGHT * (inside_variance + outside_variance) + _COLOR_NOISE**2
     confidence = contrast / (contrast + noise)
-    slope = difference / (contrast + _COLOR_NOISE**2)[..., None]
-    start = (outside * slope).sum(2)
     near_edge = cv2.blur(((coarse > 0.02) & (coarse < 0.98)).astype(np.float32), (2 * round(reach) + 1,) * 2)
     confidence = confidence * (near_edge * 4).clip(0, 1)
-    maps: np.ndarray = np.dstack([slope, start, confidence]).astype(np.float32)
+    maps = [outside, difference, np.dstack([contrast + _COLOR_NOISE**2, confidence])]
     if scale < 1:
-        maps = cv2.resize(maps, (width, height), interpolation=cv2.INTER_LINEAR)
-    by_color = ((guide * maps[..., :3]).sum(2) - maps[..., 3]).clip(0, 1)
-    alpha = prior + maps[..., 4] * (by_color - prior)
+        maps = [cv2.resize(x, (width, height), interpolation=cv2.INTER_LINEAR) for x in maps]
+    outside, difference, others = maps
+    by_color, likeness = _unmixed(guide, outside, difference, others[..., 0])
+    alpha = prior + others[..., 1] * likeness * (by_color - prior)
     smooth = _guided_filter(guide, alpha.astype(np.float32), max(round(radius / 4), 1))
     return ((smooth - _HAZE) / (1 - 2 * _HAZE)).clip(0, 1).astype(np.float32)
+
+
+def _unmixed(
+    colors: np.ndarray, outside: np.ndarray, difference: np.ndarray, contrast: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the share of the inside in mixtures of two colors [H, W], and how like a mixture they are [H, W], 0 to 1.
+
+    Args:
+        colors: [H, W, 3], 0 to 1.
+        outside: [H, W, 3], color of the outside.
+        difference: [H, W, 3], from there to the color of the inside.
+        contrast: [H, W], squared length of the difference.
+    """
+    own = colors - outside
+    share = ((own * difference).sum(2) / contrast).clip(0, 1)
+    distance = np.square(cv2.blur(own - share[..., None] * difference, (3, 3))).sum(2)  # without single pixels' noise
+    return share, 1 / (1 + np.square(distance / _MIXTURE_NOISE**2))
 
 
 def _guided_filter(guide: np.ndarray, matte: np.ndarray, radius: int) -> np.ndarray:
@@ -109,8 +127,8 @@ def unmix_edges(image: np.ndarray, matte: np.ndarray) -> np.ndarray:
     own, other = (nearest_values(smooth, cv2.erode(mask, square) > 0) for mask in (inside, outside))
     difference = own - other
     contrast = np.square(difference).sum(2)
-    by_color = (((pixels - other) * difference).sum(2) / (contrast + 1e-6)).clip(0, 1)
-    confidence = contrast / (contrast + _EDGE_NOISE**2)
+    by_color, likeness = _unmixed(pixels, other, difference, contrast + 1e-6)
+    confidence = likeness * contrast / (contrast + _EDGE_NOISE**2)
     return np.where(edge, matte + confidence * (by_color - matte), matte).astype(np.float32)
 
 

@@ -14,7 +14,7 @@ from fewshot_heads.imaging.warping import grid_positions, normalize_points
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.control_points import warp_points
-from fewshot_heads.landmarks.pose import HEAD_ANCHORS, Pose, change_of_pose, fit_pose, landmarks_3d
+from fewshot_heads.landmarks.pose import HEAD_ANCHORS, Pose, below_lobes, change_of_pose, fit_pose, landmarks_3d
 from fewshot_heads.rendering.depth import head_depth, surface_normals
 from fewshot_heads.rendering.ears_and_hair import find_ears_and_hair
 from fewshot_heads.rendering.hanging import hanging_lengths
@@ -28,6 +28,8 @@ _BARE_COVERAGE, _FULL_COVERAGE = 0.3, 0.7
 _MIN_COSINE = 0.15  # of the angle between a normal and the viewer, where it divides
 FULL_DENSITY = 0.5  # points per cell of a closed surface: half of those at rest, so it may stretch to twice its area
 _HALF_AT_REST_HEAD_UNITS = 0.5  # length of hanging hair of which the lower end moves by half as much as the head
+_SEAM_HEAD_UNITS = 0.3  # below the jaw, in which the head's matte has a soft seam (`layers.separation`)
+_SEAM_BEGINS = 0.8  # opacity
 _FRINGE_WEIGHT = 0.01  # of a transparent point, which counts only where no opaque one is
 
 
@@ -42,6 +44,7 @@ class Projection(NamedTuple):
             the ratio of the cosines at which both see the surface. In the source's own pose it is 1.
         seen: float32 [c, c], 0 to 1, the same ratio for the image whose mirror image this surface is; else 0.
         skin: float32 [c, c], 0 to 1, face and ears.
+        seam: float32 [c, c], 0 to 1, share of the opacity that belongs to the body: the soft seam under a jaw.
     """
 
     flow: np.ndarray
@@ -50,6 +53,7 @@ class Projection(NamedTuple):
     sharpness: np.ndarray
     seen: np.ndarray
     skin: np.ndarray
+    seam: np.ndarray
 
 
 class HeadSurface:
@@ -77,9 +81,10 @@ class HeadSurface:
             seen = (-turned[..., 2]).clip(0)
         solid = cv2.GaussianBlur(cv2.dilate((matte > 0.05).astype(np.float32), np.ones((5, 5))), (0, 0), 0.5)
         skin = cv2.dilate((parts.face | parts.ears).astype(np.float32), np.ones((3, 3)))
+        seam = _seam(matte, parts.face, small_face)
         self._shape, self._normals, self._parts = (
             np.ascontiguousarray(maps, np.float32)
-            for maps in (np.dstack([depth, solid, matte]), normals, np.dstack([matte, seen, skin]))
+            for maps in (np.dstack([depth, solid, matte]), normals, np.dstack([matte, seen, skin, seam]))
         )
         self._positions = _grid_near(head[..., 3], _EXPRESSION_REACH_HEAD_UNITS * self.pose.scale / size)
         self._expression_grid, self._in_grid = _grid_around(self._positions)
@@ -106,11 +111,12 @@ class HeadSurface:
         source_flow = grid_positions(CELLS) + result.values
         coverage = smooth_coverage(result.coverage)
         normals = sample_map(self._normals, source_flow)
-        opacity, seen, skin = cv2.split(sample_map(self._parts, source_flow))
+        opacity, seen, skin, seam = cv2.split(sample_map(self._parts, source_flow))
         to_viewer = -(target_pose.rotation @ self.pose.rotation.T)[2]
         needed = np.maximum(cv2.transform(normals, to_viewer[None]), _MIN_COSINE)
         sharpness = (-normals[..., 2] / needed).clip(0, 1)
-        return Projection(source_flow, coverage, coverage * opacity, sharpness, (seen / needed).clip(0, 1), skin)
+        seen = (seen / needed).clip(0, 1)
+        return Projection(source_flow, coverage, coverage * opacity, sharpness, seen, skin, seam)
 
     def _expression(self, target: Landmarks) -> np.ndarray:
         """Returns how the target's expression displaces each grid position, float32 [N, 3].
@@ -175,6 +181,23 @@ def smooth_coverage(coverage: np.ndarray) -> np.ndarray:
         coverage: [c, c], of `splat`.
     """
     return ((box_mean(box_mean(coverage)) - _BARE_COVERAGE) / (_FULL_COVERAGE - _BARE_COVERAGE)).clip(0, 1)
+
+
+def _seam(matte: np.ndarray, hull: np.ndarray, face: Landmarks) -> np.ndarray:
+    """Returns the share of a head's matte that is its soft seam on the body, below the jaw, [g, g], 0 to 1.
+
+    Args:
+        matte: float32 [g, g], 0 to 1.
+        hull: bool [g, g], the face.
+        face: landmarks, pixels of the map.
+    """
+    pose, side = fit_pose(face), len(matte)
+    pixels = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1) + 0.5
+    reach = 2 * round(_SEAM_HEAD_UNITS * pose.scale) + 1
+    jaw = cv2.dilate(hull.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))) > 0
+    below = jaw & (below_lobes(pose, pixels) > 0)
+    sharp = ((matte - _SEAM_BEGINS) / (1 - _SEAM_BEGINS)).clip(0, 1)
+    return below * (1 - sharp / np.maximum(matte, 1e-3))
 
 
 def _grid_near(matte: np.ndarray, reach: float) -> np.ndarray:

@@ -19,7 +19,7 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import fit_pose, mirrored, view_turn
 from fewshot_heads.landmarks.pose_distance import pose_distance
 from fewshot_heads.rendering.back_of_head import BackOfHead, BackProjection
-from fewshot_heads.rendering.head_surface import HeadSurface, Projection
+from fewshot_heads.rendering.head_surface import CELLS, HeadSurface, Projection
 
 _MAX_IMAGES_PER_FRAME = 2
 _WEIGHT_POSE_DISTANCE_SCALE = 0.007  # pose distance over which the weight of a source image falls by a factor of e
@@ -58,10 +58,12 @@ class HeadViews:
         landmarks: K faces, pixels of their crops.
         heads: uint8 [K, R, R, 4], RGB and alpha of the heads in the crops.
         size: side of the crops, pixels.
+        body: uint8 [R, R, 4], RGB and alpha of the body.
     """
 
-    def __init__(self, landmarks: Sequence[Landmarks], heads: np.ndarray, size: int):
+    def __init__(self, landmarks: Sequence[Landmarks], heads: np.ndarray, size: int, body: np.ndarray):
         self.landmarks = list(landmarks)
+        self._body = cv2.resize(body[..., 3], (CELLS, CELLS), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
         self.surfaces = [HeadSurface(face, head, size) for face, head in zip(landmarks, heads, strict=True)]
         self.surfaces += [
             HeadSurface(mirrored(surface.face, size), np.ascontiguousarray(head[:, ::-1]), size, surface.pose)
@@ -96,6 +98,8 @@ class HeadViews:
         weights, confidence = _weigh(projections, [*penalties, _OTHER_VIEW_PENALTY], turn)
         back = self.back.project(face)
         weights *= _kept(weights, confidence, projections, back.opacity)
+        # A soft seam on the neck would be a veil on the wall.
+        weights *= 1 - np.maximum([view.seam - self._body for view in projections], 0)
         maps = (np.stack([projection.flow for projection in projections]), weights, confidence[None])
         flows, weight_maps, confidence_map = map(torch.from_numpy, maps)
         return Views(torch.tensor(indices), flows, weight_maps, confidence_map, back)

@@ -78,7 +78,7 @@ class HeadRenderer:
         self.resolution = resolution or head.textures.shape[1]
         texture_face = head.landmarks[0].moved(np.zeros(2, np.float32), head.textures.shape[1] / size)
         self._skin = SkinShading(head.textures[0], texture_face)
-        self.views = HeadViews(head.landmarks, head.heads, size)
+        self.views = HeadViews(head.landmarks, head.heads, size, head.body)
         self.small = self._images(head, size)
         self.large = self.small if self.resolution == size else self._images(head, self.resolution)
 

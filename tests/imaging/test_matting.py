@@ -33,6 +33,18 @@ def test_an_edge_without_contrast_stays(disk):
     assert np.abs(refined - wide).mean() < 0.015
 
 
+def test_an_ear_beside_hair_stays_opaque():
+    image = np.full((200, 200, 3), 215, np.uint8)  # a wall
+    image[:, :140] = 50  # hair
+    image[70:130, 140:155] = (205, 150, 135)  # an ear, whose brightness is between those of both
+    matte = np.zeros((200, 200), np.float32)
+    matte[:, :140] = matte[70:130, 140:155] = 1
+    soft = cv2.GaussianBlur(matte, (0, 0), 2)
+    refined = unmix_edges(image, refine_matte(image, soft, 8))
+    assert refined[75:125, 142:152].min() > 0.95
+    assert refined[75:125, 160:].max() < 0.05
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_a_matte_without_edges_stays(disk, value):
     matte = np.full((200, 200), value, np.float32)

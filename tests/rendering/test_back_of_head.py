@@ -99,7 +99,7 @@ def test_a_head_of_which_nothing_is_seen_has_no_back():
 def test_stretched_hair_gives_way_to_the_back_and_a_face_does_not():
     source = measured_face()
     target = turned_about_the_neck(source, (0, 0.8, 0))
-    views = HeadViews([source], portrait(source)[None], SIZE).blend(target)
+    views = HeadViews([source], portrait(source)[None], SIZE, np.zeros((SIZE, SIZE, 4), np.uint8)).blend(target)
     weights, scale = views.weights.sum(0).numpy(), views.weights.shape[-1] / SIZE
     covered = views.back.opacity > 0.9
     assert (weights[covered] < 0.1).mean() > 0.15

@@ -16,6 +16,7 @@ from fewshot_heads.rendering.head_views import HeadViews, images_of_views
 from tests.faces import face
 
 SIZE = 256
+BODY = np.full((SIZE, SIZE, 4), 255, np.uint8)  # behind the whole head
 
 
 def oval(landmarks, size=SIZE):
@@ -89,7 +90,7 @@ def test_a_turned_head_hides_its_far_side():
 
 def test_the_mirror_image_shows_what_the_image_does_not():
     source, target = measured_face((0, 0.6, 0)), measured_face((0, -0.6, 0))
-    views = HeadViews([source], layer(oval(source))[None], SIZE)
+    views = HeadViews([source], layer(oval(source))[None], SIZE, BODY)
     own, other = views.blend(source), views.blend(target)
     assert own.weights[1].sum() < 0.05 * own.weights[0].sum()
     assert other.weights[1].sum() > other.weights[0].sum()
@@ -100,14 +101,26 @@ def test_a_roll_shows_nothing_of_the_mirror_image():
     source = measured_face((0, 0.6, 0))
     matte = oval(source)
     matte[60:200, 195:250] = 1  # a scarf on one side only
-    views = HeadViews([source], layer(matte)[None], SIZE)
+    views = HeadViews([source], layer(matte)[None], SIZE, BODY)
     rolled = Landmarks.from_array(Pose(*_rolled(fit_pose(source))).apply(CanonicalFace.of(source).shape))
     assert views.blend(rolled).weights[1].sum() < 10  # cells; if a roll counted as a turn, 107
 
 
+def test_the_seam_under_a_chin_is_seen_on_the_neck_only():
+    source = measured_face()
+    chin, matte = source.points[8], oval(source)
+    matte[int(chin[1]) + 4 :] *= 0.5  # the soft seam
+    lower = np.s_[int(chin[1] + 8) // 2 : int(chin[1] + 16) // 2, int(chin[0]) // 2]
+    shown = HeadViews([source], layer(matte)[None], SIZE, BODY).blend(source).weights[0]
+    over_wall = HeadViews([source], layer(matte)[None], SIZE, 0 * BODY).blend(source).weights[0]
+    assert shown[lower].min() > 0.95 and over_wall[lower].max() < 0.05
+    upper = np.s_[: int(source.points[33, 1]) // 2 - 2]  # above the lobes
+    assert torch.equal(shown[upper], over_wall[upper])
+
+
 def test_the_images_of_all_views_are_not_copied():
     source = measured_face((0, 0.6, 0))
-    views = [HeadViews([source], layer(oval(source))[None], SIZE).blend(source)] * 2
+    views = [HeadViews([source], layer(oval(source))[None], SIZE, BODY).blend(source)] * 2
     images = torch.rand(2, 4, 8, 8)
     chosen = images_of_views(images, views)
     assert torch.equal(chosen[1], images) and chosen.data_ptr() == images.data_ptr()
@@ -118,14 +131,14 @@ def test_a_mirror_image_never_adds_to_a_frontal_head():
     source = measured_face()
     matte = oval(source)
     matte[:90, 150:200] = 1  # a bun on one side only
-    weights = HeadViews([source], layer(matte)[None], SIZE).blend(source).weights
+    weights = HeadViews([source], layer(matte)[None], SIZE, BODY).blend(source).weights
     other_side = np.s_[: 90 // 2, (SIZE - 200) // 2 : (SIZE - 160) // 2]
     assert (weights[1] * 1.0)[other_side].max() < 0.1
 
 
 def test_of_several_images_the_nearest_shows_the_face():
     left, right = measured_face((0, 0.5, 0)), measured_face((0, -0.5, 0))
-    views = HeadViews([left, right], np.stack([layer(oval(left)), layer(oval(right))]), SIZE)
+    views = HeadViews([left, right], np.stack([layer(oval(left)), layer(oval(right))]), SIZE, BODY)
     for index, target in enumerate((left, right)):
         view = views.blend(target)
         assert view.indices[0] == index and view.weights[0].sum() > 0.8 * view.weights.sum()
