@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fewshot_heads.driving.reference import choose_reference
+from fewshot_heads.driving.reference import reference_face
 from fewshot_heads.driving.retargeting import LIPS, Retargeter
 from fewshot_heads.errors import BadInput, check_finite
 from fewshot_heads.landmarks import Landmarks
@@ -44,16 +44,17 @@ class ExpressionTransfer:
         self._faces, self._driver, self._expression = faces, driver, expression
         self._parts, self._may_smile = parts, reference is None
         self._usual: list[np.ndarray] = []  # shape of each frame's shot
-        self._references: list[Landmarks] = []  # the driver's face that corresponds to it
+        self._references: list[CanonicalFace] = []  # the driver's face that corresponds to it
         for first, end in shots:
             chosen = np.unique(np.linspace(first, end - 1, _MAX_FACES).astype(int))
             shots_faces = [CanonicalFace.of(faces[i]) for i in chosen]
             usual = np.median([face.shape for face in shots_faces], axis=0)
-            frame = reference
-            if frame is None:
-                frame = choose_reference(replace(shots_faces[0], shape=usual), map(CanonicalFace.of, driver))
+            if reference is None:
+                face = reference_face(replace(shots_faces[0], shape=usual), driver)
+            else:
+                face = CanonicalFace.of(driver[reference])
             self._usual += [usual] * (end - first)
-            self._references += [driver[frame]] * (end - first)
+            self._references += [face] * (end - first)
 
     def face(self, frame: int, still_mouth: bool = False) -> Landmarks:
         """Returns the face of a frame of the video with the expression of the driver's frame, pixels of the crop.

@@ -1,26 +1,44 @@
 """The driver's face that corresponds to the source image in relative motion.
 
-It is the frame in which the driver looks most like the source. A clip of a laughing woman has no frame in which she
+It comes from the frames in which the driver looks most like the source. A clip of a laughing woman has none in which she
 looks neutral. What her smile exceeds that of neutral faces by is taken off, so the source gets all of it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from fewshot_heads.landmarks import LEFT_EYE, LEFT_MOUTH_CORNER, RIGHT_EYE, RIGHT_MOUTH_CORNER
+from fewshot_heads.landmarks import (
+    INNER_LIPS,
+    LEFT_EYE,
+    LEFT_IRIS,
+    LEFT_MOUTH_CORNER,
+    N_POINTS,
+    OUTER_LIPS,
+    RIGHT_EYE,
+    RIGHT_IRIS,
+    RIGHT_MOUTH_CORNER,
+    Landmarks,
+)
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
+from fewshot_heads.landmarks.pose import MEAN_HEAD, MEAN_SURFACE
 
 # Radians of rotation that count, in a reference frame, as much as an eye that closes, and as 1 of the mouth's ratio.
 _EYE_OPENING_RADIANS, _MOUTH_RATIO_RADIANS = 0.6, 4
+_LID_OPENING_RADIANS = 3.0  # the same for the lids alone
+_USUAL_PERCENTILE = 75  # of how far a driver's eyes are open: more blink or look down than open them wide
+_NEAR_SHARE, _MOST_NEAR = 0.25, 25  # frames whose mean a reference is
 _OPEN_EYE_RATIO = 0.2  # aspect ratio of a source's eye from which it is open, however wide others are
 
 SMILE_FILE = Path(__file__).with_name("smile.json")  # of `benchmarks.studies.smile`
+_CHIN = slice(4, 13)
+_NEAREST_LANDMARK = ((MEAN_SURFACE[:, None] - MEAN_HEAD) ** 2).sum(-1).argmin(1)  # of each surface point
 _LIP_CENTERS = [51, 57]
 _DEVIATIONS = 1.5  # of neutral faces, up to which a smile is the shape of a face
 _MAX_SMILES = 1.5  # of the mean smile, that are taken off
@@ -39,15 +57,75 @@ def choose_reference(source: CanonicalFace, driver: Iterable[CanonicalFace]) -> 
         source: face of the source.
         driver: face of each driver frame.
     """
-    distances, openings = [], []
-    for face in driver:  # one at a time: those of a long clip would fill the memory
-        rotation = np.linalg.norm(cv2.Rodrigues(face.pose.rotation @ source.pose.rotation.T)[0])
-        mouth = abs(face.mouth_opening() - source.mouth_opening())
-        distances.append(float(rotation + _MOUTH_RATIO_RADIANS * mouth))
-        openings.append([face.eye_opening(eye) for eye in (RIGHT_EYE, LEFT_EYE)])
-    usual = np.maximum(np.median(openings, axis=0), 1e-6)
-    of_source = [min(source.eye_opening(eye) / _OPEN_EYE_RATIO, 1.0) for eye in (RIGHT_EYE, LEFT_EYE)]
-    return int(np.argmin(distances + _EYE_OPENING_RADIANS * np.abs(openings / usual - of_source).sum(1)))
+    return int(_Distances.of(source, driver).whole.argmin())
+
+
+def reference_face(source: CanonicalFace, driver: Sequence[Landmarks]) -> CanonicalFace:
+    """Returns the driver as the source is, in the pose of the nearest frame, and with its mouth and gaze.
+
+    The lids are those of frames in which the eyes are as far open. Everything else is the mean of near frames: what the
+    detector gets wrong in one frame would be wrong in every frame of the result.
+
+    Args:
+        source: face of the source.
+        driver: face of each driver frame.
+    """
+    distances = _Distances.of(source, map(CanonicalFace.of, driver))
+    nearest = CanonicalFace.of(driver[int(distances.whole.argmin())])
+    shape = _mean_shape(driver, distances.whole)
+    own = _of_parts(np.r_[_CHIN, OUTER_LIPS, INNER_LIPS, RIGHT_IRIS, LEFT_IRIS], len(shape))
+    shape[own] = nearest.shape[own]
+    for eye, distance in zip((RIGHT_EYE, LEFT_EYE), distances.eyes.T, strict=True):
+        shape[eye] = _mean_shape(driver, distance)[eye]
+    return CanonicalFace(nearest.pose, shape)
+
+
+class _Distances(NamedTuple):
+    """How far the driver's frames are from the source, radians.
+
+    Attributes:
+        whole: [T], in pose and expression.
+        eyes: [T, 2], in pose and in how far the right and the left eye are open.
+    """
+
+    whole: np.ndarray
+    eyes: np.ndarray
+
+    @classmethod
+    def of(cls, source: CanonicalFace, driver: Iterable[CanonicalFace]) -> _Distances:
+        """Returns the distances of frames, each the face of a driver."""
+        rotations, mouths, openings = [], [], []
+        for face in driver:  # one at a time: those of a long clip would fill the memory
+            rotations.append(np.linalg.norm(cv2.Rodrigues(face.pose.rotation @ source.pose.rotation.T)[0]))
+            mouths.append(abs(face.mouth_opening() - source.mouth_opening()))
+            openings.append([face.eye_opening(eye) for eye in (RIGHT_EYE, LEFT_EYE)])
+        usual = np.maximum(np.percentile(openings, _USUAL_PERCENTILE, axis=0), 1e-6)
+        of_source = [min(source.eye_opening(eye) / _OPEN_EYE_RATIO, 1.0) for eye in (RIGHT_EYE, LEFT_EYE)]
+        eyes, rotation = np.abs(openings / usual - of_source), np.array(rotations)
+        whole = rotation + _MOUTH_RATIO_RADIANS * np.array(mouths) + _EYE_OPENING_RADIANS * eyes.sum(1)
+        return cls(whole, rotation[:, None] + _LID_OPENING_RADIANS * eyes)
+
+
+def _mean_shape(driver: Sequence[Landmarks], distances: np.ndarray) -> np.ndarray:
+    """Returns the mean shape of the nearest frames, weighted by the inverse squared distance, [70 or 221, 3].
+
+    A frame that is equal to the source counts alone.
+    """
+    near = np.argsort(distances, kind="stable")[: max(int(_NEAR_SHARE * len(distances)), 1)][:_MOST_NEAR]
+    shapes = [CanonicalFace.of(driver[int(frame)]).shape for frame in near]
+    count = min(map(len, shapes))
+    return np.average([shape[:count] for shape in shapes], axis=0, weights=np.maximum(distances[near], 1e-6) ** -2.0)
+
+
+def _of_parts(landmarks: np.ndarray, count: int) -> np.ndarray:
+    """Returns some landmarks, and the surface points to which one of them is the nearest landmark.
+
+    Args:
+        landmarks: indices.
+        count: 70 for the landmarks, 221 for the landmarks and the surface.
+    """
+    surface = N_POINTS + np.flatnonzero(np.isin(_NEAREST_LANDMARK, landmarks))
+    return np.concatenate([landmarks, surface[surface < count]])
 
 
 def smile_score(shape: np.ndarray) -> float:

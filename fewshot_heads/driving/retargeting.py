@@ -20,7 +20,7 @@ from fewshot_heads.driving.motion_limits import (
     limit_translation,
     prevent_crossing_lids,
 )
-from fewshot_heads.driving.reference import choose_reference, without_smile
+from fewshot_heads.driving.reference import reference_face, without_smile
 from fewshot_heads.driving.sequences import LazySequence
 from fewshot_heads.errors import BadInput, check_choice, check_finite
 from fewshot_heads.landmarks import (
@@ -85,7 +85,7 @@ def retarget(
             are one person.
         pose: strength of the head's motion, 1 as in the driver. Relative motion only.
         expression: strength of the expression, 1 as in the driver. Relative motion only.
-        reference: index of the driver frame that corresponds to the source image. None chooses the nearest frame.
+        reference: index of the driver frame that corresponds to the source image. None takes `reference_face`.
         side: side of the crop, pixels. Relative motion keeps the face in the crop. None does not limit the face.
         still_body: whether the head is pasted back into an image whose shoulders stand still. Relative motion then
             keeps the head on the shoulders, see `motion_limits.limit_translation`.
@@ -112,8 +112,10 @@ def retarget(
         return driver
     may_smile = reference is None  # who names a reference, means it
     if reference is None:
-        reference = choose_reference(CanonicalFace.of(source), map(CanonicalFace.of, driver))
-    retargeter = Retargeter(source, driver[reference], side, still_body, still_mouth, parts, may_smile)
+        face = reference_face(CanonicalFace.of(source), driver)
+    else:
+        face = CanonicalFace.of(driver[reference])
+    retargeter = Retargeter(source, face, side, still_body, still_mouth, parts, may_smile)
     return LazySequence(lambda frame: retargeter.retarget(driver[frame], pose, expression), range(len(driver)))
 
 
@@ -122,7 +124,7 @@ class Retargeter:
 
     Args:
         source: face of the source, crop pixels.
-        reference: face of the driver that corresponds to the source image, crop pixels.
+        reference: face of the driver that corresponds to the source image.
         side: as in `retarget`, like all that follow.
         still_body: whether the head stays on its shoulders.
         still_mouth: whether the lips keep the source's shape.
@@ -131,12 +133,12 @@ class Retargeter:
     """
 
     def __init__(
-        self, source: Landmarks, reference: Landmarks, side: int | None = None, still_body: bool = False,
+        self, source: Landmarks, reference: CanonicalFace, side: int | None = None, still_body: bool = False,
         still_mouth: bool = False, parts: Mapping[str, float] | None = None, may_smile: bool = False,
     ):  # fmt: skip
         parts = dict.fromkeys(PARTS, 1.0) | dict(parts or {})
         self._source, self._side, self._still_body, self._still_mouth = source, side, still_body, still_mouth
-        self._source_face, self._reference_face = CanonicalFace.of(source), CanonicalFace.of(reference)
+        self._source_face, self._reference_face = CanonicalFace.of(source), reference
         if may_smile:
             neutral = without_smile(self._reference_face.shape, self._source_face.shape)
             self._reference_face = replace(self._reference_face, shape=neutral)

@@ -25,6 +25,7 @@ from fewshot_heads.driving.live_driver import LiveDriver, LiveFace
 from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.driving.retargeting import Retargeter
 from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.rendering.animation import FrameRenderer
 from fewshot_heads.rendering.parallel import render_pool
@@ -109,8 +110,9 @@ class Puppeteer:
 
         compared = (portrait, seen.reference)
         if self._retargeter is None or self._compared is None or any(map(_differ, compared, self._compared)):
+            reference = CanonicalFace.of(cropped(seen.reference))
             self._retargeter = Retargeter(
-                head.landmarks[0], cropped(seen.reference), size, self.still_body, self._covered[portrait], self.parts
+                head.landmarks[0], reference, size, self.still_body, self._covered[portrait], self.parts
             )
             self._compared = compared
         return self._retargeter.retarget(cropped(seen.landmarks), self.controls.pose, self.controls.expression)

@@ -13,14 +13,14 @@ WIDE = MEAN_HEAD * [0.25, 0.0, 0.0] * (np.arange(70) < 17)[:, None]  # a driver 
 DRIVER = [face((0, a, 0), shape=WIDE, mouth=m, scale=80) for a, m in ((0.3, 0.2), (0.0, 0.0), (-0.2, 0.1), (0.2, 0.3))]
 
 
-def eyes(opening):
+def eyes(opening, turn=(0.0, 0.0, 0.0)):
     """A face whose lids are apart by a factor of the mean head's."""
     shape = np.zeros((70, 3))
     for upper, lower in ((37, 41), (38, 40), (43, 47), (44, 46)):
         middle = (MEAN_HEAD[upper, 1] + MEAN_HEAD[lower, 1]) / 2
         for index in (upper, lower):
             shape[index, 1] = (opening - 1) * (MEAN_HEAD[index, 1] - middle)
-    return face(shape=shape)
+    return face(turn, shape=shape)
 
 
 def test_the_reference_is_the_driver_frame_nearest_to_the_source():
