@@ -1,7 +1,7 @@
 """The driver's face that corresponds to the source image in relative motion.
 
-It comes from the frames in which the driver looks most like the source. A clip of a laughing woman has none in which she
-looks neutral. What her smile exceeds that of neutral faces by is taken off, so the source gets all of it.
+It comes from the frames in which the driver looks most like the source. A clip of a laughing woman has none in which
+she looks neutral. What her smile exceeds that of neutral faces by is taken off, so the source gets all of it.
 """
 
 from __future__ import annotations
