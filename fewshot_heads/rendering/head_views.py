@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fewshot_heads.imaging.splatting import box_mean
+from fewshot_heads.imaging.warping import grid_positions
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import fit_pose, mirrored, view_turn
 from fewshot_heads.landmarks.pose_distance import pose_distance
@@ -29,8 +30,10 @@ _MIN_IMAGE_WEIGHT = 1e-6  # keeps the sum of weights above 0 if all images are a
 _OTHER_VIEW_PENALTY = 0.3
 _BLENDED_SHARPNESS = 0.12  # below the best score, over which a view fades out
 _ABSENT_CELLS = 15  # width of the square by which a place grows that the mirror image shows and the image does not
+_MIRRORED_TURN = 0.1  # radians from the nearest image, up to which the mirror image shows nothing
 _SMALL_TURN, _LARGE_TURN = 0.25, 0.45  # radians, between which that growth ends
 _LOST_SHARPNESS, _KEPT_SHARPNESS = 0.5, 0.75  # of hair, between which the back replaces it
+_NOTHING = Projection(grid_positions(CELLS), *np.zeros((6, CELLS, CELLS), np.float32))
 
 
 class Views(NamedTuple):
@@ -92,9 +95,10 @@ class HeadViews:
         """
         images, shares = self.nearest(face)
         indices = [*images, len(self.landmarks) + images[0]]
-        projections = [self.surfaces[i].project(face) for i in indices]
-        penalties = [_OTHER_VIEW_PENALTY * (1 - share / max(shares)) for share in shares]
         turn = view_turn(self.surfaces[images[0]].pose, fit_pose(face))
+        mirror_image = self.surfaces[indices[-1]].project(face) if turn > _MIRRORED_TURN else _NOTHING
+        projections = [*(self.surfaces[i].project(face) for i in images), mirror_image]
+        penalties = [_OTHER_VIEW_PENALTY * (1 - share / max(shares)) for share in shares]
         weights, confidence = _weigh(projections, [*penalties, _OTHER_VIEW_PENALTY], turn)
         back = self.back.project(face)
         weights *= _kept(weights, confidence, projections, back.opacity)
