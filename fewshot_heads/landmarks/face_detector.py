@@ -37,7 +37,7 @@ class FaceDetector:
         """
         whole = TurnedSquare.around(image)
         pixels = whole.cut(image, _SIZE, cv2.BORDER_CONSTANT).astype(np.float32) / 127.5 - 1
-        offsets, logits = self._network([pixels[None]])
+        offsets, logits = self._network(pixels[None])
         scores = sigmoid(logits[0, :, 0])
         certain = scores >= self._min_confidence
         found = decode(offsets[0, certain], self._anchors[certain])

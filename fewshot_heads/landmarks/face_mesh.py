@@ -38,7 +38,7 @@ class FaceMesh:
             square: around the face, as from `FaceDetector`.
         """
         pixels = square.cut(image, _SIZE, cv2.BORDER_REPLICATE).astype(np.float32) / 255
-        mesh, presence, _ = self._network([pixels[None]])
+        mesh, presence, _ = self._network(pixels[None])
         return square.to_image(mesh.reshape(-1, 3) / _SIZE), float(sigmoid(presence).item())
 
 
@@ -49,5 +49,5 @@ def blendshapes(mesh: np.ndarray) -> np.ndarray:
         mesh: [478, 3], image pixels.
     """
     points = mesh[_BLENDSHAPE_POINTS, :2].astype(np.float32)
-    (scores,) = load("face_blendshapes")([points[None]])
+    (scores,) = load("face_blendshapes")(points[None])
     return scores

@@ -23,7 +23,7 @@ from fewshot_heads.models.generator import Generator
 
 BACKENDS = ("auto", "torch", "openvino")
 SPECIFICATION, *MODEL = ".int8.json", ".int8.xml", ".int8.bin"  # suffixes of the files beside weights
-INPUTS = ("images", "hint", "style")  # of the model; see `Generator.predict`
+INPUTS = ("images", "hint", "style")  # of the model, in its order; see `Generator.predict`
 _VNNI = ("avx512_vnni", "avx_vnni")  # instructions that multiply 8-bit numbers
 
 
@@ -46,7 +46,7 @@ class FastGenerator:
 
     def _predict(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         arrays = [tensor.contiguous().numpy() for tensor in inputs]
-        residual, flows = self._network(dict(zip(INPUTS, arrays, strict=True)))
+        residual, flows = self._network(*arrays)
         return torch.from_numpy(residual), torch.from_numpy(flows)
 
 

@@ -15,11 +15,11 @@ def test_a_network_is_read_once():
 
 def test_threads_at_the_same_time_have_the_answers_of_one():
     network, inputs = load("face_blendshapes"), np.random.default_rng(0).random((4, 1, 146, 2), np.float32)
-    expected, found, start = [network([data])[0] for data in inputs], {}, Barrier(len(inputs))
+    expected, found, start = [network(data)[0] for data in inputs], {}, Barrier(len(inputs))
 
     def run(number: int) -> None:
         start.wait()
-        found[number] = [network([inputs[number]])[0] for _ in range(50)]
+        found[number] = [network(inputs[number])[0] for _ in range(50)]
 
     threads = [Thread(target=run, args=(number,)) for number in range(len(inputs))]
     for thread in threads:
@@ -35,9 +35,9 @@ AFTER_FORK = """
 import os, sys, numpy as np
 from fewshot_heads.landmarks.networks import load
 data = np.random.default_rng(0).random((1, 256, 256, 3), np.float32)
-before = load("face_landmarks_detector")([data])[0]
+before = load("face_landmarks_detector")(data)[0]
 if os.fork() == 0:
-    sys.exit(0 if np.array_equal(load("face_landmarks_detector")([data])[0], before) else 1)
+    sys.exit(0 if np.array_equal(load("face_landmarks_detector")(data)[0], before) else 1)
 print(os.waitstatus_to_exitcode(os.wait()[1]), end="")
 """
 
