@@ -31,9 +31,10 @@ from fewshot_heads.rendering.head_surface import (
 
 _POINTS = 256  # side of the grid of the skull's points, for the crop
 _RIM_POINTS = 9  # width of the square that erodes the skull, so that hair at the silhouette stays sharp
-_PAINTED_PIXELS = 384  # side of the painted image: hair behind the ears is out of focus in most portraits
+_PAINTED_PIXELS = 384  # side of the painted image, which holds the head
 _MIN_MATTE = 0.3
 _MIXED_PIXELS = 7  # width of the square that erodes hair: its rim has the color of skin
+_SHINE_PIXELS = 15  # width of highlights in hair
 _MIN_HAIR_PIXELS = 200  # of the painted image; from fewer no hair is painted
 _NAPE_HEAD_UNITS, _NAPE_FADE_HEAD_UNITS = 0.3, 0.08  # the hairline below the lobes, and the height over which it fades
 # The nape is narrower than the head: from half a head unit above the lobes to a fifth below.
@@ -145,8 +146,9 @@ class BackOfHead:
         rows, columns = np.nonzero(inside & (self._below_lobes(_POINTS) < _NAPE_HEAD_UNITS))
         pixels = self.size / _POINTS
         points = np.column_stack([(columns + 0.5) * pixels, (rows + 0.5) * pixels, depth[rows, columns]])
-        painted = np.column_stack([unwrapped[rows, columns], rows + 0.5]) * (2 / _POINTS) - 1
-        return _Skull(points.astype(np.float32), painted.astype(np.float32))
+        corner, width = self._square
+        painted = np.column_stack([unwrapped[rows, columns], rows + 0.5]) / _POINTS
+        return _Skull(points.astype(np.float32), ((painted - corner) * (2 / width) - 1).astype(np.float32))
 
     def _tapered(self, matte: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns a matte that is narrower toward the nape, bool [p, p], and columns for its paint, [p, p].
@@ -164,22 +166,37 @@ class BackOfHead:
         unwrapped = center + half * np.arcsin(across.clip(-1, 1)) * (2 / np.pi)
         return matte & (np.abs(across) < 1), unwrapped
 
-    def _below_lobes(self, side: int) -> np.ndarray:
-        """Returns how far pixels are below the ears' lobes, [side, side], head units."""
-        pixels = (np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1) + 0.5) * (self.size / side)
-        return below_lobes(self.pose, pixels) / self.pose.scale
+    @cached_property
+    def _square(self) -> tuple[np.ndarray, float]:
+        """The smallest square around the head in the crop: upper left corner [2] and width, of the crop's side."""
+        y, x = np.nonzero(self.head[..., 3])
+        if not len(x):
+            return np.zeros(2), 1.0
+        low, high = np.array([x.min(), y.min()]), np.array([x.max(), y.max()]) + 1
+        side, width = len(self.head), int((high - low).max())
+        return ((low + high - width) // 2).clip(0, side - width) / side, width / side
+
+    def _below_lobes(self, side: int, corner: np.ndarray | float = 0.0, width: float = 1.0) -> np.ndarray:
+        """Returns how far pixels of a square of the crop are below the ears' lobes, [side, side], head units."""
+        pixels = (np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1) + 0.5) * (width / side) + corner
+        return below_lobes(self.pose, pixels * self.size) / self.pose.scale
 
     @cached_property
     def _painted(self) -> _Painted:
         """The head with hair over ears and face, transparent without hair."""
-        side = _PAINTED_PIXELS
-        head = cv2.resize(self.head, (side, side), interpolation=cv2.INTER_AREA)
-        face = self.face.moved(np.zeros(2, np.float32), side / self.size)
+        side, (corner, width) = _PAINTED_PIXELS, self._square
+        left, top = (corner * len(self.head)).round().astype(int)
+        pixels = round(width * len(self.head))
+        head = self.head[top : top + pixels, left : left + pixels]
+        head = cv2.resize(head, (side, side), interpolation=cv2.INTER_AREA if pixels > side else cv2.INTER_LINEAR)
+        face = self.face.moved((corner * self.size).astype(np.float32), side / (width * self.size))
         hair = find_ears_and_hair(head, face).hair
-        hair = cv2.erode(hair.astype(np.uint8), np.ones((_MIXED_PIXELS, _MIXED_PIXELS))).astype(bool)
+        # Highlights, which have the color of skin, are no texture of hair, but their rim is.
+        shining = cv2.morphologyEx(hair.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((_SHINE_PIXELS, _SHINE_PIXELS)))
+        hair &= cv2.erode(shining, np.ones((_MIXED_PIXELS, _MIXED_PIXELS))) > 0
         if hair.sum() < _MIN_HAIR_PIXELS:
             return _Painted(torch.zeros(1, 3, side, side), np.zeros((side, side, 1), np.float32))
-        alpha = ((_NAPE_HEAD_UNITS - self._below_lobes(side)) / _NAPE_FADE_HEAD_UNITS).clip(0, 1)
+        alpha = ((_NAPE_HEAD_UNITS - self._below_lobes(side, corner, width)) / _NAPE_FADE_HEAD_UNITS).clip(0, 1)
         colors = fill(head[..., :3], hair, (alpha > 0) & (head[..., 3] > 0))
         painted = to_tensor(np.rint(colors).clip(0, 255).astype(np.uint8)[None])
         colors_last = painted.contiguous(memory_format=torch.channels_last)  # see `sample`
