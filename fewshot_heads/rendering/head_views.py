@@ -32,7 +32,8 @@ _BLENDED_SHARPNESS = 0.12  # below the best score, over which a view fades out
 _ABSENT_CELLS = 15  # width of the square by which a place grows that the mirror image shows and the image does not
 _MIRRORED_TURN = 0.1  # radians from the nearest image, up to which the mirror image shows nothing
 _SMALL_TURN, _LARGE_TURN = 0.25, 0.45  # radians, between which that growth ends
-_LOST_SHARPNESS, _KEPT_SHARPNESS = 0.5, 0.75  # of hair, between which the back replaces it
+# Of hair, between which the back replaces it, and of the seam under a jaw, between which the neck does.
+_LOST_SHARPNESS, _KEPT_SHARPNESS = 0.5, 0.75
 _NOTHING = Projection(grid_positions(CELLS), *np.zeros((6, CELLS, CELLS), np.float32))
 
 
@@ -102,11 +103,14 @@ class HeadViews:
         weights, confidence = _weigh(projections, [*penalties, _OTHER_VIEW_PENALTY], turn)
         back = self.back.project(face)
         weights *= _kept(weights, confidence, projections, back.opacity)
-        # A soft seam on the neck would be a veil on the wall.
-        weights *= 1 - np.maximum([view.seam - self._body for view in projections], 0)
+        weights *= [1 - self._lost_seam(view) for view in projections]
         maps = (np.stack([projection.flow for projection in projections]), weights, confidence[None])
         flows, weight_maps, confidence_map = map(torch.from_numpy, maps)
         return Views(torch.tensor(indices), flows, weight_maps, confidence_map, back)
+
+    def _lost_seam(self, view: Projection) -> np.ndarray:
+        """Returns the share of a view that is left out, [c, c]: a seam on the body, which would be a veil or streaks."""
+        return np.maximum(view.seam - self._body, view.seam * (1 - _kept_share(view.sharpness)))
 
 
 def images_of_views(images: Tensor, views: Sequence[Views]) -> Tensor:
@@ -137,8 +141,12 @@ def _kept(
     """
     shown = np.maximum(weights.sum(0), 1e-6)
     skin = sum(view.skin * weight for view, weight in zip(projections, weights, strict=True)) / shown
-    sharp = ((confidence / shown - _LOST_SHARPNESS) / (_KEPT_SHARPNESS - _LOST_SHARPNESS)).clip(0, 1)
-    return np.maximum(np.maximum(sharp, skin), 1 - back)
+    return np.maximum(np.maximum(_kept_share(confidence / shown), skin), 1 - back)
+
+
+def _kept_share(sharpness: np.ndarray) -> np.ndarray:
+    """Returns how much is kept of a surface that may be stretched too far, 0 to 1."""
+    return ((sharpness - _LOST_SHARPNESS) / (_KEPT_SHARPNESS - _LOST_SHARPNESS)).clip(0, 1)
 
 
 def _weigh(projections: Sequence[Projection], penalties: Sequence[float], turn: float) -> tuple[np.ndarray, np.ndarray]:
