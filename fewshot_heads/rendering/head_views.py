@@ -109,7 +109,7 @@ class HeadViews:
         return Views(torch.tensor(indices), flows, weight_maps, confidence_map, back)
 
     def _lost_seam(self, view: Projection) -> np.ndarray:
-        """Returns the share of a view that is left out, [c, c]: a seam on the body, which would be a veil or streaks."""
+        """Returns the share of a view that is left out, [c, c]: a seam on the body that would be a veil or streaks."""
         return np.maximum(view.seam - self._body, view.seam * (1 - _kept_share(view.sharpness)))
 
 
