@@ -74,9 +74,20 @@ class EyePatch:
             return
         x, y = np.moveaxis(self._eye.to_image(along, down) - 0.5, -1, 0).astype(np.float32)
         drawn = cv2.remap(self._frame, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        self.paint(drawn, alpha)
+
+    def paint(self, color: np.ndarray, alpha: np.ndarray) -> None:
+        """Draws one color.
+
+        Args:
+            color: [3], 0 to 255, or [h, w, 3].
+            alpha: [h, w], 0 to 1. Nothing is drawn beyond the corners.
+        """
+        if not alpha.size:
+            return
         inside = (self.along > 0) & (self.along < self._eye.width)
         behind = self.result[self._window].astype(np.float32)
-        self.result[self._window] = behind + np.where(inside, alpha, 0)[..., None] * (drawn - behind) + 0.5
+        self.result[self._window] = behind + np.where(inside, alpha, 0)[..., None] * (color - behind) + 0.5
 
 
 def _lid_curve(lid: np.ndarray, width: float, along: np.ndarray) -> np.ndarray:

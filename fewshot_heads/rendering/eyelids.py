@@ -16,7 +16,7 @@ from fewshot_heads.rendering.eye_frame import EyeFrame, EyePatch
 
 # Eye aspect ratio over that of the source. For a closed eye, MediaPipe reports 0.1 to 0.3. From 0.55 on it is right.
 _CLOSED_EYE_RATIO, _RELIABLE_EYE_RATIO = 0.3, 0.55
-_LID_SKIN_BROW_FRACTION = 0.8  # of the distance from eye to brow: the skin that an upper lid unfolds
+_LID_SKIN_BROW_FRACTION = 0.6  # of the distance from eye to brow: the skin that an upper lid unfolds
 # Eye aspect ratio below which the corners are swapped, as in the far eye of a profile. Closed lids may cross a little.
 _MIN_ASPECT_RATIO = -0.15
 _ASPECT_RATIO_TOLERANCE = 0.002  # a smaller change is invisible
@@ -27,8 +27,13 @@ _LASH_FADE_EYE_WIDTHS = 0.06  # over which lashes fade into the skin
 # shows no crease, which would be stretched to a dark stripe.
 _FOLD_EYE_WIDTHS, _FOLD_SKIN_SHARE = 0.12, 0.33
 _LOWER_RIM_EYE_WIDTHS = 0.06  # the pale rim of the lower lid, which the upper lid covers in a shut eye
-_MIN_LID_SKIN_EYE_WIDTHS = 0.2  # height of the skin that an upper lid unfolds, at least
+_MIN_LID_SKIN_EYE_WIDTHS = 0.15  # height of the skin that an upper lid unfolds, at least
 _CHEEK_SKIN_EYE_WIDTHS = 0.4  # height of the skin that a lower lid moves
+# Heights above the upper lid from which its color is taken, and the darkest part of what is there, which is left out:
+# lashes, the crease, and the brow.
+_LID_COLOR_EYE_WIDTHS, _DARK_PERCENT = (0.1, 0.4), 60
+_SMOOTH_SHARE = 0.8  # of that color in the skin that unfolds
+_COLOR_PLACES = 16  # to a side
 _LID_PLACES = 9  # along the eye, of which the highest and the lowest bound what is drawn
 
 
@@ -64,8 +69,23 @@ def close_eyelids(frame: np.ndarray, open_face: Landmarks, face: Landmarks) -> n
         if ratio < _RELIABLE_EYE_RATIO:
             reliable_range = _RELIABLE_EYE_RATIO - _CLOSED_EYE_RATIO
             ratio = max((ratio - _CLOSED_EYE_RATIO) * _RELIABLE_EYE_RATIO / reliable_range, 0.0)
-        frame = _draw_eyelids(frame, EyeFrame(open_eye), 1 - ratio, open_face.points[brow].mean(0))
+        frame = _draw_eyelids(frame, EyeFrame(open_eye), 1 - ratio, open_face.points[brow])
     return frame
+
+
+def _lid_color(frame: np.ndarray, eye: EyeFrame) -> np.ndarray:
+    """Returns the color of the skin above an open eye, [3], 0 to 255.
+
+    Args:
+        frame: uint8 [H, W, 3].
+        eye: the eye in the frame.
+    """
+    along, above = np.meshgrid(np.linspace(0.2, 0.8, _COLOR_PLACES), np.linspace(*_LID_COLOR_EYE_WIDTHS, _COLOR_PLACES))
+    upper, _ = eye.lids(along * eye.width)
+    x, y = np.moveaxis(eye.to_image(along * eye.width, upper - above * eye.width).astype(int), -1, 0)
+    colors = frame[y.clip(0, len(frame) - 1), x.clip(0, frame.shape[1] - 1)].reshape(-1, 3)
+    levels = colors.sum(1)
+    return np.asarray(colors[levels >= np.percentile(levels, _DARK_PERCENT)].mean(0))
 
 
 def _open_by(eye: np.ndarray, change: float) -> None:
@@ -83,15 +103,20 @@ def _draw_eyelids(frame: np.ndarray, eye: EyeFrame, closed: float, brow: np.ndar
         frame: uint8 [H, W, 3].
         eye: the open eye in the frame.
         closed: share of the gap by which the lids come together, 0 to 1.
-        brow: [2], center of the brow, pixels.
+        brow: [5, 2], pixels.
     """
     if eye.width < _MIN_EYE_WIDTH_PIXELS:
         return frame
     upper, lower = eye.lids(np.linspace(0, eye.width, _LID_PLACES))
-    top = min(_LID_SKIN_BROW_FRACTION * eye.to_eye(brow)[1], upper.min() - _MIN_LID_SKIN_EYE_WIDTHS * eye.width)
+    brow = eye.to_eye(brow)
+    brow = brow[brow[:, 0].argsort()]
+    highest = min(_LID_SKIN_BROW_FRACTION * brow[:, 1].min(), upper.min() - _MIN_LID_SKIN_EYE_WIDTHS * eye.width)
     bottom = lower.max() + _CHEEK_SKIN_EYE_WIDTHS * eye.width
-    patch = EyePatch(frame, eye, top, bottom)
+    patch = EyePatch(frame, eye, highest, bottom)
     upper, lower = eye.lids(patch.along)
+    top = np.minimum(
+        _LID_SKIN_BROW_FRACTION * np.interp(patch.along, *brow.T), upper - _MIN_LID_SKIN_EYE_WIDTHS * eye.width
+    )
     t = np.clip(patch.along / eye.width, 0, 1)
     arch = 4 * t * (1 - t)  # 1 in the middle of the eye, 0 in the corners
     travel = closed * (lower - upper + closed * _LOWER_RIM_EYE_WIDTHS * eye.width * arch)
@@ -108,6 +133,9 @@ def _draw_eyelids(frame: np.ndarray, eye: EyeFrame, closed: float, brow: np.ndar
         change = displacement - side * hidden
         source = patch.down - change * np.clip((patch.down - edge) / length, 0, 1)
         patch.draw(patch.along, source, alpha)
+        if lid is upper:  # the skin that unfolds is smooth
+            unfolded = np.clip(1 + 2 * (patch.down - upper) / np.maximum(displacement, 1e-3), 0, 1)
+            patch.paint(_lid_color(frame, eye), alpha * _SMOOTH_SHARE * closed * unfolded)
         # Lashes move rigidly with the lid.
         fade = np.clip(1 - (above - lashes) / (_LASH_FADE_EYE_WIDTHS * eye.width), 0, 1)
         patch.draw(patch.along, patch.down - displacement, alpha * fade)

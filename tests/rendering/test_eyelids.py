@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE
-from fewshot_heads.landmarks.aspect_ratio import eye_aspect_ratios
+from fewshot_heads.landmarks.aspect_ratio import EYES_AND_BROWS, eye_aspect_ratios
 from fewshot_heads.landmarks.pose import rotate_3d
 from fewshot_heads.rendering.eyelids import close_eyelids, open_eyelids
 from fewshot_heads.rendering.renderer import HeadRenderer
@@ -82,6 +82,17 @@ def test_the_crease_of_a_lid_is_not_stretched_over_a_shut_eye(face, mona):
         cv2.polylines(picture, [((lid - [0, height]) * 16).astype(np.int32)], False, (60, 40, 30), 2, cv2.LINE_AA, 4)
     dark = [(each.sum(2) < 300).sum() for each in (picture, close_eyelids(picture, face, closed(face, 0)))]
     assert 0 < dark[1] < 1.45 * dark[0]
+
+
+def test_a_low_and_bushy_brow_is_not_pulled_over_a_shut_eye(face, mona):
+    picture = np.full_like(mona, (200, 150, 130))
+    for eye, brow in EYES_AND_BROWS:
+        low = 0.65 * face.points[brow] + 0.35 * face.points[eye].mean(0)  # its lower edge
+        outline = np.concatenate([face.points[brow], low[::-1]])
+        cv2.fillPoly(picture, [outline.round().astype(np.int32)], (60, 40, 30))
+    shut = close_eyelids(picture, face, closed(face, 0))
+    dark = [each.sum(2) < 300 for each in (picture, shut)]
+    assert (dark[1] & ~dark[0]).sum() < 0.15 * dark[0].sum()
 
 
 def test_a_half_shut_eye_covers_half_and_moves_nothing_that_is_still_seen(face, mona):
