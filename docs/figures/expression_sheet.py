@@ -24,7 +24,7 @@ DRIVER = "examples/driver.mp4"
 SURPRISED = {"mouth": 0.6, "brows": 1.0, "eyes": 1.0}
 ANGRY = {"brows": -1.0, "eyes": -0.4, "pucker": 0.3, "pitch": -6}
 WINKING = {"wink_left": 1.0, "smile": 0.5, "roll": 6}
-TILE = 320  # pixels
+TILE = 288  # pixels
 
 
 def chosen_frames(motion: Motion) -> list[int]:

@@ -34,7 +34,8 @@ _RIM_POINTS = 9  # width of the square that erodes the skull, so that hair at th
 _PAINTED_PIXELS = 384  # side of the painted image, which holds the head
 _MIN_MATTE = 0.3
 _MIXED_PIXELS = 7  # width of the square that erodes hair: its rim has the color of skin
-_SHINE_PIXELS = 15  # width of highlights in hair
+_SHINE_PIXELS, _SHINE_RIM_PIXELS = 15, 3  # width of highlights in hair; and as above, of their rim
+_TEXTURE = 0.7  # contrast of the painted hair: of the back, less light is reflected
 _MIN_HAIR_PIXELS = 200  # of the painted image; from fewer no hair is painted
 _NAPE_HEAD_UNITS, _NAPE_FADE_HEAD_UNITS = 0.3, 0.08  # the hairline below the lobes, and the height over which it fades
 # The nape is narrower than the head: from half a head unit above the lobes to a fifth below.
@@ -191,13 +192,14 @@ class BackOfHead:
         head = cv2.resize(head, (side, side), interpolation=cv2.INTER_AREA if pixels > side else cv2.INTER_LINEAR)
         face = self.face.moved((corner * self.size).astype(np.float32), side / (width * self.size))
         hair = find_ears_and_hair(head, face).hair
-        # Highlights, which have the color of skin, are no texture of hair, but their rim is.
-        shining = cv2.morphologyEx(hair.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((_SHINE_PIXELS, _SHINE_PIXELS)))
-        hair &= cv2.erode(shining, np.ones((_MIXED_PIXELS, _MIXED_PIXELS))) > 0
+        # Highlights, which have the color of skin, have a narrower rim than the hair.
+        dull = cv2.erode(hair.astype(np.uint8), np.ones((_SHINE_RIM_PIXELS, _SHINE_RIM_PIXELS)))
+        whole = cv2.morphologyEx(hair.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((_SHINE_PIXELS, _SHINE_PIXELS)))
+        hair = (dull & cv2.erode(whole, np.ones((_MIXED_PIXELS, _MIXED_PIXELS)))) > 0
         if hair.sum() < _MIN_HAIR_PIXELS:
             return _Painted(torch.zeros(1, 3, side, side), np.zeros((side, side, 1), np.float32))
         alpha = ((_NAPE_HEAD_UNITS - self._below_lobes(side, corner, width)) / _NAPE_FADE_HEAD_UNITS).clip(0, 1)
-        colors = fill(head[..., :3], hair, (alpha > 0) & (head[..., 3] > 0))
+        colors = fill(head[..., :3], hair, (alpha > 0) & (head[..., 3] > 0), texture=_TEXTURE)
         painted = to_tensor(np.rint(colors).clip(0, 255).astype(np.uint8)[None])
         colors_last = painted.contiguous(memory_format=torch.channels_last)  # see `sample`
         return _Painted(colors_last, alpha[..., None].astype(np.float32))
