@@ -195,7 +195,7 @@ class BackOfHead:
         # Highlights, which have the color of skin, have a narrower rim than the hair.
         dull = cv2.erode(hair.astype(np.uint8), np.ones((_SHINE_RIM_PIXELS, _SHINE_RIM_PIXELS)))
         whole = cv2.morphologyEx(hair.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((_SHINE_PIXELS, _SHINE_PIXELS)))
-        hair = (dull & cv2.erode(whole, np.ones((_MIXED_PIXELS, _MIXED_PIXELS)))) > 0
+        hair = np.minimum(dull, cv2.erode(whole, np.ones((_MIXED_PIXELS, _MIXED_PIXELS)))) > 0
         if hair.sum() < _MIN_HAIR_PIXELS:
             return _Painted(torch.zeros(1, 3, side, side), np.zeros((side, side, 1), np.float32))
         alpha = ((_NAPE_HEAD_UNITS - self._below_lobes(side, corner, width)) / _NAPE_FADE_HEAD_UNITS).clip(0, 1)
