@@ -53,7 +53,21 @@ def mouth_is_covered(head: Head) -> bool:
 
 
 def lips_are_covered(image: np.ndarray, face: Landmarks, name: str) -> bool:
-    """Returns whether something covers a mouth, and logs it.
+    """Returns `shows_no_lips`, and logs it.
+
+    Args:
+        image: uint8 RGB [H, W, 3].
+        face: landmarks, image pixels.
+        name: of the person, for the message.
+    """
+    covered = shows_no_lips(image, face)
+    if covered:
+        _log.warning("something covers the mouth of %s; the mouth stays as it is", name)
+    return covered
+
+
+def shows_no_lips(image: np.ndarray, face: Landmarks) -> bool:
+    """Returns whether something covers a mouth.
 
     A detector places lips on cloth too. But lips differ from the skin around, are about as red as the nose, and have a
     line between them. An image without colors says too little, so its mouth counts as visible.
@@ -61,7 +75,6 @@ def lips_are_covered(image: np.ndarray, face: Landmarks, name: str) -> bool:
     Args:
         image: uint8 RGB [H, W, 3].
         face: landmarks, image pixels.
-        name: of the person, for the message.
     """
     crop = Crop.around([face], 2 * _SIDE_PIXELS)
     square = crop.cut(image)
@@ -70,10 +83,7 @@ def lips_are_covered(image: np.ndarray, face: Landmarks, name: str) -> bool:
     has_lips = (
         lip_difference(image, face) >= _MIN_DIFFERENCE and lip_redness(square, crop.to_crop(face)) >= _MIN_REDNESS
     )
-    if has_lips and line_contrast(image, face) >= _MIN_LINE_CONTRAST:
-        return False
-    _log.warning("something covers the mouth of %s; the mouth stays as it is", name)
-    return True
+    return not has_lips or line_contrast(image, face) < _MIN_LINE_CONTRAST
 
 
 def lip_difference(image: np.ndarray, face: Landmarks) -> float:
