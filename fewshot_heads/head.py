@@ -23,7 +23,7 @@ from fewshot_heads.media.saved_file import Layout, SavedKind, check_layout, from
 
 MAX_SOURCES = 128  # images of a head; their textures take up to 7 MB each, twice while a file is read
 MAX_TEXTURE_PIXELS = 1024  # side of a texture
-# Side of the crop, pixels and sides of the picture. Of 22 pixels no face is found. A face of a picture's size has 3.5.
+# Side of the crop, pixels and sides of the picture. At 22 pixels no face is found. 3,266 pictures have up to 1.5 sides.
 MIN_CROP_PIXELS, MAX_CROP_PIXELS, MAX_CROP_PICTURES = 16, 8192, 4
 MAX_PICTURE_PIXELS = MAX_SIDE_PX**2  # as `read_image` gives; a video of 100 million pixels a frame took 7 GiB
 MAX_FILE_BYTES = 2**29  # the paper's networks, fine-tuned, take 2**27
