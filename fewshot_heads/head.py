@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,11 +18,13 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.plausibility import are_faces, opacity_at
 from fewshot_heads.media.files import SAVED, atomic_write, write_error
-from fewshot_heads.media.images import MAX_SIDE_PX, check_image, check_size, open_image
-from fewshot_heads.media.saved_file import SavedKind, open_saved
+from fewshot_heads.media.images import MAX_SIDE_PX, check_image, check_size
+from fewshot_heads.media.saved_file import Layout, SavedKind, check_layout, from_png, open_saved, to_png
 
 MAX_SOURCES = 128  # images of a head; their textures take up to 7 MB each, twice while a file is read
-MAX_TEXTURE_PIXELS, MAX_CROP_PIXELS = 1024, 8192  # side of a texture, and of the crop in the picture
+MAX_TEXTURE_PIXELS = 1024  # side of a texture
+# Side of the crop, pixels and sides of the picture. At 22 pixels no face is found. 3,266 pictures have up to 1.5 sides.
+MIN_CROP_PIXELS, MAX_CROP_PIXELS, MAX_CROP_PICTURES = 16, 8192, 4
 MAX_PICTURE_PIXELS = MAX_SIDE_PX**2  # as `read_image` gives; a video of 100 million pixels a frame took 7 GiB
 MAX_FILE_BYTES = 2**29  # the paper's networks, fine-tuned, take 2**27
 # Largest absolute values. Shipped networks make values of e_hat and style under 2; float16 holds weights to 65504.
@@ -32,7 +33,6 @@ _KIND = SavedKind("head", "fewshot_heads.head.3", MAX_FILE_BYTES, "embed its pic
 _TUNED = "tuned."
 _MIN_FACE_OPACITY = 0.25  # of the head layer at the landmarks; separation makes more than 0.9
 _CLOSE_UP_MARGIN = 0.1  # of the crop: what goes on below it decides how the body moves
-_IMAGE = Path("an image inside")  # name in messages
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ class Head:
         crop = self.crop
         meets = -crop.side < crop.left < width and -crop.side < crop.top < height  # False for NaN
         _require(0 < crop.size <= MAX_TEXTURE_PIXELS, f"a crop to {crop.size} pixels", f"up to {MAX_TEXTURE_PIXELS}")
-        _require(meets and 1 <= crop.side <= MAX_CROP_PIXELS, str(crop), f"a square of {width}x{height} pixels")
+        meets &= MIN_CROP_PIXELS <= crop.side <= min(MAX_CROP_PIXELS, MAX_CROP_PICTURES * max(width, height))
+        _require(meets, str(crop), f"a square of {width}x{height} pixels")
         for face, layer in zip(self.landmarks, self.heads, strict=True):
             points = face.to_array()
             near = (np.abs(points[:, :2] - crop.size / 2) <= 2 * crop.size).all()
@@ -158,9 +159,8 @@ class Head:
         scale, margin = min(1.0, side / crop.side), _CLOSE_UP_MARGIN * crop.side
         left, top = (max(0, int(start - margin)) for start in (crop.left, crop.top))
         right, bottom = min(width, int(crop.left + crop.side + margin)), min(height, int(crop.top + crop.side + margin))
-        picture = cv2.resize(
-            self.picture[top:bottom, left:right], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
-        )
+        picture = self.picture[top:bottom, left:right]
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         small = min(side, len(self.body))
 
         def resized(image: np.ndarray) -> np.ndarray:
@@ -185,14 +185,13 @@ class Head:
         path = Path(path)
         points = np.stack([face.to_array() for face in self.landmarks])
         tensors = {"e_hat": self.e_hat, "style": self.style, "landmarks": torch.from_numpy(points)}
-        tensors["confidence"] = torch.tensor([face.confidence for face in self.landmarks])
+        tensors["confidence"] = torch.tensor([face.confidence for face in self.landmarks]).float()
         tensors["crop"] = torch.tensor([self.crop.left, self.crop.top, self.crop.side, self.crop.size])
-        tensors["picture"] = _to_png(self.picture)
+        images = {"picture": self.picture, "body": self.body, "background": self.background}
         for i, (texture, layer) in enumerate(zip(self.textures, self.heads, strict=True)):
-            tensors[f"texture_{i}"], tensors[f"head_{i}"] = _to_png(texture), _to_png(layer)
-        tensors["body"], tensors["background"] = _to_png(self.body), _to_png(self.background)
-        for name, value in (self.tuned or {}).items():
-            tensors[f"{_TUNED}{name}"] = value.half()
+            images |= {f"texture_{i}": texture, f"head_{i}": layer}
+        tensors |= {name: torch.from_numpy(to_png(image)) for name, image in images.items()}
+        tensors |= {f"{_TUNED}{name}": value.half() for name, value in (self.tuned or {}).items()}
         about = {"format": _KIND.format, "generator": self.generator, "turns": str(self.turns)}
         with atomic_write(path, (SAVED,), overwrite) as part:
             try:
@@ -211,32 +210,33 @@ class Head:
             BadInput: no such file, a file of another kind, or a value out of range.
         """
         with open_saved(Path(path), _KIND, "pt") as (file, about):
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no dict)
+            keys, count = set(file.keys()), file.get_slice("landmarks").get_shape()[0]
+            check_layout(file, _KIND.noun, _layout(count, keys))
+            tensors = {key: file.get_tensor(key) for key in keys}
             points, confidence = tensors["landmarks"].numpy(), tensors["confidence"].tolist()
             faces = [Landmarks.from_array(array, sure) for array, sure in zip(points, confidence, strict=True)]
             left, top, side, size = tensors["crop"].tolist()
-            textures = np.stack([_from_png(tensors[f"texture_{i}"]) for i in range(len(faces))])
-            picture, crop = _from_png(tensors["picture"], MAX_PICTURE_PIXELS), Crop(left, top, side, int(size))
+            images = {key: from_png(tensors[key].numpy(), MAX_TEXTURE_PIXELS**2) for key in _images(count)}
+            textures, heads = (np.stack([images[f"{name}_{i}"] for i in range(count)]) for name in ("texture", "head"))
+            picture, crop = from_png(tensors["picture"].numpy(), MAX_PICTURE_PIXELS), Crop(left, top, side, int(size))
             tuned = {k.removeprefix(_TUNED): v.float() for k, v in tensors.items() if k.startswith(_TUNED)}
-            heads = np.stack([_from_png(tensors[f"head_{i}"]) for i in range(len(faces))])
-            body, background = _from_png(tensors["body"]), _from_png(tensors["background"])
             return cls(
-                tensors["e_hat"], tensors["style"], textures, heads, body, background, faces, picture, crop,
-                about["generator"], tuned or None, int(about.get("turns", "0")),
+                tensors["e_hat"], tensors["style"], textures, heads, images["body"], images["background"], faces,
+                picture, crop, about["generator"], tuned or None, int(about.get("turns", "0")),
             )  # fmt: skip
 
 
-def _to_png(image: np.ndarray) -> Tensor:
-    """Returns an RGB or RGBA image as the bytes of a PNG file."""
-    code = cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
-    return torch.from_numpy(cv2.imencode(".png", cv2.cvtColor(image, code))[1].ravel())
+def _images(count: int) -> list[str]:
+    """Returns the names of the images in a file, besides the picture."""
+    return ["body", "background", *(f"{name}_{i}" for i in range(count) for name in ("texture", "head"))]
 
 
-def _from_png(data: Tensor, max_pixels: int = MAX_TEXTURE_PIXELS**2) -> np.ndarray:
-    """Returns the image of a PNG file inside a head's file, uint8 RGB or RGBA."""
-    with open_image(_IMAGE, io.BytesIO(data.numpy().tobytes()), ("PNG",)) as image:
-        check_size(str(_IMAGE), *image.size, max_pixels)
-        return np.array(image)
+def _layout(count: int, keys: set[str]) -> Layout:
+    """Returns what a file of `count` source images holds, with those of its keys that are tuned weights."""
+    layout: dict[str, Any] = dict.fromkeys(("e_hat", "style", "confidence"), ("F32", (None,)))
+    layout |= dict.fromkeys(("picture", *_images(count)), ("U8", (None,)))
+    layout |= {"landmarks": ("F32", (count, None, 3)), "crop": (None, (4,))}  # a full crop was stored as integers
+    return layout | {key: ("F16", None) for key in keys if key.startswith(_TUNED)}
 
 
 def _all_within(values: Tensor, largest: float) -> bool:

@@ -31,7 +31,7 @@ _MJPEG = re.compile(r"mjpeg:(?:(?P<host>.+):)?(?P<port>\d{1,5})")
 
 @ends_on_signals
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns the exit code, see `cli.parser.run`. Ctrl-C ends a session with code 0."""
+    """Runs the command line and returns the exit code, see `cli.parser.run`. Signals end a session with code 0."""
     parser = make_parser(
         "live",
         "PORTRAIT [PORTRAIT ...] [--camera N | --input URL_OR_FILE] [-o OUTPUT] [key=value ...]",

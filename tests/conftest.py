@@ -19,7 +19,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 def pytest_addoption(parser):
-    parser.addoption("--cases", type=int, default=360, help="number of hostile cases, see tests/hostile")
+    parser.addoption("--cases", type=int, default=200, help="number of drawn hostile cases, see tests/hostile")
     parser.addoption("--seed", type=int, default=0, help="seed of the drawn hostile cases")
 
 

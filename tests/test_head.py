@@ -94,8 +94,10 @@ SPOILED = {
     "landmarks on one place": ("landmarks", lambda value: value * 0 + 64),
     "landmarks on a line": ("landmarks", lambda value: value * torch.tensor([1, 0, 0]) + torch.tensor([0, 64, 0])),
     "landmarks with a closed-up eye": ("landmarks", lambda value: value.index_fill(1, torch.arange(36, 42), 64.0)),
+    "landmarks of halves": ("landmarks", lambda value: value.half()),
     "landmarks of an absurd depth": ("landmarks", lambda value: value * torch.tensor([1, 1, 1000])),
     "confidence with NaN": ("confidence", lambda value: value * math.nan),
+    "confidence of truth values": ("confidence", lambda value: value > 0.5),
     "confidence over one": ("confidence", lambda value: value + 1),
     "head layer without a face": ("head_1", lambda value: blank()),
     "confidence of another count": ("confidence", lambda value: value[:1]),
@@ -105,17 +107,21 @@ SPOILED = {
     "crop of a negative side": ("crop", lambda value: value * torch.tensor([1, 1, -1, 1])),
     "crop of no side": ("crop", lambda value: value * torch.tensor([1, 1, 0, 1])),
     "crop of a huge side": ("crop", lambda value: value * torch.tensor([1, 1, 1e6, 1])),
+    "crop of a tiny side": ("crop", lambda value: value * torch.tensor([1, 1, 0.1, 1])),
+    "crop of many pictures": ("crop", lambda value: value * torch.tensor([1, 1, 6, 1])),
     "crop of a huge size": ("crop", lambda value: value * torch.tensor([1, 1, 1, 1e6])),
     "crop beside the picture": ("crop", lambda value: value + torch.tensor([1e4, 0, 0, 0])),
     "crop of three numbers": ("crop", lambda value: value[:3]),
     "texture of no picture": ("texture_1", lambda value: value[:40]),
     "texture of a bomb": ("texture_0", lambda value: bomb(9_000)),
     "texture of another side": ("texture_1", lambda value: bomb(32)),
+    "texture of two rows": ("texture_0", lambda value: value[: len(value) // 2 * 2].reshape(2, -1)),
     "texture of floats": ("texture_0", lambda value: value.float()),
     "background of another side": ("background", lambda value: bomb(96)),
     "body without alpha": ("body", lambda value: bomb(64)),
     "picture of a bomb": ("picture", lambda value: bomb(12_000)),
     "tuned weights with NaN": ("tuned.project.weight", lambda value: value * math.nan),
+    "tuned weights of complex numbers": ("tuned.project.bias", lambda value: value.to(torch.complex64)),
     "tuned weights infinite": ("tuned.project.bias", lambda value: value / 0),
 }
 
@@ -131,6 +137,22 @@ def test_a_spoiled_head_is_one_line(tmp_path, what):
         Head.load(path)
     line = str(caught.value)
     assert line.startswith(f"{path}: ") and "\n" not in line and ("again" in line or "Head.save" in line)
+
+
+@pytest.mark.parametrize("key", ["junk", "texture_2", "tuned"])
+def test_a_head_with_something_more_is_one_line(tmp_path, key):
+    path = tmp_path / "head.safetensors"
+    small_head().save(path)
+    tensors, about = stored(path)
+    save_file({**tensors, key: tensors["body"].clone()}, path, about)
+    with pytest.raises(BadInput, match=f"got an unknown array {key}.*; embed its pictures again"):
+        Head.load(path)
+
+
+def test_a_head_of_the_full_crop_comes_back(tmp_path):
+    head = small_head(crop=Crop(5, 0, 90, SIZE))  # whole numbers, as `Crop.full` has
+    head.save(tmp_path / "head.safetensors")
+    assert Head.load(tmp_path / "head.safetensors").crop == head.crop
 
 
 @pytest.mark.parametrize("key", ["e_hat", "landmarks", "crop", "texture_1", "head_0", "picture", "body"])

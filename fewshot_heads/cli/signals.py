@@ -8,13 +8,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
 Main = Callable[[Sequence[str] | None], int]
 
-# Those that ask a process to end. Windows has fewer. Python itself turns SIGINT into KeyboardInterrupt.
-_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
+# Those that ask a process to end. Windows has fewer.
+_ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
 
 
 class Ended(KeyboardInterrupt):
@@ -43,7 +44,7 @@ def ends_on_signals(main: Main) -> Callable[..., int]:
                 return main(argv)
         except KeyboardInterrupt as stop:
             number = stop.number if isinstance(stop, Ended) else signal.SIGINT
-            print(f"interrupted ({signal.Signals(number).name})", file=sys.stderr)
+            print(_told(number), file=sys.stderr)
             return 128 + number
 
     return guarded
@@ -67,17 +68,29 @@ def _open_standard_files() -> None:
 @contextmanager
 def _signals_raise() -> Iterator[None]:
     """Raises Ended inside the block for each ending signal, unless a caller ignores or handles that signal."""
-    changed = []
+    before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():  # no other thread may set handlers
-        changed = [number for number in _ENDING if signal.getsignal(number) is signal.SIG_DFL]
-    for number in changed:
-        signal.signal(number, _raise_ended)
+        usual = (signal.SIG_DFL, signal.default_int_handler)
+        before = {number: handler for number in _ENDING if (handler := signal.getsignal(number)) in usual}
+    for number in before:
+        signal.signal(number, _end)
     try:
         yield
     finally:
-        for number in changed:
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _raise_ended(number: int, _: FrameType | None) -> None:
+def _end(number: int, frame: FrameType | None) -> None:
+    """Raises Ended. During an import, ends the process: torch calls Python from C++, which an exception aborts."""
+    while frame and frame.f_code.co_filename != __file__:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            with suppress(OSError):
+                os.write(2, f"{_told(number)}\n".encode())
+            os._exit(128 + number)
+        frame = frame.f_back
     raise Ended(number)
+
+
+def _told(number: int) -> str:
+    return f"interrupted ({signal.Signals(number).name})"

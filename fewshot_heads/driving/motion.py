@@ -19,7 +19,7 @@ from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.plausibility import are_faces
 from fewshot_heads.media.files import SAVED, atomic_write, write_error
 from fewshot_heads.media.images import MAX_DECODED_PIXELS, check_size
-from fewshot_heads.media.saved_file import SavedKind, holds, open_saved
+from fewshot_heads.media.saved_file import Layout, SavedKind, check_layout, holds, open_saved
 from fewshot_heads.media.timed_frames import DEFAULT_RATE
 from fewshot_heads.media.video_reader import exact_rate
 
@@ -153,7 +153,8 @@ class Motion:
             BadInput: no such file, a file of another kind, or a value out of range.
         """
         with open_saved(Path(path), _KIND, "numpy") as (file, about):
-            tensors = {key: file.get_tensor(key) for key in _SHAPES}
+            check_layout(file, _KIND.noun, _LAYOUT)
+            tensors = {key: file.get_tensor(key) for key in _LAYOUT}
             _check(tensors)
             points, confidence = tensors["landmarks"], tensors["confidence"].tolist()
             height, width = tensors["frame_size"].tolist()
@@ -171,13 +172,12 @@ class Motion:
         )  # fmt: skip
 
 
-# Type and shape of each array in a file. None is any length.
-_SHAPES: dict[str, tuple[type, tuple[int | None, ...]]] = {
-    "landmarks": (np.float32, (None, None, 3)),
-    "confidence": (np.float32, (None,)),
-    "lost": (np.int64, (None,)),
-    "shots": (np.int64, (None, 2)),
-    "frame_size": (np.int64, (2,)),
+_LAYOUT: Layout = {
+    "landmarks": ("F32", (None, None, 3)),
+    "confidence": ("F32", (None,)),
+    "lost": ("I64", (None,)),
+    "shots": ("I64", (None, 2)),
+    "frame_size": ("I64", (2,)),
 }
 
 
@@ -187,13 +187,8 @@ def is_motion(path: Path) -> bool:
 
 
 def _check(tensors: dict[str, np.ndarray]) -> None:
-    """Raises BadInput for arrays that are no motion."""
-    for name, (kind, shape) in _SHAPES.items():
-        array = tensors[name]
-        fits = array.dtype == kind and len(array.shape) == len(shape)
-        fits = fits and all(wanted in (None, size) for size, wanted in zip(array.shape, shape, strict=True))
-        _require(fits, f"{name} {array.dtype} {list(array.shape)}", f"{kind.__name__} {list(shape)}")
-    points, confidence, lost, shots, frame_size = (tensors[name] for name in _SHAPES)
+    """Raises BadInput for values that are no motion."""
+    points, confidence, lost, shots, frame_size = (tensors[name] for name in _LAYOUT)
     count = len(points)
     _require(count > 0, "no frame", "one at least")
     _require(points.shape[1] in (N_POINTS, N_POINTS + N_SURFACE), f"{points.shape[1]} landmarks", "70 or 221")

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
+import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from fewshot_heads.errors import BadInput
+from fewshot_heads.errors import BadInput, printable
 from fewshot_heads.media.files import check_readable
+from fewshot_heads.media.images import check_size, open_image
+
+# For each array in a file its type, as safetensors names it, and its shape. None is any type, length or shape.
+Layout = Mapping[str, tuple[str | None, tuple[int | None, ...] | None]]
 
 _MALFORMED = (
     OSError, SafetensorError, LookupError, ValueError, TypeError, ArithmeticError, RecursionError,
 )  # fmt: skip
+_IMAGE = Path("an image inside")  # name in messages
 
 
 class SavedKind(NamedTuple):
@@ -68,6 +76,51 @@ def open_saved(path: Path, kind: SavedKind, framework: str) -> Iterator[tuple[An
         if kind.is_named_by(about) and about["format"] != kind.format:
             raise BadInput(f"{path}: a {kind.noun} of another version of fewshot_heads; {kind.again}") from error
         raise BadInput(f"{path}: not a {kind.noun} saved by fewshot_heads; {kind.source}") from error
+
+
+def check_layout(file: Any, noun: str, layout: Layout) -> None:
+    """Raises BadInput unless a file holds these arrays and no others. No array is read.
+
+    Args:
+        file: of `open_saved`. A missing array is left to it.
+        noun: what the file holds, for the message.
+        layout: the arrays.
+    """
+    unknown = sorted(set(file.keys()) - layout.keys())
+    if unknown:
+        raise BadInput(f"{noun}: got an unknown array {printable(unknown[0])}, expected none")
+    for name, (kind, shape) in layout.items():
+        array = file.get_slice(name)
+        came, sides = array.get_dtype(), array.get_shape()
+        fits = kind in (None, came) and (shape is None or len(sides) == len(shape))
+        if not fits or any(wanted not in (None, side) for side, wanted in zip(sides, shape or sides, strict=True)):
+            expected = [side or "any" for side in shape or sides]
+            raise BadInput(f"{noun}: got {printable(name)} {came} {sides}, expected {kind or came} {expected}")
+
+
+def to_png(image: np.ndarray) -> np.ndarray:
+    """Returns an image as the bytes of a PNG file, uint8 [N].
+
+    Args:
+        image: uint8 RGB or RGBA [H, W, 3 or 4].
+    """
+    code = cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+    return cv2.imencode(".png", cv2.cvtColor(image, code))[1].ravel()
+
+
+def from_png(data: np.ndarray, max_pixels: int) -> np.ndarray:
+    """Returns the image that `to_png` stored, uint8 RGB or RGBA.
+
+    Args:
+        data: uint8 [N].
+        max_pixels: most pixels of the image.
+
+    Raises:
+        BadInput: not a PNG, damaged, or too large.
+    """
+    with open_image(_IMAGE, io.BytesIO(data.tobytes()), ("PNG",)) as image:
+        check_size(str(_IMAGE), *image.size, max_pixels)
+        return np.array(image)
 
 
 def holds(path: Path, kind: SavedKind) -> bool:

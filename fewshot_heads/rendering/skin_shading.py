@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from fewshot_heads.driving.covered_mouth import shows_no_lips
 from fewshot_heads.imaging.face_color import color_deviations
 from fewshot_heads.imaging.splatting import splat
 from fewshot_heads.imaging.warping import normalize_points
@@ -20,7 +21,7 @@ _UNSEEN_COSINE, _SEEN_COSINE = 0.1, 0.4  # of the angle between skin and viewer,
 
 
 class SkinShading:
-    """The skin of a source image, on which folds may lie: not on hair, a beard, glasses or a hand.
+    """The skin of a source image, on which folds may lie: not on hair, a beard, glasses or a hand, nor beside a mask.
 
     Args:
         image: uint8 RGB [R, R, 3], the source image.
@@ -29,7 +30,8 @@ class SkinShading:
 
     def __init__(self, image: np.ndarray, face: Landmarks):
         self._skin: np.ndarray | None = None
-        if face.has_surface:
+        # A mask may cover so much of the face that its color counts as the skin's.
+        if face.has_surface and not shows_no_lips(image, face):
             x, y = cell_positions(face)[..., :2].astype(np.float32).transpose(2, 0, 1) - np.float32(0.5)
             colors = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             deviations = cv2.medianBlur(color_deviations(colors, skin_mask() > 0.5).astype(np.float32), 3)

@@ -86,6 +86,31 @@ def test_an_interruption_while_libraries_are_imported_is_no_traceback(module, tm
     assert (done.returncode, done.stderr) == (130, "interrupted (SIGINT)\n")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_during_an_import_is_no_exception_in_it(tmp_path, name):
+    # A library that calls Python from C++ while it is imported would be aborted by an exception.
+    (tmp_path / "slow_library.py").write_text(
+        "import time\nprint('ready', flush=True)\ntry: time.sleep(60)\nexcept BaseException: print('aborted')\n"
+    )
+    code = (
+        "import sys\nfrom fewshot_heads.cli.signals import ends_on_signals\n"
+        "@ends_on_signals\ndef main(argv=None):\n    import slow_library\nsys.exit(main())"
+    )
+    paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    command, number = [sys.executable, "-c", code], getattr(signal, name)
+
+    def heed() -> None:
+        signal.signal(number, signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
+
+    with subprocess.Popen(command, preexec_fn=heed, env={**os.environ, "PYTHONPATH": paths}, **pipes) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        out, told = process.communicate()
+    assert (process.returncode, out, told) == (128 + number, "", f"interrupted ({name})\n")
+
+
 def test_a_handler_of_the_caller_stays_and_every_handler_is_put_back():
     def mine(*_):
         pass

@@ -43,9 +43,16 @@ def test_cloth_covers_a_mouth(mona, mona_face, color, caplog):
     assert caplog.text.count("covers the mouth of mona.jpg") == 1
 
 
-@pytest.mark.parametrize("color", [(28, 28, 30), (190, 190, 195), (40, 60, 150)], ids=["black", "silver", "blue"])
+@pytest.mark.parametrize(
+    "color", [(28, 28, 30), (190, 190, 195), (40, 60, 150), (150, 30, 35)], ids=["black", "silver", "blue", "red"]
+)
 def test_a_microphone_that_ends_at_the_lips_covers_a_mouth(mona, mona_face, color):
     assert lips_are_covered(with_microphone(mona, mona_face, color), mona_face, "mona.jpg")
+
+
+@pytest.mark.parametrize("spoil", [lambda image: cv2.GaussianBlur(image, (0, 0), 3), lambda image: image // 4])
+def test_a_blurred_or_dark_mouth_is_not_covered(mona, mona_face, spoil):
+    assert not lips_are_covered(spoil(mona), mona_face, "mona.jpg")
 
 
 @pytest.mark.parametrize("color", [(30, 25, 22), (80, 55, 40), (215, 212, 208)], ids=["black", "brown", "white"])

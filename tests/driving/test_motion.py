@@ -66,7 +66,7 @@ def test_a_motion_replaces_a_file_only_if_allowed(tmp_path):
         ("landmarks", np.linspace([0, 0, 0], [99, 99, 99], 884, dtype=np.float32).reshape(4, 221, 3), "span no face"),
         ("landmarks", np.zeros((0, 221, 3), np.float32), "no frame"),
         ("landmarks", np.zeros((4, 68, 3), np.float32), "68 landmarks"),
-        ("landmarks", np.zeros((4, 221, 3), np.float64), "float64"),
+        ("landmarks", np.zeros((4, 221, 3), np.float64), "F64"),
         ("confidence", np.full(4, np.nan, np.float32), "confidence"),
         ("confidence", np.ones(3, np.float32), "confidences"),
         ("lost", np.array([4]), "lost"),
@@ -74,6 +74,8 @@ def test_a_motion_replaces_a_file_only_if_allowed(tmp_path):
         ("shots", np.array([[0, 1], [2, 4]]), "shots"),
         ("frame_size", np.array([10**9, 10**9]), "too large"),
         ("frame_size", np.array([-1, 5]), "too small"),
+        ("frame_size", np.array([[5, 5]]), "frame_size"),
+        ("more", np.array([1]), "unknown array more"),
     ],
 )
 def test_values_out_of_range_are_one_line(tmp_path, name, value, told):

@@ -1,6 +1,6 @@
 """The hostile cases: every way in which a file or an option enters a command, with something bad in its place.
 
-`hostile_cases` gives the same cases for the same seed. The first are listed here, all others are drawn.
+`hostile_cases` gives the same cases for the same seed. The first are listed, all others are drawn.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from tests.hostile.good_files import (
     WEIGHTS,
     copy_good_file,
 )  # fmt: skip
+from tests.hostile.spoiled_heads import SPOILED_HEADS
 
 Spoil = Callable[[Path, Random], None]
 
@@ -148,13 +149,13 @@ _NAMES = ("new\nline.jpg", "\x1b[31mred.png", "\udcff\udcfe.mp4", "n" * 300 + ".
           "http:x.mp4", "picture.jpg/x.jpg", "a=b.webp", "%s%n{0}.jpg")  # fmt: skip
 _VALUES = ("", "nan", "inf", "-inf", "-1", "1e300", "1e999", "9" * 400, "[[[1]]]", "{a: 1}", "[", "'", "null", "true",
            "meta", "${oc.env:HOME}", "${a", "../x", "a\nb", "é", "!!python/name:os.system", "0x10", "1_000", "*a",
-           "&a b", "[" * 2000, "[nan]", "[anna,anna]", "0.1.2", "- a", "@", "%", "`")  # fmt: skip
+           "&a b", "[" * 2000, "[nan]", "[anna,anna]", "0.1.2", "- anna", "@", "%", "`")  # fmt: skip
 
 
 def hostile_cases(count: int, seed: int) -> list[Case]:
-    """Returns the listed cases, and drawn ones until there are `count` of them."""
-    listed = [*_missing_files(), *_odd_names(), *_outputs(), *_command_lines()]
-    return listed + list(itertools.islice(_drawn(Random(seed)), max(0, count - len(listed))))
+    """Returns the listed cases, and `count` drawn ones."""
+    listed = [*_missing_files(), *_odd_names(), *_outputs(), *_command_lines(), *_spoiled_heads()]
+    return listed + list(itertools.islice(_drawn(Random(seed)), count))
 
 
 def _missing_files() -> Iterator[Case]:
@@ -202,6 +203,14 @@ def _command_lines() -> Iterator[Case]:
                    options=("--preview=1",) if command == "sample" else ())  # fmt: skip
 
 
+def _spoiled_heads() -> Iterator[Case]:
+    """A head whose values do not fit, to animate and to one more command."""
+    others = itertools.cycle(("portrait", "edited", "tuned", "person"))
+    for name, spoil in SPOILED_HEADS.items():
+        for place in ("source", next(others)):
+            yield Case(f"{place}-{name}", PLACES[place], (f"bad_{HEAD}",), f"bad_{HEAD}", HEAD, spoil)
+
+
 def _drawn(random: Random) -> Iterator[Case]:
     """Damaged files in every place in turn, and options of every command in turn, without end."""
     keys = {command: sorted(_keys(load_config(command))) for command in COMMANDS}
@@ -210,7 +219,8 @@ def _drawn(random: Random) -> Iterator[Case]:
         if number % 4 == 3:
             command = next(commands)
             key, value = random.choice(keys[command]), random.choice(_VALUES)
-            names = (key.rpartition(".")[2], printable(value).strip("[]") or value or key)
+            first = printable(value).strip("[]- ").partition(",")[0]  # a message names the first of a list
+            names = (key.rpartition(".")[2], first or value or key)
             told = (*names, *map(_name, COMMANDS[command].arguments))
             yield Case(f"{command}-option-{number}", COMMANDS[command], told, options=(f"{key}={value}",))
             continue

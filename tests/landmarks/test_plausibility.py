@@ -20,6 +20,27 @@ def test_a_face_without_measured_depth_is_a_face():
     assert are_faces(flat[None])
 
 
+def test_a_strong_expression_is_a_face():
+    open_mouth = points(mouth=0.6)
+    open_mouth[[57, 58, 56, 8], 1] += 18
+    assert are_faces(np.stack([open_mouth, points(shape=np.random.default_rng(0).normal(0, 0.05, (70, 3)))]))
+
+
+@pytest.mark.parametrize("count", [70, 221])
+@pytest.mark.parametrize("depth", [True, False])
+def test_noise_in_the_box_of_a_face_is_no_face(count, depth):
+    random = np.random.default_rng(0)
+    good = points()[:count]
+    for noise in (random.uniform(good.min(0), good.max(0), (20, count, 3)), random.permuted(good[None], axis=1)):
+        for face_points in noise:
+            if not depth:
+                face_points[:70, 2] = np.nan
+            assert not are_faces(np.stack([good, face_points]))
+    with_noise = good.copy()
+    with_noise[:70] = random.uniform(good.min(0), good.max(0), (70, 3))
+    assert are_faces(good[None]) and not are_faces(with_noise[None])
+
+
 @pytest.mark.parametrize(
     "spoil",
     [lambda p: p * 0 + 64, lambda p: p * 0.001, lambda p: p * [1, 0, 0], lambda p: p[:, [0, 0, 2]],

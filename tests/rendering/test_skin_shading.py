@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -38,6 +39,12 @@ def test_a_beard_takes_no_fold(head, face):
     right, bottom = cell_positions(face)[78, 38, :2].astype(int)
     bearded[top:bottom, left:right] = 20
     assert (SkinShading(bearded, face).shade(bearded, FOLD, face, len(bearded)) == bearded).mean() > 0.99
+
+
+def test_a_mask_that_covers_most_of_the_face_takes_no_fold(head, face):
+    masked = head.textures[0].copy()
+    cv2.fillPoly(masked, [face.points[[1, 27, 15, 11, 8, 5]].round().astype(np.int32)], (168, 200, 222))
+    assert (SkinShading(masked, face).shade(masked, FOLD, face, len(masked)) == masked).all()
 
 
 def test_a_face_without_a_surface_stays_as_it_is(head, face):
