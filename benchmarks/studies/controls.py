@@ -75,7 +75,7 @@ WANTED = {
     ("pucker", "+"): Wanted(LOWER_FACE, {"pucker": 1.0}, {"mouthPucker": 0.45}),
     ("brows", "+"): Wanted(_UPPER, {"brow_inner": 0.9, "brow_outer": 0.9}, {"browInnerUp": 0.65, "browOuterUp": 0.65},
                            ("browDown",)),
-    ("brows", "-"): Wanted(_UPPER, {"brow_down": 1.3}, {"browDown": 0.55}, ("browInnerUp", "browOuterUp")),
+    ("brows", "-"): Wanted(_UPPER, {"brow_down": 1.3}, {"browDown": 0.52}, ("browInnerUp", "browOuterUp")),
 }  # fmt: skip
 
 
