@@ -219,7 +219,7 @@ def test_progress__is_in_sight_beside_the_button(server, page, name):
     assert status(page, name, "first") == "Choose a portrait first."
     place = page.locator(f"#{name}_status [role]").bounding_box()
     page.set_viewport_size({"width": 1280, "height": 900})
-    assert 0 <= place["y"] and place["y"] + place["height"] <= 600
+    assert place["y"] >= 0 and place["y"] + place["height"] <= 600
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "setup.cfg", "{here}", "{folder}/../x", "http://127.0.0.1/"])
