@@ -13,7 +13,7 @@ threshold follows from that bound and the number of shifts, scales and deformati
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -32,6 +32,7 @@ _DEFORMATIONS = [(degrees, 0.0) for degrees in _ROTATIONS] + [(0.0, stretch) for
 _MIDDLE_TILES, _DEFORMED_LOG_SCALES = 2, (-0.15, 0.15)
 _REFINEMENTS = 4  # scales between two others that are tried around a find
 FALSE_ALARMS = 1e-5  # bound for an image or video without the mark
+_DEFORMED_SHARE = 0.1  # of the false alarms: deformed images are rarer, and those that are not keep a low threshold
 _FALSE_MODELS = 1e-3  # bound for digits that are read where there are none
 _SPECTRUM_WINDOW, _MAX_WEIGHT = (5, 5), 1.5
 _WHITENING_TILE_FRACTION, _WHITENING_LEVELS = 3 / 128, 2.0  # size of the neighborhood; noise that is no texture
@@ -72,36 +73,46 @@ def detect(images: Iterable[np.ndarray]) -> Detection:
         total = whitened if total is None or total.shape != whitened.shape else total + whitened
     if total is None:
         raise BadInput("no image came; give at least one")
-    middle = _middle(total)
-    scales, near = _log_scales(total, _MIN_LOG_SCALE, _MAX_LOG_SCALE), _log_scales(middle, *_DEFORMED_LOG_SCALES)
-    # An image and its mirror image each.
-    trials = 2 * TILE**2 * (len(scales) + len(_DEFORMATIONS) * len(near) + 4 * _REFINEMENTS + 2)
-    threshold, best = math.sqrt(2 * math.log(trials / FALSE_ALARMS)), (0.0, 0.0, False)
-    for view, log_scale in _views(total, scales, middle, near):
-        best = max(best, *_peaks(view, log_scale))
-        if best[0] >= threshold:  # a neighboring scale may fit better
+    best, limit = (0.0, 0.0, False), math.inf
+    for view, log_scale, threshold in _views(total):
+        peak = max(_peaks(view, log_scale))
+        if peak[0] / threshold >= best[0] / limit:
+            best, limit = peak, threshold
+        if best[0] >= limit:  # a neighboring scale may fit better
             for reach in (_scale_step(view), _scale_step(view) / 2):
                 around = best[1] + np.linspace(-reach, reach, 2 * _REFINEMENTS + 1)
                 best = max(best, *(peak for scale in around for peak in _peaks(view, float(scale))))
-            return Detection(best[0], threshold, _read_model(view, best[1], best[2]))
-    return Detection(best[0], threshold)
+            return Detection(best[0], limit, _read_model(view, best[1], best[2]))
+    return Detection(best[0], limit)
 
 
-def _views(
-    image: np.ndarray, scales: Sequence[float], middle: np.ndarray, near: Sequence[float]
-) -> Iterator[tuple[np.ndarray, float]]:
-    """Yields what is searched, the likeliest first: an image or its deformed middle, and a scale.
+def _views(image: np.ndarray) -> Iterator[tuple[np.ndarray, float, float]]:
+    """Yields what is searched, the likeliest first.
 
     Args:
         image: float32 [h, w].
-        scales: to try, logarithms.
-        middle: of the image, which is deformed.
-        near: scales to try of each deformed middle, logarithms.
+
+    Yields:
+        The image or its deformed middle, a scale (logarithm), and the score from which the mark is there.
     """
-    yield from ((image, scale) for scale in scales)
+    scales, middle = _log_scales(image, _MIN_LOG_SCALE, _MAX_LOG_SCALE), _middle(image)
+    threshold = _threshold(len(scales), (1 - _DEFORMED_SHARE) * FALSE_ALARMS)
+    yield from ((image, scale, threshold) for scale in scales)
+    scales = _log_scales(middle, *_DEFORMED_LOG_SCALES)
+    threshold = _threshold(len(scales) * len(_DEFORMATIONS), _DEFORMED_SHARE * FALSE_ALARMS)
     for degrees, stretch in _DEFORMATIONS:
         deformed = _deformed(middle, degrees, stretch)
-        yield from ((deformed, scale) for scale in near)
+        yield from ((deformed, scale, threshold) for scale in scales)
+
+
+def _threshold(scales: int, false_alarms: float) -> float:
+    """Returns the score that an image without the mark reaches with a chance of `false_alarms` at most.
+
+    Args:
+        scales: number that are tried, each of an image and of its mirror image, at every shift.
+        false_alarms: the chance.
+    """
+    return math.sqrt(2 * math.log(2 * scales * TILE**2 / false_alarms))
 
 
 def _middle(image: np.ndarray) -> np.ndarray:
