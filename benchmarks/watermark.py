@@ -32,7 +32,8 @@ from fewshot_heads.media.images import PICTURES, write_image
 from fewshot_heads.media.provenance import Provenance
 from fewshot_heads.media.video_reader import VIDEOS
 from fewshot_heads.media.video_writer import VideoWriter
-from fewshot_heads.media.watermark import FALSE_ALARMS, detect, embed
+from fewshot_heads.media.watermark import embed
+from fewshot_heads.media.watermark_search import FALSE_ALARMS, detect
 
 MARK = Provenance("benchmark", "9b3ff9ad239d8736", composite=True)
 FRAMES = {"clips": 48, "drivers": 16, "pictures": 1, "outputs": 48}

@@ -6,7 +6,8 @@ clips       head crops <identity>/<name>.mp4 of training people (required)
 people      pictures of training people with index.tsv, as for benchmarks.quality (required)
 portraits   calm faces of training people, on which edits are rendered, separated by commas (required)
 every 8     frames of a clip from one observed frame to the next
-steps 2     of refinement
+steps 3     of refinement
+controls smile,mouth,pucker,brows  to fit; the others of these stay as they are shipped
 cache       .npz that keeps the observed faces for a further run; empty keeps none
 out         control_directions.json
 
@@ -37,7 +38,8 @@ from fewshot_heads.metrics.expression import BLENDSHAPES
 from fewshot_heads.rendering.renderer import HeadRenderer
 
 DEFAULTS = {
-    "clips": "", "people": "", "portraits": "", "every": 8, "steps": 2, "cache": "", "out": "control_directions.json"
+    "clips": "", "people": "", "portraits": "", "every": 8, "steps": 3, "controls": "smile,mouth,pucker,brows",
+    "cache": "", "out": "control_directions.json",
 }  # fmt: skip
 _SHRINKAGE = 0.005  # of the coefficients of a combination
 _STEP, _MAX_STEP = 0.25, 0.6  # of finite differences; of a refinement
@@ -73,7 +75,7 @@ WANTED = {
     ("pucker", "+"): Wanted(LOWER_FACE, {"pucker": 1.0}, {"mouthPucker": 0.45}),
     ("brows", "+"): Wanted(_UPPER, {"brow_inner": 0.9, "brow_outer": 0.9}, {"browInnerUp": 0.65, "browOuterUp": 0.65},
                            ("browDown",)),
-    ("brows", "-"): Wanted(_UPPER, {"brow_down": 1.3}, {"browDown": 0.55}, ("browInnerUp", "browOuterUp")),
+    ("brows", "-"): Wanted(_UPPER, {"brow_down": 1.3}, {"browDown": 0.52}, ("browInnerUp", "browOuterUp")),
 }  # fmt: skip
 
 
@@ -162,10 +164,13 @@ def main(argv: list[str]) -> None:
     parts = displacements(observed)
     reenactor = Reenactor.from_pretrained()
     stage = Stage(reenactor, [reenactor.embed([path]) for path in chosen["portraits"].split(",")], detector)
-    found: dict[str, dict[str, np.ndarray]] = {"gaze_x": {"+": parts["gaze_x"], "-": -parts["gaze_x"]}}
+    found = {name: {"+": up, "-": down} for name, (up, down) in face_editing.load_directions().items()}
+    found["gaze_x"] = {"+": parts["gaze_x"], "-": -parts["gaze_x"]}
     for (control, sign), wanted in WANTED.items():
+        if control not in chosen["controls"].split(","):
+            continue
         direction, changes = refine(wanted, parts, stage, control, chosen["steps"])
-        found.setdefault(control, {})[sign] = direction
+        found[control][sign] = direction
         moved = changes.mean(0)
         largest = sorted(range(len(moved)), key=lambda i: -abs(moved[i]))[:6]
         print(control + sign, *(f"{BLENDSHAPES[i]} {moved[i]:+.2f}" for i in largest), flush=True)

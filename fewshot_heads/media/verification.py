@@ -16,7 +16,7 @@ from fewshot_heads.media.content_credentials import ContentCredentials, is_avail
 from fewshot_heads.media.images import read_image
 from fewshot_heads.media.provenance import COMPOSITE, SYNTHETIC, read_mark
 from fewshot_heads.media.video_reader import read_video
-from fewshot_heads.media.watermark import Detection, detect
+from fewshot_heads.media.watermark_search import Detection, detect
 
 KINDS = {SYNTHETIC: "synthetic", COMPOSITE: "partly synthetic"}  # digital source type -> plain words
 # Of a video: frames that are looked at, and distance between them. Neighbors are too alike to add much.

@@ -23,7 +23,7 @@ _LID_PLACES = 9  # along the eye, of which the highest and the lowest bound what
 _EDGE_PIXELS = 1.0  # width over which the eye fades into the lids
 # Eye aspect ratio of a source below which it shows no iris, and the largest height over width of an iris in a frame.
 _MIN_ASPECT_RATIO, _MAX_STRETCH = 0.1, 2.0
-_LID_SHADOW_EYE_WIDTHS = 0.03  # of the lashes on the eyeball, where nothing of the eyeball is seen
+_LID_SHADOW_EYE_WIDTHS = 0.06  # of the lashes on the eyeball, where nothing of the eyeball is seen
 _WIDE_LID_SHADOW_EYE_WIDTHS = 0.2  # of the upper lid of an eye that is twice as far open as in the source
 _CLEAR_GAP_SHARE = 0.4  # middle of the gap between the lids, which shows what they cover elsewhere
 _CORNER_EYE_WIDTHS = 0.12  # of an eye, which show no white
@@ -121,5 +121,7 @@ def _visible(
         beside = center[0] + np.copysign(np.sqrt(np.maximum(radius**2 - height**2, 0)), radius)
         top, bottom = eye.lids(beside)
         middle, half = (top + bottom) / 2, _CLEAR_GAP_SHARE / 2 * (bottom - top)
-        height = (np.clip(center[1] + stretch * over, middle - half, middle + half) - center[1]) / stretch
+        highest = np.maximum(middle - half, center[1])  # a catchlight above the center shall not be seen twice
+        lowest = np.maximum(middle + half, highest)
+        height = (np.clip(center[1] + stretch * over, highest, lowest) - center[1]) / stretch
     return np.where(covered, beside, along), np.where(covered, center[1] + stretch * height, down)

@@ -86,6 +86,13 @@ def add(page: Page) -> None:
             page.example_button(
                 "Try Mona Lisa and a laughing woman", [portraits, driver], lambda e: ([str(e.portrait)], str(e.driver))
             )
+            with gr.Accordion("Saved heads and motions, a video to edit", open=False):
+                clip = page.driver("animate_source", "Instead of the portrait: a video to edit")
+                head = gr.File(label="Instead of the portrait: a saved head", file_types=[".safetensors"], height=160)
+                saved = gr.File(
+                    label="Instead of the driver: a saved motion", file_types=[".safetensors"], height=160,
+                    elem_id="animate_motion",
+                )  # fmt: skip
             with gr.Accordion("Dials", open=False):
                 with gr.Row():
                     dials = [gr.Slider(0, 2, 1, step=0.05, label=label, min_width=200) for label in DIALS.values()]
@@ -98,15 +105,9 @@ def add(page: Page) -> None:
                     label="Inside of a mouth that is closed in the portrait",
                 )  # fmt: skip
                 whole = gr.Checkbox(True, label="Whole picture, not only the crop of the head")
-                head = gr.File(label="Instead of pictures: a saved head", file_types=[".safetensors"], height=140)
-                clip = page.driver("animate_source", "Instead of pictures: a video, whose person takes the expression")
-                saved = gr.File(
-                    label="Instead of a video: a saved motion or pose", file_types=[".safetensors"], height=140,
-                    elem_id="animate_motion",
-                )  # fmt: skip
             beside = gr.Checkbox(False, label="Side by side with portrait and driver")
             buttons = page.buttons("animate", "Animate")
-        with gr.Column():
+        with gr.Column(elem_classes="beside"):
             status = page.status("animate")
             video = page.video("animate")
 

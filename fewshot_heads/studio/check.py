@@ -16,6 +16,8 @@ def marks_of(path: Path) -> tuple[str, dict[str, str]]:
     """Returns a verdict in plain words, and what each of the three marks tells."""
     found = verify(path)
     facts = dict(line.split(": ", 1) for line in found.lines())
+    if not found and found.watermark is None:
+        return "This is no picture or video that can be read, and its metadata have no mark.", facts
     if not found:
         return "No mark of synthetic media was found. The file may still be synthetic: marks can be removed.", facts
     return "This file is marked as synthetic media.", facts

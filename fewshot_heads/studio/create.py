@@ -37,7 +37,7 @@ def _add_morph(page: Page) -> None:
         seconds = gr.Slider(1, 10, 4, step=0.5, label="Seconds for each person, without a driver")
         loop = gr.Checkbox(False, label="Return to the first person")
         buttons = page.buttons("morph", "Morph")
-    with gr.Column():
+    with gr.Column(elem_classes="beside"):
         status, video = page.status("morph"), page.video("morph")
 
     def prepare(pictures: Any, driver: str | None, seconds: float, loop: bool) -> Any:
@@ -57,7 +57,7 @@ def _add_sound(page: Page) -> None:
         mode = gr.Radio(["music", "speech"], value="music", label="The sound is")
         seed = gr.Number(0, label="Seed: the same seed, the same motion", precision=0, minimum=0)
         buttons = page.buttons("sound", "Animate")
-    with gr.Column():
+    with gr.Column(elem_classes="beside"):
         status, video = page.status("sound"), page.video("sound")
 
     def prepare(pictures: Any, sound: str | None, mode: str, seed: int) -> Any:
@@ -75,7 +75,7 @@ def _add_people(page: Page) -> None:
         seed = gr.Number(0, label="Seed: the same seed, the same people", precision=0, minimum=0)
         truncation = gr.Slider(0, 1, 0.8, step=0.05, label="Variety, 0 is the mean face")
         buttons = page.buttons("people", "Invent")
-    with gr.Column():
+    with gr.Column(elem_classes="beside"):
         status, picture = page.status("people"), _picture("people")
 
     def prepare(count: float, seed: int, truncation: float) -> Any:
@@ -95,7 +95,7 @@ def _add_reimagined(page: Page) -> None:
         strength = gr.Slider(0, 1, 0.5, step=0.05, label="Strength, 0 is the person, 1 only similar invented people")
         neighbours = gr.Slider(1, 8, 3, step=1, label="Similar people that count")
         buttons = page.buttons("reimagined", "Re-imagine")
-    with gr.Column():
+    with gr.Column(elem_classes="beside"):
         status, picture = page.status("reimagined"), _picture("reimagined")
 
     def prepare(pictures: Any, strength: float, neighbours: float) -> Any:

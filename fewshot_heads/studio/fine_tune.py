@@ -76,9 +76,9 @@ def add(page: Page) -> None:
             page.example_button("Try Mona Lisa", [portraits, driver], lambda e: ([str(e.portrait)], None))
             steps = gr.Slider(0, 400, 0, step=5, label="Steps, 0 chooses by the number of pictures")
             buttons = page.buttons("fine_tune", "Fine-tune")
-        with gr.Column():
+        with gr.Column(elem_classes="beside"):
             status = page.status("fine_tune")
-            head = gr.File(label="Head, a source for Animate", interactive=False, elem_id="fine_tune_result")
+            head = gr.File(label="Saved head, for Animate", interactive=False, elem_id="fine_tune_result")
             picture = gr.Image(label="Before and after", interactive=False, type="filepath", buttons=["fullscreen"])
 
     def prepare(pictures: Any, video: str | None, steps: float) -> Any:

@@ -110,3 +110,15 @@ def test_an_iris_stays_round_in_an_eye_that_opens_wide():
         assert np.ptp(y) == pytest.approx(np.ptp(x), abs=2)
         y, x = np.nonzero(stretched[:, half].astype(int).sum(-1) < 300)
         assert np.ptp(y) > np.ptp(x) + 2
+
+
+@pytest.mark.parametrize("shift", [0.02, 0.03])
+def test_what_a_lid_covers_is_not_drawn_from_above_the_center_where_catchlights_are(shift):
+    half_open = face(lids=0.7)
+    frame = drawn(half_open)
+    iris = (frame == (90, 20, 20)).all(-1)
+    iris[round(half_open.points[RIGHT_IRIS, 1]) - 1 :] = False
+    frame[iris] = (90, 250, 20)
+    openings = eye_aspect_ratios(half_open, half_open)
+    turned = turn_irises(frame, iris_offsets(half_open), openings, face((0, shift), lids=0.7))
+    assert 0 < ((turned[..., 1] > 150) & (turned[..., 0] < 150)).sum() <= iris.sum()

@@ -140,6 +140,14 @@ def test_check__a_file_without_a_mark_is_told(page, mona_path):
     assert "mona_lisa.jpg" in page.inner_text("#check_result")
 
 
+def test_check__a_text_is_no_file_without_a_mark(page, tmp_path):
+    (tmp_path / "words.jpg").write_text("these are words")
+    open_tab(page, "Check")
+    choose(page, "check_file", tmp_path / "words.jpg")
+    page.wait_for_function("document.getElementById('check_result').innerText.includes('words.jpg')", timeout=DONE)
+    assert "no picture or video that can be read" in page.inner_text("#check_result")
+
+
 @pytest.mark.parametrize("what", ["text", "no_face", "too_long"])
 def test_bad_upload__is_told_in_one_sentence_and_the_server_lives_on(server, page, mona_path, clip, tmp_path, what):
     portrait, driver = mona_path, clip
@@ -199,6 +207,19 @@ def test_layout__fits_the_window(page, width):
         open_tab(page, tab)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, tab
     page.set_viewport_size({"width": 1280, "height": 900})
+
+
+@pytest.mark.parametrize("name", ["animate", "fine_tune"])
+def test_progress__is_in_sight_beside_the_button(server, page, name):
+    page.goto(server.url)
+    open_tab(page, {"animate": "Animate", "fine_tune": "Fine-tune"}[name])
+    page.set_viewport_size({"width": 1280, "height": 600})
+    page.locator(f"#{name}_start").scroll_into_view_if_needed()
+    page.click(f"#{name}_start")
+    assert status(page, name, "first") == "Choose a portrait first."
+    place = page.locator(f"#{name}_status [role]").bounding_box()
+    page.set_viewport_size({"width": 1280, "height": 900})
+    assert place["y"] >= 0 and place["y"] + place["height"] <= 600
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "setup.cfg", "{here}", "{folder}/../x", "http://127.0.0.1/"])
