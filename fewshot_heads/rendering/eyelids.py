@@ -33,7 +33,7 @@ _CHEEK_SKIN_EYE_WIDTHS = 0.4  # height of the skin that a lower lid moves
 # lashes, the crease, and the brow.
 _LID_COLOR_EYE_WIDTHS, _DARK_PERCENT = (0.1, 0.4), 60
 _SMOOTH_SHARE = 0.8  # of that color in the skin that unfolds
-_COLOR_PLACES = 16  # to a side
+_COLOR_PLACES = 8  # to a side
 _LID_PLACES = 9  # along the eye, of which the highest and the lowest bound what is drawn
 
 
