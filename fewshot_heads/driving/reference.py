@@ -7,7 +7,8 @@ she looks neutral. What her smile exceeds that of neutral faces by is taken off,
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,13 +71,18 @@ def reference_face(source: CanonicalFace, driver: Sequence[Landmarks]) -> Canoni
         source: face of the source.
         driver: face of each driver frame.
     """
+
+    @cache  # a driver may compute its faces on access
+    def face(frame: int) -> CanonicalFace:
+        return CanonicalFace.of(driver[frame])
+
     distances = _Distances.of(source, map(CanonicalFace.of, driver))
-    nearest = CanonicalFace.of(driver[int(distances.whole.argmin())])
-    shape = _mean_shape(driver, distances.whole)
+    nearest = face(int(distances.whole.argmin()))
+    shape = _mean_shape(face, distances.whole)
     own = _of_parts(np.r_[_CHIN, OUTER_LIPS, INNER_LIPS, RIGHT_IRIS, LEFT_IRIS], len(shape))
     shape[own] = nearest.shape[own]
     for eye, distance in zip((RIGHT_EYE, LEFT_EYE), distances.eyes.T, strict=True):
-        shape[eye] = _mean_shape(driver, distance)[eye]
+        shape[eye] = _mean_shape(face, distance)[eye]
     return CanonicalFace(nearest.pose, shape)
 
 
@@ -106,13 +112,17 @@ class _Distances(NamedTuple):
         return cls(whole, rotation[:, None] + _LID_OPENING_RADIANS * eyes)
 
 
-def _mean_shape(driver: Sequence[Landmarks], distances: np.ndarray) -> np.ndarray:
+def _mean_shape(face: Callable[[int], CanonicalFace], distances: np.ndarray) -> np.ndarray:
     """Returns the mean shape of the nearest frames, weighted by the inverse squared distance, [70 or 221, 3].
 
     A frame that is equal to the source counts alone.
+
+    Args:
+        face: returns the face of a frame.
+        distances: [T], of the frames.
     """
     near = np.argsort(distances, kind="stable")[: max(int(_NEAR_SHARE * len(distances)), 1)][:_MOST_NEAR]
-    shapes = [CanonicalFace.of(driver[int(frame)]).shape for frame in near]
+    shapes = [face(frame).shape for frame in near.tolist()]
     count = min(map(len, shapes))
     return np.average([shape[:count] for shape in shapes], axis=0, weights=np.maximum(distances[near], 1e-6) ** -2.0)
 
