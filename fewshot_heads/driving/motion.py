@@ -50,8 +50,8 @@ class Motion:
         name: name of the driver, for messages.
         mouths: one mouth for each frame. None if they were not kept, or if the driver has no images.
         rate: frames per second.
-        reference: index of the frame that corresponds to every source image, such as a neutral face. None chooses the
-            frame that looks most like the source.
+        reference: index of the frame that corresponds to every source image, such as a neutral face. None takes the
+            `driving.reference.reference_face` of each source.
         shading: of the driver's skin in each frame (`driving.shading`). None as for `mouths`, and without a surface.
     """
 
