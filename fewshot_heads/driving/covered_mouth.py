@@ -13,6 +13,7 @@ from fewshot_heads.landmarks import (
     INNER_LIPS,
     LEFT_EYE,
     LEFT_MOUTH_CORNER,
+    LIPS,
     LOWER_INNER_LIP,
     OUTER_LIPS,
     RIGHT_EYE,
@@ -25,7 +26,6 @@ from fewshot_heads.landmarks.crop import Crop
 _log = logging.getLogger(__name__)
 
 _SIDE_PIXELS = 128  # of the image in which the mouth is compared with its surroundings, twice as wide as the mouth
-_LIPS = slice(OUTER_LIPS.start, INNER_LIPS.stop)
 _SEAM_PIXELS = 3  # width of the line between the lips
 # The ring of skin around the mouth, inner and outer border: horizontal scale, and pixels above and below.
 _RING = ((1.15, 3.0), (1.45, 9.0))
@@ -80,10 +80,11 @@ def shows_no_lips(image: np.ndarray, face: Landmarks) -> bool:
     square = crop.cut(image)
     if is_monochrome(chroma_spread(square)):
         return False
-    has_lips = (
-        lip_difference(image, face) >= _MIN_DIFFERENCE and lip_redness(square, crop.to_crop(face)) >= _MIN_REDNESS
+    return not (
+        lip_difference(image, face) >= _MIN_DIFFERENCE
+        and lip_redness(square, crop.to_crop(face)) >= _MIN_REDNESS
+        and line_contrast(image, face) >= _MIN_LINE_CONTRAST
     )
-    return not has_lips or line_contrast(image, face) < _MIN_LINE_CONTRAST
 
 
 def lip_difference(image: np.ndarray, face: Landmarks) -> float:
@@ -93,7 +94,7 @@ def lip_difference(image: np.ndarray, face: Landmarks) -> float:
         image: uint8 RGB [H, W, 3].
         face: landmarks, image pixels.
     """
-    mouth, points = _upright(image, face, _LIPS)
+    mouth, points = _upright(image, face, LIPS)
     outer, inner = points[: INNER_LIPS.start - OUTER_LIPS.start], points[INNER_LIPS.start - OUTER_LIPS.start :]
     seam = _filled(inner) | _drawn(inner)
     lips = _filled(outer) & ~seam
@@ -132,7 +133,7 @@ def line_contrast(image: np.ndarray, face: Landmarks) -> float:
         image: uint8 RGB [H, W, 3].
         face: landmarks, image pixels.
     """
-    mouth, points = _upright(image, face, _LIPS)
+    mouth, points = _upright(image, face, LIPS)
     lips = np.vstack([np.zeros((OUTER_LIPS.start, 2)), points])  # rows as in `Landmarks.points`
     upper, lower = (lips[[INNER_LIPS.start, *row, INNER_LIPS.start + 4]] for row in (UPPER_INNER_LIP, LOWER_INNER_LIP))
     along = np.linspace(0.4, 3.6, _LINE_SAMPLES)

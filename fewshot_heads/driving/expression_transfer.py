@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from fewshot_heads.driving.reference import reference_face
-from fewshot_heads.driving.retargeting import LIPS, Retargeter
+from fewshot_heads.driving.retargeting import Retargeter
 from fewshot_heads.errors import BadInput, check_finite
-from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks import LIPS, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 
 _MAX_FACES = 500  # of a shot, from which its usual face is computed

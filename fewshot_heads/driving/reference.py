@@ -16,12 +16,11 @@ import cv2
 import numpy as np
 
 from fewshot_heads.landmarks import (
-    INNER_LIPS,
     LEFT_EYE,
     LEFT_IRIS,
     LEFT_MOUTH_CORNER,
+    LIPS,
     N_POINTS,
-    OUTER_LIPS,
     RIGHT_EYE,
     RIGHT_IRIS,
     RIGHT_MOUTH_CORNER,
@@ -79,10 +78,10 @@ def reference_face(source: CanonicalFace, driver: Sequence[Landmarks]) -> Canoni
     distances = _Distances.of(source, map(CanonicalFace.of, driver))
     nearest = face(int(distances.whole.argmin()))
     shape = _mean_shape(face, distances.whole)
-    own = _of_parts(np.r_[_CHIN, OUTER_LIPS, INNER_LIPS, RIGHT_IRIS, LEFT_IRIS], len(shape))
+    own = _of_parts(np.r_[_CHIN, LIPS, RIGHT_IRIS, LEFT_IRIS], len(shape))
     shape[own] = nearest.shape[own]
-    for eye, distance in zip((RIGHT_EYE, LEFT_EYE), distances.eyes.T, strict=True):
-        shape[eye] = _mean_shape(face, distance)[eye]
+    lids = np.r_[RIGHT_EYE, LEFT_EYE]  # of the same frames: a face that winks in no frame does not wink here
+    shape[lids] = _mean_shape(face, distances.lids)[lids]
     return CanonicalFace(nearest.pose, shape)
 
 
@@ -91,11 +90,11 @@ class _Distances(NamedTuple):
 
     Attributes:
         whole: [T], in pose and expression.
-        eyes: [T, 2], in pose and in how far the right and the left eye are open.
+        lids: [T], in pose and in how far the eyes are open, which counts more.
     """
 
     whole: np.ndarray
-    eyes: np.ndarray
+    lids: np.ndarray
 
     @classmethod
     def of(cls, source: CanonicalFace, driver: Iterable[CanonicalFace]) -> _Distances:
@@ -107,9 +106,9 @@ class _Distances(NamedTuple):
             openings.append([face.eye_opening(eye) for eye in (RIGHT_EYE, LEFT_EYE)])
         usual = np.maximum(np.percentile(openings, _USUAL_PERCENTILE, axis=0), 1e-6)
         of_source = [min(source.eye_opening(eye) / _OPEN_EYE_RATIO, 1.0) for eye in (RIGHT_EYE, LEFT_EYE)]
-        eyes, rotation = np.abs(openings / usual - of_source), np.array(rotations)
-        whole = rotation + _MOUTH_RATIO_RADIANS * np.array(mouths) + _EYE_OPENING_RADIANS * eyes.sum(1)
-        return cls(whole, rotation[:, None] + _LID_OPENING_RADIANS * eyes)
+        eyes, rotation = np.abs(openings / usual - of_source).sum(1), np.array(rotations)
+        whole = rotation + _MOUTH_RATIO_RADIANS * np.array(mouths) + _EYE_OPENING_RADIANS * eyes
+        return cls(whole, rotation + _LID_OPENING_RADIANS * eyes)
 
 
 def _mean_shape(face: Callable[[int], CanonicalFace], distances: np.ndarray) -> np.ndarray:

@@ -25,11 +25,10 @@ from fewshot_heads.driving.sequences import LazySequence
 from fewshot_heads.errors import BadInput, check_choice, check_finite
 from fewshot_heads.landmarks import (
     BROWS,
-    INNER_LIPS,
     JAW,
     LEFT_EYE,
     LEFT_IRIS,
-    OUTER_LIPS,
+    LIPS,
     RIGHT_EYE,
     RIGHT_IRIS,
     Landmarks,
@@ -39,7 +38,6 @@ from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.pose import MEAN_HEAD, MEAN_SURFACE, Pose
 
 _EYES = ((RIGHT_EYE, RIGHT_IRIS), (LEFT_EYE, LEFT_IRIS))
-LIPS = slice(OUTER_LIPS.start, INNER_LIPS.stop)
 # Landmarks of each part of a face whose expression has a strength of its own. The jaw drops with the lips.
 PARTS = {
     "brows": np.r_[BROWS],

@@ -17,7 +17,7 @@ N_POINTS = 70
 N_SURFACE = 151  # points of the skin between the landmarks; see `landmarks.pose.MEAN_SURFACE`
 JAW, BROWS = slice(0, 17), slice(17, 27)
 RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
-OUTER_LIPS, INNER_LIPS = slice(48, 60), slice(60, 68)
+OUTER_LIPS, INNER_LIPS, LIPS = slice(48, 60), slice(60, 68), slice(48, 68)
 # Inner lip points without the corners, paired: each upper point and the lower point below it.
 UPPER_INNER_LIP, LOWER_INNER_LIP = np.array([61, 62, 63]), np.array([67, 66, 65])
 RIGHT_MOUTH_CORNER, LEFT_MOUTH_CORNER = 48, 54

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE, Landmarks
+from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, LIPS, RIGHT_EYE, Landmarks
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.stickman import SUBPIXEL_BITS, fixed_point
 
@@ -57,6 +57,6 @@ class FaceRegion(NamedTuple):
         return cv2.GaussianBlur(mask, (0, 0), _EDGE_SIGMA_MASK_FRACTION * size).astype(np.float32) / 255
 
 
-MOUTH = FaceRegion(INNER_LIPS, slice(OUTER_LIPS.start, INNER_LIPS.stop), 1.25)
+MOUTH = FaceRegion(INNER_LIPS, LIPS, 1.25)
 EYES = (FaceRegion(RIGHT_EYE, RIGHT_EYE, 2.2, (1.04, 1.25)), FaceRegion(LEFT_EYE, LEFT_EYE, 2.2, (1.04, 1.25)))
 REGIONS: Mapping[str, tuple[FaceRegion, ...]] = {"mouth": (MOUTH,), "eyes": EYES}
