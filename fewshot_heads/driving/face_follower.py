@@ -11,8 +11,6 @@ import numpy as np
 from fewshot_heads.landmarks import Detector, Landmarks
 
 _MAX_JUMP_RATIO = 0.5  # displacement over face size, from one frame to the next; more is a cut or another face
-_WINDOW_RATIO = 1.9  # side of the window that a face is tracked in, over the face's last size
-_MIN_WINDOW_PIXELS = 32
 # After 10 frames without a face, only every tenth frame is searched: a search takes a second. The frames between wait
 # until a search finds the face, which is then followed back in time. Large frames wait in smaller numbers.
 _MAX_SEARCHED_MISSES = 10
@@ -104,29 +102,11 @@ def _follow(detector: Detector, frame: np.ndarray, last: Landmarks, search: bool
         last: face as it was last detected, frame pixels.
         search: whether the whole frame may be searched.
     """
-    face = track_near(detector, frame, last)
+    face = detector.follow(frame, last)
     if face is not None and not has_jumped(last, face):
         return face
     faces = detector.detect(frame) if search else []
     return faces[nearest(faces, last)] if faces else face
-
-
-def track_near(detector: Detector, frame: np.ndarray, last: Landmarks) -> Landmarks | None:
-    """Returns the face in a window around its last position, or None. The detector does not search.
-
-    Args:
-        detector: the detector.
-        frame: uint8 RGB [H, W, 3].
-        last: face as it was last detected, frame pixels.
-    """
-    center = (last.box[:2] + last.box[2:]) / 2
-    half = _WINDOW_RATIO * last.size / 2
-    height, width = frame.shape[:2]
-    left, top = np.clip(center - half, 0, [width, height]).astype(int)
-    right, bottom = np.clip(center + half, 0, [width, height]).astype(int)
-    window = frame[top:bottom, left:right]
-    face = detector.track(window) if min(window.shape[:2]) >= _MIN_WINDOW_PIXELS else None
-    return face and face.moved(np.array([-left, -top], np.float32))
 
 
 def has_jumped(before: Landmarks, after: Landmarks) -> bool:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fewshot_heads.driving.face_follower import has_jumped, track_near
+from fewshot_heads.driving.face_follower import has_jumped
 from fewshot_heads.driving.mouth_crop import MouthCrop, color_reference
 from fewshot_heads.driving.smoothing import CausalSmoother
 from fewshot_heads.driving.tracking import is_cut
@@ -94,7 +94,7 @@ class LiveDriver:
 
     def _detect(self, frame: np.ndarray) -> Landmarks | None:
         """Returns the face near its last position, else the face of the whole frame, or None."""
-        face = track_near(self._detector, frame, self._raw) if self._raw else None
+        face = self._detector.follow(frame, self._raw) if self._raw else None
         if face is None or (self._raw and has_jumped(self._raw, face)):
             face = self._detector.track(frame)
         if face is None or (self._raw and is_cut(self._raw, face)):

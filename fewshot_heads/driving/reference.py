@@ -10,24 +10,22 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
 from fewshot_heads.landmarks import (
     LEFT_EYE,
-    LEFT_IRIS,
     LEFT_MOUTH_CORNER,
     LIPS,
     N_POINTS,
     RIGHT_EYE,
-    RIGHT_IRIS,
     RIGHT_MOUTH_CORNER,
     Landmarks,
 )
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
-from fewshot_heads.landmarks.pose import MEAN_HEAD, MEAN_SURFACE
+from fewshot_heads.landmarks.pose import MEAN_HEAD, MEAN_SURFACE, Pose
 
 # Radians of rotation that count, in a reference frame, as much as an eye that closes, and as 1 of the mouth's ratio.
 _EYE_OPENING_RADIANS, _MOUTH_RATIO_RADIANS = 0.6, 4
@@ -61,10 +59,11 @@ def choose_reference(source: CanonicalFace, driver: Iterable[CanonicalFace]) -> 
 
 
 def reference_face(source: CanonicalFace, driver: Sequence[Landmarks]) -> CanonicalFace:
-    """Returns the driver as the source is, in the pose of the nearest frame, and with its mouth and gaze.
+    """Returns the driver as the source is.
 
-    The lids are those of frames in which the eyes are as far open. Everything else is the mean of near frames: what the
-    detector gets wrong in one frame would be wrong in every frame of the result.
+    It is the mean of near frames: what the detector gets wrong in one frame would be wrong in every frame of the
+    result, and which frame is the nearest may depend on a trifle. The lids are those of frames in which the eyes are as
+    far open. The mouth, which has many shapes, is that of the nearest frame.
 
     Args:
         source: face of the source.
@@ -76,13 +75,12 @@ def reference_face(source: CanonicalFace, driver: Sequence[Landmarks]) -> Canoni
         return CanonicalFace.of(driver[frame])
 
     distances = _Distances.of(source, map(CanonicalFace.of, driver))
-    nearest = face(int(distances.whole.argmin()))
-    shape = _mean_shape(face, distances.whole)
-    own = _of_parts(np.r_[_CHIN, LIPS, RIGHT_IRIS, LEFT_IRIS], len(shape))
-    shape[own] = nearest.shape[own]
+    mean, shape_of_lids = _mean(face, distances.whole), _mean(face, distances.lids).shape
+    mouth = _of_parts(np.r_[_CHIN, LIPS], len(mean.shape))
+    mean.shape[mouth] = face(int(distances.whole.argmin())).shape[mouth]
     lids = np.r_[RIGHT_EYE, LEFT_EYE]  # of the same frames: a face that winks in no frame does not wink here
-    shape[lids] = _mean_shape(face, distances.lids)[lids]
-    return CanonicalFace(nearest.pose, shape)
+    mean.shape[lids] = shape_of_lids[lids]
+    return mean
 
 
 class _Distances(NamedTuple):
@@ -111,8 +109,8 @@ class _Distances(NamedTuple):
         return cls(whole, rotation + _LID_OPENING_RADIANS * eyes)
 
 
-def _mean_shape(face: Callable[[int], CanonicalFace], distances: np.ndarray) -> np.ndarray:
-    """Returns the mean shape of the nearest frames, weighted by the inverse squared distance, [70 or 221, 3].
+def _mean(face: Callable[[int], CanonicalFace], distances: np.ndarray) -> CanonicalFace:
+    """Returns the mean of the nearest frames, weighted by the inverse squared distance.
 
     A frame that is equal to the source counts alone.
 
@@ -121,9 +119,15 @@ def _mean_shape(face: Callable[[int], CanonicalFace], distances: np.ndarray) -> 
         distances: [T], of the frames.
     """
     near = np.argsort(distances, kind="stable")[: max(int(_NEAR_SHARE * len(distances)), 1)][:_MOST_NEAR]
-    shapes = [face(frame).shape for frame in near.tolist()]
-    count = min(map(len, shapes))
-    return np.average([shape[:count] for shape in shapes], axis=0, weights=np.maximum(distances[near], 1e-6) ** -2.0)
+    faces, weights = [face(frame) for frame in near.tolist()], np.maximum(distances[near], 1e-6) ** -2.0
+    count = min(len(face.shape) for face in faces)
+
+    def mean(values: Iterable[Any]) -> np.ndarray:
+        return np.average(list(values), axis=0, weights=weights)
+
+    left, _, right = np.linalg.svd(mean(face.pose.rotation for face in faces))  # the nearest rotation (Moakher, 2002)
+    translation, size = mean(face.pose.translation for face in faces), mean(face.pose.scale for face in faces)
+    return CanonicalFace(Pose(left @ right, translation, float(size)), mean(face.shape[:count] for face in faces))
 
 
 def _of_parts(landmarks: np.ndarray, count: int) -> np.ndarray:

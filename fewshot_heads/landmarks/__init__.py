@@ -128,12 +128,19 @@ class Detector(Protocol):
         ...
 
     def track(self, image: np.ndarray) -> Landmarks | None:
-        """Returns the face of an image that is already cut to a head, or None.
-
-        This is the fastest call: the detector does not search.
+        """Returns the face of an image that is already cut to a head, or None: the detector does not search.
 
         Args:
             image: uint8 RGB [H, W, 3].
+        """
+        ...
+
+    def follow(self, image: np.ndarray, last: Landmarks) -> Landmarks | None:
+        """Returns a face near its last position, or None. This is the fastest call.
+
+        Args:
+            image: uint8 RGB [H, W, 3].
+            last: the face in the frame before, pixels.
         """
         ...
 

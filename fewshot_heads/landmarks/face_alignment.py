@@ -14,6 +14,9 @@ import numpy as np
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE, Landmarks
 
+_WINDOW_RATIO = 1.9  # side of the window that a face is followed in, over the face's last size
+_MIN_WINDOW_PIXELS = 32
+
 
 class FaceAlignmentDetector:
     """Landmarks from FAN with the SFD face detector.
@@ -65,6 +68,22 @@ class FaceAlignmentDetector:
             image: uint8 RGB [H, W, 3].
         """
         return next(iter(self.detect(image)), None)
+
+    def follow(self, image: np.ndarray, last: Landmarks) -> Landmarks | None:
+        """Returns the largest face in a window around its last position, or None.
+
+        Args:
+            image: uint8 RGB [H, W, 3].
+            last: the face in the frame before, pixels.
+        """
+        center, half = (last.box[:2] + last.box[2:]) / 2, _WINDOW_RATIO * last.size / 2
+        height, width = image.shape[:2]
+        left, top = np.clip(center - half, 0, [width, height]).astype(int)
+        right, bottom = np.clip(center + half, 0, [width, height]).astype(int)
+        if min(right - left, bottom - top) < _MIN_WINDOW_PIXELS:
+            return None
+        face = self.track(image[top:bottom, left:right])
+        return face and face.moved(np.array([-left, -top], np.float32))
 
 
 def _away_from_viewer(depth: np.ndarray) -> np.ndarray:

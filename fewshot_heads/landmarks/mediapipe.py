@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 
-from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks import RIGHT_EYE, Landmarks
 from fewshot_heads.landmarks.face_detector import FaceDetector
-from fewshot_heads.landmarks.face_mesh import FaceMesh, blendshapes
+from fewshot_heads.landmarks.face_mesh import FaceMesh, blendshapes, square_around
 from fewshot_heads.landmarks.pose import mirrored
+from fewshot_heads.landmarks.turned_square import TurnedSquare
 
 # iBUG-68 as indices of the 478-point mesh, then the irises.
 IBUG = np.array(
@@ -37,8 +37,8 @@ SURFACE = np.array([
 ])  # fmt: skip
 _SEARCH_SCALES = (1.0, 0.5, 0.3)  # window side over the image's shorter side, tried in turn until a face is found
 _MIN_WINDOW_PIXELS = 64
-_REFINE_PIXELS = 512  # side of the window around a small face, as the network reads the window
-_SMALL_FACE_RATIO = 0.3  # face size over the image's shorter side, up to which a face is detected again close up
+_MAX_MOVE = 0.2  # from frame to frame, in sides of the square around a face; a mesh farther away is doubtful
+_LEFT_EYE_CORNER = 45  # the outer one, as the first point of the right eye
 _SAME_FACE_RATIO = 0.5  # distance of two faces over the larger face's size, up to which both are one face
 
 
@@ -46,7 +46,7 @@ class MediaPipeDetector:
     """Landmarks from MediaPipe's networks, about 10 ms an image on one core. Threads may share a detector.
 
     The detector finds faces that fill at least about a tenth of its window. An image without a hit is searched again in
-    overlapping windows. Small faces are detected a second time close up.
+    overlapping windows.
 
     Args:
         min_confidence: least confidence of a face, 0 to 1.
@@ -73,20 +73,27 @@ class MediaPipeDetector:
                     if all(_are_apart(face, other) for other in found):
                         found.append(face)
             if found:
-                found = [self._close_up(image, face) for face in found]
                 return sorted(found, key=lambda face: -face.size)
         return []
 
     def track(self, image: np.ndarray) -> Landmarks | None:
-        """Returns the face of an image that is already cut to a head, or None.
-
-        This is the fastest call: the detector does not search.
+        """Returns the face of an image that is already cut to a head, or None: the detector does not search.
 
         Args:
             image: uint8 RGB [H, W, 3].
         """
-        faces = self._landmarks(image, 1)
-        return faces[0] if faces else None
+        return next(iter(self._landmarks(image, 1)), None)
+
+    def follow(self, image: np.ndarray, last: Landmarks) -> Landmarks | None:
+        """Returns a face near its last position, or None. This is the fastest call.
+
+        Args:
+            image: uint8 RGB [H, W, 3].
+            last: the face in the frame before, pixels.
+        """
+        square = _square_of(last)
+        face = self._measured(image, square)
+        return None if face is None or _square_of(face).differs(square, _MAX_MOVE) else face
 
     def expression(self, image: np.ndarray) -> np.ndarray | None:
         """Returns the blendshape scores of the largest face, or None without a face.
@@ -100,40 +107,37 @@ class MediaPipeDetector:
         Returns:
             float32 [52], 0 to 1.
         """
-        meshes = [mesh for mesh, _ in self._meshes(image, self._max_faces)]
+        found = [self._find_mesh(image, square) for square in self._find_faces(image, self._max_faces)]
+        meshes = [mesh for mesh, confidence in found if confidence > self._min_confidence]
         return blendshapes(max(meshes, key=lambda mesh: _to_landmarks(mesh).size)) if meshes else None
 
-    def _close_up(self, image: np.ndarray, face: Landmarks) -> Landmarks:
-        """Returns a small face as detected in an enlarged window, any other face unchanged."""
-        if face.size > _SMALL_FACE_RATIO * min(image.shape[:2]):
-            return face
-        center, half = (face.box[:2] + face.box[2:]) / 2, face.size
-        left, top = np.maximum(center - half, 0).astype(int)
-        right, bottom = (center + half).astype(int)
-        window = image[top:bottom, left:right]
-        scale = _REFINE_PIXELS / max(window.shape[:2])
-        window = cv2.resize(window, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-        refined = self.track(window)
-        return refined.moved(np.array([-left, -top], np.float32) * scale, 1 / scale) if refined else face
-
     def _landmarks(self, image: np.ndarray, max_faces: int) -> list[Landmarks]:
-        """Returns the faces of an image, the largest first, with `flip_input` applied."""
-        faces = [_to_landmarks(*found) for found in self._meshes(image, max_faces)]
-        if faces and self._flip_input:
-            flipped = [_to_landmarks(*found) for found in self._meshes(cv2.flip(image, 1), max_faces)]
-            flipped_back = [mirrored(face, image.shape[1]) for face in flipped]
-            faces = [_averaged(face, flipped_back) for face in faces]
-        return sorted(faces, key=lambda face: -face.size)
+        """Returns the faces of an image, the largest first."""
+        faces = (self._measured(image, square) for square in self._find_faces(image, max_faces))
+        return sorted(filter(None, faces), key=lambda face: -face.size)
 
-    def _meshes(self, image: np.ndarray, max_faces: int) -> list[tuple[np.ndarray, float]]:
-        """Returns mesh and confidence of each face, the one that was found with the most confidence first."""
-        meshes = [self._find_mesh(image, square) for square in self._find_faces(image, max_faces)]
-        return [(mesh, confidence) for mesh, confidence in meshes if confidence > self._min_confidence]
+    def _measured(self, image: np.ndarray, square: TurnedSquare) -> Landmarks | None:
+        """Returns the face in a square with `flip_input` applied, or None."""
+        mesh, confidence = self._find_mesh(image, square)
+        if confidence <= self._min_confidence:
+            return None
+        face = _to_landmarks(mesh, confidence)
+        if self._flip_input:
+            mesh, confidence = self._find_mesh(image, _square_of(face, mirrored=True), mirrored=True)
+            if confidence > self._min_confidence:
+                other = mirrored(_to_landmarks(mesh), image.shape[1])
+                return Landmarks.from_array((face.to_array() + other.to_array()) / 2, face.confidence)
+        return face
 
 
 def _to_landmarks(mesh: np.ndarray, confidence: float = 1.0) -> Landmarks:
     """Returns the landmarks of a mesh [478, 3]."""
     return Landmarks.from_array(mesh[np.concatenate([IBUG, SURFACE])], confidence)
+
+
+def _square_of(face: Landmarks, mirrored: bool = False) -> TurnedSquare:
+    """Returns the square of the image in which the network sees a face; `mirrored` is for the mirrored image."""
+    return square_around(face.to_array(), RIGHT_EYE.start, _LEFT_EYE_CORNER, mirrored)
 
 
 def _windows(shape: tuple[int, ...], scale: float) -> Iterator[tuple[int, int, int, int]]:
@@ -163,9 +167,3 @@ def _are_apart(a: Landmarks, b: Landmarks) -> bool:
     """Returns whether two faces are different ones of the image."""
     displacement = a.points.mean(0) - b.points.mean(0)
     return bool(np.linalg.norm(displacement) > _SAME_FACE_RATIO * max(a.size, b.size))
-
-
-def _averaged(face: Landmarks, others: list[Landmarks]) -> Landmarks:
-    """Returns the mean of a face and the same face among others, if present."""
-    other = next((other for other in others if not _are_apart(face, other)), face)
-    return Landmarks.from_array((face.to_array() + other.to_array()) / 2, face.confidence)

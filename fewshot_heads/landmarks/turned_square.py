@@ -27,6 +27,29 @@ class TurnedSquare(NamedTuple):
         height, width = image.shape[:2]
         return cls(np.array([width, height]) / 2, max(height, width))
 
+    @classmethod
+    def spanned(cls, points: np.ndarray, angle: float) -> TurnedSquare:
+        """Returns the smallest square at an angle that holds points.
+
+        Args:
+            points: [N, 2], pixels.
+            angle: radians.
+        """
+        axes = cls(np.zeros(2), 1.0, angle)._axes()
+        turned = points @ axes.T
+        low, high = turned.min(0), turned.max(0)
+        return cls((low + high) / 2 @ axes, float((high - low).max()), angle)
+
+    def mirrored(self, width: float) -> TurnedSquare:
+        """Returns the square in the horizontally mirrored image, whose width is given in pixels."""
+        return TurnedSquare(np.array([width - self.center[0], self.center[1]]), self.side, -self.angle)
+
+    def differs(self, other: TurnedSquare, tolerance: float) -> bool:
+        """Returns whether a corner is farther from the other square's than a tolerance, in sides."""
+        corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+        distances = np.linalg.norm(self.to_image(corners) - other.to_image(corners), axis=1)
+        return bool(distances.max() > tolerance * self.side)
+
     def to_image(self, points: np.ndarray) -> np.ndarray:
         """Returns points [N, 2 or 3] in pixels of the image.
 
