@@ -91,7 +91,7 @@ class Portrait:
     def _measured(self, picture: np.ndarray) -> tuple[np.ndarray, Landmarks | None, np.ndarray]:
         """Returns the scores [52], the face in the crop, and the identity embedding [128]; NaN without a face."""
         crop = replace(self.head.crop, size=_MEASURED_PIXELS).cut(picture)
-        scores, face = self.detector.expression(crop), self.detector.track(crop)
+        scores, face = self.detector.expression(crop), next(iter(self.detector.detect(crop)), None)
         points = np.full((1, 70, 2), np.nan) if face is None else face.points[None]
         missing = np.full(len(BLENDSHAPES), np.nan)
         return missing if scores is None else scores, face, self.identity(crop[None], points)[0]

@@ -34,7 +34,7 @@ def laughing_footage(driver_frames: list[np.ndarray], size: int = 128) -> list[F
     clips, finder = [], detector("mediapipe")
     for name, turn in (("woman", 1), ("mirrored", -1)):
         frames = [np.ascontiguousarray(frame[:, ::turn]) for frame in driver_frames]
-        faces = [finder.track(frame) for frame in frames]
+        faces = [finder.detect(frame)[0] for frame in frames]
         crop = Crop.around(faces, size)
         pictures, points = [crop.cut(frame) for frame in frames], [crop.to_crop(face).to_array() for face in faces]
         clips.append(Footage(name, np.stack(pictures), np.stack(points).astype(np.float32)))
@@ -51,7 +51,7 @@ def mona_footage(frames: int = 5, size: int = 128, kind: str = "video") -> list[
         for i in range(frames):
             top, left = 20 + 7 * i, 20 + 11 * (i % 3)
             picture = cv2.resize(image[top : top + 240, left : left + 240], (size, size), interpolation=cv2.INTER_AREA)
-            face = finder.track(picture)
+            face = finder.detect(picture)[0]
             pictures.append(picture)
             landmarks.append(face.to_array())
         clips.append(Footage(name, np.array(pictures), np.array(landmarks, np.float32), kind))

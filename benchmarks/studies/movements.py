@@ -63,7 +63,7 @@ def observe(images: Iterator[tuple[str, np.ndarray]], detector: MediaPipeDetecto
     """
     names, shapes, scores = [], [], []
     for name, image in tqdm(images, "faces", disable=None):
-        found, landmarks = detector.expression(image), detector.track(image)
+        found, landmarks = detector.expression(image), next(iter(detector.detect(image)), None)
         if found is None or landmarks is None:
             continue
         face = CanonicalFace.of(landmarks)

@@ -42,7 +42,7 @@ class LiveDriver:
     The first face is the reference, until `recalibrate` asks for another one.
 
     Args:
-        detector: only its fast call, `track`, is used: a search would take a second.
+        detector: only its fast calls are used: a search would take a second.
         smooth: strength of the One-Euro filter, 0 is off.
         mouths: whether mouths are kept.
     """
@@ -96,7 +96,8 @@ class LiveDriver:
         """Returns the face near its last position, else the face of the whole frame, or None."""
         face = self._detector.follow(frame, self._raw) if self._raw else None
         if face is None or (self._raw and has_jumped(self._raw, face)):
-            face = self._detector.track(frame)
+            seen = self._detector.glance(frame)
+            face = seen and self._detector.follow(frame, seen)
         if face is None or (self._raw and is_cut(self._raw, face)):
             self._smoother.reset()
         self._raw = face

@@ -8,7 +8,7 @@ from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE, Detector, L
 from fewshot_heads.landmarks.crop import Crop
 
 _WINDOW_PIXELS = 384  # side of the window in which a face is looked at again
-# A detected face confirms a turn if its roll differs by no more. Halfway to the next quarter turn, none is confirmed.
+# A detected face confirms a turn if its roll differs by less. Halfway to the next quarter turn, none is confirmed.
 _MAX_ROLL_DEGREES = 45.0
 _MAX_CONFIDENCE = 1 - 1e-7  # where a vote has its full weight
 
@@ -39,14 +39,14 @@ def detect_upright(image: np.ndarray, detector: Detector) -> tuple[np.ndarray, l
 def _turns_to_upright(image: np.ndarray, face: Landmarks, detector: Detector) -> int:
     """Returns the quarter turns counterclockwise, 0 to 3, that make a face of an image upright.
 
-    A detector that expects upright faces finds one in an upside-down face too, with the mouth in the hair, but with
-    less certainty than the true face in other turns. So each turn has a vote, whose weight is the information in the
-    detector's confidence: MediaPipe's true faces have about 16, and those that it imagines up to 7.
+    A detector that expects upright faces finds one in an upside-down face too, with the mouth in the hair, but at a
+    glance it finds it crooked and is less certain of it. In the other turns such a detector finds the true face. So
+    each turn has a vote, whose weight is the information in its confidence: 16 for most true faces of MediaPipe.
     """
     window = Crop.around([face], _WINDOW_PIXELS).cut(image)
     votes = []
     for turns in range(4):
-        again = detector.track(turned(window, turns))
+        again = detector.glance(turned(window, turns))
         if again is not None:
             weight = -np.log(1 - min(again.confidence, _MAX_CONFIDENCE))
             votes.append((_roll_degrees(again) + 90 * turns, weight))

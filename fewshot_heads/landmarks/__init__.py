@@ -127,8 +127,8 @@ class Detector(Protocol):
         """
         ...
 
-    def track(self, image: np.ndarray) -> Landmarks | None:
-        """Returns the face of an image that is already cut to a head, or None: the detector does not search.
+    def glance(self, image: np.ndarray) -> Landmarks | None:
+        """Returns about where the face is in an image that is already cut to a head, or None. It is no search.
 
         Args:
             image: uint8 RGB [H, W, 3].
@@ -136,11 +136,11 @@ class Detector(Protocol):
         ...
 
     def follow(self, image: np.ndarray, last: Landmarks) -> Landmarks | None:
-        """Returns a face near its last position, or None. This is the fastest call.
+        """Returns a face near its last position, or None, as exactly as `detect` and much faster.
 
         Args:
             image: uint8 RGB [H, W, 3].
-            last: the face in the frame before, pixels.
+            last: the face in the frame before, or from `glance`, pixels.
         """
         ...
 

@@ -59,7 +59,7 @@ class FaceAlignmentDetector:
                 faces.append(Landmarks(points[:, :2], depth, confidence))
         return sorted(faces, key=lambda face: -face.size)
 
-    def track(self, image: np.ndarray) -> Landmarks | None:
+    def glance(self, image: np.ndarray) -> Landmarks | None:
         """Returns the largest face of an image, or None.
 
         FAN has no faster call for an image that is already cut to a head.
@@ -82,7 +82,7 @@ class FaceAlignmentDetector:
         right, bottom = np.clip(center + half, 0, [width, height]).astype(int)
         if min(right - left, bottom - top) < _MIN_WINDOW_PIXELS:
             return None
-        face = self.track(image[top:bottom, left:right])
+        face = self.glance(image[top:bottom, left:right])
         return face and face.moved(np.array([-left, -top], np.float32))
 
 

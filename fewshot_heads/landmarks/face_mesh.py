@@ -47,22 +47,19 @@ class FaceMesh:
         Args:
             image: uint8 RGB [H, W, 3].
             square: around the face, as from `FaceDetector` or `square_around`.
-            mirrored: whether the network sees the mirrored image. The mesh is in pixels of that image then.
+            mirrored: whether the network sees the mirrored image. Square and mesh are in pixels of that image then.
         """
         for _ in range(_MAX_RUNS):
-            mesh, confidence = self._run(image, square, mirrored)
+            mesh, confidence = self.run(image, square, mirrored)
             own = square_around(mesh[:_N_SKIN_POINTS], *_EYE_CORNERS, mirrored)
-            own = own.mirrored(image.shape[1]) if mirrored else own
             if not own.differs(square, _TOLERANCE):
                 break
             square = own
         return mesh, confidence
 
-    def _run(self, image: np.ndarray, square: TurnedSquare, mirrored: bool) -> tuple[np.ndarray, float]:
-        """Returns mesh and confidence as the network sees them in one square."""
-        pixels = square.cut(image, _SIZE, cv2.BORDER_REPLICATE)
-        if mirrored:
-            pixels, square = cv2.flip(pixels, 1), square.mirrored(image.shape[1])
+    def run(self, image: np.ndarray, square: TurnedSquare, mirrored: bool = False) -> tuple[np.ndarray, float]:
+        """Returns mesh and confidence as the network sees them in this square, as in the call."""
+        pixels = square.cut(image, _SIZE, cv2.BORDER_REPLICATE, mirrored)
         mesh, presence, _ = self._network((pixels.astype(np.float32) / 255)[None])
         return square.to_image(mesh.reshape(-1, 3) / _SIZE), float(sigmoid(presence).item())
 

@@ -40,10 +40,6 @@ class TurnedSquare(NamedTuple):
         low, high = turned.min(0), turned.max(0)
         return cls((low + high) / 2 @ axes, float((high - low).max()), angle)
 
-    def mirrored(self, width: float) -> TurnedSquare:
-        """Returns the square in the horizontally mirrored image, whose width is given in pixels."""
-        return TurnedSquare(np.array([width - self.center[0], self.center[1]]), self.side, -self.angle)
-
     def differs(self, other: TurnedSquare, tolerance: float) -> bool:
         """Returns whether a corner is farther from the other square's than a tolerance, in sides."""
         corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
@@ -60,7 +56,7 @@ class TurnedSquare(NamedTuple):
         moved[:, :2] = (points[:, :2] - 0.5) @ self._axes() * self.side + self.center
         return moved
 
-    def cut(self, image: np.ndarray, size: int, border: int) -> np.ndarray:
+    def cut(self, image: np.ndarray, size: int, border: int, mirrored: bool = False) -> np.ndarray:
         """Returns the square as an image, uint8 [size, size, 3].
 
         Pixels are sampled without a low-pass filter, as the networks are used to.
@@ -69,9 +65,12 @@ class TurnedSquare(NamedTuple):
             image: uint8 RGB [H, W, 3].
             size: side of the result, pixels.
             border: border mode of OpenCV outside of the image.
+            mirrored: whether the square lies in the horizontally mirrored image.
         """
         axes = self._axes().T * self.side / size
         matrix = np.column_stack([axes, self.center - axes.sum(1) * size / 2])
+        if mirrored:
+            matrix[0] = [0, 0, image.shape[1] - 1] - matrix[0]
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         return cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=border)
 

@@ -32,7 +32,7 @@ class Imagining:
     def __init__(self, face):
         self.face = face
 
-    def track(self, image):
+    def glance(self, image):
         return self.face
 
     def detect(self, image):

@@ -52,7 +52,7 @@ class Still:
     def detect(self, image):
         return [face(surface=0)]
 
-    def track(self, image):
+    def follow(self, image, last):
         return None
 
 

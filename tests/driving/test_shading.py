@@ -17,7 +17,7 @@ FOLD = np.array([[32, 62], [26, 72]])  # x and y of a fold's ends, cells: from t
 
 @pytest.fixture(scope="module")
 def at_rest(reenactor, mona):
-    return mona, reenactor.detectors[0].track(mona)
+    return mona, reenactor.detectors[0].detect(mona)[0]
 
 
 def folded(image, face, darkness=60):

@@ -21,10 +21,10 @@ class Scripted:
         y, x = np.nonzero(image[..., 0] == 255)
         return [face(center=(cx, cy), scale=30) for cx, cy in zip(x, y, strict=True)][::-1]
 
-    def track(self, image):
-        faces = self.detect(image)
+    def follow(self, image, last):
+        near = [face for face in self.detect(image) if np.abs(middle(face) - middle(last)).max() < last.size]
         self.searches -= 1
-        return faces[0] if faces else None
+        return near[0] if near else None
 
 
 def picture(*centers):

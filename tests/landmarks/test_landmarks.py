@@ -31,10 +31,10 @@ def test_mona_lisa_has_one_face_with_depth_and_her_irises_in_her_eyes(mediapipe,
     assert nose_tip < temple, "larger depth is farther away"
 
 
-def test_mona_lisas_landmarks_and_blendshapes_are_those_of_mediapipe_itself(mediapipe, mona):
+def test_mona_lisas_blendshapes_are_those_of_mediapipe_itself_and_her_landmarks_are_near_its(mediapipe, mona):
     expected = json.loads((Path(__file__).parent / "mona_lisa_mediapipe.json").read_text(encoding="utf-8"))
     (face,) = mediapipe.detect(mona)
-    np.testing.assert_allclose(face.to_array()[:70], expected["landmarks"], atol=0.002 * face.size)
+    np.testing.assert_allclose(face.to_array()[:70], expected["landmarks"], atol=0.025 * face.size)
     np.testing.assert_allclose(mediapipe.expression(mona), expected["blendshapes"], atol=0.01)
 
 
@@ -54,13 +54,39 @@ def test_landmarks_are_stored_with_the_surface_they_have(surface):
     np.testing.assert_allclose(stored.moved(np.array([20, 40]), 0.5).to_array(), wanted.to_array(), atol=1e-3)
 
 
-def test_a_mirrored_picture_has_the_mirrored_face(mediapipe, driver_frames):
-    frame = driver_frames[0]
-    direct, flipped = (mediapipe.track(image).to_array() for image in (frame, np.ascontiguousarray(frame[:, ::-1])))
-    flipped_back = mirrored(Landmarks.from_array(flipped), frame.shape[1]).to_array()
-    np.testing.assert_allclose(flipped_back, direct, atol=1e-3)
-    single_pass = detector("mediapipe", flip_input=False).track(frame).to_array()
-    assert 1e-3 < np.abs(single_pass - direct)[:, :2].mean() / Landmarks.from_array(direct).size < 0.02
+def test_a_mirrored_picture_has_about_the_mirrored_face_nearer_if_the_detector_sees_both(driver_frames):
+    frame, differences = driver_frames[0], []
+    for flip_input in (False, True):
+        finder = detector("mediapipe", flip_input=flip_input)
+        direct, flipped = (finder.detect(image)[0] for image in (frame, np.ascontiguousarray(frame[:, ::-1])))
+        back = mirrored(flipped, frame.shape[1])
+        differences.append(np.linalg.norm(back.points - direct.points, axis=1).mean() / direct.size)
+    alone, both = differences
+    assert both < 0.75 * alone and both < 0.01
+
+
+@pytest.mark.parametrize("flip_input", [False, True])
+def test_a_face_that_moved_little_is_followed_as_exactly_as_it_is_detected(driver_frames, flip_input):
+    finder = detector("mediapipe", flip_input=flip_input)
+    (face,) = finder.detect(driver_frames[0])
+    for offset in (0.0, 0.05, 0.1):
+        last = face.moved(np.array([-offset, offset], np.float32) * face.size)
+        followed = finder.follow(driver_frames[0], last)
+        assert np.linalg.norm(followed.points - face.points, axis=1).mean() < 0.01 * face.size
+
+
+def test_a_face_far_from_its_last_place_is_not_followed(mediapipe, driver_frames):
+    (face,) = mediapipe.detect(driver_frames[0])
+    far = face.moved(np.array([-0.6, 0.0], np.float32) * face.size)
+    assert mediapipe.follow(driver_frames[0], far) is None
+    assert mediapipe.follow(np.full_like(driver_frames[0], 90), face) is None
+
+
+def test_a_glance_sees_about_where_the_face_is(mediapipe, driver_frames):
+    (face,) = mediapipe.detect(driver_frames[0])
+    seen = mediapipe.glance(driver_frames[0])
+    assert np.linalg.norm(seen.points - face.points, axis=1).mean() < 0.05 * face.size
+    assert mediapipe.glance(np.full_like(driver_frames[0], 90)) is None
 
 
 def test_a_surface_of_another_size_is_refused():

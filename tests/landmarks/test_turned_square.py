@@ -35,3 +35,28 @@ def test_points_go_back_to_where_their_pixels_were(angle):
     y, x = np.indices(weights.shape)
     found = np.array([[(x * weights).sum(), (y * weights).sum()]]) / weights.sum() / 100
     np.testing.assert_allclose(square.to_image(found), [[70, 45]], atol=0.1)
+
+
+def test_the_spanned_square_is_the_smallest_one_at_its_angle():
+    points = np.array([[10.0, 20.0], [50.0, 20.0], [30.0, 40.0]])
+    upright = TurnedSquare.spanned(points, 0.0)
+    np.testing.assert_allclose(upright.center, [30, 30])
+    assert upright.side == 40
+    turned = TurnedSquare.spanned(points, np.pi / 4)
+    inside = (points - turned.center) @ np.array([[1, 1], [-1, 1]]).T / 2**0.5
+    assert np.abs(inside).max() == pytest.approx(turned.side / 2)
+
+
+def test_a_square_is_cut_from_the_mirrored_image_without_mirroring_it():
+    image = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
+    square = TurnedSquare(np.array([30.0, 28.0]), 32.0, 0.4)
+    expected = square.cut(np.ascontiguousarray(image[:, ::-1]), 32, cv2.BORDER_REPLICATE).astype(int)
+    found = square.cut(image, 32, cv2.BORDER_REPLICATE, mirrored=True)
+    assert np.abs(found - expected).mean() < 4  # OpenCV rounds positions to 1/32 pixel
+
+
+def test_squares_differ_by_place_size_and_angle():
+    square = TurnedSquare(np.array([30.0, 28.0]), 30.0, 0.4)
+    assert not square.differs(TurnedSquare(np.array([30.5, 28.0]), 30.5, 0.41), 0.05)
+    for other in ([33.0, 28.0], 30.0, 0.4), ([30.0, 28.0], 34.0, 0.4), ([30.0, 28.0], 30.0, 0.55):
+        assert square.differs(TurnedSquare(np.array(other[0]), *other[1:]), 0.05)
