@@ -17,10 +17,12 @@ import numpy as np
 
 from fewshot_heads.landmarks import (
     LEFT_EYE,
+    LEFT_IRIS,
     LEFT_MOUTH_CORNER,
     LIPS,
     N_POINTS,
     RIGHT_EYE,
+    RIGHT_IRIS,
     RIGHT_MOUTH_CORNER,
     Landmarks,
 )
@@ -63,7 +65,7 @@ def reference_face(source: CanonicalFace, driver: Sequence[Landmarks]) -> Canoni
 
     It is the mean of near frames: what the detector gets wrong in one frame would be wrong in every frame of the
     result, and which frame is the nearest may depend on a trifle. The lids are those of frames in which the eyes are as
-    far open. The mouth, which has many shapes, is that of the nearest frame.
+    far open. Mouth and gaze, which the mean would blur, are those of the nearest frame.
 
     Args:
         source: face of the source.
@@ -76,8 +78,8 @@ def reference_face(source: CanonicalFace, driver: Sequence[Landmarks]) -> Canoni
 
     distances = _Distances.of(source, map(CanonicalFace.of, driver))
     mean, shape_of_lids = _mean(face, distances.whole), _mean(face, distances.lids).shape
-    mouth = _of_parts(np.r_[_CHIN, LIPS], len(mean.shape))
-    mean.shape[mouth] = face(int(distances.whole.argmin())).shape[mouth]
+    own = _of_parts(np.r_[_CHIN, LIPS, RIGHT_IRIS, LEFT_IRIS], len(mean.shape))
+    mean.shape[own] = face(int(distances.whole.argmin())).shape[own]
     lids = np.r_[RIGHT_EYE, LEFT_EYE]  # of the same frames: a face that winks in no frame does not wink here
     mean.shape[lids] = shape_of_lids[lids]
     return mean
