@@ -64,9 +64,12 @@ class HeadSurface:
         head: uint8 [R, R, 4], RGB and alpha of the head in the crop.
         size: side of the crop, pixels.
         original: pose of the image whose mirror image this is. None for an image that a camera took.
+        body: uint8 [R, R], alpha of the body in the crop. None if it is not known.
     """
 
-    def __init__(self, face: Landmarks, head: np.ndarray, size: int, original: Pose | None = None):
+    def __init__(
+        self, face: Landmarks, head: np.ndarray, size: int, original: Pose | None = None, body: np.ndarray | None = None
+    ):
         self.face, self.size, self.pose = face, size, fit_pose(face)
         self.canonical, self.warp_points = CanonicalFace.of(face).shape, warp_points(face)
         scale = size / DEPTH_CELLS  # pixels per cell
@@ -82,6 +85,8 @@ class HeadSurface:
         solid = cv2.GaussianBlur(cv2.dilate((matte > 0.05).astype(np.float32), np.ones((5, 5))), (0, 0), 0.5)
         skin = cv2.dilate((parts.face | parts.ears).astype(np.float32), np.ones((3, 3)))
         seam = _seam(matte, parts.face, small_face)
+        if body is not None:  # hair beside the neck is no seam
+            seam *= cv2.resize(body, (DEPTH_CELLS, DEPTH_CELLS), interpolation=cv2.INTER_AREA) / np.float32(255)
         self._shape, self._normals, self._parts = (
             np.ascontiguousarray(maps, np.float32)
             for maps in (np.dstack([depth, solid, matte]), normals, np.dstack([matte, seen, skin, seam]))

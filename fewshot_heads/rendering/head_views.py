@@ -68,10 +68,14 @@ class HeadViews:
     def __init__(self, landmarks: Sequence[Landmarks], heads: np.ndarray, size: int, body: np.ndarray):
         self.landmarks = list(landmarks)
         self._body = cv2.resize(body[..., 3], (CELLS, CELLS), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-        self.surfaces = [HeadSurface(face, head, size) for face, head in zip(landmarks, heads, strict=True)]
+        bodies = [body[..., 3], *[None] * (len(heads) - 1)]  # of the first image only
+        sources = list(zip(landmarks, heads, bodies, strict=True))
+        self.surfaces = [HeadSurface(face, head, size, body=body) for face, head, body in sources]
         self.surfaces += [
-            HeadSurface(mirrored(surface.face, size), np.ascontiguousarray(head[:, ::-1]), size, surface.pose)
-            for surface, head in zip(self.surfaces, heads, strict=True)
+            HeadSurface(
+                mirrored(face, size), _flipped(head), size, fit_pose(face), body if body is None else _flipped(body)
+            )
+            for face, head, body in sources
         ]
         self.back = BackOfHead(heads[0], landmarks[0], size)
 
@@ -111,6 +115,11 @@ class HeadViews:
     def _lost_seam(self, view: Projection) -> np.ndarray:
         """Returns the share of a view that is left out, [c, c]: a seam on the body that would be a veil or streaks."""
         return np.maximum(view.seam - self._body, view.seam * (1 - _kept_share(view.sharpness)))
+
+
+def _flipped(image: np.ndarray) -> np.ndarray:
+    """Returns the mirror image of a layer [R, R] or [R, R, 4]."""
+    return np.ascontiguousarray(image[:, ::-1])
 
 
 def images_of_views(images: Tensor, views: Sequence[Views]) -> Tensor:

@@ -106,16 +106,19 @@ def test_a_roll_shows_nothing_of_the_mirror_image():
     assert views.blend(rolled).weights[1].sum() < 10  # cells; if a roll counted as a turn, 107
 
 
-def test_the_seam_under_a_chin_is_seen_on_the_neck_only():
-    source = measured_face()
-    chin, matte = source.points[8], oval(source)
-    matte[int(chin[1]) + 4 :] *= 0.5  # the soft seam
-    lower = np.s_[int(chin[1] + 8) // 2 : int(chin[1] + 16) // 2, int(chin[0]) // 2]
-    shown = HeadViews([source], layer(matte)[None], SIZE, BODY).blend(source).weights[0]
-    over_wall = HeadViews([source], layer(matte)[None], SIZE, 0 * BODY).blend(source).weights[0]
-    assert shown[lower].min() > 0.95 and over_wall[lower].max() < 0.05
-    upper = np.s_[: int(source.points[33, 1]) // 2 - 2]  # above the lobes
-    assert torch.equal(shown[upper], over_wall[upper])
+def test_the_seam_under_a_chin_is_seen_on_the_neck_only_and_hair_beside_it_everywhere():
+    source, way = measured_face(), 24
+    (x, y), matte, neck = source.points[8].astype(int), oval(source), BODY.copy()
+    matte[y + 4 :] *= 0.5  # the soft seam on the neck, and hair on the right of it
+    neck[:, x + 8 :] = 0
+    views = HeadViews([source], layer(matte)[None], SIZE, neck)
+    still, moved = (views.blend(face).weights[0] for face in (source, source.moved(np.array([-way, 0], np.float32))))
+    rows = np.s_[(y + 8) // 2 : (y + 16) // 2]
+    seam, hair = np.s_[(x - 6) // 2 : x // 2], np.s_[(x + 14) // 2 : (x + 20) // 2]
+    assert still[rows, seam].min() > 0.95 and still[rows, hair].min() > 0.95
+    aside = way // 2  # on the wall
+    lost, kept = (moved[rows, place.start + aside : place.stop + aside] for place in (seam, hair))
+    assert lost.max() < 0.05 and kept.min() > 0.95
 
 
 def test_the_images_of_all_views_are_not_copied():
