@@ -30,6 +30,7 @@ _STRAY_LEVELS, _STRAY_RATIO = 3.0, 1.5  # a hair differs more than this, and tha
 _HEAD_MARGIN = 0.12  # around the head, whose outline on the body would stay as a line
 _CHIN_MARGIN = 0.2  # below the chin, where its contact shadow would stay as a line
 _CHIN_HALF_WIDTH = 0.75
+_STRAND_GAP = 0.06  # half of the width of gaps between strands of hair
 _NECK_EDGE = 0.02  # of its matte, which is soft
 _JAW_REACH = 0.85  # from the neck's axis: farther aside are shoulders
 _LEAST_AREA = 0.1  # squared: smaller pieces of a body are errors of the matte
@@ -84,9 +85,11 @@ def body_layer(image: np.ndarray, person: np.ndarray, head: np.ndarray, face: La
     """
     axis = NeckAxis.of(face)
     hole = _head_hole(head, axis)
-    neck, wall = _beside_jaw(hole, person, head, axis)
+    # The wall that is seen between strands of hair is too narrow to tell where the body ends.
+    filled = cv2.morphologyEx(person, cv2.MORPH_CLOSE, disk(_STRAND_GAP * axis.unit))
+    neck, wall = _beside_jaw(hole, person, filled, head, axis)
     unseen = hole & ~neck & ~wall
-    alpha = np.where(unseen, body_under_head(person, unseen, axis), _without_specks(person, hole & ~neck, axis))
+    alpha = np.where(unseen, body_under_head(filled, unseen, axis), _without_specks(person, hole & ~neck, axis))
     return BodyLayer(body_colors(image, alpha, hole, face, axis), alpha.astype(np.float32), hole)
 
 
@@ -146,13 +149,14 @@ def _head_hole(head: np.ndarray, axis: NeckAxis) -> np.ndarray:
 
 
 def _beside_jaw(
-    hole: np.ndarray, person: np.ndarray, head: np.ndarray, axis: NeckAxis
+    hole: np.ndarray, person: np.ndarray, filled: np.ndarray, head: np.ndarray, axis: NeckAxis
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns where the neck and the wall are seen beside the jaw, in the margin of the hole, bool [H, W] each.
 
     Args:
         hole: bool [H, W], the head with its margin.
         person: float32 [H, W], 0 to 1.
+        filled: the same without narrow gaps.
         head: float32 [H, W], 0 to 1.
         axis: axis of the neck.
     """
@@ -160,7 +164,7 @@ def _beside_jaw(
     aside = x - axis.x(y)[:, None]
     near = hole & (np.abs(aside) < _JAW_REACH * axis.unit) & (y < axis.base[1] + _CHIN_MARGIN * axis.unit)[:, None]
     neck = cv2.dilate((near & (person - head > 0.5)).astype(np.uint8), disk(_NECK_EDGE * axis.unit)) > 0
-    neck, wall = neck & near, near & (person < 0.5)
+    neck, wall = neck & near, near & (filled < 0.5)
     for side in (aside > 0, aside <= 0):
         above_neck = ~np.logical_or.accumulate((neck & side).any(1))
         wall &= ~(side & above_neck[:, None])
