@@ -123,6 +123,16 @@ def test_shoulders_go_on_behind_hair():
     assert alpha[round(CENTER[1]), [70, 186]].max() < 0.05  # wall, not body, is behind the hair's upper half
 
 
+@pytest.mark.parametrize("column", [87, 102, 164])
+def test_wall_between_two_strands_of_hair_does_not_end_the_body(column):
+    image, person, head, landmarks = portrait(hair_width=1.5)
+    _, expected, _ = body_layer(image, person, head, landmarks)
+    gap = np.s_[192:216, column : column + 5]
+    image[gap], person[gap], head[gap] = WALL, 0, 0
+    _, alpha, _ = body_layer(image, person, head, landmarks)
+    assert np.abs(alpha - expected).mean() < 0.002  # the gap itself is half as much
+
+
 def test_shoulders_behind_hair_are_clothed_beside_a_low_neckline():
     image, person, head, landmarks = portrait(hair_width=1.5)
     beside = np.abs(np.arange(SIZE) - CENTER[0])
