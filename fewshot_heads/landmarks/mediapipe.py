@@ -82,8 +82,7 @@ class MediaPipeDetector:
         Args:
             image: uint8 RGB [H, W, 3].
         """
-        found = [self._find_mesh.run(image, square) for square in self._find_faces(image, 1)]
-        return next((_to_landmarks(*face) for face in found if face[1] > self._min_confidence), None)
+        return next((_to_landmarks(*face) for face in self._seen(image, 1)), None)
 
     def follow(self, image: np.ndarray, last: Landmarks) -> Landmarks | None:
         """Returns a face near its last position, or None, as exactly as `detect` and much faster.
@@ -108,9 +107,13 @@ class MediaPipeDetector:
         Returns:
             float32 [52], 0 to 1.
         """
-        found = [self._find_mesh.run(image, square) for square in self._find_faces(image, self._max_faces)]
-        meshes = [mesh for mesh, confidence in found if confidence > self._min_confidence]
+        meshes = [mesh for mesh, _ in self._seen(image, self._max_faces)]
         return blendshapes(max(meshes, key=lambda mesh: _to_landmarks(mesh).size)) if meshes else None
+
+    def _seen(self, image: np.ndarray, max_faces: int) -> list[tuple[np.ndarray, float]]:
+        """Returns mesh and confidence of each face, as the network sees them in the squares of the face detector."""
+        found = [self._find_mesh.run(image, square) for square in self._find_faces(image, max_faces)]
+        return [(mesh, confidence) for mesh, confidence in found if confidence > self._min_confidence]
 
     def _landmarks(self, image: np.ndarray, max_faces: int) -> list[Landmarks]:
         """Returns the faces of an image, the largest first."""
@@ -125,7 +128,7 @@ class MediaPipeDetector:
         face = _to_landmarks(mesh, confidence)
         if self._flip_input:
             width = image.shape[1]
-            mesh, confidence = self._find_mesh(image, _square_of(mirrored(face, width), True), mirrored=True)
+            mesh, confidence = self._find_mesh(image, _square_of(mirrored(face, width), True), True)
             if confidence > self._min_confidence:
                 other = mirrored(_to_landmarks(mesh), width)
                 return Landmarks.from_array((face.to_array() + other.to_array()) / 2, face.confidence)

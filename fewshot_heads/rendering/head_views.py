@@ -68,14 +68,13 @@ class HeadViews:
     def __init__(self, landmarks: Sequence[Landmarks], heads: np.ndarray, size: int, body: np.ndarray):
         self.landmarks = list(landmarks)
         self._body = cv2.resize(body[..., 3], (CELLS, CELLS), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-        bodies = [body[..., 3], *[None] * (len(heads) - 1)]  # of the first image only
+        bodies = np.full_like(heads[..., 3], 255)
+        bodies[0] = body[..., 3]  # of the other images it is not kept
         sources = list(zip(landmarks, heads, bodies, strict=True))
-        self.surfaces = [HeadSurface(face, head, size, body=body) for face, head, body in sources]
+        self.surfaces = [HeadSurface(face, head, size, None, alpha) for face, head, alpha in sources]
         self.surfaces += [
-            HeadSurface(
-                mirrored(face, size), _flipped(head), size, fit_pose(face), body if body is None else _flipped(body)
-            )
-            for face, head, body in sources
+            HeadSurface(mirrored(face, size), _flipped(head), size, fit_pose(face), _flipped(alpha))
+            for face, head, alpha in sources
         ]
         self.back = BackOfHead(heads[0], landmarks[0], size)
 
