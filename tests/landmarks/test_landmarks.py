@@ -167,6 +167,22 @@ def test_face_alignment_without_a_face_or_with_a_doubtful_one_finds_none():
         assert FaceAlignmentDetector(network=network).detect(np.zeros((64, 64, 3), np.uint8)) == []
 
 
+def test_face_alignment_follows_a_face_in_a_window_around_its_last_place():
+    last, sizes = face(center=(150, 140), scale=20), []
+    left, top = (last.box[:2] + last.box[2:]) / 2 - 0.95 * last.size
+
+    def answer(image, return_bboxes):
+        sizes.append(max(image.shape[:2]) / last.size)
+        return [last.points[:68] - np.floor([left, top])], None, [[0, 0, 1, 1, 0.9]]
+
+    finder = FaceAlignmentDetector(network=SimpleNamespace(get_landmarks_from_image=answer))
+    followed = finder.follow(np.zeros((300, 300, 3), np.uint8), last)
+    np.testing.assert_allclose(followed.points[:68], last.points[:68], atol=1e-3)
+    outside = last.moved(np.array([500.0, 0.0], np.float32))
+    assert finder.follow(np.zeros((300, 300, 3), np.uint8), outside) is None
+    assert len(sizes) == 1 and 1.8 < sizes[0] < 2.0
+
+
 def test_face_alignment_without_its_weights_names_the_other_backend(monkeypatch):
     face_alignment = pytest.importorskip("face_alignment")
 
