@@ -43,7 +43,7 @@ _SAME_FACE_RATIO = 0.5  # distance of two faces over the larger face's size, up 
 
 
 class MediaPipeDetector:
-    """Landmarks from MediaPipe's networks, about 7 ms a frame on one core. Threads may share a detector.
+    """Landmarks from MediaPipe's networks, about 8 ms a frame on one core. Threads may share a detector.
 
     The detector finds faces that fill at least about a tenth of its window. An image without a hit is searched again in
     overlapping windows.
