@@ -63,7 +63,8 @@ def choose_reference(source: CanonicalFace, driver: Iterable[CanonicalFace]) -> 
 def reference_face(source: CanonicalFace, driver: Sequence[Landmarks]) -> CanonicalFace:
     """Returns the driver as the source is.
 
-    It is the mean of near frames: what the detector gets wrong in one frame would be wrong in every frame of the
+    Pose and shape come from frames of their own: a driver who is silent only where the head is turned is not turned at
+    rest. Both are means of near frames: what the detector gets wrong in one frame would be wrong in every frame of the
     result, and which frame is the nearest may depend on a trifle. The lids are those of frames in which the eyes are as
     far open. Mouth and gaze, which the mean would blur, are those of the nearest frame.
 
@@ -77,22 +78,24 @@ def reference_face(source: CanonicalFace, driver: Sequence[Landmarks]) -> Canoni
         return CanonicalFace.of(driver[frame])
 
     distances = _Distances.of(source, map(CanonicalFace.of, driver))
-    mean, shape_of_lids = _mean(face, distances.whole), _mean(face, distances.lids).shape
-    own = _of_parts(np.r_[_CHIN, LIPS, RIGHT_IRIS, LEFT_IRIS], len(mean.shape))
-    mean.shape[own] = face(int(distances.whole.argmin())).shape[own]
+    pose, shape = _mean_pose(face, distances.pose), _mean_shape(face, distances.whole)
+    own = _of_parts(np.r_[_CHIN, LIPS, RIGHT_IRIS, LEFT_IRIS], len(shape))
+    shape[own] = face(int(distances.whole.argmin())).shape[own]
     lids = np.r_[RIGHT_EYE, LEFT_EYE]  # of the same frames: a face that winks in no frame does not wink here
-    mean.shape[lids] = shape_of_lids[lids]
-    return mean
+    shape[lids] = _mean_shape(face, distances.lids)[lids]
+    return CanonicalFace(pose, shape)
 
 
 class _Distances(NamedTuple):
     """How far the driver's frames are from the source, radians.
 
     Attributes:
+        pose: [T], in the rotation of the head.
         whole: [T], in pose and expression.
         lids: [T], in pose and in how far the eyes are open, which counts more.
     """
 
+    pose: np.ndarray
     whole: np.ndarray
     lids: np.ndarray
 
@@ -108,28 +111,39 @@ class _Distances(NamedTuple):
         of_source = [min(source.eye_opening(eye) / _OPEN_EYE_RATIO, 1.0) for eye in (RIGHT_EYE, LEFT_EYE)]
         eyes, rotation = np.abs(openings / usual - of_source).sum(1), np.array(rotations)
         whole = rotation + _MOUTH_RATIO_RADIANS * np.array(mouths) + _EYE_OPENING_RADIANS * eyes
-        return cls(whole, rotation + _LID_OPENING_RADIANS * eyes)
+        return cls(rotation, whole, rotation + _LID_OPENING_RADIANS * eyes)
 
 
-def _mean(face: Callable[[int], CanonicalFace], distances: np.ndarray) -> CanonicalFace:
-    """Returns the mean of the nearest frames, weighted by the inverse squared distance.
-
-    A frame that is equal to the source counts alone.
-
-    Args:
-        face: returns the face of a frame.
-        distances: [T], of the frames.
-    """
-    near = np.argsort(distances, kind="stable")[: max(int(_NEAR_SHARE * len(distances)), 1)][:_MOST_NEAR]
-    faces, weights = [face(frame) for frame in near.tolist()], np.maximum(distances[near], 1e-6) ** -2.0
-    count = min(len(face.shape) for face in faces)
+def _mean_pose(face: Callable[[int], CanonicalFace], distances: np.ndarray) -> Pose:
+    """Returns the mean pose of the nearest frames, see `_nearest`. `face` returns the face of a frame."""
+    frames, weights = _nearest(distances)
+    poses = [face(frame).pose for frame in frames]
 
     def mean(values: Iterable[Any]) -> np.ndarray:
         return np.average(list(values), axis=0, weights=weights)
 
-    left, _, right = np.linalg.svd(mean(face.pose.rotation for face in faces))  # the nearest rotation (Moakher, 2002)
-    translation, size = mean(face.pose.translation for face in faces), mean(face.pose.scale for face in faces)
-    return CanonicalFace(Pose(left @ right, translation, float(size)), mean(face.shape[:count] for face in faces))
+    left, _, right = np.linalg.svd(mean(pose.rotation for pose in poses))  # the nearest rotation (Moakher, 2002)
+    return Pose(left @ right, mean(pose.translation for pose in poses), float(mean(pose.scale for pose in poses)))
+
+
+def _mean_shape(face: Callable[[int], CanonicalFace], distances: np.ndarray) -> np.ndarray:
+    """Returns the mean shape [70 or 221, 3] of the nearest frames, as `_mean_pose`."""
+    frames, weights = _nearest(distances)
+    shapes = [face(frame).shape for frame in frames]
+    count = min(map(len, shapes))
+    return np.average([shape[:count] for shape in shapes], axis=0, weights=weights)
+
+
+def _nearest(distances: np.ndarray) -> tuple[list[int], np.ndarray]:
+    """Returns the nearest frames, and as their weights the inverse squared distances.
+
+    A frame that is equal to the source counts alone.
+
+    Args:
+        distances: [T], of the frames.
+    """
+    near = np.argsort(distances, kind="stable")[: max(int(_NEAR_SHARE * len(distances)), 1)][:_MOST_NEAR]
+    return near.tolist(), np.maximum(distances[near], 1e-6) ** -2.0
 
 
 def _of_parts(landmarks: np.ndarray, count: int) -> np.ndarray:

@@ -6,6 +6,7 @@ from fewshot_heads.driving.reference import _DISPLACEMENT, reference_face, smile
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.landmarks import RIGHT_EYE, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
+from fewshot_heads.landmarks.pose import turn_between
 from tests.driving.test_retargeting import eyes
 from tests.faces import face
 
@@ -74,3 +75,17 @@ def test_a_driver_who_looks_down_most_of_the_time_opens_no_eyes_wide():
     moved = [CanonicalFace.of(found) for found in retarget(eyes(1.0), driver)]
     openings = [found.eye_opening(RIGHT_EYE) / CanonicalFace.of(eyes(1.0)).eye_opening(RIGHT_EYE) for found in moved]
     np.testing.assert_allclose(openings, [0.5] * 6 + [1.0] * 4, atol=0.1)
+
+
+def test_a_driver_who_is_silent_only_when_turned_is_not_turned_at_rest():
+    """The head looks where the driver looks, though frames with a closed mouth are turned."""
+    speaking = NEUTRAL.copy()
+    speaking[[49, 50, 51, 52, 53, 61, 62, 63], 1] -= 0.05
+    speaking[[55, 56, 57, 58, 59, 65, 66, 67], 1] += 0.15
+    front, turned = (CanonicalFace.of(face((0, yaw, 0), surface=0)).pose for yaw in (0.02, 0.5))
+    driver = [front.apply(speaking)] * 12 + [turned.apply(NEUTRAL)] * 12
+    driver = [Landmarks.from_array(points.astype(np.float32)) for points in driver]
+    moved = [CanonicalFace.of(found) for found in retarget(face(surface=0), driver)]
+    assert np.degrees(turn_between(moved[0].pose, front)) < 3
+    assert np.degrees(turn_between(moved[-1].pose, turned)) < 3
+    assert moved[0].mouth_opening() > moved[-1].mouth_opening() + 0.1
