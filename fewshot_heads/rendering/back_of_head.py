@@ -17,7 +17,6 @@ from fewshot_heads.imaging.splatting import splat
 from fewshot_heads.imaging.warping import grid_positions, normalize_points, resize, resize_flow, sample
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import Pose, below_lobes, change_of_pose, fit_pose, landmarks_3d, view_turn
-from fewshot_heads.layers.patch_fill import fill
 from fewshot_heads.rendering.depth import TEMPLES, inflate
 from fewshot_heads.rendering.ears_and_hair import find_ears_and_hair
 from fewshot_heads.rendering.head_surface import (
@@ -28,16 +27,20 @@ from fewshot_heads.rendering.head_surface import (
     smooth_coverage,
     transformed,
 )
+from fewshot_heads.rendering.strands import around_head, paint_hair, uneven_ends
 
 _POINTS = 256  # side of the grid of the skull's points, for the crop
+_SMOOTH_POINTS = 3  # standard deviation, over which steps of the silhouette are smoothed
+_LID_HEAD_UNITS, _LID_STEP = 0.15, 3  # depth of the lid behind the rim, and its points' distance: it is flat
 _RIM_POINTS = 9  # width of the square that erodes the skull, so that hair at the silhouette stays sharp
-_PAINTED_PIXELS = 384  # side of the painted image, which holds the head
+_PAINTED_PIXELS = 384  # height of the painted image, which holds the head
 _MIN_MATTE = 0.3
 _MIXED_PIXELS = 7  # width of the square that erodes hair: its rim has the color of skin
 _SHINE_PIXELS, _SHINE_RIM_PIXELS = 15, 3  # width of highlights in hair; and as above, of their rim
 _TEXTURE = 0.7  # contrast of the painted hair: of the back, less light is reflected
 _MIN_HAIR_PIXELS = 200  # of the painted image; from fewer no hair is painted
-_NAPE_HEAD_UNITS, _NAPE_FADE_HEAD_UNITS = 0.3, 0.08  # the hairline below the lobes, and the height over which it fades
+# The hairline below the lobes, the height over which it fades, and the standard deviation of the lengths of strands.
+_NAPE_HEAD_UNITS, _NAPE_FADE_HEAD_UNITS, _NAPE_ENDS_HEAD_UNITS = 0.28, 0.1, 0.04
 # The nape is narrower than the head: from half a head unit above the lobes to a fifth below.
 _TAPER_HEAD_UNITS, _NAPE_WIDTH, _NAPE_HOLLOW = (-0.6, 0.3), 0.85, 0.25
 _HIDDEN_TURN, _SHOWN_TURN = 0.05, 0.2  # radians from the source's pose between which the back appears
@@ -61,7 +64,7 @@ class _Skull(NamedTuple):
 
     Attributes:
         points: float32 [N, 3], pixels.
-        painted: float32 [N, 2], their positions in the painted image, -1 to 1.
+        painted: float32 [N, 2], their longitudes and heights in the painted image, -1 to 1.
     """
 
     points: np.ndarray
@@ -69,11 +72,11 @@ class _Skull(NamedTuple):
 
 
 class _Painted(NamedTuple):
-    """The painted image.
+    """The painted image, as in `strands.paint_hair`.
 
     Attributes:
-        colors: [1, 3, P, P], -1 to 1.
-        alpha: float32 [P, P, 1], 0 to 1.
+        colors: [1, 3, P, 2 P], -1 to 1.
+        alpha: float32 [P, 2 P, 1], 0 to 1.
     """
 
     colors: Tensor
@@ -135,37 +138,45 @@ class BackOfHead:
 
     @cached_property
     def _skull(self) -> _Skull:
-        """The skull in the source's pose: the head's matte, narrower toward the nape, inflated away from the viewer."""
+        """The skull in the source's pose, which begins behind the temples.
+
+        It is closed in front by a flat lid, or its far wall would show through a gap beside the face.
+        """
+        inside, across, thickness = self._inflated_matte()
+        lid_depth = _LID_HEAD_UNITS * self.pose.scale
+        lid = inside & (thickness > lid_depth)
+        lid &= np.logical_and.outer(*[np.arange(_POINTS) % _LID_STEP == 0] * 2)
+        back = np.arctan2(across, (thickness - lid_depth) / np.maximum(thickness.max(1, keepdims=True), 1)) / np.pi
+        front = np.sign(across) - across / 2
+        depth = np.r_[thickness[inside], np.full(lid.sum(), lid_depth)]
+        longitude = np.r_[back[inside], front[lid]]
+        rows, columns = np.vstack([np.argwhere(inside), np.argwhere(lid)]).T + 0.5
+        temples = landmarks_3d(self.face)[TEMPLES, 2].mean() + _FRONT_BEHIND_TEMPLES_HEAD_UNITS * self.pose.scale
+        pixels, (corner, width) = self.size / _POINTS, self._square
+        points = np.column_stack([columns * pixels, rows * pixels, temples + depth])
+        painted = np.column_stack([longitude, (rows / _POINTS - corner[1]) * (2 / width) - 1])
+        return _Skull(points.astype(np.float32), painted.astype(np.float32))
+
+    def _inflated_matte(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns the silhouette of the skull, the head's matte that narrows toward the nape, and its inflated shape.
+
+        Returns:
+            Where it is, bool [p, p]; how far to a side of it, -1 to 1; and how thick it is there, pixels; [p, p].
+        """
         matte = cv2.resize(self.head[..., 3], (_POINTS, _POINTS), interpolation=cv2.INTER_AREA) > _MIN_MATTE * 255
         matte = cv2.erode(matte.astype(np.uint8), np.ones((_RIM_POINTS, _RIM_POINTS))) > 0
-        inside, unwrapped = self._tapered(matte)
-        small = cv2.resize(inside.astype(np.float32), (DEPTH_CELLS, DEPTH_CELLS), interpolation=cv2.INTER_AREA)
-        temples = landmarks_3d(self.face)[TEMPLES, 2].mean() + _FRONT_BEHIND_TEMPLES_HEAD_UNITS * self.pose.scale
-        depth = temples + inflate(small > _MIN_MATTE) * (self.size / DEPTH_CELLS)
-        depth = cv2.resize(depth, (_POINTS, _POINTS), interpolation=cv2.INTER_LINEAR)
-        depth -= (depth - temples) * _NAPE_HOLLOW * _toward_nape(self._below_lobes(_POINTS))
-        rows, columns = np.nonzero(inside & (self._below_lobes(_POINTS) < _NAPE_HEAD_UNITS))
-        pixels = self.size / _POINTS
-        points = np.column_stack([(columns + 0.5) * pixels, (rows + 0.5) * pixels, depth[rows, columns]])
-        corner, width = self._square
-        painted = np.column_stack([unwrapped[rows, columns], rows + 0.5]) / _POINTS
-        return _Skull(points.astype(np.float32), ((painted - corner) * (2 / width) - 1).astype(np.float32))
-
-    def _tapered(self, matte: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns a matte that is narrower toward the nape, bool [p, p], and columns for its paint, [p, p].
-
-        The paint of a row lies on half a circle: hair at the rim is no more stretched than that in the middle.
-
-        Args:
-            matte: bool [p, p].
-        """
-        side = len(matte)
-        columns, below = np.arange(side) + 0.5, self._below_lobes(side)
-        left, right = matte.argmax(1), side - matte[:, ::-1].argmax(1)
-        center, half = ((left + right) / 2)[:, None], (np.maximum(right - left, 1) / 2)[:, None]
-        across = (columns - center) / (half * (1 - (1 - _NAPE_WIDTH) * _toward_nape(below)))
-        unwrapped = center + half * np.arcsin(across.clip(-1, 1)) * (2 / np.pi)
-        return matte & (np.abs(across) < 1), unwrapped
+        below = self._below_lobes(_POINTS)
+        edges = np.stack([matte.argmax(1), _POINTS - matte[:, ::-1].argmax(1)], 1).astype(np.float32)
+        left, right = np.split(cv2.GaussianBlur(edges, (1, 6 * _SMOOTH_POINTS + 1), _SMOOTH_POINTS), 2, axis=1)
+        half = np.maximum(right - left, 1) / 2 * (1 - (1 - _NAPE_WIDTH) * _toward_nape(below))
+        across = (np.arange(_POINTS) + 0.5 - (left + right) / 2) / half
+        narrowed = matte & (np.abs(across) < 1)
+        small = cv2.resize(narrowed.astype(np.float32), (DEPTH_CELLS, DEPTH_CELLS), interpolation=cv2.INTER_AREA)
+        inflated = inflate(small > _MIN_MATTE) * (self.size / DEPTH_CELLS)
+        thickness = cv2.resize(inflated, (_POINTS, _POINTS), interpolation=cv2.INTER_LINEAR)
+        hollow = 1 - _NAPE_HOLLOW * _toward_nape(below)
+        thickness = cv2.GaussianBlur(thickness, (0, 0), _SMOOTH_POINTS)
+        return narrowed & (below < _NAPE_HEAD_UNITS + 3 * _NAPE_ENDS_HEAD_UNITS), across, hollow * thickness
 
     @cached_property
     def _square(self) -> tuple[np.ndarray, float]:
@@ -184,7 +195,7 @@ class BackOfHead:
 
     @cached_property
     def _painted(self) -> _Painted:
-        """The head with hair over ears and face, transparent without hair."""
+        """The hair all around the head, transparent if the image shows none."""
         side, (corner, width) = _PAINTED_PIXELS, self._square
         left, top = (corner * len(self.head)).round().astype(int)
         pixels = round(width * len(self.head))
@@ -197,9 +208,10 @@ class BackOfHead:
         whole = cv2.morphologyEx(hair.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((_SHINE_PIXELS, _SHINE_PIXELS)))
         hair = np.minimum(dull, cv2.erode(whole, np.ones((_MIXED_PIXELS, _MIXED_PIXELS)))) > 0
         if hair.sum() < _MIN_HAIR_PIXELS:
-            return _Painted(torch.zeros(1, 3, side, side), np.zeros((side, side, 1), np.float32))
-        alpha = ((_NAPE_HEAD_UNITS - self._below_lobes(side, corner, width)) / _NAPE_FADE_HEAD_UNITS).clip(0, 1)
-        colors = fill(head[..., :3], hair, (alpha > 0) & (head[..., 3] > 0), texture=_TEXTURE)
+            return _Painted(torch.zeros(1, 3, side, 2 * side), np.zeros((side, 2 * side, 1), np.float32))
+        hairline = _NAPE_HEAD_UNITS + _NAPE_ENDS_HEAD_UNITS * uneven_ends(2 * side)
+        alpha = ((hairline - around_head(self._below_lobes(side, corner, width))) / _NAPE_FADE_HEAD_UNITS).clip(0, 1)
+        colors = paint_hair(head[..., :3], hair, _TEXTURE)
         painted = to_tensor(np.rint(colors).clip(0, 255).astype(np.uint8)[None])
         colors_last = painted.contiguous(memory_format=torch.channels_last)  # see `sample`
         return _Painted(colors_last, alpha[..., None].astype(np.float32))

@@ -78,6 +78,20 @@ def test_the_skull_curves_in_toward_the_nape_and_ends_at_the_hairline(side):
     assert max(reach[round(lobes + 0.5 * unit) :]) == 0
 
 
+@pytest.mark.parametrize("side", [-1, 1])
+def test_the_far_wall_of_the_skull_is_not_seen_through_its_front(side):
+    """From the rim of the skull toward the face, the paint goes on to the front of the head."""
+    landmarks = measured_face()
+    projection = BackOfHead(portrait(landmarks), landmarks, SIZE).project(
+        turned_about_the_neck(landmarks, (0, 0.8 * side, 0))
+    )
+    rows = np.flatnonzero((projection.opacity > 0.9).sum(1) > 10)
+    middle = rows[len(rows) // 4 : -len(rows) // 4]
+    across = [projection.flow[row, projection.opacity[row] > 0.9, 0] for row in middle]
+    steps = np.abs(np.concatenate([np.diff(longitudes) for longitudes in across]))
+    assert np.minimum(steps, 2 - steps).max() < 0.4  # of half around; to the far wall it is more
+
+
 def test_nothing_is_behind_a_head_in_its_own_pose():
     landmarks = measured_face()
     assert (drawn(landmarks, landmarks) == 255).all()
