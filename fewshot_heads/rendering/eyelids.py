@@ -29,9 +29,10 @@ _FOLD_EYE_WIDTHS, _FOLD_SKIN_SHARE = 0.12, 0.33
 _LOWER_RIM_EYE_WIDTHS = 0.06  # the pale rim of the lower lid, which the upper lid covers in a shut eye
 _MIN_LID_SKIN_EYE_WIDTHS = 0.15  # height of the skin that an upper lid unfolds, at least
 _CHEEK_SKIN_EYE_WIDTHS = 0.4  # height of the skin that a lower lid moves
-# Heights above the upper lid from which its color is taken, and the darkest part of what is there, which is left out:
+# Distances from the lids at which the color of skin is taken, and the darkest part of what is there, which is left out:
 # lashes, the crease, and the brow.
 _LID_COLOR_EYE_WIDTHS, _DARK_PERCENT = (0.1, 0.4), 60
+_LEAST_LIGHT = 0.8  # of an upper lid, over that of the skin below the eye
 _SMOOTH_SHARE = 0.8  # of that color in the skin that unfolds
 _COLOR_PLACES = 8  # to a side
 _LID_PLACES = 9  # along the eye, of which the highest and the lowest bound what is drawn
@@ -74,18 +75,25 @@ def close_eyelids(frame: np.ndarray, open_face: Landmarks, face: Landmarks) -> n
 
 
 def _lid_color(frame: np.ndarray, eye: EyeFrame) -> np.ndarray:
-    """Returns the color of the skin above an open eye, [3], 0 to 255.
+    """Returns the color of an upper lid that an open eye hides, [3], 0 to 255.
+
+    It is that of the skin above the eye, but not much darker than that below: of deep-set eyes, the image shows no more
+    than the shadow of the brow, out of which a lid comes down.
 
     Args:
         frame: uint8 [H, W, 3].
         eye: the eye in the frame.
     """
-    along, above = np.meshgrid(np.linspace(0.2, 0.8, _COLOR_PLACES), np.linspace(*_LID_COLOR_EYE_WIDTHS, _COLOR_PLACES))
-    upper, _ = eye.lids(along * eye.width)
-    x, y = np.moveaxis(eye.to_image(along * eye.width, upper - above * eye.width).astype(int), -1, 0)
-    colors = frame[y.clip(0, len(frame) - 1), x.clip(0, frame.shape[1] - 1)].reshape(-1, 3)
-    levels = colors.sum(1)
-    return np.asarray(colors[levels >= np.percentile(levels, _DARK_PERCENT)].mean(0))
+    along, away = np.meshgrid(np.linspace(0.2, 0.8, _COLOR_PLACES), np.linspace(*_LID_COLOR_EYE_WIDTHS, _COLOR_PLACES))
+    upper, lower = eye.lids(along * eye.width)
+
+    def skin(down: np.ndarray) -> np.ndarray:
+        x, y = np.moveaxis(eye.to_image(along * eye.width, down).astype(int), -1, 0)
+        colors = frame[y.clip(0, len(frame) - 1), x.clip(0, frame.shape[1] - 1)].reshape(-1, 3)
+        levels = colors.sum(1)
+        return np.asarray(colors[levels >= np.percentile(levels, _DARK_PERCENT)].mean(0))
+
+    return max(skin(upper - away * eye.width), _LEAST_LIGHT * skin(lower + away * eye.width), key=np.sum)
 
 
 def _open_by(eye: np.ndarray, change: float) -> None:
