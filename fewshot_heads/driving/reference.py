@@ -137,12 +137,14 @@ def _mean_shape(face: Callable[[int], CanonicalFace], distances: np.ndarray) -> 
 def _nearest(distances: np.ndarray) -> tuple[list[int], np.ndarray]:
     """Returns the nearest frames, and as their weights the inverse squared distances.
 
-    A frame that is equal to the source counts alone.
+    Of many near frames, some are taken evenly: the very nearest of a driver who never looks where the source looks are
+    an extreme, from which the driver would always be turned away. A frame that is equal to the source counts alone.
 
     Args:
         distances: [T], of the frames.
     """
-    near = np.argsort(distances, kind="stable")[: max(int(_NEAR_SHARE * len(distances)), 1)][:_MOST_NEAR]
+    near = np.argsort(distances, kind="stable")[: max(int(_NEAR_SHARE * len(distances)), 1)]
+    near = near[:: -(-len(near) // _MOST_NEAR)]
     return near.tolist(), np.maximum(distances[near], 1e-6) ** -2.0
 
 
