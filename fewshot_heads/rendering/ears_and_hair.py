@@ -15,6 +15,7 @@ _OPAQUE = 0.9
 _SKIN_DEVIATIONS = 4.0  # standard deviations of the face's colors up to which a color is skin
 _INNER_FACE_SHARE = 0.8  # of the face's hull, from its center: there the skin is measured
 _HAIR_MARGIN_HEAD_UNITS = 0.15  # between the face's hull and hair: a hull ends below the hairline
+_FOREHEAD_HEAD_UNITS = 0.4  # height of a forehead above the landmarks
 _MIN_HAIR_SHARE = 0.3  # of the crown: a head with less is bald, and its scalp takes the place of hair
 
 
@@ -24,11 +25,13 @@ class EarsAndHair(NamedTuple):
     Attributes:
         face: bool [g, g], the hull of the landmarks.
         ears: bool [g, g], skin beside the face, from the eyes down to the lobes.
+        forehead: bool [g, g], skin above the face, below the hairline.
         hair: bool [g, g], hair or a hat above the lobes. The scalp of a bald head.
     """
 
     face: np.ndarray
     ears: np.ndarray
+    forehead: np.ndarray
     hair: np.ndarray
 
 
@@ -50,9 +53,11 @@ def find_ears_and_hair(head: np.ndarray, face: Landmarks) -> EarsAndHair:
     center = points.mean(0)
     inner_face = opaque & (soft_hull(center + _INNER_FACE_SHARE * (points - center), size) > 0.5)
     if not inner_face.any():
-        return EarsAndHair(hull, inner_face, inner_face)
+        return EarsAndHair(hull, inner_face, inner_face, inner_face)
     is_skin = color_deviations(head[..., :3], inner_face) < _SKIN_DEVIATIONS
     hair, crown = far_from_face & above_lobes & ~is_skin, far_from_face & ~below_eyes
     if hair.sum() < _MIN_HAIR_SHARE * crown.sum():
         hair = crown
-    return EarsAndHair(hull, beside_face & below_eyes & above_lobes & is_skin, hair)
+    near_face = soft_hull(points, size, _FOREHEAD_HEAD_UNITS * pose.scale) > 0.5
+    forehead = beside_face & near_face & ~below_eyes & is_skin
+    return EarsAndHair(hull, beside_face & below_eyes & above_lobes & is_skin, forehead, hair)

@@ -83,7 +83,7 @@ class HeadSurface:
             turned = normals @ (original.rotation @ self.pose.rotation.T).T
             seen = (-turned[..., 2]).clip(0)
         solid = cv2.GaussianBlur(cv2.dilate((matte > 0.05).astype(np.float32), np.ones((5, 5))), (0, 0), 0.5)
-        skin = cv2.dilate((parts.face | parts.ears).astype(np.float32), np.ones((3, 3)))
+        skin = cv2.dilate((parts.face | parts.ears | parts.forehead).astype(np.float32), np.ones((3, 3)))
         seam = _seam(matte, parts.face, small_face)
         if body is not None:  # hair beside the neck is no seam
             seam *= cv2.resize(body, (DEPTH_CELLS, DEPTH_CELLS), interpolation=cv2.INTER_AREA) / np.float32(255)

@@ -48,6 +48,16 @@ def test_ears_are_skin_beside_the_face_and_hair_is_not():
     assert (columns < landmarks.points[0, 0]).any() and (columns > landmarks.points[16, 0]).any()
 
 
+def test_a_forehead_is_skin_above_the_face():
+    landmarks, head = measured_face(), portrait(measured_face())
+    top = landmarks.points[17:27].mean(0) - [0, 0.25 * fit_pose(landmarks).scale]
+    cv2.circle(head, top.round().astype(int).tolist(), round(0.3 * fit_pose(landmarks).scale), (*SKIN, 255), -1)
+    found = find_ears_and_hair(head, landmarks)
+    assert found.forehead.any() and not (found.forehead & (found.hair | found.face | found.ears)).any()
+    assert np.abs(head[found.forehead, :3].astype(int) - SKIN).max() == 0
+    assert not find_ears_and_hair(portrait(landmarks), landmarks).forehead.any()
+
+
 def test_the_scalp_of_a_bald_head_takes_the_place_of_hair():
     landmarks = measured_face()
     hair = find_ears_and_hair(portrait(landmarks, SKIN), landmarks).hair
