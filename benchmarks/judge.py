@@ -76,7 +76,7 @@ class Judge:
             BadInput: a column failed. A table holds only cases that every column could do.
             NoFaceFound: the first source shows no face.
         """
-        scene, compared, sequence = self._scene(case)
+        scene, compared, sequence = self.scene(case)
         made = {}
         for name, column in self.columns.items():
             if case.source == case.driver and getattr(column, "shows_the_driver", False):
@@ -87,7 +87,7 @@ class Judge:
                 raise BadInput(f"{name}: {type(error).__name__}: {error}") from error
         truth = scene.driver[compared] if case.source == case.driver else None
         target = self._features(scene.driver, scene.driver_faces, compared, sequence)
-        person = self._embedded(scene.sources[:1], scene.source_faces[:1]) if truth is None else target["embedding"]
+        person = self.embedded(scene.sources[:1], scene.source_faces[:1]) if truth is None else target["embedding"]
         references = self._references(scene) if truth is None else None
         results, columns, features = {}, {}, {}
         for name, frames in made.items():
@@ -113,7 +113,7 @@ class Judge:
         sheet, video = self._sheet(scene, made, compared), self._video(scene, made, sequence)
         return Outcome(columns, features, tone, sheet, video)
 
-    def _scene(self, case: Case) -> tuple[Scene, list[int], list[int]]:
+    def scene(self, case: Case) -> tuple[Scene, list[int], list[int]]:
         """Returns the scene, and the numbers of the compared and of the consecutive frames."""
         driver = case.driver.frames(self.size, self.detector)
         pictures = case.protocol in TURNS
@@ -151,7 +151,7 @@ class Judge:
         return {
             "images": images,
             "landmarks": _stack([faces[i] for i in compared]),
-            "embedding": self._embedded(images, [faces[i] for i in compared]),
+            "embedding": self.embedded(images, [faces[i] for i in compared]),
             "expression": np.stack(
                 [np.full(N_BLENDSHAPES, np.nan) if shapes is None else shapes for shapes in blendshapes]
             ),
@@ -170,7 +170,7 @@ class Judge:
         landmarks = _stack([next(iter(self.detector.detect(image)), None)])[0]
         return Reference(np.full(N_BLENDSHAPES, np.nan) if scores is None else scores, landmarks)
 
-    def _embedded(self, images: Sequence[np.ndarray] | np.ndarray, faces: list[Landmarks | None]) -> np.ndarray:
+    def embedded(self, images: Sequence[np.ndarray] | np.ndarray, faces: list[Landmarks | None]) -> np.ndarray:
         """Returns identity embeddings, [N, D]."""
         return self.identity(np.asarray(images), _stack(faces)[..., :2])
 
