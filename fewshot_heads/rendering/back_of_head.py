@@ -18,7 +18,7 @@ from fewshot_heads.imaging.warping import grid_positions, normalize_points, resi
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import Pose, below_lobes, change_of_pose, fit_pose, landmarks_3d, view_turn
 from fewshot_heads.rendering.depth import TEMPLES, inflate
-from fewshot_heads.rendering.ears_and_hair import find_ears_and_hair
+from fewshot_heads.rendering.head_parts import find_head_parts
 from fewshot_heads.rendering.head_surface import (
     CELLS,
     DEPTH_CELLS,
@@ -202,7 +202,7 @@ class BackOfHead:
         head = self.head[top : top + pixels, left : left + pixels]
         head = cv2.resize(head, (side, side), interpolation=cv2.INTER_AREA if pixels > side else cv2.INTER_LINEAR)
         face = self.face.moved((corner * self.size).astype(np.float32), side / (width * self.size))
-        hair = find_ears_and_hair(head, face).hair
+        hair = find_head_parts(head, face).hair
         # Highlights, which have the color of skin, have a narrower rim than the hair.
         dull = cv2.erode(hair.astype(np.uint8), np.ones((_SHINE_RIM_PIXELS, _SHINE_RIM_PIXELS)))
         whole = cv2.morphologyEx(hair.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((_SHINE_PIXELS, _SHINE_PIXELS)))

@@ -16,8 +16,8 @@ from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.control_points import warp_points
 from fewshot_heads.landmarks.pose import HEAD_ANCHORS, Pose, below_lobes, change_of_pose, fit_pose, landmarks_3d
 from fewshot_heads.rendering.depth import head_depth, surface_normals
-from fewshot_heads.rendering.ears_and_hair import find_ears_and_hair
 from fewshot_heads.rendering.hanging import hanging_lengths
+from fewshot_heads.rendering.head_parts import find_head_parts
 
 CELLS = 128  # side of the splatted map, for the crop, and of the grid of the surface's points
 DEPTH_CELLS = 96  # side of the depth map, for the crop
@@ -75,7 +75,7 @@ class HeadSurface:
         scale = size / DEPTH_CELLS  # pixels per cell
         layer = cv2.resize(head, (DEPTH_CELLS, DEPTH_CELLS), interpolation=cv2.INTER_AREA)
         matte, small_face = layer[..., 3].astype(np.float32) / 255, face.moved(np.zeros(2, np.float32), 1 / scale)
-        parts = find_ears_and_hair(layer, small_face)
+        parts = find_head_parts(layer, small_face)
         depth = scale * head_depth(small_face, matte, parts.ears)
         normals = surface_normals(depth / scale)
         seen = np.zeros_like(depth)

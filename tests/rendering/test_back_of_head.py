@@ -7,7 +7,7 @@ import torch
 
 from fewshot_heads.landmarks.pose import fit_pose, landmarks_3d
 from fewshot_heads.rendering.back_of_head import BackOfHead
-from fewshot_heads.rendering.ears_and_hair import find_ears_and_hair
+from fewshot_heads.rendering.head_parts import find_head_parts
 from fewshot_heads.rendering.head_views import HeadViews
 from tests.rendering.test_hanging import turned_about_the_neck
 from tests.rendering.test_head_surface import SIZE, layer, measured_face
@@ -41,7 +41,7 @@ def drawn(landmarks, target, head=None):
 
 def test_ears_are_skin_beside_the_face_and_hair_is_not():
     landmarks = measured_face()
-    found = find_ears_and_hair(portrait(landmarks), landmarks)
+    found = find_head_parts(portrait(landmarks), landmarks)
     assert found.ears.any() and found.hair.sum() > 500
     assert not (found.ears & found.hair).any() and not (found.hair & found.face).any()
     columns = np.nonzero(found.ears)[1]
@@ -52,15 +52,15 @@ def test_a_forehead_is_skin_above_the_face():
     landmarks, head = measured_face(), portrait(measured_face())
     top = landmarks.points[17:27].mean(0) - [0, 0.25 * fit_pose(landmarks).scale]
     cv2.circle(head, top.round().astype(int).tolist(), round(0.3 * fit_pose(landmarks).scale), (*SKIN, 255), -1)
-    found = find_ears_and_hair(head, landmarks)
+    found = find_head_parts(head, landmarks)
     assert found.forehead.any() and not (found.forehead & (found.hair | found.face | found.ears)).any()
     assert np.abs(head[found.forehead, :3].astype(int) - SKIN).max() == 0
-    assert not find_ears_and_hair(portrait(landmarks), landmarks).forehead.any()
+    assert not find_head_parts(portrait(landmarks), landmarks).forehead.any()
 
 
 def test_the_scalp_of_a_bald_head_takes_the_place_of_hair():
     landmarks = measured_face()
-    hair = find_ears_and_hair(portrait(landmarks, SKIN), landmarks).hair
+    hair = find_head_parts(portrait(landmarks, SKIN), landmarks).hair
     assert hair.sum() > 500 and np.nonzero(hair)[0].max() < landmarks.points[36:48, 1].max()
 
 

@@ -1,4 +1,4 @@
-"""Finds ears and hair in a head layer by the color of the face's skin."""
+"""Finds the ears, the forehead and the hair in a head layer by the color of the face's skin."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FOREHEAD_HEAD_UNITS = 0.4  # height of a forehead above the landmarks
 _MIN_HAIR_SHARE = 0.3  # of the crown: a head with less is bald, and its scalp takes the place of hair
 
 
-class EarsAndHair(NamedTuple):
+class HeadParts(NamedTuple):
     """Parts of a head layer.
 
     Attributes:
@@ -35,8 +35,8 @@ class EarsAndHair(NamedTuple):
     hair: np.ndarray
 
 
-def find_ears_and_hair(head: np.ndarray, face: Landmarks) -> EarsAndHair:
-    """Returns the ears and the hair of a head.
+def find_head_parts(head: np.ndarray, face: Landmarks) -> HeadParts:
+    """Returns the parts of a head.
 
     Args:
         head: uint8 [g, g, 4], RGB and alpha of the head.
@@ -53,11 +53,11 @@ def find_ears_and_hair(head: np.ndarray, face: Landmarks) -> EarsAndHair:
     center = points.mean(0)
     inner_face = opaque & (soft_hull(center + _INNER_FACE_SHARE * (points - center), size) > 0.5)
     if not inner_face.any():
-        return EarsAndHair(hull, inner_face, inner_face, inner_face)
+        return HeadParts(hull, inner_face, inner_face, inner_face)
     is_skin = color_deviations(head[..., :3], inner_face) < _SKIN_DEVIATIONS
     hair, crown = far_from_face & above_lobes & ~is_skin, far_from_face & ~below_eyes
     if hair.sum() < _MIN_HAIR_SHARE * crown.sum():
         hair = crown
     near_face = soft_hull(points, size, _FOREHEAD_HEAD_UNITS * pose.scale) > 0.5
     forehead = beside_face & near_face & ~below_eyes & is_skin
-    return EarsAndHair(hull, beside_face & below_eyes & above_lobes & is_skin, forehead, hair)
+    return HeadParts(hull, beside_face & below_eyes & above_lobes & is_skin, forehead, hair)
