@@ -7,18 +7,18 @@ Prints CSIM by turn, of the results as they are and with each part. A part that 
 
 from __future__ import annotations
 
-import sys
-
 import cv2
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks import common
 from benchmarks.judge import Judge
 from benchmarks.turned import TURNS, turned_cases
 from fewshot_heads.cli.config import load_config
-from fewshot_heads.errors import BadInput
+from fewshot_heads.errors import BadInput, NoFaceFound
 from fewshot_heads.imaging.masks import soft_hull
-from fewshot_heads.landmarks import BROWS, LEFT_EYE, LIPS, RIGHT_EYE, Landmarks
+from fewshot_heads.landmarks import BROWS, LIPS, Landmarks
+from fewshot_heads.landmarks.aspect_ratio import EYES_AND_BROWS
 
 _NOSE = slice(27, 36)
 _FINE_PIXELS, _COARSE_PIXELS = 2.0, 6.0  # standard deviations that separate detail from the rest
@@ -35,11 +35,9 @@ def mixtures(result: np.ndarray, truth: np.ndarray, face: Landmarks) -> dict[str
     """
     own, true = result.astype(np.float32), truth.astype(np.float32)
     size, margin = len(result), _MARGIN_FACE_FRACTION * face.size
-    points, brows = face.points, (slice(BROWS.start, BROWS.start + 5), slice(BROWS.start + 5, BROWS.stop))
-    eyes = np.maximum.reduce([
-        soft_hull(np.vstack([points[eye], points[brow]]), size, margin)
-        for eye, brow in zip((RIGHT_EYE, LEFT_EYE), brows, strict=True)
-    ])  # fmt: skip
+    points = face.points
+    around_eyes = [np.vstack([points[eye], points[brow]]) for eye, brow in EYES_AND_BROWS]
+    eyes = np.maximum.reduce([soft_hull(outline, size, margin) for outline in around_eyes])
     mouth = soft_hull(points[LIPS], size, margin)
     nose = soft_hull(points[_NOSE], size, margin) * (1 - eyes) * (1 - mouth)
     whole = soft_hull(points[: BROWS.stop], size)
@@ -85,18 +83,19 @@ def main(overrides: list[str]) -> None:
         truth, face = scene.driver[number], scene.driver_faces[number]
         result = judge.columns["realtime"](scene)[number]
         if face is None:
-            continue
-        images = {"true picture": truth, "result": result} | mixtures(result, truth, face)
+            raise NoFaceFound(f"{case.name}: no face in the target")
+        images = {"": truth, "none: the results": result} | mixtures(result, truth, face)
         embeddings = judge.embedded(np.stack(list(images.values())), [scene.face(image) for image in images.values()])
         embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
         for title, value in zip(images, embeddings @ embeddings[0], strict=True):
             people = found.setdefault(title, {}).setdefault(case.protocol, {})
             people.setdefault(case.source.identity, []).append(float(value))
     print("| true part | " + " | ".join(name.replace("_", " ") for name in TURNS) + " |\n|---|" + "---:|" * len(TURNS))
+    del found[""]  # the truth
     for title, protocols in found.items():
         means = [np.nanmean([np.nanmean(values) for values in protocols[name].values()]) for name in TURNS]
         print(f"| {title} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    common.run(main, __doc__)

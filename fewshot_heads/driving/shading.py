@@ -14,6 +14,7 @@ import numpy as np
 
 from fewshot_heads.driving.reference import choose_reference
 from fewshot_heads.driving.sequences import LazySequence
+from fewshot_heads.imaging.masks import blurred_inside
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.face_map import CELL_HEAD_UNITS, cell_positions, facing, skin_mask
@@ -53,21 +54,9 @@ def skin_detail(image: np.ndarray, face: Landmarks) -> np.ndarray | None:
     x, y = ((positions - corner) * shrunk - 0.5).astype(np.float32).transpose(2, 0, 1)
     levels = cv2.remap(brightness.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     logarithm, skin = np.log(levels + _DARK_LEVEL), (skin_mask() > 0).astype(np.float32)
-    fine, coarse = (_blurred(logarithm, skin, width) for width in (_FINEST_HEAD_UNITS, _COARSEST_HEAD_UNITS))
+    widths = _FINEST_HEAD_UNITS / CELL_HEAD_UNITS, _COARSEST_HEAD_UNITS / CELL_HEAD_UNITS
+    fine, coarse = (blurred_inside(logarithm, skin, width) for width in widths)
     return ((fine - coarse) * _LEVELS_PER_UNIT).round().clip(-127, 127).astype(np.int8)
-
-
-def _blurred(values: np.ndarray, mask: np.ndarray, width: float) -> np.ndarray:
-    """Returns values blurred inside a mask.
-
-    Args:
-        values: [CELLS, CELLS].
-        mask: [CELLS, CELLS], 0 or 1.
-        width: standard deviation, head units.
-    """
-    sigma = width / CELL_HEAD_UNITS
-    blurred = cv2.GaussianBlur(values * mask, (0, 0), sigma)
-    return np.asarray(blurred / np.maximum(cv2.GaussianBlur(mask, (0, 0), sigma), 1e-3))
 
 
 class RestingSkin:

@@ -1,4 +1,4 @@
-"""Soft masks of eyes and mouths."""
+"""Soft masks of eyes and mouths, and means inside masks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from fewshot_heads.landmarks.aspect_ratio import OPENING_REGIONS
 from fewshot_heads.landmarks.stickman import SUBPIXEL_BITS, fixed_point
 
 _REGION_DILATION_FRACTION = 9 / 256  # side of the square that dilates a region, over the mask's side
+_MIN_WEIGHT = 1e-3  # far from a mask a mean is 0
 _REGION_SIGMAS_PER_SIZE = 64  # the soft edge has a standard deviation of 1/64 of the mask's side
 
 
@@ -31,6 +32,18 @@ def region_masks(points: np.ndarray, size: int) -> list[np.ndarray]:
         side = max(round(size * _REGION_DILATION_FRACTION), 1)
         masks.append(cv2.GaussianBlur(cv2.dilate(mask, np.ones((side, side))), (0, 0), size / _REGION_SIGMAS_PER_SIZE))
     return masks
+
+
+def blurred_inside(values: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
+    """Returns values [H, W] blurred inside a mask, as if nothing were outside (Knutsson and Westin, CVPR 1993).
+
+    Args:
+        values: [H, W].
+        mask: float32 [H, W], 0 to 1.
+        sigma: standard deviation, pixels.
+    """
+    blurred = cv2.GaussianBlur(values * mask, (0, 0), sigma)
+    return np.asarray(blurred / np.maximum(cv2.GaussianBlur(mask, (0, 0), sigma), _MIN_WEIGHT))
 
 
 def disocclusion_mask(face: Landmarks, amounts: np.ndarray, size: int) -> np.ndarray:

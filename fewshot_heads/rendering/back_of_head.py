@@ -147,7 +147,7 @@ class BackOfHead:
         lid = inside & (thickness > lid_depth)
         lid &= np.logical_and.outer(*[np.arange(_POINTS) % _LID_STEP == 0] * 2)
         back = np.arctan2(across, (thickness - lid_depth) / np.maximum(thickness.max(1, keepdims=True), 1)) / np.pi
-        front = np.sign(across) - across / 2
+        front = np.sign(across) - across / 2  # from the rim on to the middle of the face, which is -1 and 1
         depth = np.r_[thickness[inside], np.full(lid.sum(), lid_depth)]
         longitude = np.r_[back[inside], front[lid]]
         rows, columns = np.vstack([np.argwhere(inside), np.argwhere(lid)]).T + 0.5

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from fewshot_heads.imaging.masks import blurred_inside
+
 # Standard deviations of the weights by which a place takes colors from the hair around, sides, and the weight of the
 # colors from farther away.
 _COLOR_SHARES = (0.12, 0.01), (0.04, 0.3)
@@ -33,16 +35,18 @@ def paint_hair(image: np.ndarray, hair: np.ndarray, contrast: float) -> np.ndarr
         hair: bool [S, S], where it shows hair, a pixel at least.
         contrast: of the strands, over that of the hair.
     """
-    level, random = np.log(image.mean(-1, dtype=np.float32) + _DARK_LEVEL), np.random.default_rng(0)
+    level, mask = np.log(image.mean(-1, dtype=np.float32) + _DARK_LEVEL), hair.astype(np.float32)
+    random = np.random.default_rng(0)
     strands = np.zeros((len(hair), 2 * len(hair)), np.float32)
     for fine, coarse in zip(_STRAND_PIXELS, _STRAND_PIXELS[1:], strict=False):
-        own = _blurred(level, hair, fine) - _blurred(level, hair, coarse)
+        own = blurred_inside(level, mask, fine) - blurred_inside(level, mask, coarse)
         noise = random.standard_normal(strands.shape, np.float32)
         long = cv2.GaussianBlur(noise, (0, 0), fine / _PIXELS_AROUND, sigmaY=_STRAND_LENGTHS * fine)
         band = long - cv2.GaussianBlur(long, (_WIDEST_PIXELS, 1), coarse / _PIXELS_AROUND)
         deviation = min(_DEVIATIONS_OF_MEDIAN * float(np.median(np.abs(own[hair]))), _MAX_DEVIATION)
         strands += deviation * (band / band.std()).clip(-_LARGEST, _LARGEST)
-    bent = _BEND_PIXELS * _waves(strands.shape, random) + np.arange(strands.shape[1], dtype=np.float32)
+    waves = _smooth_noise(random, strands.shape, _BEND_SHARE * len(strands))
+    bent = _BEND_PIXELS * waves + np.arange(strands.shape[1], dtype=np.float32)
     rows = np.broadcast_to(np.arange(len(strands), dtype=np.float32)[:, None], strands.shape)
     gain = np.exp(contrast * cv2.remap(strands, bent, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT))
     colors = around_head(_usual_colors(image, hair))
@@ -56,9 +60,8 @@ def around_head(values: np.ndarray) -> np.ndarray:
 
 
 def uneven_ends(count: int) -> np.ndarray:
-    """Returns by how much hair is longer in each of some columns, float64 [count], standard deviation 1."""
-    noise = cv2.GaussianBlur(np.random.default_rng(0).standard_normal((1, count)), (0, 0), _END_PIXELS)[0]
-    return np.asarray(noise / noise.std())
+    """Returns by how much hair is longer in each of some columns, float32 [count], standard deviation 1."""
+    return _smooth_noise(np.random.default_rng(0), (1, count), _END_PIXELS)[0]
 
 
 def _usual_colors(image: np.ndarray, hair: np.ndarray) -> np.ndarray:
@@ -70,13 +73,7 @@ def _usual_colors(image: np.ndarray, hair: np.ndarray) -> np.ndarray:
     return np.asarray(colors, np.float32)
 
 
-def _waves(shape: tuple[int, int], random: np.random.Generator) -> np.ndarray:
-    """Returns smooth noise with a standard deviation of 1, float32 [h, w]."""
-    noise = cv2.GaussianBlur(random.standard_normal(shape, np.float32), (0, 0), _BEND_SHARE * shape[0])
+def _smooth_noise(random: np.random.Generator, shape: tuple[int, int], sigma: float) -> np.ndarray:
+    """Returns noise without waves shorter than a standard deviation, pixels, float32 [h, w]; its own deviation is 1."""
+    noise = cv2.GaussianBlur(random.standard_normal(shape, np.float32), (0, 0), sigma)
     return np.asarray(noise / noise.std())
-
-
-def _blurred(values: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
-    """Returns values [H, W] blurred inside a mask [H, W]."""
-    inside = mask.astype(np.float32)
-    return cv2.GaussianBlur(values * inside, (0, 0), sigma) / np.maximum(cv2.GaussianBlur(inside, (0, 0), sigma), 1e-3)
