@@ -48,13 +48,13 @@ def refine_matte(image: np.ndarray, matte: np.ndarray, radius: float) -> np.ndar
     if scale < 1:
         maps = [cv2.resize(x, (width, height), interpolation=cv2.INTER_LINEAR) for x in maps]
     outside, difference, others = maps
-    by_color, likeness = _unmixed(guide, outside, difference, others[..., 0])
+    by_color, likeness = unmixed(guide, outside, difference, others[..., 0])
     alpha = prior + others[..., 1] * likeness * (by_color - prior)
     smooth = _guided_filter(guide, alpha.astype(np.float32), max(round(radius / 4), 1))
     return ((smooth - _HAZE) / (1 - 2 * _HAZE)).clip(0, 1).astype(np.float32)
 
 
-def _unmixed(
+def unmixed(
     colors: np.ndarray, outside: np.ndarray, difference: np.ndarray, contrast: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the share of the inside in mixtures of two colors [H, W], and how like a mixture they are [H, W], 0 to 1.
@@ -127,7 +127,7 @@ def unmix_edges(image: np.ndarray, matte: np.ndarray) -> np.ndarray:
     own, other = (nearest_values(smooth, cv2.erode(mask, square) > 0) for mask in (inside, outside))
     difference = own - other
     contrast = np.square(difference).sum(2)
-    by_color, likeness = _unmixed(pixels, other, difference, contrast + 1e-6)
+    by_color, likeness = unmixed(pixels, other, difference, contrast + 1e-6)
     confidence = likeness * contrast / (contrast + _EDGE_NOISE**2)
     return np.where(edge, matte + confidence * (by_color - matte), matte).astype(np.float32)
 

@@ -89,7 +89,8 @@ def body_layer(image: np.ndarray, person: np.ndarray, head: np.ndarray, face: La
     filled = cv2.morphologyEx(person, cv2.MORPH_CLOSE, disk(_STRAND_GAP * axis.unit))
     neck, wall = _beside_jaw(hole, person, filled, head, axis)
     unseen = hole & ~neck & ~wall
-    alpha = np.where(unseen, body_under_head(filled, unseen, axis), _without_specks(person, hole & ~neck, axis))
+    seen = np.where(neck, person, _without_specks(person, hole, axis))
+    alpha = np.where(unseen, body_under_head(filled, unseen, axis), seen)
     return BodyLayer(body_colors(image, alpha, hole, face, axis), alpha.astype(np.float32), hole)
 
 

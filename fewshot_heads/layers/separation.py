@@ -14,6 +14,7 @@ import numpy as np
 from fewshot_heads.imaging.masks import soft_hull
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import landmarks_3d
+from fewshot_heads.layers.hair_gaps import hair_opacity
 from fewshot_heads.layers.parsing import Mattes, parse
 from fewshot_heads.layers.plates import background_plate, body_layer
 
@@ -46,6 +47,7 @@ def separate(image: np.ndarray, face: Landmarks) -> PortraitLayers:
     body, body_alpha, hole = body_layer(image, person, head, face)
     background = background_plate(image, np.maximum(head, body_alpha))
     head = _feathered(head, person, hole)
+    head *= np.where(body_alpha < _MIN_ALPHA, hair_opacity(image, head, background, face), 1)
     hidden = (head / _MIN_ALPHA).clip(0, 1)[..., None]
     body = hidden * body + (1 - hidden) * _colors_over(image, body_alpha, background)
     behind = background + body_alpha[..., None] * (body - background.astype(np.float32))

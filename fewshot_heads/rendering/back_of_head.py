@@ -16,7 +16,7 @@ from fewshot_heads.imaging.opencv_maps import sample_map
 from fewshot_heads.imaging.splatting import splat
 from fewshot_heads.imaging.warping import grid_positions, normalize_points, resize, resize_flow, sample
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.pose import Pose, below_lobes, change_of_pose, fit_pose, landmarks_3d, view_turn
+from fewshot_heads.landmarks.pose import NECK_TOP, Pose, below_lobes, change_of_pose, fit_pose, landmarks_3d, view_turn
 from fewshot_heads.rendering.depth import TEMPLES, inflate
 from fewshot_heads.rendering.head_parts import find_head_parts
 from fewshot_heads.rendering.head_surface import (
@@ -44,6 +44,7 @@ _NAPE_HEAD_UNITS, _NAPE_FADE_HEAD_UNITS, _NAPE_ENDS_HEAD_UNITS = 0.28, 0.1, 0.04
 # The nape is narrower than the head: from half a head unit above the lobes to a fifth below.
 _TAPER_HEAD_UNITS, _NAPE_WIDTH, _NAPE_HOLLOW = (-0.6, 0.3), 0.85, 0.25
 _HIDDEN_TURN, _SHOWN_TURN = 0.05, 0.2  # radians from the source's pose between which the back appears
+_NECK_EDGE_HEAD_UNITS = 0.1  # depth over which the neck's axis hides the back
 _FRONT_BEHIND_TEMPLES_HEAD_UNITS = 0.1  # depth of the plane in which the skull begins
 
 
@@ -90,10 +91,11 @@ class BackOfHead:
         head: uint8 [R, R, 4], RGB and alpha of the head.
         face: landmarks of the image, pixels of the crop.
         size: side of the crop, pixels.
+        body: float32 [c, c], 0 to 1, opacity of the body. What is behind the neck's axis is not seen before the body.
     """
 
-    def __init__(self, head: np.ndarray, face: Landmarks, size: int):
-        self.head, self.face, self.size, self.pose = head, face, size, fit_pose(face)
+    def __init__(self, head: np.ndarray, face: Landmarks, size: int, body: np.ndarray):
+        self.head, self.face, self.size, self.pose, self._body = head, face, size, fit_pose(face), body
 
     def project(self, target: Landmarks) -> BackProjection:
         """Returns the back as a frame would show it without the rest of the head.
@@ -108,9 +110,12 @@ class BackOfHead:
         points, painted = self._moved(pose), self._skull.painted
         tolerance = SURFACE_THICKNESS_HEAD_UNITS * pose.scale
         weights = np.ones(len(points), np.float32)
-        result = splat(points, painted - points[:, :2], weights, CELLS, tolerance, FULL_DENSITY)
-        flow = grid_positions(CELLS) + result.values
-        alpha = sample_map(self._painted.alpha, flow)[..., 0]
+        neck = pose.apply(NECK_TOP)[0, 2]
+        behind = ((points[:, 2] - neck) / (_NECK_EDGE_HEAD_UNITS * pose.scale)).astype(np.float32)
+        values = np.column_stack([painted - points[:, :2], behind.clip(-1, 1)])
+        result = splat(points, values, weights, CELLS, tolerance, FULL_DENSITY)
+        flow = grid_positions(CELLS) + result.values[..., :2]
+        alpha = sample_map(self._painted.alpha, flow)[..., 0] * (1 - self._body * (1 + result.values[..., 2]) / 2)
         return BackProjection(flow, np.float32(share) * smooth_coverage(result.coverage) * alpha)
 
     def draw(self, images: Tensor, projections: Sequence[BackProjection]) -> Tensor:

@@ -1,16 +1,23 @@
-"""What hangs from a head: hair below the ears and the face, which does not turn with the head."""
+"""What hangs from a head: hair below the ears and the face, which does not turn with the head, or behind the neck."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
+from fewshot_heads.imaging.masks import soft_hull
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.pose import LOBES, fit_pose, landmarks_3d
+from fewshot_heads.landmarks.pose import LOBES, below_lobes, fit_pose, landmarks_3d
 
 _MAX_ROLL_COSINE = 0.5  # a head that rolls more is measured as one that rolls by 60 degrees
 _COLUMN_BLUR_HEAD_UNITS = 0.1  # standard deviation
 _SOFTNESS_HEAD_UNITS = 0.2  # the length begins slowly, so that a chin and its shadow stay together
+_OPAQUE = 0.3
+# Between the first and the second value, hair is counted more and more as hanging behind the neck, or less and less.
+_ASIDE_HEAD_UNITS = (0.45, 0.55)  # from the middle of the face
+_LENGTH_HEAD_UNITS = (1.25, 1.5)  # below the lobes: longer hair falls on the chest
+_TURN_SINE = (0.25, 0.45)  # of the head in its image, which then shows hair behind the neck on one side only
+_JAW_MARGIN_HEAD_UNITS = 0.05
 
 
 def hanging_lengths(points: np.ndarray, face: Landmarks, size: int) -> np.ndarray:
@@ -32,3 +39,32 @@ def hanging_lengths(points: np.ndarray, face: Landmarks, size: int) -> np.ndarra
     length = np.maximum(points[:, 1] - np.interp(points[:, 0], columns, lowest), 0)
     softness = _SOFTNESS_HEAD_UNITS * pose.scale
     return (np.hypot(length, softness) - softness).astype(np.float32)
+
+
+def behind_neck(points: np.ndarray, opacity: np.ndarray, face: Landmarks, size: int) -> np.ndarray:
+    """Returns how far hair at points hangs behind the neck, float32 [N], 0 to 1, negative on the left of the face.
+
+    In a frontal picture, short hair and tails are seen beside the neck.
+
+    Args:
+        points: [N, 2], pixels of the crop.
+        opacity: [N], 0 to 1, of the head there.
+        face: landmarks, pixels of the crop.
+        size: side of the crop, pixels.
+    """
+    pose = fit_pose(face)
+    below = below_lobes(pose, points) / pose.scale
+    aside = (points - pose.translation[:2]) @ pose.rotation[:2, 0] / pose.scale
+    hull = soft_hull(landmarks_3d(face)[:, :2], size, _JAW_MARGIN_HEAD_UNITS * pose.scale)
+    columns, rows = points.astype(int).clip(0, size - 1).T
+    beside = (below / _SOFTNESS_HEAD_UNITS).clip(0, 1) * _rise(np.abs(aside), _ASIDE_HEAD_UNITS)
+    beside *= (1 - hull[rows, columns]) * (1 - _rise(abs(pose.rotation[2, 0]), _TURN_SINE))
+    for side in (aside > 0, aside <= 0):
+        length = below[side & (beside > 0) & (opacity > _OPAQUE)].max(initial=0)
+        beside[side] *= 1 - _rise(length, _LENGTH_HEAD_UNITS)
+    return np.asarray(np.sign(aside) * beside, np.float32)
+
+
+def _rise(value: np.ndarray | float, between: tuple[float, float]) -> np.ndarray:
+    """Returns 0 below the first of two values and 1 above the second, linear between."""
+    return np.asarray((value - between[0]) / (between[1] - between[0])).clip(0, 1)

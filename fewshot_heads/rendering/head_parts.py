@@ -45,7 +45,8 @@ def find_head_parts(head: np.ndarray, face: Landmarks) -> HeadParts:
     pose, points, size = fit_pose(face), landmarks_3d(face)[:, :2], len(head)
     pixels = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1) + 0.5
     below_eyes = (pixels - points[np.r_[RIGHT_EYE, LEFT_EYE]].mean(0)) @ pose.rotation[:2, 1] > 0
-    above_lobes = below_lobes(pose, pixels) < 0
+    below = below_lobes(pose, pixels) / pose.scale
+    above_lobes = below < 0
     opaque = head[..., 3] > _OPAQUE * 255
     hull = soft_hull(points, size) > 0.5
     beside_face = opaque & ~hull
@@ -60,4 +61,4 @@ def find_head_parts(head: np.ndarray, face: Landmarks) -> HeadParts:
         hair = crown
     near_face = soft_hull(points, size, _FOREHEAD_HEAD_UNITS * pose.scale) > 0.5
     forehead = beside_face & near_face & ~below_eyes & is_skin
-    return HeadParts(hull, beside_face & below_eyes & above_lobes & is_skin, forehead, hair)
+    return HeadParts(hull, beside_face & below_eyes & (below < 0.2) & is_skin, forehead, hair)

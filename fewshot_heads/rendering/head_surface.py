@@ -16,7 +16,7 @@ from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.control_points import warp_points
 from fewshot_heads.landmarks.pose import HEAD_ANCHORS, Pose, below_lobes, change_of_pose, fit_pose, landmarks_3d
 from fewshot_heads.rendering.depth import head_depth, surface_normals
-from fewshot_heads.rendering.hanging import hanging_lengths
+from fewshot_heads.rendering.hanging import behind_neck, hanging_lengths
 from fewshot_heads.rendering.head_parts import find_head_parts
 
 CELLS = 128  # side of the splatted map, for the crop, and of the grid of the surface's points
@@ -30,6 +30,8 @@ FULL_DENSITY = 0.5  # points per cell of a closed surface: half of those at rest
 _HALF_AT_REST_HEAD_UNITS = 0.5  # length of hanging hair of which the lower end moves by half as much as the head
 _SEAM_HEAD_UNITS = 0.3  # below the jaw, in which the head's matte has a soft seam (`layers.separation`)
 _SEAM_BEGINS = 0.8  # opacity
+_FAR_HAIR_HEAD_UNITS = 1.5  # depth that hair behind the neck gains when the head turns by 90 degrees
+_HIDDEN_HEAD_UNITS = 0.1  # of that depth, from which the body hides the hair
 _FRINGE_WEIGHT = 0.01  # of a transparent point, which counts only where no opaque one is
 
 
@@ -95,12 +97,15 @@ class HeadSurface:
         self._expression_grid, self._in_grid = _grid_around(self._positions)
         self._pixels = (self._positions + 1) * np.float32(size / 2)
         self._hanging = hanging_lengths(self._pixels, face, size)
+        opacity = sample_map(matte[..., None], self._positions[None])[0, :, 0]
+        self._behind_neck = behind_neck(self._pixels, opacity, face, size)
 
-    def project(self, target: Landmarks) -> Projection:
+    def project(self, target: Landmarks, body: np.ndarray | None = None) -> Projection:
         """Returns the surface with the pose and the expression of a face.
 
         Args:
             target: landmarks of the frame, pixels of the crop.
+            body: float32 [c, c], 0 to 1, opacity of the body, which hides what is behind the neck. None hides nothing.
         """
         target_pose = fit_pose(target)
         change = self._expression(target)  # [N, 3]
@@ -108,8 +113,15 @@ class HeadSurface:
         depth, solid, opacity = sample_map(self._shape, flow[None])[0].T
         weights = (solid > 0.5) * np.maximum(opacity**2, _FRINGE_WEIGHT)
         kept = np.flatnonzero(weights)
-        surface = np.column_stack([self._pixels[kept], depth[kept] + change[kept, 2]])
+        # Of a head that turns, the far hair beside the neck comes to lie behind it.
+        away = (target_pose.rotation @ self.pose.rotation.T)[2].astype(np.float32)
+        behind = np.maximum(away[0] * self._behind_neck[kept], 0) * np.float32(_FAR_HAIR_HEAD_UNITS * self.pose.scale)
+        surface = np.column_stack([self._pixels[kept], depth[kept] + change[kept, 2] + behind])
         points = self._moved(surface, self._hanging[kept], target_pose)
+        if body is not None and behind.any():
+            over_body = sample_map(body[..., None], points[None, :, :2])[0, :, 0] > 0.5
+            shown = ~(over_body & (behind > _HIDDEN_HEAD_UNITS * self.pose.scale))
+            kept, points = kept[shown], points[shown]
         # The displacement is splatted rather than the position: without motion, the flow is then exact.
         tolerance = SURFACE_THICKNESS_HEAD_UNITS * target_pose.scale
         result = splat(points, flow[kept] - points[:, :2], weights[kept], CELLS, tolerance, FULL_DENSITY)
@@ -117,8 +129,7 @@ class HeadSurface:
         coverage = smooth_coverage(result.coverage)
         normals = sample_map(self._normals, source_flow)
         opacity, seen, skin, seam = cv2.split(sample_map(self._parts, source_flow))
-        to_viewer = -(target_pose.rotation @ self.pose.rotation.T)[2]
-        needed = np.maximum(cv2.transform(normals, to_viewer[None]), _MIN_COSINE)
+        needed = np.maximum(cv2.transform(normals, -away[None]), _MIN_COSINE)
         sharpness = (-normals[..., 2] / needed).clip(0, 1)
         seen = (seen / needed).clip(0, 1)
         return Projection(source_flow, coverage, coverage * opacity, sharpness, seen, skin, seam)

@@ -76,7 +76,7 @@ class HeadViews:
             HeadSurface(mirrored(face, size), _flipped(head), size, fit_pose(face), _flipped(alpha))
             for face, head, alpha in sources
         ]
-        self.back = BackOfHead(heads[0], landmarks[0], size)
+        self.back = BackOfHead(heads[0], landmarks[0], size, self._body)
 
     def nearest(self, face: Landmarks) -> tuple[list[int], list[float]]:
         """Returns the source images nearest to a face, and their weights, which sum to 1.
@@ -100,8 +100,8 @@ class HeadViews:
         images, shares = self.nearest(face)
         indices = [*images, len(self.landmarks) + images[0]]
         turn = view_turn(self.surfaces[images[0]].pose, fit_pose(face))
-        mirror_image = self.surfaces[indices[-1]].project(face) if turn > _MIRRORED_TURN else _NOTHING
-        projections = [*(self.surfaces[i].project(face) for i in images), mirror_image]
+        mirror_image = self.surfaces[indices[-1]].project(face, self._body) if turn > _MIRRORED_TURN else _NOTHING
+        projections = [*(self.surfaces[i].project(face, self._body) for i in images), mirror_image]
         penalties = [_OTHER_VIEW_PENALTY * (1 - share / max(shares)) for share in shares]
         weights, confidence = _weigh(projections, [*penalties, _OTHER_VIEW_PENALTY], turn)
         back = self.back.project(face)

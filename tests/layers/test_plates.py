@@ -104,6 +104,16 @@ def test_the_neck_goes_up_under_the_head():
     assert np.diff(widths).max() < 0.2 * UNIT  # and has no step
 
 
+def test_the_neck_beside_a_beard_stays():
+    image, person, head, landmarks = portrait()
+    beard = ellipse((CENTER[0], CHIN), (0.35 * UNIT, 0.5 * UNIT))
+    head = np.maximum(head, beard)
+    _, alpha, hole = body_layer(image, np.maximum(person, beard), head, landmarks)
+    beside = hole & (head < 0.05) & (person > 0.95)
+    beside[: round(CHIN - 0.1 * UNIT)] = False
+    assert beside.sum() > 100 and alpha[beside].min() > 0.9
+
+
 def test_known_body_is_untouched():
     image, person, head, landmarks = portrait()
     rgb, alpha, _ = body_layer(image, person, head, landmarks)

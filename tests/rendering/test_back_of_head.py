@@ -8,6 +8,7 @@ import torch
 from fewshot_heads.landmarks.pose import fit_pose, landmarks_3d
 from fewshot_heads.rendering.back_of_head import BackOfHead
 from fewshot_heads.rendering.head_parts import find_head_parts
+from fewshot_heads.rendering.head_surface import CELLS
 from fewshot_heads.rendering.head_views import HeadViews
 from tests.rendering.test_hanging import turned_about_the_neck
 from tests.rendering.test_head_surface import SIZE, layer, measured_face
@@ -32,9 +33,14 @@ def portrait(landmarks, hair=HAIR):
     return head
 
 
-def drawn(landmarks, target, head=None):
+def back_of_head(landmarks, head=None, body=0.0):
+    head = portrait(landmarks) if head is None else head
+    return BackOfHead(head, landmarks, SIZE, np.full((CELLS, CELLS), body, np.float32))
+
+
+def drawn(landmarks, target, head=None, body=0.0):
     """A white frame with the back of the head as in the target, float32 [S, S, 3], 0 to 255."""
-    back = BackOfHead(portrait(landmarks) if head is None else head, landmarks, SIZE)
+    back = back_of_head(landmarks, head, body)
     frame = back.draw(torch.ones(1, 3, SIZE, SIZE), [back.project(target)])[0]
     return (frame.permute(1, 2, 0).numpy() + 1) * 127.5
 
@@ -92,14 +98,27 @@ def test_the_skull_curves_in_toward_the_nape_and_ends_at_the_hairline(side):
 def test_the_far_wall_of_the_skull_is_not_seen_through_its_front(side):
     """From the rim of the skull toward the face, the paint goes on to the front of the head."""
     landmarks = measured_face()
-    projection = BackOfHead(portrait(landmarks), landmarks, SIZE).project(
-        turned_about_the_neck(landmarks, (0, 0.8 * side, 0))
-    )
+    projection = back_of_head(landmarks).project(turned_about_the_neck(landmarks, (0, 0.8 * side, 0)))
     rows = np.flatnonzero((projection.opacity > 0.9).sum(1) > 10)
     middle = rows[len(rows) // 4 : -len(rows) // 4]
     across = [projection.flow[row, projection.opacity[row] > 0.9, 0] for row in middle]
     steps = np.abs(np.concatenate([np.diff(longitudes) for longitudes in across]))
     assert np.minimum(steps, 2 - steps).max() < 0.4  # of half around; to the far wall it is more
+
+
+def test_a_nape_is_not_seen_before_the_neck_of_a_head_that_looks_up():
+    landmarks = measured_face()
+    looking_up = turned_about_the_neck(landmarks, (-0.45, 0, 0))
+    chin = round(looking_up.points[8, 1])
+    alone, before_body = (drawn(landmarks, looking_up, body=body).min(2) < 128 for body in (0.0, 1.0))
+    assert alone[chin:].sum() > 50 and not before_body[chin:].any()
+
+
+def test_hair_beside_a_neck_is_seen_before_the_shoulders():
+    landmarks = measured_face()
+    aside = turned_about_the_neck(landmarks, (0, 0.6, 0))
+    alone, before_body = ((drawn(landmarks, aside, body=body).min(2) < 128).sum() for body in (0.0, 1.0))
+    assert 0.2 * alone < before_body < alone
 
 
 def test_nothing_is_behind_a_head_in_its_own_pose():
@@ -109,7 +128,7 @@ def test_nothing_is_behind_a_head_in_its_own_pose():
 
 def test_the_back_appears_gradually():
     landmarks = measured_face()
-    back = BackOfHead(portrait(landmarks), landmarks, SIZE)
+    back = back_of_head(landmarks)
     opacity = [float(back.project(turned_about_the_neck(landmarks, (0, turn, 0))).opacity.max()) for turn in (0.1, 0.3)]
     assert 0.1 < opacity[0] < 0.6 < opacity[1]
 

@@ -2,9 +2,10 @@
 
 import cv2
 import numpy as np
+import pytest
 
 from fewshot_heads.landmarks.pose import NECK, fit_pose, rotate_3d
-from fewshot_heads.rendering.hanging import hanging_lengths
+from fewshot_heads.rendering.hanging import behind_neck, hanging_lengths
 from fewshot_heads.rendering.head_surface import CELLS, HeadSurface
 from tests.rendering.test_head_surface import SIZE, layer, measured_face
 
@@ -56,3 +57,45 @@ def test_a_head_at_rest_does_not_move():
     rows, columns = np.mgrid[:CELLS, :CELLS] * (2 / CELLS) - 1 + 1 / CELLS
     moved = np.abs(flow.flow - np.stack([columns, rows], -1))[flow.coverage > 0.5]
     assert moved.max() < 0.1 * 2 / SIZE
+
+
+def tails(landmarks, length):
+    """A matte of a face with tails of hair beside the neck, which end so far below the lobes, head units."""
+    pose = fit_pose(landmarks)
+    matte = np.zeros((SIZE, SIZE), np.float32)
+    cv2.fillConvexPoly(matte, cv2.convexHull(landmarks.points.round().astype(np.int32)), 1.0)
+    for side in (-1, 1):
+        top, end = pose.apply(np.array([[0.6 * side, 0.0, 0.9], [1.0 * side, 0.5 + length, 0.9]]))[:, :2]
+        cv2.rectangle(matte, top.astype(int).tolist(), end.astype(int).tolist(), 1.0, -1)
+    return matte
+
+
+def behind(landmarks, length):
+    rows, columns = np.mgrid[:SIZE, :SIZE] + 0.5
+    points = np.stack([columns.ravel(), rows.ravel()], 1)
+    return behind_neck(points, tails(landmarks, length).ravel(), landmarks, SIZE).reshape(SIZE, SIZE)
+
+
+def test_short_hair_beside_a_neck_is_behind_it_and_long_hair_is_not():
+    landmarks = measured_face(scale=45, center=(128, 90))
+    found, middle = behind(landmarks, 0.8), round(landmarks.points[30, 0])
+    assert found[:, middle + 1 :].min() == 0 and found[:, : middle - 1].max() == 0
+    assert found.max() > 0.99 and found.min() < -0.99
+    hull = np.zeros((SIZE, SIZE), np.uint8)
+    cv2.fillConvexPoly(hull, cv2.convexHull(landmarks.points.round().astype(np.int32)), 1)
+    assert np.abs(found[hull > 0]).max() < 0.05
+    assert not behind(landmarks, 1.6).any()
+    assert not behind(measured_face((0, 0.6, 0), scale=45, center=(128, 90)), 0.8).any()
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_hair_on_the_far_side_goes_behind_the_body(side):
+    landmarks = measured_face(scale=45, center=(128, 90))
+    surface = HeadSurface(landmarks, layer(tails(landmarks, 1.1)), SIZE)
+    target, body = turned_about_the_neck(landmarks, (0, 0.6 * side, 0)), np.ones((CELLS, CELLS), np.float32)
+    below = np.s_[round((landmarks.points[8, 1] + 12) * CELLS / SIZE) :]
+    alone, before_body = (surface.project(target, each).coverage[below] > 0.5 for each in (None, body))
+    # The far side is the one toward which the nose has moved.
+    far = np.sign(np.arange(CELLS) + 0.5 - CELLS / 2) == np.sign(target.points[30, 0] - landmarks.points[30, 0])
+    assert alone[:, far].sum() > 20 and before_body[:, far].sum() < 0.2 * alone[:, far].sum()
+    assert (alone[:, ~far] == before_body[:, ~far]).all() and alone[:, ~far].sum() > 20
