@@ -41,14 +41,15 @@ def hanging_lengths(points: np.ndarray, face: Landmarks, size: int) -> np.ndarra
     return (np.hypot(length, softness) - softness).astype(np.float32)
 
 
-def behind_neck(points: np.ndarray, opacity: np.ndarray, face: Landmarks, size: int) -> np.ndarray:
+def behind_neck(points: np.ndarray, head: np.ndarray, body: np.ndarray, face: Landmarks, size: int) -> np.ndarray:
     """Returns how far hair at points hangs behind the neck, float32 [N], 0 to 1, negative on the left of the face.
 
-    In a frontal picture, short hair and tails are seen beside the neck.
+    In a frontal picture, it is seen beside the neck, with wall behind it. Hair that lies on the body stays there.
 
     Args:
         points: [N, 2], pixels of the crop.
-        opacity: [N], 0 to 1, of the head there.
+        head: [N], 0 to 1, opacity of the head there.
+        body: [N], 0 to 1, opacity of the body behind it.
         face: landmarks, pixels of the crop.
         size: side of the crop, pixels.
     """
@@ -60,9 +61,9 @@ def behind_neck(points: np.ndarray, opacity: np.ndarray, face: Landmarks, size: 
     beside = (below / _SOFTNESS_HEAD_UNITS).clip(0, 1) * _rise(np.abs(aside), _ASIDE_HEAD_UNITS)
     beside *= (1 - hull[rows, columns]) * (1 - _rise(abs(pose.rotation[2, 0]), _TURN_SINE))
     for side in (aside > 0, aside <= 0):
-        length = below[side & (beside > 0) & (opacity > _OPAQUE)].max(initial=0)
+        length = below[side & (beside > 0) & (head > _OPAQUE)].max(initial=0)
         beside[side] *= 1 - _rise(length, _LENGTH_HEAD_UNITS)
-    return np.asarray(np.sign(aside) * beside, np.float32)
+    return np.asarray(np.sign(aside) * beside * (1 - body), np.float32)
 
 
 def _rise(value: np.ndarray | float, between: tuple[float, float]) -> np.ndarray:

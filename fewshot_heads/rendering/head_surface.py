@@ -31,7 +31,7 @@ _HALF_AT_REST_HEAD_UNITS = 0.5  # length of hanging hair of which the lower end 
 _SEAM_HEAD_UNITS = 0.3  # below the jaw, in which the head's matte has a soft seam (`layers.separation`)
 _SEAM_BEGINS = 0.8  # opacity
 _FAR_HAIR_HEAD_UNITS = 1.5  # depth that hair behind the neck gains when the head turns by 90 degrees
-_HIDDEN_HEAD_UNITS = 0.1  # of that depth, from which the body hides the hair
+_HIDDEN_HEAD_UNITS = 0.02  # of that depth, from which the body hides the hair
 _FRINGE_WEIGHT = 0.01  # of a transparent point, which counts only where no opaque one is
 
 
@@ -66,7 +66,7 @@ class HeadSurface:
         head: uint8 [R, R, 4], RGB and alpha of the head in the crop.
         size: side of the crop, pixels.
         original: pose of the image whose mirror image this is. None for an image that a camera took.
-        body: uint8 [R, R], alpha of the body in the crop. None if it is not known.
+        body: uint8 [R, R], alpha of the body in the crop. None, if it is not known, is a body everywhere.
     """
 
     def __init__(
@@ -86,9 +86,10 @@ class HeadSurface:
             seen = (-turned[..., 2]).clip(0)
         solid = cv2.GaussianBlur(cv2.dilate((matte > 0.05).astype(np.float32), np.ones((5, 5))), (0, 0), 0.5)
         skin = cv2.dilate((parts.face | parts.ears | parts.forehead).astype(np.float32), np.ones((3, 3)))
-        seam = _seam(matte, parts.face, small_face)
-        if body is not None:  # hair beside the neck is no seam
-            seam *= cv2.resize(body, (DEPTH_CELLS, DEPTH_CELLS), interpolation=cv2.INTER_AREA) / np.float32(255)
+        if body is None:
+            body = np.full((DEPTH_CELLS, DEPTH_CELLS), 255, np.uint8)
+        on_body = cv2.resize(body, (DEPTH_CELLS, DEPTH_CELLS), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        seam = _seam(matte, parts.face, small_face) * on_body  # hair beside the neck is no seam
         self._shape, self._normals, self._parts = (
             np.ascontiguousarray(maps, np.float32)
             for maps in (np.dstack([depth, solid, matte]), normals, np.dstack([matte, seen, skin, seam]))
@@ -97,8 +98,8 @@ class HeadSurface:
         self._expression_grid, self._in_grid = _grid_around(self._positions)
         self._pixels = (self._positions + 1) * np.float32(size / 2)
         self._hanging = hanging_lengths(self._pixels, face, size)
-        opacity = sample_map(matte[..., None], self._positions[None])[0, :, 0]
-        self._behind_neck = behind_neck(self._pixels, opacity, face, size)
+        head_here, body_here = (sample_map(x[..., None], self._positions[None])[0, :, 0] for x in (matte, on_body))
+        self._behind_neck = behind_neck(self._pixels, head_here, body_here, face, size)
 
     def project(self, target: Landmarks, body: np.ndarray | None = None) -> Projection:
         """Returns the surface with the pose and the expression of a face.

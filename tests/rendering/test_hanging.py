@@ -70,10 +70,12 @@ def tails(landmarks, length):
     return matte
 
 
-def behind(landmarks, length):
+def behind(landmarks, length, on_body_below=SIZE):
     rows, columns = np.mgrid[:SIZE, :SIZE] + 0.5
     points = np.stack([columns.ravel(), rows.ravel()], 1)
-    return behind_neck(points, tails(landmarks, length).ravel(), landmarks, SIZE).reshape(SIZE, SIZE)
+    head, body = tails(landmarks, length).ravel(), np.zeros(SIZE * SIZE)
+    body[points[:, 1] > on_body_below] = 1
+    return behind_neck(points, head, body, landmarks, SIZE).reshape(SIZE, SIZE)
 
 
 def test_short_hair_beside_a_neck_is_behind_it_and_long_hair_is_not():
@@ -85,13 +87,15 @@ def test_short_hair_beside_a_neck_is_behind_it_and_long_hair_is_not():
     cv2.fillConvexPoly(hull, cv2.convexHull(landmarks.points.round().astype(np.int32)), 1)
     assert np.abs(found[hull > 0]).max() < 0.05
     assert not behind(landmarks, 1.6).any()
+    assert behind(landmarks, 0.8, 150)[:150].any() and not behind(landmarks, 0.8, 150)[150:].any()
     assert not behind(measured_face((0, 0.6, 0), scale=45, center=(128, 90)), 0.8).any()
 
 
 @pytest.mark.parametrize("side", [-1, 1])
 def test_hair_on_the_far_side_goes_behind_the_body(side):
     landmarks = measured_face(scale=45, center=(128, 90))
-    surface = HeadSurface(landmarks, layer(tails(landmarks, 1.1)), SIZE)
+    no_body = np.zeros((SIZE, SIZE), np.uint8)
+    surface = HeadSurface(landmarks, layer(tails(landmarks, 1.1)), SIZE, None, no_body)
     target, body = turned_about_the_neck(landmarks, (0, 0.6 * side, 0)), np.ones((CELLS, CELLS), np.float32)
     below = np.s_[round((landmarks.points[8, 1] + 12) * CELLS / SIZE) :]
     alone, before_body = (surface.project(target, each).coverage[below] > 0.5 for each in (None, body))
