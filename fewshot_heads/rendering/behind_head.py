@@ -15,6 +15,7 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import NECK, NECK_TOP, Pose, fit_pose, turn_between
 
 _SHORTEST_NECK = 0.1  # half crops
+_LEAN_START = 0.5  # of the neck's length, below its base: the outline bends softly from the shoulders on
 _LOWEST_NECK = 0.9  # half crops from the crop's center: a neck at the border would bend at once
 # How far the lower end of a body moves over how far its neck does, where the image cuts the body off. On talking heads,
 # L1 on the body is .077 for 0, .074 for .5 and .075 for 1.
@@ -75,7 +76,9 @@ class BehindHead:
         y = grid[:, :, 0, 1]  # [1, R]
         share = ((1 - y) / (1 - base.clamp(max=_LOWEST_NECK))).clamp(0, 1)
         share = (self.end_share + (1 - self.end_share) * share * share * (3 - 2 * share))[..., None]
-        lean = ((base - y) / (base - top).clamp(min=_SHORTEST_NECK)).clamp(0, 1)[..., None]
+        start = base + _LEAN_START * (base - top)
+        lean = ((start - y) / (start - top).clamp(min=_SHORTEST_NECK)).clamp(0, 1)[..., None]
+        lean = lean * lean * (3 - 2 * lean)
         of_base, of_top = shifts.unbind(1)
         flow = grid - (share * of_base + lean * (of_top - of_base))[:, :, None]
         bodies = self.body[None].expand(len(shifts), -1, -1, -1)
