@@ -21,7 +21,7 @@ _NECK_RAMP, _NECK_RAMP_START = 0.2, 0.14  # all is neck above this much below th
 _BLEND = 0.03  # standard deviation of the border between neck and clothes
 _LEAST_SKIN = 0.02  # squared: less visible skin tells no color
 _NECK_SMOOTH_FRACTION = 0.02  # see `patch_fill.fill`
-_NECK_TEXTURE = 0.25  # contrast: a short neck has few patches, whose repetition would be visible
+_NECK_TEXTURE = 0.8  # contrast: without texture a neck looks like plastic, with all of it copies are seen
 _LEAST_CLOTHES_SHARE = 0.1  # of the known pixels. With fewer, the neck is continued everywhere
 # The neck under the head, which a frontal light does not reach, and its sides.
 _HEAD_SHADE, _SHADOW_REACH = 0.4, 0.7  # of the light, and head units from the visible body

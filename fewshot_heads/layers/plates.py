@@ -28,7 +28,7 @@ _PLAIN_WALL_LEVELS = 30.0  # a wall where hairs must differ by more is a landsca
 _STRAY_LEVELS, _STRAY_RATIO = 3.0, 1.5  # a hair differs more than this, and than the 98th percentile of the wall times
 # Head units, see `landmarks.pose`.
 _HEAD_MARGIN = 0.12  # around the head, whose outline on the body would stay as a line
-_CHIN_MARGIN = 0.2  # below the chin, where its contact shadow would stay as a line
+_CHIN_MARGIN = 0.25  # below the chin, where its contact shadow would stay as a line
 _CHIN_HALF_WIDTH = 0.75
 _STRAND_GAP = 0.06  # half of the width of gaps between strands of hair
 _NECK_EDGE = 0.02  # of its matte, which is soft
