@@ -203,13 +203,13 @@ def _local_colors(image: np.ndarray, mask: np.ndarray, radius: float) -> tuple[n
     """Returns the mean color [H, W, 3] of the masked pixels nearby, and their variance [H, W]."""
     values = np.dstack([image, np.square(image).sum(2)]) * mask[..., None]
     values = np.dstack([values, mask])
-    near, far = (_twice_blurred(values, radius * windows) for windows in (_NEAR_WINDOW, _FAR_WINDOW))
+    near, far = (twice_blurred(values, radius * windows) for windows in (_NEAR_WINDOW, _FAR_WINDOW))
     total = near + 0.05 * far + 1e-6 * (values[::4, ::4].mean((0, 1)) + [0, 0, 0, 0, 1e-6])
     mean = total[..., :4] / total[..., 4:]
     return mean[..., :3], (mean[..., 3] - np.square(mean[..., :3]).sum(2)).clip(0)
 
 
-def _twice_blurred(values: np.ndarray, side: float) -> np.ndarray:
+def twice_blurred(values: np.ndarray, side: float) -> np.ndarray:
     """Returns values [H, W, C] averaged over windows twice, in a time that does not depend on their side."""
     window = (2 * round(side / 2) + 1,) * 2
     return cv2.blur(cv2.blur(values, window), window)
