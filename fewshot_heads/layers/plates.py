@@ -89,8 +89,8 @@ def body_layer(image: np.ndarray, person: np.ndarray, head: np.ndarray, face: La
     filled = cv2.morphologyEx(person, cv2.MORPH_CLOSE, disk(_STRAND_GAP * axis.unit))
     neck, wall = _beside_jaw(hole, person, filled, head, axis)
     unseen = hole & ~neck & ~wall
-    seen = np.where(neck, person, _without_specks(person, hole, axis))
-    alpha = np.where(unseen, body_under_head(filled, unseen, axis), seen)
+    seen = np.where(wall, 0, person)
+    alpha = _without_specks(np.where(unseen, body_under_head(filled, unseen, axis), seen), axis)
     return BodyLayer(body_colors(image, alpha, hole, face, axis), alpha.astype(np.float32), hole)
 
 
@@ -172,11 +172,10 @@ def _beside_jaw(
     return neck, wall
 
 
-def _without_specks(person: np.ndarray, hole: np.ndarray, axis: NeckAxis) -> np.ndarray:
-    """Returns the matte outside of the hole without small pieces, such as tips of hair, float32 [H, W]."""
-    pieces = ((person > _FAINT / 2) & ~hole).astype(np.uint8)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(pieces)
+def _without_specks(alpha: np.ndarray, axis: NeckAxis) -> np.ndarray:
+    """Returns the opacity of a body without small pieces, such as tips of hair, float32 [H, W]."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((alpha > _FAINT / 2).astype(np.uint8))
     bottom = stats[:, cv2.CC_STAT_TOP] + stats[:, cv2.CC_STAT_HEIGHT]
-    kept = (stats[:, cv2.CC_STAT_AREA] > _LEAST_AREA * axis.unit**2) | (bottom == len(person))
+    kept = (stats[:, cv2.CC_STAT_AREA] > _LEAST_AREA * axis.unit**2) | (bottom == len(alpha))
     kept[0] = False
-    return person * kept[labels]
+    return alpha * kept[labels]
