@@ -30,6 +30,7 @@ FULL_DENSITY = 0.5  # points per cell of a closed surface: half of those at rest
 _HALF_AT_REST_HEAD_UNITS = 0.5  # length of hanging hair of which the lower end moves by half as much as the head
 _SEAM_HEAD_UNITS = 0.3  # below the jaw, in which the head's matte has a soft seam (`layers.separation`)
 _SEAM_BEGINS = 0.8  # opacity
+_LEAST_EAR_HEAD_UNITS = 0.01  # squared
 _FAR_HAIR_HEAD_UNITS = 1.5  # depth that hair behind the neck gains when the head turns by 90 degrees
 _HIDDEN_HEAD_UNITS = 0.02  # of that depth, from which the body hides the hair
 _FRINGE_WEIGHT = 0.01  # of a transparent point, which counts only where no opaque one is
@@ -100,6 +101,10 @@ class HeadSurface:
         self._hanging = hanging_lengths(self._pixels, face, size)
         head_here, body_here = (sample_map(x[..., None], self._positions[None])[0, :, 0] for x in (matte, on_body))
         self._behind_neck = behind_neck(self._pixels, head_here, body_here, face, size)
+        if (
+            parts.ears.sum() < _LEAST_EAR_HEAD_UNITS * fit_pose(small_face).scale ** 2
+        ):  # loose hair hangs beside the face
+            self._behind_neck[:] = 0
 
     def project(self, target: Landmarks, body: np.ndarray | None = None) -> Projection:
         """Returns the surface with the pose and the expression of a face.

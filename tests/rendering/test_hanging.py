@@ -103,3 +103,14 @@ def test_hair_on_the_far_side_goes_behind_the_body(side):
     far = np.sign(np.arange(CELLS) + 0.5 - CELLS / 2) == np.sign(target.points[30, 0] - landmarks.points[30, 0])
     assert alone[:, far].sum() > 20 and before_body[:, far].sum() < 0.2 * alone[:, far].sum()
     assert (alone[:, ~far] == before_body[:, ~far]).all() and alone[:, ~far].sum() > 20
+
+
+def test_loose_hair_that_covers_the_ears_stays_beside_the_face():
+    landmarks = measured_face(scale=45, center=(128, 90))
+    head, body = layer(tails(landmarks, 1.1), (40, 25, 20)), np.ones((CELLS, CELLS), np.float32)
+    hull = np.zeros((SIZE, SIZE), np.uint8)
+    cv2.fillConvexPoly(hull, cv2.convexHull(landmarks.points.round().astype(np.int32)), 1)
+    head[hull > 0, :3] = (205, 160, 130)
+    surface = HeadSurface(landmarks, head, SIZE, None, np.zeros((SIZE, SIZE), np.uint8))
+    target = turned_about_the_neck(landmarks, (0, 0.6, 0))
+    np.testing.assert_array_equal(surface.project(target, body).coverage, surface.project(target).coverage)
