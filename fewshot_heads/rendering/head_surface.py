@@ -101,10 +101,8 @@ class HeadSurface:
         self._hanging = hanging_lengths(self._pixels, face, size)
         head_here, body_here = (sample_map(x[..., None], self._positions[None])[0, :, 0] for x in (matte, on_body))
         self._behind_neck = behind_neck(self._pixels, head_here, body_here, face, size)
-        if (
-            parts.ears.sum() < _LEAST_EAR_HEAD_UNITS * fit_pose(small_face).scale ** 2
-        ):  # loose hair hangs beside the face
-            self._behind_neck[:] = 0
+        # Loose hair covers the ears, and hangs beside the face.
+        self._behind_neck *= parts.ears.sum() > _LEAST_EAR_HEAD_UNITS * fit_pose(small_face).scale ** 2
 
     def project(self, target: Landmarks, body: np.ndarray | None = None) -> Projection:
         """Returns the surface with the pose and the expression of a face.
