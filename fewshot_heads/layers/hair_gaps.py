@@ -16,11 +16,11 @@ from fewshot_heads.landmarks.pose import fit_pose, landmarks_3d
 
 # Shares of the difference between hair and wall.
 _WALL_SHARE, _HAIR_SHARE = 0.15, 0.8  # up to which a pixel is wall, and from which it is hair
-_GAP_SHARE = 0.25  # less is a gap, if it is not the soft edge of the head
+_GAP_SHARE = 0.25  # less is a gap
 _MAX_GRAIN_SHARE = 0.08  # standard deviation of a wall that is plain
 _MIN_CONTRAST = 0.12  # of 1; hair and wall that differ less are not told apart
 _MAX_ALIKE = 0.05  # share of the face, and of the hair, that may look like the wall
-_HEAD = 0.3  # opacity in which gaps are looked for
+_HEAD = 0.3  # opacity from which gaps are looked for: the soft edge of the matte is none
 # Head units.
 _COLOR_WINDOW = 0.3  # side of the window in which hair and wall have one color
 _REACH = 0.3  # gaps are so near to the wall around the head

@@ -47,6 +47,7 @@ def separate(image: np.ndarray, face: Landmarks) -> PortraitLayers:
     body, body_alpha, hole = body_layer(image, person, head, face)
     background = background_plate(image, np.maximum(head, body_alpha))
     head = _feathered(head, person, hole)
+    # Before a body that is only guessed, the head keeps the wall that the image shows.
     head *= np.where(body_alpha < _MIN_ALPHA, hair_opacity(image, head, background, face), 1)
     hidden = (head / _MIN_ALPHA).clip(0, 1)[..., None]
     body = hidden * body + (1 - hidden) * _colors_over(image, body_alpha, background)

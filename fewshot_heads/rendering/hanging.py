@@ -58,14 +58,9 @@ def behind_neck(points: np.ndarray, head: np.ndarray, body: np.ndarray, face: La
     aside = (points - pose.translation[:2]) @ pose.rotation[:2, 0] / pose.scale
     hull = soft_hull(landmarks_3d(face)[:, :2], size, _JAW_MARGIN_HEAD_UNITS * pose.scale)
     columns, rows = points.astype(int).clip(0, size - 1).T
-    beside = (below / _SOFTNESS_HEAD_UNITS).clip(0, 1) * _rise(np.abs(aside), _ASIDE_HEAD_UNITS)
-    beside *= (1 - hull[rows, columns]) * (1 - _rise(abs(pose.rotation[2, 0]), _TURN_SINE))
+    beside = (below / _SOFTNESS_HEAD_UNITS).clip(0, 1) * np.interp(np.abs(aside), _ASIDE_HEAD_UNITS, (0, 1))
+    beside *= (1 - hull[rows, columns]) * np.interp(abs(pose.rotation[2, 0]), _TURN_SINE, (1, 0))
     for side in (aside > 0, aside <= 0):
         length = below[side & (beside > 0) & (head > _OPAQUE)].max(initial=0)
-        beside[side] *= 1 - _rise(length, _LENGTH_HEAD_UNITS)
+        beside[side] *= np.interp(length, _LENGTH_HEAD_UNITS, (1, 0))
     return np.asarray(np.sign(aside) * beside * (1 - body), np.float32)
-
-
-def _rise(value: np.ndarray | float, between: tuple[float, float]) -> np.ndarray:
-    """Returns 0 below the first of two values and 1 above the second, linear between."""
-    return np.asarray((value - between[0]) / (between[1] - between[0])).clip(0, 1)

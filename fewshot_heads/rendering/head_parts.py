@@ -15,6 +15,7 @@ _OPAQUE = 0.9
 _SKIN_DEVIATIONS = 4.0  # standard deviations of the face's colors up to which a color is skin
 _INNER_FACE_SHARE = 0.8  # of the face's hull, from its center: there the skin is measured
 _HAIR_MARGIN_HEAD_UNITS = 0.15  # between the face's hull and hair: a hull ends below the hairline
+_EAR_HEAD_UNITS = 0.2  # of an ear, below the usual height of its lobe
 _FOREHEAD_HEAD_UNITS = 0.4  # height of a forehead above the landmarks
 _MIN_HAIR_SHARE = 0.3  # of the crown: a head with less is bald, and its scalp takes the place of hair
 
@@ -24,7 +25,7 @@ class HeadParts(NamedTuple):
 
     Attributes:
         face: bool [g, g], the hull of the landmarks.
-        ears: bool [g, g], skin beside the face, from the eyes down to the lobes.
+        ears: bool [g, g], skin beside the face, from the eyes down to where the largest ears end.
         forehead: bool [g, g], skin above the face, below the hairline.
         hair: bool [g, g], hair or a hat above the lobes. The scalp of a bald head.
     """
@@ -61,4 +62,4 @@ def find_head_parts(head: np.ndarray, face: Landmarks) -> HeadParts:
         hair = crown
     near_face = soft_hull(points, size, _FOREHEAD_HEAD_UNITS * pose.scale) > 0.5
     forehead = beside_face & near_face & ~below_eyes & is_skin
-    return HeadParts(hull, beside_face & below_eyes & (below < 0.2) & is_skin, forehead, hair)
+    return HeadParts(hull, beside_face & below_eyes & (below < _EAR_HEAD_UNITS) & is_skin, forehead, hair)
