@@ -32,7 +32,6 @@ _SEAM_HEAD_UNITS = 0.3  # below the jaw, in which the head's matte has a soft se
 _SEAM_BEGINS = 0.8  # opacity
 _LEAST_EAR_HEAD_UNITS = 0.01  # squared: with less skin beside the face, no ear is seen
 _FAR_HAIR_HEAD_UNITS = 1.5  # depth that hair behind the neck gains when the head turns by 90 degrees
-_HIDDEN_HEAD_UNITS = 0.02  # of that depth, from which the body hides the hair
 _FRINGE_WEIGHT = 0.01  # of a transparent point, which counts only where no opaque one is
 
 
@@ -104,12 +103,11 @@ class HeadSurface:
         # Loose hair covers the ears, and hangs beside the face.
         self._behind_neck *= parts.ears.sum() > _LEAST_EAR_HEAD_UNITS * fit_pose(small_face).scale ** 2
 
-    def project(self, target: Landmarks, body: np.ndarray | None = None) -> Projection:
+    def project(self, target: Landmarks) -> Projection:
         """Returns the surface with the pose and the expression of a face.
 
         Args:
             target: landmarks of the frame, pixels of the crop.
-            body: float32 [c, c], 0 to 1, opacity of the body, which hides what is behind the neck. None hides nothing.
         """
         target_pose = fit_pose(target)
         change = self._expression(target)  # [N, 3]
@@ -122,10 +120,6 @@ class HeadSurface:
         behind = np.maximum(away[0] * self._behind_neck[kept], 0) * np.float32(_FAR_HAIR_HEAD_UNITS * self.pose.scale)
         surface = np.column_stack([self._pixels[kept], depth[kept] + change[kept, 2] + behind])
         points = self._moved(surface, self._hanging[kept], target_pose)
-        if body is not None and behind.any():
-            over_body = sample_map(body[..., None], points[None, :, :2])[0, :, 0] > 0.5
-            shown = ~(over_body & (behind > _HIDDEN_HEAD_UNITS * self.pose.scale))
-            kept, points = kept[shown], points[shown]
         # The displacement is splatted rather than the position: without motion, the flow is then exact.
         tolerance = SURFACE_THICKNESS_HEAD_UNITS * target_pose.scale
         result = splat(points, flow[kept] - points[:, :2], weights[kept], CELLS, tolerance, FULL_DENSITY)

@@ -100,8 +100,8 @@ class HeadViews:
         images, shares = self.nearest(face)
         indices = [*images, len(self.landmarks) + images[0]]
         turn = view_turn(self.surfaces[images[0]].pose, fit_pose(face))
-        mirror_image = self.surfaces[indices[-1]].project(face, self._body) if turn > _MIRRORED_TURN else _NOTHING
-        projections = [*(self.surfaces[i].project(face, self._body) for i in images), mirror_image]
+        mirror_image = self.surfaces[indices[-1]].project(face) if turn > _MIRRORED_TURN else _NOTHING
+        projections = [*(self.surfaces[i].project(face) for i in images), mirror_image]
         penalties = [_OTHER_VIEW_PENALTY * (1 - share / max(shares)) for share in shares]
         weights, confidence = _weigh(projections, [*penalties, _OTHER_VIEW_PENALTY], turn)
         back = self.back.project(face)

@@ -91,26 +91,30 @@ def test_short_hair_beside_a_neck_is_behind_it_and_long_hair_is_not():
     assert not behind(measured_face((0, 0.6, 0), scale=45, center=(128, 90)), 0.8).any()
 
 
+def projected(landmarks, head, body, target):
+    """The coverage of a head's surface below the chin, bool [n, CELLS]; the body is everywhere or nowhere."""
+    surface = HeadSurface(landmarks, head, SIZE, None, np.full((SIZE, SIZE), 255 * body, np.uint8))
+    return surface.project(target).coverage[round((landmarks.points[8, 1] + 12) * CELLS / SIZE) :] > 0.5
+
+
 @pytest.mark.parametrize("side", [-1, 1])
-def test_hair_on_the_far_side_goes_behind_the_body(side):
+def test_hair_on_the_far_side_goes_behind_the_neck(side):
     landmarks = measured_face(scale=45, center=(128, 90))
-    no_body = np.zeros((SIZE, SIZE), np.uint8)
-    surface = HeadSurface(landmarks, layer(tails(landmarks, 1.1)), SIZE, None, no_body)
-    target, body = turned_about_the_neck(landmarks, (0, 0.6 * side, 0)), np.ones((CELLS, CELLS), np.float32)
-    below = np.s_[round((landmarks.points[8, 1] + 12) * CELLS / SIZE) :]
-    alone, before_body = (surface.project(target, each).coverage[below] > 0.5 for each in (None, body))
+    target, head = turned_about_the_neck(landmarks, (0, 0.6 * side, 0)), layer(tails(landmarks, 1.1))
+    on_body, free = (projected(landmarks, head, body, target) for body in (1, 0))
     # The far side is the one toward which the nose has moved.
-    far = np.sign(np.arange(CELLS) + 0.5 - CELLS / 2) == np.sign(target.points[30, 0] - landmarks.points[30, 0])
-    assert alone[:, far].sum() > 20 and before_body[:, far].sum() < 0.2 * alone[:, far].sum()
-    assert (alone[:, ~far] == before_body[:, ~far]).all() and alone[:, ~far].sum() > 20
+    columns = np.arange(CELLS) + 0.5 - CELLS / 2
+    far = np.sign(columns) == np.sign(target.points[30, 0] - landmarks.points[30, 0])
+    outer = [np.abs(columns[far & each.any(0)]).max(initial=0) * SIZE / CELLS / 45 for each in (on_body, free)]
+    assert outer[0] - outer[1] > 0.1  # head units
+    assert (on_body[:, ~far] == free[:, ~far]).all() and free[:, ~far].sum() > 20
 
 
 def test_loose_hair_that_covers_the_ears_stays_beside_the_face():
     landmarks = measured_face(scale=45, center=(128, 90))
-    head, body = layer(tails(landmarks, 1.1), (40, 25, 20)), np.ones((CELLS, CELLS), np.float32)
+    head, target = layer(tails(landmarks, 1.1), (40, 25, 20)), turned_about_the_neck(landmarks, (0, 0.6, 0))
     hull = np.zeros((SIZE, SIZE), np.uint8)
     cv2.fillConvexPoly(hull, cv2.convexHull(landmarks.points.round().astype(np.int32)), 1)
     head[hull > 0, :3] = (205, 160, 130)
-    surface = HeadSurface(landmarks, head, SIZE, None, np.zeros((SIZE, SIZE), np.uint8))
-    target = turned_about_the_neck(landmarks, (0, 0.6, 0))
-    np.testing.assert_array_equal(surface.project(target, body).coverage, surface.project(target).coverage)
+    on_body, free = (projected(landmarks, head, body, target) for body in (1, 0))
+    assert (on_body == free).all() and free.sum() > 20
