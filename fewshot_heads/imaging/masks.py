@@ -34,6 +34,15 @@ def region_masks(points: np.ndarray, size: int) -> list[np.ndarray]:
     return masks
 
 
+def bounding_box(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
+    """Returns rows and columns of a mask [H, W] that is not empty, with a margin in pixels."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return (
+        slice(max(rows[0] - margin, 0), rows[-1] + margin + 1),
+        slice(max(columns[0] - margin, 0), columns[-1] + margin + 1),
+    )
+
+
 def blurred_inside(values: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
     """Returns values [H, W] blurred inside a mask, as if nothing were outside (Knutsson and Westin, CVPR 1993).
 

@@ -106,6 +106,17 @@ class Crop:
             image, self.matrix, (self.size, self.size), flags=interpolation, borderMode=cv2.BORDER_REFLECT_101
         )
 
+    def inside(self, image: np.ndarray) -> tuple[slice, slice]:
+        """Returns the rows and columns of the crop that show the image; the others are beyond its edges.
+
+        Args:
+            image: [H, W, ...].
+        """
+        corner, k = np.array([self.top, self.left]), self.scale
+        first = np.ceil(-corner * k - 0.5).astype(int).clip(0, self.size)
+        last = np.ceil((image.shape[:2] - corner) * k - 0.5).astype(int).clip(0, self.size)
+        return slice(int(first[0]), int(last[0])), slice(int(first[1]), int(last[1]))
+
     def to_crop(self, landmarks: Landmarks) -> Landmarks:
         """Returns landmarks in crop pixels.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from fewshot_heads.imaging.masks import bounding_box
 from fewshot_heads.imaging.matting import nearest_values
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.layers.body_outline import NeckAxis
@@ -51,7 +52,7 @@ def body_colors(image: np.ndarray, alpha: np.ndarray, hole: np.ndarray, face: La
     if not known.any():  # a head alone: its face tells the color
         known = wanted & _like_skin(image, face)
     neck, (beside, above) = _visible_neck(image, known, hole, face, axis), _neck_region(hole.shape, axis)
-    box = _box(wanted, round(_MARGIN * axis.unit))
+    box = bounding_box(wanted, round(_MARGIN * axis.unit))
     image, known, hole, neck, wanted = (each[box] for each in (image, known, hole, neck, wanted))
     hidden_neck = beside[box] * np.maximum(nearest_values(neck, known), above[box[0]])
     in_neck = np.where(hole, hidden_neck, neck | ~known).astype(np.float32)
@@ -83,15 +84,6 @@ def _neck_light(known: np.ndarray, alpha: np.ndarray, unit: float) -> np.ndarray
     under_head, at_outline = (to_known / _SHADOW_REACH).clip(0, 1), (1 - to_outline / _TURNED_AWAY).clip(0, 1)
     turned_away = _OUTLINE_SHADE * at_outline**2 * (to_known / _TURNED_AWAY).clip(0, 1)
     return (1 - _HEAD_SHADE * under_head) * (1 - turned_away)
-
-
-def _box(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
-    """Returns rows and columns of a mask [H, W] that is not empty, with a margin in pixels."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return (
-        slice(max(rows[0] - margin, 0), rows[-1] + margin + 1),
-        slice(max(columns[0] - margin, 0), columns[-1] + margin + 1),
-    )
 
 
 def _neck_region(shape: tuple[int, ...], axis: NeckAxis) -> tuple[np.ndarray, np.ndarray]:

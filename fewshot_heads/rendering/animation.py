@@ -18,9 +18,11 @@ from fewshot_heads.driving.source_detection import SourceFace
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.layers.separation import separate
 from fewshot_heads.models.fast_generator import FastGenerator
 from fewshot_heads.models.inpainter import Inpainter
+from fewshot_heads.rendering.outpainting import outpaint
 from fewshot_heads.rendering.parallel import in_parallel
 from fewshot_heads.rendering.paste_back import Paster
 from fewshot_heads.rendering.renderer import HeadRenderer, rasterize_landmarks
@@ -45,16 +47,29 @@ def embed_sources(
         crops = [crop_with_hair(image, face, crop) for image, face, crop, _ in sources]
     resolution = texture_size(crops)
     cropped = list(zip(images, crops, strict=True))
-    textures = np.stack([replace(crop, size=resolution).cut(image) for image, crop in cropped])
     landmarks = [crop.to_crop(face) for face, crop in zip(faces, crops, strict=True)]
     e_hat, style = embed_crops(np.stack([crop.cut(image) for image, crop in cropped]), landmarks, networks, device)
     large = [face.moved(np.zeros(2, np.float32), resolution / size) for face in landmarks]
+    textures = np.stack([_texture(*each, resolution) for each in zip(images, crops, large, strict=True)])
     first = separate(textures[0], large[0])
     others = [separate(texture, face).head for texture, face in zip(textures[1:], large[1:], strict=True)]
     return Head(
         e_hat, style, textures, np.stack([first.head, *others]), first.body, first.background,
         landmarks, images[0], crops[0], sha256, turns=turns[0],
     )  # fmt: skip
+
+
+def _texture(image: np.ndarray, crop: Crop, face: Landmarks, resolution: int) -> np.ndarray:
+    """Returns the pixels of a crop, continued beyond the edges of the image, uint8 [R, R, 3].
+
+    Args:
+        image: uint8 [H, W, 3].
+        crop: of the image.
+        face: landmarks, pixels of the texture.
+        resolution: side R of the texture, pixels.
+    """
+    crop = replace(crop, size=resolution)
+    return outpaint(crop.cut(image), crop.inside(image), face)
 
 
 def retargeted_faces(

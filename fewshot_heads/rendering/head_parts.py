@@ -52,14 +52,28 @@ def find_head_parts(head: np.ndarray, face: Landmarks) -> HeadParts:
     hull = soft_hull(points, size) > 0.5
     beside_face = opaque & ~hull
     far_from_face = beside_face & (soft_hull(points, size, _HAIR_MARGIN_HEAD_UNITS * pose.scale) < 0.5)
-    center = points.mean(0)
-    inner_face = opaque & (soft_hull(center + _INNER_FACE_SHARE * (points - center), size) > 0.5)
+    inner_face, is_skin = find_skin(head[..., :3], opaque, face)
     if not inner_face.any():
         return HeadParts(hull, inner_face, inner_face, inner_face)
-    is_skin = color_deviations(head[..., :3], inner_face) < _SKIN_DEVIATIONS
     hair, crown = far_from_face & above_lobes & ~is_skin, far_from_face & ~below_eyes
     if hair.sum() < _MIN_HAIR_SHARE * crown.sum():
         hair = crown
     near_face = soft_hull(points, size, _FOREHEAD_HEAD_UNITS * pose.scale) > 0.5
     forehead = beside_face & near_face & ~below_eyes & is_skin
     return HeadParts(hull, beside_face & below_eyes & (below < _EAR_HEAD_UNITS) & is_skin, forehead, hair)
+
+
+def find_skin(image: np.ndarray, head: np.ndarray, face: Landmarks) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the inner face, whose colors are measured, and all pixels with such colors, bool [g, g] each.
+
+    Args:
+        image: uint8 [g, g, 3].
+        head: bool [g, g], where the image shows the head.
+        face: landmarks, pixels of the image.
+    """
+    points = landmarks_3d(face)[:, :2]
+    center = points.mean(0)
+    inner_face = head & (soft_hull(center + _INNER_FACE_SHARE * (points - center), len(image)) > 0.5)
+    if not inner_face.any():
+        return inner_face, inner_face
+    return inner_face, color_deviations(image, inner_face) < _SKIN_DEVIATIONS
