@@ -1,3 +1,11 @@
+"""The square crop around a head."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fewshot_heads.landmarks.crop import Crop
+
 
 
 def test_inside_are_the_pixels_whose_centers_are_in_the_image():
