@@ -7,7 +7,6 @@ import numpy as np
 from fewshot_heads.landmarks.crop import Crop
 
 
-
 def test_inside_are_the_pixels_whose_centers_are_in_the_image():
     image = np.zeros((100, 80, 3), np.uint8)
     assert Crop(0.0, 0.0, 80.0, 40).inside(image) == (slice(0, 40), slice(0, 40))
