@@ -139,3 +139,25 @@ def surface_normals(depth: np.ndarray) -> np.ndarray:
     dx, dy = (cv2.Sobel(depth, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
     normals = np.dstack([dx, dy, -np.ones_like(dx)])
     return normals / np.linalg.norm(normals, axis=-1, keepdims=True)
+
+
+def seen_by_original(
+    depth: np.ndarray, normals: np.ndarray, matte: np.ndarray, to_original: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns how an image sees the surface of its mirror image, float32 [g, g] each, 0 to 1.
+
+    Args:
+        depth: float32 [g, g], of the mirror image, pixels of the map.
+        normals: float32 [g, g, 3], its unit normals.
+        matte: float32 [g, g], 0 to 1, its head.
+        to_original: matrix [3, 3] and offset [3] that take its head to the pose of the image, pixels of the map.
+
+    Returns:
+        The cosine at which the image sees each place, 0 for the far side, and whether it shows head there.
+    """
+    rotation = to_original[0] / np.cbrt(np.linalg.det(to_original[0]))
+    y, x = np.mgrid[: len(depth), : len(depth)] + 0.5
+    places = np.dstack([x, y, depth]) @ to_original[0].T + to_original[1]
+    pixels = places[..., :2].astype(np.float32) - 0.5
+    shown = cv2.remap(matte[:, ::-1], pixels[..., 0], pixels[..., 1], cv2.INTER_LINEAR)
+    return -np.minimum((normals @ rotation.T)[..., 2], 0), shown

@@ -15,7 +15,7 @@ from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.control_points import warp_points
 from fewshot_heads.landmarks.pose import HEAD_ANCHORS, Pose, below_lobes, change_of_pose, fit_pose, landmarks_3d
-from fewshot_heads.rendering.depth import head_depth, surface_normals
+from fewshot_heads.rendering.depth import head_depth, seen_by_original, surface_normals
 from fewshot_heads.rendering.hanging import behind_neck, hanging_lengths
 from fewshot_heads.rendering.head_parts import find_head_parts
 
@@ -47,6 +47,7 @@ class Projection(NamedTuple):
         seen: float32 [c, c], 0 to 1, the same ratio for the image whose mirror image this surface is; else 0.
         skin: float32 [c, c], 0 to 1, face and ears.
         seam: float32 [c, c], 0 to 1, share of the opacity that belongs to the body: the soft seam under a jaw.
+        shown: float32 [c, c], 0 to 1, whether the image whose mirror image this surface is shows head there; else 0.
     """
 
     flow: np.ndarray
@@ -56,6 +57,7 @@ class Projection(NamedTuple):
     seen: np.ndarray
     skin: np.ndarray
     seam: np.ndarray
+    shown: np.ndarray
 
 
 class HeadSurface:
@@ -78,12 +80,12 @@ class HeadSurface:
         layer = cv2.resize(head, (DEPTH_CELLS, DEPTH_CELLS), interpolation=cv2.INTER_AREA)
         matte, small_face = layer[..., 3].astype(np.float32) / 255, face.moved(np.zeros(2, np.float32), 1 / scale)
         parts = find_head_parts(layer, small_face)
-        depth = scale * head_depth(small_face, matte, parts.ears)
-        normals = surface_normals(depth / scale)
-        seen = np.zeros_like(depth)
+        small_depth = head_depth(small_face, matte, parts.ears)
+        depth, normals = scale * small_depth, surface_normals(small_depth)
+        seen, shown = np.zeros_like(depth), np.zeros_like(depth)
         if original is not None:
-            turned = normals @ (original.rotation @ self.pose.rotation.T).T
-            seen = (-turned[..., 2]).clip(0)
+            to_original = change_of_pose(self.pose, original)
+            seen, shown = seen_by_original(small_depth, normals, matte, (to_original[0], to_original[1] / scale))
         solid = cv2.GaussianBlur(cv2.dilate((matte > 0.05).astype(np.float32), np.ones((5, 5))), (0, 0), 0.5)
         skin = cv2.dilate((parts.face | parts.ears | parts.forehead).astype(np.float32), np.ones((3, 3)))
         if body is None:
@@ -91,8 +93,8 @@ class HeadSurface:
         on_body = cv2.resize(body, (DEPTH_CELLS, DEPTH_CELLS), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
         seam = _seam(matte, parts.face, small_face) * on_body  # hair beside the neck is no seam
         self._shape, self._normals, self._parts = (
-            np.ascontiguousarray(maps, np.float32)
-            for maps in (np.dstack([depth, solid, matte]), normals, np.dstack([matte, seen, skin, seam]))
+            np.ascontiguousarray(np.dstack(maps), np.float32)
+            for maps in ([depth, solid, matte], [normals, shown], [matte, seen, skin, seam])
         )
         self._positions = _grid_near(head[..., 3], _EXPRESSION_REACH_HEAD_UNITS * self.pose.scale / size)
         self._expression_grid, self._in_grid = _grid_around(self._positions)
@@ -125,12 +127,12 @@ class HeadSurface:
         result = splat(points, flow[kept] - points[:, :2], weights[kept], CELLS, tolerance, FULL_DENSITY)
         source_flow = grid_positions(CELLS) + result.values
         coverage = smooth_coverage(result.coverage)
-        normals = sample_map(self._normals, source_flow)
+        normals, shown = np.split(sample_map(self._normals, source_flow), [3], axis=2)
         opacity, seen, skin, seam = cv2.split(sample_map(self._parts, source_flow))
         needed = np.maximum(cv2.transform(normals, -away[None]), _MIN_COSINE)
         sharpness = (-normals[..., 2] / needed).clip(0, 1)
         seen = (seen / needed).clip(0, 1)
-        return Projection(source_flow, coverage, coverage * opacity, sharpness, seen, skin, seam)
+        return Projection(source_flow, coverage, coverage * opacity, sharpness, seen, skin, seam, shown[..., 0])
 
     def _expression(self, target: Landmarks) -> np.ndarray:
         """Returns how the target's expression displaces each grid position, float32 [N, 3].

@@ -34,7 +34,7 @@ _MIRRORED_TURN = 0.1  # radians from the nearest image, up to which the mirror i
 _SMALL_TURN, _LARGE_TURN = 0.25, 0.45  # radians, between which that growth ends
 # Of hair, between which the back replaces it, and of the seam under a jaw, between which the neck does.
 _LOST_SHARPNESS, _KEPT_SHARPNESS = 0.5, 0.75
-_NOTHING = Projection(grid_positions(CELLS), *np.zeros((6, CELLS, CELLS), np.float32))
+_NOTHING = Projection(grid_positions(CELLS), *np.zeros((7, CELLS, CELLS), np.float32))
 
 
 class Views(NamedTuple):
@@ -169,11 +169,12 @@ def _weigh(projections: Sequence[Projection], penalties: Sequence[float], turn: 
     sharpness = np.stack([view.sharpness * (view.opacity > 0.5) for view in projections])
     scores = sharpness - np.array(penalties, np.float32)[:, None, None]
     # Where the first image would have seen the mirror image's surface, but does not show it, there is none. Nor is it
-    # beside that place, unless the head turns its other side to the viewer.
-    absent = other.seen * (first.opacity <= 0.5)
-    beside = cv2.dilate(absent, np.ones((_ABSENT_CELLS, _ABSENT_CELLS)))
+    # beside that place. If the head turns its other side to the viewer, only the wall in the first image tells that.
     near = float(np.clip((_LARGE_TURN - turn) / (_LARGE_TURN - _SMALL_TURN), 0, 1))
-    scores[0] = np.maximum(scores[0], np.maximum(other.seen, near * beside))
+    missing = first.opacity <= 0.5
+    beside = cv2.dilate(other.seen * missing, np.ones((_ABSENT_CELLS, _ABSENT_CELLS)))
+    absent = other.seen * (1 - (1 - near) * missing * other.shown)
+    scores[0] = np.maximum(scores[0], np.maximum(absent, near * beside))
     shares = np.maximum(scores - scores.max(0) + np.float32(_BLENDED_SHARPNESS), 0)
     shares /= shares.sum(0)
     weights = np.stack([box_mean(share) * view.coverage for share, view in zip(shares, projections, strict=True)])

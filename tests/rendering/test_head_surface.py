@@ -10,9 +10,9 @@ from fewshot_heads.imaging.warping import grid_positions
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.pose import Pose, fit_pose, mirrored, view_turn
-from fewshot_heads.rendering.depth import head_depth
-from fewshot_heads.rendering.head_surface import CELLS, HeadSurface
-from fewshot_heads.rendering.head_views import HeadViews, images_of_views
+from fewshot_heads.rendering.depth import head_depth, seen_by_original, surface_normals
+from fewshot_heads.rendering.head_surface import CELLS, HeadSurface, Projection
+from fewshot_heads.rendering.head_views import HeadViews, _weigh, images_of_views
 from tests.faces import face
 
 SIZE = 256
@@ -171,3 +171,35 @@ def test_the_mirror_image_of_a_pose_is_its_mirror_image():
     pose, other = fit_pose(landmarks), fit_pose(mirrored(landmarks, SIZE))
     flip = np.diag([-1.0, 1.0, 1.0])
     np.testing.assert_allclose(other.rotation, flip @ pose.rotation @ flip, atol=0.02)
+
+
+@pytest.mark.parametrize(("turn", "shown", "weight"), [(0.2, 1, 0), (0.8, 0, 0), (0.8, 1, 1)])
+def test_a_gap_in_the_image_is_closed_by_the_mirror_image_unless_the_image_shows_the_wall_there(turn, shown, weight):
+    full, none = np.ones((CELLS, CELLS), np.float32), np.zeros((CELLS, CELLS), np.float32)
+    gap = full.copy()
+    gap[40:60, 40:60] = 0
+    flow = np.zeros((CELLS, CELLS, 2), np.float32)
+    image = Projection(flow, gap, gap, full, none, full, none, none)
+    mirror_image = Projection(flow, full, full, full, 0.9 * full, full, none, shown * full)
+    weights, _ = _weigh([image, mirror_image], [0, 0.3], turn)
+    assert weights[1, 50, 50] == pytest.approx(weight)
+
+
+def test_an_image_shows_its_mirror_image_of_a_symmetric_head_everywhere():
+    y, x = (np.mgrid[:96, :96] - 47.5) / 30
+    matte = (x**2 + y**2 < 1).astype(np.float32)
+    depth = (-30 * np.sqrt(np.maximum(1 - x**2 - y**2, 0))).astype(np.float32)
+    normals = surface_normals(depth)
+    seen, shown = seen_by_original(depth, normals, matte, (np.eye(3), np.zeros(3)))
+    assert np.array_equal(shown, matte)
+    assert np.allclose(seen, -normals[..., 2])
+
+
+def test_an_image_does_not_see_the_far_side_of_its_mirror_image():
+    away = np.diag([-1.0, 1.0, -1.0])  # turned by 180 degrees
+    normals = np.broadcast_to(np.float32([0, 0, -1]), (8, 8, 3))
+    seen, shown = seen_by_original(
+        np.zeros((8, 8), np.float32), normals, np.ones((8, 8), np.float32), (away, [50, 0, 0])
+    )
+    assert not seen.any()
+    assert not shown.any()
