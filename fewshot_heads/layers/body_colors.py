@@ -18,7 +18,7 @@ _MARGIN = 0.6  # of known pixels around the ones that are wanted
 _NECK_REACH = 0.5  # of the pixels that tell the neck's color, from the head
 _NECK_HALF_WIDTH, _FILLED_HALF_WIDTH = 0.6, 0.7  # of known and of continued neck
 _RIM = 0.1  # width of the rim that is continued where no skin is visible
-_NECK_RAMP, _NECK_RAMP_START = 0.2, 0.14  # all is neck above this much below the chin, and nothing a ramp lower
+_NECK_RAMP, _NECK_RAMP_START = 0.2, 0.04  # all is neck above this much below the chin, and nothing a ramp lower
 _BLEND = 0.03  # standard deviation of the border between neck and clothes
 _LEAST_SKIN = 0.02  # squared: less visible skin tells no color
 _NECK_SMOOTH_FRACTION = 0.02  # see `patch_fill.fill`
@@ -33,13 +33,16 @@ _SKIN_HUE, _SKIN_LIGHT = 0.14, (0.2, 1.5)
 _RIM_SPREADS, _RIM_LEVELS = 3.0, 24.0  # colors of a rim: median distances from its median, plus levels
 
 
-def body_colors(image: np.ndarray, alpha: np.ndarray, hole: np.ndarray, face: Landmarks, axis: NeckAxis) -> np.ndarray:
+def body_colors(
+    image: np.ndarray, alpha: np.ndarray, hole: np.ndarray, seen: np.ndarray, face: Landmarks, axis: NeckAxis
+) -> np.ndarray:
     """Returns the image with the colors of the body in the hole that the head leaves, uint8 [H, W, 3].
 
     Args:
         image: uint8 RGB [H, W, 3].
         alpha: float32 [H, W], opacity of the body, also in the hole.
-        hole: bool [H, W], where the head hides the body.
+        hole: bool [H, W], where the head hides the body, with a margin.
+        seen: bool [H, W], where the image shows the body, also in that margin.
         face: landmarks, pixels.
         axis: axis of the neck.
     """
@@ -51,7 +54,9 @@ def body_colors(image: np.ndarray, alpha: np.ndarray, hole: np.ndarray, face: La
     known = (cv2.erode((alpha > _OPAQUE).astype(np.uint8), np.ones((edge, edge), np.uint8)) > 0) & ~hole
     if not known.any():  # a head alone: its face tells the color
         known = wanted & _like_skin(image, face)
-    neck, (beside, above) = _visible_neck(image, known, hole, face, axis), _neck_region(hole.shape, axis)
+    seen = cv2.erode(seen.astype(np.uint8), np.ones((edge, edge), np.uint8)) > 0
+    neck, (beside, above) = _visible_neck(image, known, hole, seen, face, axis), _neck_region(hole.shape, axis)
+    known |= neck
     box = bounding_box(wanted, round(_MARGIN * axis.unit))
     image, known, hole, neck, wanted = (each[box] for each in (image, known, hole, neck, wanted))
     hidden_neck = beside[box] * np.maximum(nearest_values(neck, known), above[box[0]])
@@ -96,21 +101,24 @@ def _neck_region(shape: tuple[int, ...], axis: NeckAxis) -> tuple[np.ndarray, np
 
 
 def _visible_neck(
-    image: np.ndarray, known: np.ndarray, hole: np.ndarray, face: Landmarks, axis: NeckAxis
+    image: np.ndarray, known: np.ndarray, hole: np.ndarray, seen: np.ndarray, face: Landmarks, axis: NeckAxis
 ) -> np.ndarray:
-    """Returns the known pixels whose color the neck takes, bool [H, W].
+    """Returns the pixels whose color the neck takes, bool [H, W].
 
-    These are skin below the chin. Without visible skin (beard, scarf, turtleneck) they are what adjoins the head.
+    These are skin below the chin, best beyond the chin's shadow. Without visible skin (beard, scarf, turtleneck) they
+    are what adjoins the head.
     """
     y, x = (np.arange(n, dtype=np.float32) for n in hole.shape)
     distance = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) / axis.unit
-    near = known & (distance < _NECK_REACH) & (np.abs(x - axis.x(y)[:, None]) < _NECK_HALF_WIDTH * axis.unit)
+    in_reach = (distance < _NECK_REACH) & (np.abs(x - axis.x(y)[:, None]) < _NECK_HALF_WIDTH * axis.unit)
     if not hole.all():
-        near &= (y > axis.base[1] - 0.4 * axis.unit)[:, None]
+        in_reach &= (y > axis.base[1] - 0.4 * axis.unit)[:, None]
+    near = known & in_reach
     side = 2 * max(round(0.03 * axis.unit), 1) + 1
-    skin = near & (cv2.medianBlur(_like_skin(image, face).astype(np.uint8), side) > 0)
-    if (skin & (distance < 1.5 * _RIM)).sum() > _LEAST_SKIN * axis.unit**2:
-        return skin
+    like_skin = cv2.medianBlur(_like_skin(image, face).astype(np.uint8), side) > 0
+    for skin in (near & like_skin, seen & in_reach & like_skin):
+        if (skin & (distance < 1.5 * _RIM)).sum() > _LEAST_SKIN * axis.unit**2:
+            return skin
     rim = image[near & (distance < _RIM)].astype(np.float32)
     if not len(rim):
         return np.zeros_like(hole)

@@ -15,6 +15,7 @@ from fewshot_heads.layers.body_colors import body_colors
 from fewshot_heads.layers.body_outline import NeckAxis, body_under_head
 from fewshot_heads.layers.patch_fill import fill, smooth_layer
 
+_OPAQUE = 0.9  # opacity above which a pixel shows the body alone
 _FAINT = 0.1  # opacity above which a pixel may show the person or the head
 # Fractions of the image's longer side.
 _PERSON_MARGIN_FRACTION = 0.02  # blur and hair reach so far beyond the matte
@@ -91,7 +92,8 @@ def body_layer(image: np.ndarray, person: np.ndarray, head: np.ndarray, face: La
     unseen = hole & ~neck & ~wall
     seen = np.where(wall, 0, person)
     alpha = _without_specks(np.where(unseen, body_under_head(filled, unseen, axis), seen), axis)
-    return BodyLayer(body_colors(image, alpha, hole, face, axis), alpha.astype(np.float32), hole)
+    in_sight = person - head > _OPAQUE
+    return BodyLayer(body_colors(image, alpha, hole, in_sight, face, axis), alpha.astype(np.float32), hole)
 
 
 def disk(radius: float) -> np.ndarray:

@@ -232,3 +232,13 @@ def test_a_membrane_is_linear_between_two_sides():
 def test_without_a_known_pixel_the_image_stays():
     image = np.full((16, 16, 3), 9, np.uint8)
     assert (fill(image, np.zeros((16, 16), bool)) == 9).all()
+
+
+def test_a_neck_that_is_seen_in_the_shadow_of_the_chin_only_is_skin():
+    image, person, head, landmarks = portrait()
+    collar = round(CHIN + 0.2 * UNIT)  # of a shirt that reaches up to the hole's margin
+    image[collar:][person[collar:] > 0.5] = SHIRT
+    rgb, alpha, _ = body_layer(image, person, head, landmarks)
+    under_head = rgb[round(CHIN - 0.3 * UNIT), 128].astype(int)
+    assert alpha[round(CHIN - 0.3 * UNIT), 128] > 0.9
+    assert under_head[0] > under_head[2] + 20  # red as skin, not blue as the shirt
