@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import cv2
 import numpy as np
 
+from fewshot_heads.driving.sequences import LazySequence
 from fewshot_heads.landmarks import LEFT_EYE, OUTER_LIPS, RIGHT_EYE, Detector, Landmarks
 from fewshot_heads.landmarks.crop import Crop
 
@@ -52,6 +56,26 @@ def _turns_to_upright(image: np.ndarray, face: Landmarks, detector: Detector) ->
             votes.append((_roll_degrees(again) + 90 * turns, weight))
     # `max` takes the first of equals, so a face stays as it is if nothing speaks against it.
     return max(range(4), key=lambda turns: sum(weight * _agreement(roll, 90 * turns) for roll, weight in votes))
+
+
+def upright_faces(faces: Sequence[Landmarks], side: int) -> Sequence[Landmarks]:
+    """Returns the faces of a video that lies on a side, turned in its crop by the quarter that makes the first upright.
+
+    Args:
+        faces: one a frame, crop pixels.
+        side: side of the crop, pixels.
+    """
+    turns = round(_roll_degrees(faces[0]) / 90)
+    if turns == 0:
+        return faces
+    to_upright, _ = cv2.Rodrigues(np.array([0, 0, -turns * np.pi / 2]))
+    center = np.array([side / 2, side / 2, 0])
+
+    def upright(frame: int) -> Landmarks:
+        points = (faces[frame].to_array() - center) @ to_upright.T + center
+        return Landmarks.from_array(points.astype(np.float32), faces[frame].confidence)
+
+    return LazySequence(upright, range(len(faces)))
 
 
 def turned(image: np.ndarray, turns: int) -> np.ndarray:

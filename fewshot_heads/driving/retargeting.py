@@ -20,6 +20,7 @@ from fewshot_heads.driving.motion_limits import (
     limit_translation,
     prevent_crossing_lids,
 )
+from fewshot_heads.driving.quarter_turns import upright_faces
 from fewshot_heads.driving.reference import reference_face, without_smile
 from fewshot_heads.driving.sequences import LazySequence
 from fewshot_heads.errors import BadInput, check_choice, check_finite
@@ -106,6 +107,7 @@ def retarget(
         raise BadInput("the driver has no frame; give one frame at least")
     if reference is not None and not 0 <= reference < len(driver):
         raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}; name one of them")
+    driver = upright_faces(driver, side or 0)
     if motion == "absolute":
         return driver
     may_smile = reference is None  # who names a reference, means it

@@ -47,7 +47,7 @@ class Projection(NamedTuple):
         seen: float32 [c, c], 0 to 1, the same ratio for the image whose mirror image this surface is; else 0.
         skin: float32 [c, c], 0 to 1, face and ears.
         seam: float32 [c, c], 0 to 1, share of the opacity that belongs to the body: the soft seam under a jaw.
-        shown: float32 [c, c], 0 to 1, whether the image whose mirror image this surface is shows head there; else 0.
+        shown: float32 [c, c], 0 to 1, where it is skin, and the image whose mirror image it is shows head; else 0.
     """
 
     flow: np.ndarray
@@ -88,6 +88,7 @@ class HeadSurface:
             seen, shown = seen_by_original(small_depth, normals, matte, (to_original[0], to_original[1] / scale))
         solid = cv2.GaussianBlur(cv2.dilate((matte > 0.05).astype(np.float32), np.ones((5, 5))), (0, 0), 0.5)
         skin = cv2.dilate((parts.face | parts.ears | parts.forehead).astype(np.float32), np.ones((3, 3)))
+        shown *= skin  # hair is not as symmetric
         if body is None:
             body = np.full((DEPTH_CELLS, DEPTH_CELLS), 255, np.uint8)
         on_body = cv2.resize(body, (DEPTH_CELLS, DEPTH_CELLS), interpolation=cv2.INTER_AREA).astype(np.float32) / 255

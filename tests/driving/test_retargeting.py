@@ -4,7 +4,7 @@ import pytest
 from fewshot_heads.driving.reference import choose_reference
 from fewshot_heads.driving.retargeting import PARTS, retarget
 from fewshot_heads.errors import BadInput
-from fewshot_heads.landmarks import RIGHT_EYE
+from fewshot_heads.landmarks import RIGHT_EYE, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.pose import MEAN_HEAD, MEAN_SURFACE, NECK, fit_pose
 from tests.faces import face
@@ -222,3 +222,14 @@ def test_leaning_and_turning_leave_a_head_on_its_shoulders():
     free, held = (retarget(face(), driver, reference=0, still_body=still) for still in (False, True))
     for free_face, held_face in zip(free, held, strict=True):
         np.testing.assert_allclose(free_face.points, held_face.points, atol=0.1)
+
+
+@pytest.mark.parametrize("quarter", [1, -1])
+@pytest.mark.parametrize("motion", ["relative", "absolute"])
+def test_a_driver_that_lies_on_a_side_moves_a_head_as_if_it_stood(quarter, motion):
+    driver = [face(), face((0, 0.4, 0)), face((0.2, 0, 0.1), center=(150, 120))]
+    middle, turn = np.array([128, 128, 0]), np.array([[0, -quarter, 0], [quarter, 0, 0], [0, 0, 1]])
+    lying = [Landmarks.from_array(((each.to_array() - middle) @ turn.T + middle).astype(np.float32)) for each in driver]
+    expected, result = (retarget(face((0, 0.1, 0)), frames, motion, side=256) for frames in (driver, lying))
+    for wanted, own in zip(expected, result, strict=True):
+        np.testing.assert_allclose(own.to_array(), wanted.to_array(), atol=0.01)
