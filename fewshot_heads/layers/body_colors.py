@@ -53,7 +53,7 @@ def body_colors(
     edge = 2 * max(round(_EDGE * axis.unit), 1) + 1
     known = (cv2.erode((alpha > _OPAQUE).astype(np.uint8), np.ones((edge, edge), np.uint8)) > 0) & ~hole
     if not known.any():  # a head alone: its face tells the color
-        known = wanted & _like_skin(image, face)
+        known = wanted & like_skin(image, face)
     seen = cv2.erode(seen.astype(np.uint8), np.ones((edge, edge), np.uint8)) > 0
     neck, (beside, above) = _visible_neck(image, known, hole, seen, face, axis), _neck_region(hole.shape, axis)
     known |= neck
@@ -115,8 +115,8 @@ def _visible_neck(
         in_reach &= (y > axis.base[1] - 0.4 * axis.unit)[:, None]
     near = known & in_reach
     side = 2 * max(round(0.03 * axis.unit), 1) + 1
-    like_skin = cv2.medianBlur(_like_skin(image, face).astype(np.uint8), side) > 0
-    for skin in (near & like_skin, seen & in_reach & like_skin):
+    of_skin = cv2.medianBlur(like_skin(image, face).astype(np.uint8), side) > 0
+    for skin in (near & of_skin, seen & in_reach & of_skin):
         if (skin & (distance < 1.5 * _RIM)).sum() > _LEAST_SKIN * axis.unit**2:
             return skin
     rim = image[near & (distance < _RIM)].astype(np.float32)
@@ -127,7 +127,7 @@ def _visible_neck(
     return near & (np.abs(image - color).sum(2) < _RIM_SPREADS * spread + _RIM_LEVELS)
 
 
-def _like_skin(image: np.ndarray, face: Landmarks) -> np.ndarray:
+def like_skin(image: np.ndarray, face: Landmarks) -> np.ndarray:
     """Returns the pixels with the hue of the face's cheeks, in deep shade or bright light, bool [H, W]."""
     half = max(round(0.04 * face.size), 1)
     height, width = image.shape[:2]

@@ -14,12 +14,13 @@ import numpy as np
 from fewshot_heads.imaging.masks import soft_hull
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import landmarks_3d
+from fewshot_heads.layers.body_colors import like_skin
 from fewshot_heads.layers.hair_gaps import hair_opacity
 from fewshot_heads.layers.parsing import Mattes, parse
 from fewshot_heads.layers.plates import background_plate, body_layer
 
 _MIN_ALPHA = 0.1  # where it divides: fainter wisps keep some of the old background
-_FACE_BLUR_FACE_FRACTION = 0.01
+_FACE_BLUR_FACE_FRACTION, _SKIN_BLUR_FACE_FRACTION = 0.01, 0.01
 
 
 class PortraitLayers(NamedTuple):
@@ -46,7 +47,7 @@ def separate(image: np.ndarray, face: Landmarks) -> PortraitLayers:
     person, head = _mattes(image, face)
     body, body_alpha, hole = body_layer(image, person, head, face)
     background = background_plate(image, np.maximum(head, body_alpha))
-    head = _feathered(head, person, hole)
+    head = _feathered(head, person * _skin(image, face), hole)
     # Before a body that is only guessed, the head keeps the wall that the image shows.
     head *= np.where(body_alpha < _MIN_ALPHA, hair_opacity(image, head, background, face), 1)
     hidden = (head / _MIN_ALPHA).clip(0, 1)[..., None]
@@ -67,6 +68,12 @@ def _mattes(image: np.ndarray, face: Landmarks) -> Mattes:
     own = cv2.dilate((parts == faces.argmax()).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     head = np.where(own, head, 0)
     return Mattes(np.maximum(person, head), head)
+
+
+def _skin(image: np.ndarray, face: Landmarks) -> np.ndarray:
+    """Returns where the image has the color of the face, float32 [R, R], 0 to 1."""
+    side = 2 * round(_SKIN_BLUR_FACE_FRACTION * face.size) + 1
+    return cv2.blur(cv2.medianBlur(like_skin(image, face).astype(np.uint8), side).astype(np.float32), (side, side))
 
 
 def _feathered(head: np.ndarray, person: np.ndarray, hole: np.ndarray) -> np.ndarray:

@@ -39,7 +39,9 @@ def crop_with_hair(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
     first = np.maximum(np.minimum(first, [crop.left, crop.top]), low)
     last = np.minimum(np.maximum(last, [crop.left + crop.side, crop.top + crop.side]), high)
     side = float(round(min((last - first).max(), wide.side, *(high - low))))
-    corner = np.clip(np.round((first + last) / 2 - side / 2), low, np.maximum(high - side, low))
+    corner = np.round((first + last) / 2 - side / 2)
+    corner[1] = min(corner[1], np.floor(first[1]))  # of a square that is too small, hair below is left out
+    corner = np.clip(corner, low, np.maximum(high - side, low))
     return replace(crop, left=float(corner[0]), top=float(corner[1]), side=side)
 
 

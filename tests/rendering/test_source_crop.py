@@ -42,6 +42,16 @@ def test_a_crop_grows_for_a_hat_as_far_as_the_picture_goes(face, mona, monkeypat
     assert grown.left <= max(x - reach, 0) and grown.left + grown.side >= min(x + reach, mona.shape[1])
 
 
+def test_the_top_of_a_head_is_kept_where_the_square_cannot_hold_its_long_hair(face, mona, monkeypatch):
+    narrow = mona[:, 40:-40]
+    own = face.moved(np.array([40.0, 0.0]))
+    crop, hair = Crop.around([own], 256), np.zeros(narrow.shape[:2], np.float32)
+    hair[5:, 60:-60] = 1  # from the upper edge down to the lower one, higher than the picture is wide
+    wide = crop.grown(1.5)
+    heads(monkeypatch, lambda _: wide.cut(np.repeat((255 * hair[..., None]).astype(np.uint8), 3, 2))[..., 0] / 255)
+    assert crop_with_hair(narrow, own, crop).top == 0
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_a_matte_of_nothing_or_everything_gives_a_crop(face, mona, monkeypatch, value):
     heads(monkeypatch, lambda image: np.full(image.shape[:2], value, np.float32))

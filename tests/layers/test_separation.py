@@ -1,0 +1,21 @@
+"""The three layers of a portrait."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fewshot_heads.layers import separation
+from fewshot_heads.layers.parsing import Mattes
+from fewshot_heads.layers.separation import separate
+from tests.layers.test_plates import CHIN, SHIRT, UNIT, portrait
+
+
+@pytest.mark.parametrize(("collar", "is_seam"), [(CHIN + 1.5 * UNIT, True), (CHIN, False)])
+def test_the_seam_under_a_chin_is_on_skin_and_not_on_clothes(monkeypatch, collar, is_seam):
+    image, person, head, landmarks = portrait()
+    image[round(collar) :][person[round(collar) :] > 0.5] = SHIRT
+    monkeypatch.setattr(separation, "parse", lambda _: Mattes(person, head))
+    alpha = separate(image, landmarks).head[..., 3]
+    below_chin = np.s_[round(CHIN + 0.15 * UNIT), 118:138]
+    assert (alpha[below_chin].min() > 60) == is_seam
