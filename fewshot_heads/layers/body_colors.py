@@ -18,7 +18,8 @@ _MARGIN = 0.6  # of known pixels around the ones that are wanted
 _NECK_REACH = 0.5  # of the pixels that tell the neck's color, from the head
 _NECK_HALF_WIDTH, _FILLED_HALF_WIDTH = 0.6, 0.7  # of known and of continued neck
 _RIM = 0.1  # width of the rim that is continued where no skin is visible
-_NECK_RAMP, _NECK_RAMP_START = 0.2, 0.04  # all is neck above this much below the chin, and nothing a ramp lower
+_NECK_RAMP = 0.2  # above these heights under the chin all is neck, and a ramp lower none is unless it adjoins one
+_NECK_END, _COLLAR = 0.14, 0.0
 _BLEND = 0.03  # standard deviation of the border between neck and clothes
 _LEAST_SKIN = 0.02  # squared: less visible skin tells no color
 _NECK_SMOOTH_FRACTION = 0.02  # see `patch_fill.fill`
@@ -55,7 +56,9 @@ def body_colors(
     if not known.any():  # a head alone: its face tells the color
         known = wanted & like_skin(image, face)
     seen = cv2.erode(seen.astype(np.uint8), np.ones((edge, edge), np.uint8)) > 0
-    neck, (beside, above) = _visible_neck(image, known, hole, seen, face, axis), _neck_region(hole.shape, axis)
+    neck = _visible_neck(image, known, hole, seen, face, axis)
+    # A neck that is seen in the margin only ends there, at a collar.
+    beside, above = _neck_region(hole.shape, axis, _COLLAR if (neck & hole).any() else _NECK_END)
     known |= neck
     box = bounding_box(wanted, round(_MARGIN * axis.unit))
     image, known, hole, neck, wanted = (each[box] for each in (image, known, hole, neck, wanted))
@@ -91,13 +94,19 @@ def _neck_light(known: np.ndarray, alpha: np.ndarray, unit: float) -> np.ndarray
     return (1 - _HEAD_SHADE * under_head) * (1 - turned_away)
 
 
-def _neck_region(shape: tuple[int, ...], axis: NeckAxis) -> tuple[np.ndarray, np.ndarray]:
-    """Returns how far pixels are beside the neck's axis [H, W], and above its base [H, 1]: 1 if in a neck, else 0."""
+def _neck_region(shape: tuple[int, ...], axis: NeckAxis, end: float) -> tuple[np.ndarray, np.ndarray]:
+    """Returns how far pixels are beside the neck's axis [H, W], and above its end [H, 1]: 1 if in a neck, else 0.
+
+    Args:
+        shape: of the image.
+        axis: axis of the neck.
+        end: height of the neck's end under the axis' base, head units.
+    """
     y, x = (np.arange(n, dtype=np.float32) for n in shape)
     beside = np.abs(x - axis.x(y)[:, None]) / axis.unit
     inside = np.clip(0.5 + (_FILLED_HALF_WIDTH - beside) / (_NECK_RAMP / 2), 0, 1)
     below = (y - axis.base[1]) / axis.unit
-    return inside, np.clip(1 + (_NECK_RAMP_START - below) / _NECK_RAMP, 0, 1)[:, None]
+    return inside, np.clip(1 + (end - below) / _NECK_RAMP, 0, 1)[:, None]
 
 
 def _visible_neck(

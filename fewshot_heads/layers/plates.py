@@ -10,7 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks import JAW, Landmarks
 from fewshot_heads.layers.body_colors import body_colors
 from fewshot_heads.layers.body_outline import NeckAxis, body_under_head
 from fewshot_heads.layers.patch_fill import fill, smooth_layer
@@ -88,7 +88,8 @@ def body_layer(image: np.ndarray, person: np.ndarray, head: np.ndarray, face: La
     hole = _head_hole(head, axis)
     # The wall that is seen between strands of hair is too narrow to tell where the body ends.
     filled = cv2.morphologyEx(person, cv2.MORPH_CLOSE, disk(_STRAND_GAP * axis.unit))
-    neck, wall = _beside_jaw(hole, person, filled, head, axis)
+    chin = max(axis.base[1], float(face.points[JAW, 1].max()))
+    neck, wall = _beside_jaw(hole, person, filled, head, axis, chin + _CHIN_MARGIN * axis.unit)
     unseen = hole & ~neck & ~wall
     seen = np.where(wall, 0, person)
     alpha = _without_specks(np.where(unseen, body_under_head(filled, unseen, axis), seen), axis)
@@ -152,7 +153,7 @@ def _head_hole(head: np.ndarray, axis: NeckAxis) -> np.ndarray:
 
 
 def _beside_jaw(
-    hole: np.ndarray, person: np.ndarray, filled: np.ndarray, head: np.ndarray, axis: NeckAxis
+    hole: np.ndarray, person: np.ndarray, filled: np.ndarray, head: np.ndarray, axis: NeckAxis, bottom: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns where the neck and the wall are seen beside the jaw, in the margin of the hole, bool [H, W] each.
 
@@ -162,10 +163,11 @@ def _beside_jaw(
         filled: the same without narrow gaps.
         head: float32 [H, W], 0 to 1.
         axis: axis of the neck.
+        bottom: row at which the margin below the chin ends.
     """
     y, x = (np.arange(n, dtype=np.float32) for n in hole.shape)
     aside = x - axis.x(y)[:, None]
-    near = hole & (np.abs(aside) < _JAW_REACH * axis.unit) & (y < axis.base[1] + _CHIN_MARGIN * axis.unit)[:, None]
+    near = hole & (np.abs(aside) < _JAW_REACH * axis.unit) & (y < bottom)[:, None]
     neck = cv2.dilate((near & (person - head > 0.5)).astype(np.uint8), disk(_NECK_EDGE * axis.unit)) > 0
     neck, wall = neck & near, near & (filled < 0.5)
     for side in (aside > 0, aside <= 0):

@@ -21,6 +21,7 @@ from fewshot_heads.layers.plates import background_plate, body_layer
 
 _MIN_ALPHA = 0.1  # where it divides: fainter wisps keep some of the old background
 _FACE_BLUR_FACE_FRACTION, _SKIN_BLUR_FACE_FRACTION = 0.01, 0.01
+_STUBBLE_FACE_FRACTION = 0.06  # half of the width of stubble, shadows and gleams that interrupt skin
 
 
 class PortraitLayers(NamedTuple):
@@ -71,9 +72,13 @@ def _mattes(image: np.ndarray, face: Landmarks) -> Mattes:
 
 
 def _skin(image: np.ndarray, face: Landmarks) -> np.ndarray:
-    """Returns where the image has the color of the face, float32 [R, R], 0 to 1."""
-    side = 2 * round(_SKIN_BLUR_FACE_FRACTION * face.size) + 1
-    return cv2.blur(cv2.medianBlur(like_skin(image, face).astype(np.uint8), side).astype(np.float32), (side, side))
+    """Returns where the image has the color of the face, with stubble and gleams, float32 [R, R], 0 to 1."""
+    fine, wide = (
+        2 * round(fraction * face.size) + 1 for fraction in (_SKIN_BLUR_FACE_FRACTION, _STUBBLE_FACE_FRACTION)
+    )
+    skin = cv2.medianBlur(like_skin(image, face).astype(np.uint8), fine)
+    skin = cv2.morphologyEx(skin, cv2.MORPH_CLOSE, np.ones((wide, wide), np.uint8))
+    return cv2.blur(skin.astype(np.float32), (fine, fine))
 
 
 def _feathered(head: np.ndarray, person: np.ndarray, hole: np.ndarray) -> np.ndarray:
