@@ -49,10 +49,13 @@ def outpaint(image: np.ndarray, inside: tuple[slice, slice], face: Landmarks) ->
     result = repeated.copy()
     for matte, own in ((np.ones_like(head), ~person), (body, body > _OPAQUE), (head, hair)):
         own, wanted = own & known, ~known & (matte > 0)
-        if own.any() and wanted.any():
-            box = bounding_box(wanted, round(_NEAR_HEAD_UNITS * unit))
-            colors = repeated[box] + share[box] * (fill(image[box], own[box], wanted[box]) - repeated[box])
-            result[box] += matte[box][..., None] * (colors - result[box])
+        if not wanted.any():
+            continue
+        box = bounding_box(wanted, round(_NEAR_HEAD_UNITS * unit))
+        colors = repeated[box]
+        if own[box].any():  # else the pixels at the edge are all that is known
+            colors = colors + share[box] * (fill(image[box], own[box], wanted[box]) - colors)
+        result[box] += matte[box][..., None] * (colors - result[box])
     return np.where(known[..., None], image, np.rint(result).clip(0, 255).astype(np.uint8))
 
 

@@ -9,6 +9,8 @@ import pytest
 from fewshot_heads import Reenactor, read_image
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
+from fewshot_heads.layers.parsing import Mattes
+from fewshot_heads.rendering import outpainting
 from fewshot_heads.rendering.outpainting import outpaint
 from tests.conftest import EXAMPLES
 
@@ -70,3 +72,11 @@ def test_a_face_that_is_half_outside_gives_a_head(mona, side):
     half = picture[:, middle:] if side else picture[:, :middle]
     image, result, _ = _outpainted(half, face.moved(np.array([middle * side, 0], np.float32)))
     assert result.shape == image.shape
+
+
+def test_a_picture_without_hair_or_wall_goes_on_as_it_ends(mona, monkeypatch):
+    picture, face = _cut_above_the_brows(*mona)
+    monkeypatch.setattr(outpainting, "parse", lambda image: Mattes(*np.ones((2, *image.shape[:2]), np.float32)))
+    monkeypatch.setattr(outpainting, "find_skin", lambda image, *_: np.ones((2, *image.shape[:2]), bool))
+    _, result, (rows, columns) = _outpainted(picture, face)
+    np.testing.assert_array_equal(result[rows.start - 2, columns], result[rows.start, columns])
