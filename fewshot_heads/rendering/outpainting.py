@@ -52,7 +52,7 @@ def outpaint(image: np.ndarray, inside: tuple[slice, slice], face: Landmarks) ->
         if not wanted.any():
             continue
         box = bounding_box(wanted, round(_NEAR_HEAD_UNITS * unit))
-        colors = repeated[box]
+        colors: np.ndarray = repeated[box]
         if own[box].any():  # else the pixels at the edge are all that is known
             colors = colors + share[box] * (fill(image[box], own[box], wanted[box]) - colors)
         result[box] += matte[box][..., None] * (colors - result[box])
