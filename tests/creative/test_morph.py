@@ -119,7 +119,8 @@ def test_three_people_come_in_their_order_and_some_frames_can_be_had_alone(reena
     wanted = replace(STILL, seconds=3)
     frames = list(morph(reenactor, people, None, wanted))
     for i, head in zip((0, 4, 8), people, strict=True):
-        assert apart(frames[i], head.crop.cut(head.picture)) < 4
+        inside = head.crop.inside(head.picture)  # what is beyond the picture's edges is invented
+        assert apart(frames[i][inside], head.crop.cut(head.picture)[inside]) < 4
     some = morph(reenactor, people, None, wanted, only=(5, 2))
     assert alike(next(some), frames[5]) and alike(next(some), frames[2])
 
