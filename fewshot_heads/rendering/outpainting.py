@@ -11,7 +11,7 @@ import numpy as np
 
 from fewshot_heads.imaging.masks import bounding_box
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.pose import HEAD_ANCHORS, below_lobes, fit_pose
+from fewshot_heads.landmarks.pose import HEAD_ANCHORS, fit_pose
 from fewshot_heads.layers.parsing import Mattes, parse
 from fewshot_heads.layers.patch_fill import fill
 from fewshot_heads.layers.plates import disk
@@ -60,7 +60,7 @@ def outpaint(image: np.ndarray, inside: tuple[slice, slice], face: Landmarks) ->
 
 
 def _hair(image: np.ndarray, head: np.ndarray, face: Landmarks) -> np.ndarray:
-    """Returns the pixels of hair or hat, bool [R, R].
+    """Returns the pixels of hair, beard or hat, bool [R, R].
 
     Args:
         image: uint8 [R, R, 3].
@@ -68,8 +68,7 @@ def _hair(image: np.ndarray, head: np.ndarray, face: Landmarks) -> np.ndarray:
         face: landmarks, pixels of the image.
     """
     inner_face, skin = find_skin(image, head, face)
-    pixels = np.stack(np.meshgrid(np.arange(len(image)), np.arange(len(image))), -1) + 0.5
-    return head & ~inner_face & ~skin & (below_lobes(fit_pose(face), pixels) < 0)
+    return head & ~inner_face & ~skin
 
 
 def _repeated(values: np.ndarray, inside: tuple[slice, slice], size: int) -> np.ndarray:
