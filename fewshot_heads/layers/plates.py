@@ -64,7 +64,7 @@ def background_plate(image: np.ndarray, person: np.ndarray) -> np.ndarray:
         person: float32 [H, W], 0 to 1, matte of the person with the head.
     """
     size = max(person.shape)
-    hidden = cv2.dilate((person > _FAINT).astype(np.uint8), disk(_PERSON_MARGIN_FRACTION * size)) > 0
+    hidden = with_margin(person)
     if hidden.all():
         hidden = person > _FAINT
     hidden |= _stray_hairs(image, hidden)
@@ -95,6 +95,12 @@ def body_layer(image: np.ndarray, person: np.ndarray, head: np.ndarray, face: La
     alpha = _without_specks(np.where(unseen, body_under_head(filled, unseen, axis), seen), axis)
     in_sight = person - head > _OPAQUE
     return BodyLayer(body_colors(image, alpha, hole, in_sight, face, axis), alpha.astype(np.float32), hole)
+
+
+def with_margin(person: np.ndarray) -> np.ndarray:
+    """Returns where a matte [H, W], its blur and its hair may be seen, bool [H, W]."""
+    reach = disk(_PERSON_MARGIN_FRACTION * max(person.shape))
+    return cv2.dilate((person > _FAINT).astype(np.uint8), reach) > 0
 
 
 def disk(radius: float) -> np.ndarray:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from fewshot_heads.landmarks import N_POINTS, Landmarks
+from fewshot_heads.landmarks import JAW, N_POINTS, Landmarks
 from fewshot_heads.landmarks.pose import Pose, fit_pose, landmarks_3d, surface_visibility
 from fewshot_heads.landmarks.triangulation import locate
 
-_JAW = slice(0, 17)
 TEMPLES = [0, 16]
 _RIM_BEHIND_TEMPLES_HEAD_UNITS = 0.35  # depth of the silhouette's plane: behind the ears
 # Negative Laplacian of the squared depth, per squared pixel. A sphere has 4; the face's own depth inflates the rest.
@@ -89,11 +88,11 @@ def _facing_viewer(face: Landmarks, points: np.ndarray) -> np.ndarray:
     """Returns which points do not face away, bool [N]. A jaw point is as visible as the nearest point of the skin."""
     facing = np.ones(len(points), bool)
     if not face.has_surface:
-        facing[_JAW] = False
+        facing[JAW] = False
         return facing
     facing[N_POINTS:] = surface_visibility(face) > 0
-    nearest = ((points[_JAW, None] - points[N_POINTS:]) ** 2).sum(-1).argmin(1)
-    facing[_JAW] = facing[N_POINTS + nearest]
+    nearest = ((points[JAW, None] - points[N_POINTS:]) ** 2).sum(-1).argmin(1)
+    facing[JAW] = facing[N_POINTS + nearest]
     return facing
 
 

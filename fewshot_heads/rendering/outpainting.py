@@ -14,11 +14,10 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import HEAD_ANCHORS, fit_pose
 from fewshot_heads.layers.parsing import Mattes, parse
 from fewshot_heads.layers.patch_fill import fill
-from fewshot_heads.layers.plates import disk
+from fewshot_heads.layers.plates import with_margin
 from fewshot_heads.rendering.head_parts import find_skin
 
-_OPAQUE, _FAINT = 0.9, 0.1  # opacity of pixels that show one layer, and of those that show nothing of it
-_MARGIN_FRACTION = 0.02  # of the image's side: blur and hair reach so far beyond the matte
+_OPAQUE = 0.9  # opacity of pixels that show one layer
 _MIN_BULGE, _MAX_BULGE = 0.15, 0.5  # height of a closed outline over the length of its cut
 # Head units, see `landmarks.pose`.
 _HAIR_HEAD_UNITS = 0.15  # thickness of hair on the mean head
@@ -41,13 +40,12 @@ def outpaint(image: np.ndarray, inside: tuple[slice, slice], face: Landmarks) ->
         return image
     unit = fit_pose(face).scale
     body, head = _continued(parse(np.ascontiguousarray(image[inside])), inside, len(image), face)
-    person = cv2.dilate((body + head > _FAINT).astype(np.uint8), disk(_MARGIN_FRACTION * len(image))) > 0
     hair = _hair(image, head > _OPAQUE, face)
     repeated = _repeated(image[inside], inside, len(image)).astype(np.float32)
     distance = cv2.distanceTransform((~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     share = (distance / (_RAMP_HEAD_UNITS * unit)).clip(0, 1)[..., None]
     result = repeated.copy()
-    for matte, own in ((np.ones_like(head), ~person), (body, body > _OPAQUE), (head, hair)):
+    for matte, own in ((np.ones_like(head), ~with_margin(body + head)), (body, body > _OPAQUE), (head, hair)):
         own, wanted = own & known, ~known & (matte > 0)
         if not wanted.any():
             continue
