@@ -26,11 +26,11 @@ _NECK_SMOOTH_FRACTION = 0.02  # see `patch_fill.fill`
 _NECK_TEXTURE = 0.8  # contrast: without texture a neck looks like plastic, with all of it copies are seen
 _LEAST_CLOTHES_SHARE = 0.1  # of the known pixels. With fewer, the neck is continued everywhere
 # The neck under the head, which a frontal light does not reach, and its sides.
-_HEAD_SHADE, _SHADOW_REACH = 0.4, 0.7  # of the light, and head units from the visible body
+_HEAD_SHADE, _SHADOW_REACH = 0.25, 0.7  # of the light, and head units from the visible body
 _OUTLINE_SHADE, _TURNED_AWAY = 0.25, 0.25  # of the light, and head units from the outline
 _SHADED_SKIN = np.array([1, 1.12, 1.15], np.float32)  # exponents of red, green and blue: skin in shadow is redder
-# Skin: distance of the hue from that of the cheeks, and brightness over that of the cheeks.
-_SKIN_HUE, _SKIN_LIGHT = 0.14, (0.2, 1.5)
+# Skin: distance of the hue from that of the cheeks, of that to gray at most, and brightness over that of the cheeks.
+_SKIN_HUE, _TOWARD_GRAY, _SKIN_LIGHT = (0.01, 0.14), 0.6, (0.2, 1.5)
 _RIM_SPREADS, _RIM_LEVELS = 3.0, 24.0  # colors of a rim: median distances from its median, plus levels
 
 
@@ -147,4 +147,6 @@ def like_skin(image: np.ndarray, face: Landmarks) -> np.ndarray:
     cheek = np.median(np.concatenate(patches), 0).astype(np.float32) + 1
     light = (image.sum(2, dtype=np.float32) + 3) / cheek.sum()
     hue = np.abs((image + np.float32(1)) / (light * cheek.sum())[..., None] - cheek / cheek.sum()).sum(2)
-    return (hue < _SKIN_HUE) & (light > _SKIN_LIGHT[0]) & (light < _SKIN_LIGHT[1])
+    # Gray cloth and white walls are near to the hue of pale skin.
+    limit = np.clip(_TOWARD_GRAY * np.abs(cheek / cheek.sum() - 1 / 3).sum(), *_SKIN_HUE)
+    return (hue < limit) & (light > _SKIN_LIGHT[0]) & (light < _SKIN_LIGHT[1])

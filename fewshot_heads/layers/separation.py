@@ -1,7 +1,7 @@
 """Separates a portrait into three layers: head, body and background.
 
 The colors of a layer are those that give the image again (the compositing equation of Porter and Duff, 1984, solved
-for the foreground). A head that does not move is therefore its picture.
+for the foreground). So a head that does not move is its picture.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from fewshot_heads.imaging.masks import soft_hull
+from fewshot_heads.imaging.matting import nearest_values
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import landmarks_3d
 from fewshot_heads.layers.body_colors import like_skin
@@ -20,8 +21,9 @@ from fewshot_heads.layers.parsing import Mattes, parse
 from fewshot_heads.layers.plates import background_plate, body_layer
 
 _MIN_ALPHA = 0.1  # where it divides: fainter wisps keep some of the old background
+_ALIKE, _UNLIKE = 0.45, 0.65  # alpha that the image needs over the body: up to here the seam is whole, from here none
 _FACE_BLUR_FACE_FRACTION, _SKIN_BLUR_FACE_FRACTION = 0.01, 0.01
-_STUBBLE_FACE_FRACTION = 0.06  # half of the width of stubble, shadows and gleams that interrupt skin
+_STUBBLE_FACE_FRACTION = 0.25  # side of the largest patch of stubble, shadow or gleam that skin surrounds
 
 
 class PortraitLayers(NamedTuple):
@@ -39,7 +41,9 @@ class PortraitLayers(NamedTuple):
 
 
 def separate(image: np.ndarray, face: Landmarks) -> PortraitLayers:
-    """Returns the layers of a portrait. Composited, they are the image.
+    """Returns the layers of a portrait.
+
+    Composited, they are the image, except where it shows wall before a part of the body that is guessed.
 
     Args:
         image: uint8 RGB [R, R, 3].
@@ -48,12 +52,16 @@ def separate(image: np.ndarray, face: Landmarks) -> PortraitLayers:
     person, head = _mattes(image, face)
     body, body_alpha, hole = body_layer(image, person, head, face)
     background = background_plate(image, np.maximum(head, body_alpha))
-    head = _feathered(head, person * _skin(image, face), hole)
-    # Before a body that is only guessed, the head keeps the wall that the image shows.
-    head *= np.where(body_alpha < _MIN_ALPHA, hair_opacity(image, head, background, face), 1)
+    opacity = hair_opacity(image, head, background, face)
+    head *= opacity
+    seam = _feathered(head, person * _skin(image, face), hole)
+    unlike = (_needed_alpha(image, body) - _ALIKE) / (_UNLIKE - _ALIKE)  # a collar before the neck that is painted
+    head += (1 - unlike.clip(0, 1)) * (seam - head)
     hidden = (head / _MIN_ALPHA).clip(0, 1)[..., None]
     body = hidden * body + (1 - hidden) * _colors_over(image, body_alpha, background)
-    behind = background + body_alpha[..., None] * (body - background.astype(np.float32))
+    # What shows through the head's edge is what is seen beside it, where the body is only guessed.
+    shown = np.minimum(body_alpha, nearest_values(person * opacity, head < _MIN_ALPHA))
+    behind = background + shown[..., None] * (body - background.astype(np.float32))
     head = np.where(head > _MIN_ALPHA, np.maximum(head, _needed_alpha(image, behind)), head)
     head_layer = _with_alpha(_colors_over(image, head, behind), head)
     return PortraitLayers(head_layer, _with_alpha(body, body_alpha), background)
@@ -73,11 +81,10 @@ def _mattes(image: np.ndarray, face: Landmarks) -> Mattes:
 
 def _skin(image: np.ndarray, face: Landmarks) -> np.ndarray:
     """Returns where the image has the color of the face, with stubble and gleams, float32 [R, R], 0 to 1."""
-    fine, wide = (
-        2 * round(fraction * face.size) + 1 for fraction in (_SKIN_BLUR_FACE_FRACTION, _STUBBLE_FACE_FRACTION)
-    )
-    skin = cv2.medianBlur(like_skin(image, face).astype(np.uint8), fine)
-    skin = cv2.morphologyEx(skin, cv2.MORPH_CLOSE, np.ones((wide, wide), np.uint8))
+    fine = 2 * round(_SKIN_BLUR_FACE_FRACTION * face.size) + 1
+    other = 1 - cv2.medianBlur(like_skin(image, face).astype(np.uint8), fine)
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(other)
+    skin = (other == 0) | (stats[parts, cv2.CC_STAT_AREA] < (_STUBBLE_FACE_FRACTION * face.size) ** 2)
     return cv2.blur(skin.astype(np.float32), (fine, fine))
 
 

@@ -18,7 +18,6 @@ from fewshot_heads.imaging.warping import grid_positions, normalize_points, resi
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import NECK_TOP, Pose, below_lobes, change_of_pose, fit_pose, landmarks_3d, view_turn
 from fewshot_heads.rendering.depth import TEMPLES, inflate
-from fewshot_heads.rendering.head_parts import find_head_parts
 from fewshot_heads.rendering.head_surface import (
     CELLS,
     DEPTH_CELLS,
@@ -27,7 +26,7 @@ from fewshot_heads.rendering.head_surface import (
     smooth_coverage,
     transformed,
 )
-from fewshot_heads.rendering.strands import around_head, paint_hair, uneven_ends
+from fewshot_heads.rendering.strands import LONGEST_HEAD_UNITS, NAPE_HEAD_UNITS, around_head, paint_back
 
 _POINTS = 256  # side of the grid of the skull's points, for the crop
 _SMOOTH_POINTS = 3  # standard deviation, over which steps of the silhouette are smoothed
@@ -35,12 +34,6 @@ _LID_HEAD_UNITS, _LID_STEP = 0.15, 3  # depth of the lid behind the rim, and its
 _RIM_POINTS = 9  # width of the square that erodes the skull, so that hair at the silhouette stays sharp
 _PAINTED_PIXELS = 384  # height of the painted image, which holds the head
 _MIN_MATTE = 0.3
-_MIXED_PIXELS = 7  # width of the square that erodes hair: its rim has the color of skin
-_SHINE_PIXELS, _SHINE_RIM_PIXELS = 15, 3  # width of highlights in hair; and as above, of their rim
-_TEXTURE = 0.7  # contrast of the painted hair: of the back, less light is reflected
-_MIN_HAIR_PIXELS = 200  # of the painted image; from fewer no hair is painted
-# The hairline below the lobes, the height over which it fades, and the standard deviation of the lengths of strands.
-_NAPE_HEAD_UNITS, _NAPE_FADE_HEAD_UNITS, _NAPE_ENDS_HEAD_UNITS = 0.28, 0.1, 0.04
 # The nape is narrower than the head: from half a head unit above the lobes to a fifth below.
 _TAPER_HEAD_UNITS, _NAPE_WIDTH, _NAPE_HOLLOW = (-0.6, 0.3), 0.85, 0.25
 _HIDDEN_TURN, _SHOWN_TURN = 0.05, 0.2  # radians from the source's pose between which the back appears
@@ -73,7 +66,7 @@ class _Skull(NamedTuple):
 
 
 class _Painted(NamedTuple):
-    """The painted image, as in `strands.paint_hair`.
+    """The painted image, as in `strands.paint_back`.
 
     Attributes:
         colors: [1, 3, P, 2 P], -1 to 1.
@@ -91,11 +84,12 @@ class BackOfHead:
         head: uint8 [R, R, 4], RGB and alpha of the head.
         face: landmarks of the image, pixels of the crop.
         size: side of the crop, pixels.
-        body: float32 [c, c], 0 to 1, opacity of the body. What is behind the neck's axis is not seen before the body.
+        body: uint8 [R, R, 4], RGB and alpha of the body. What is behind the neck's axis is not seen before it.
     """
 
     def __init__(self, head: np.ndarray, face: Landmarks, size: int, body: np.ndarray):
-        self.head, self.face, self.size, self.pose, self._body = head, face, size, fit_pose(face), body
+        self.head, self.face, self.size, self.pose, self.body = head, face, size, fit_pose(face), body
+        self._body_alpha = cv2.resize(body[..., 3], (CELLS, CELLS), interpolation=cv2.INTER_AREA) / np.float32(255)
 
     def project(self, target: Landmarks) -> BackProjection:
         """Returns the back as a frame would show it without the rest of the head.
@@ -115,7 +109,7 @@ class BackOfHead:
         values = np.column_stack([painted - points[:, :2], behind.clip(-1, 1)])
         result = splat(points, values, weights, CELLS, tolerance, FULL_DENSITY)
         flow = grid_positions(CELLS) + result.values[..., :2]
-        alpha = sample_map(self._painted.alpha, flow)[..., 0] * (1 - self._body * (1 + result.values[..., 2]) / 2)
+        alpha = sample_map(self._painted.alpha, flow)[..., 0] * (1 - self._body_alpha * (1 + result.values[..., 2]) / 2)
         return BackProjection(flow, np.float32(share) * smooth_coverage(result.coverage) * alpha)
 
     def draw(self, images: Tensor, projections: Sequence[BackProjection]) -> Tensor:
@@ -181,7 +175,7 @@ class BackOfHead:
         thickness = cv2.resize(inflated, (_POINTS, _POINTS), interpolation=cv2.INTER_LINEAR)
         hollow = 1 - _NAPE_HOLLOW * _toward_nape(below)
         thickness = cv2.GaussianBlur(thickness, (0, 0), _SMOOTH_POINTS)
-        return narrowed & (below < _NAPE_HEAD_UNITS + 3 * _NAPE_ENDS_HEAD_UNITS), across, hollow * thickness
+        return narrowed & (below < LONGEST_HEAD_UNITS), across, hollow * thickness
 
     @cached_property
     def _square(self) -> tuple[np.ndarray, float]:
@@ -198,28 +192,26 @@ class BackOfHead:
         pixels = (np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1) + 0.5) * (width / side) + corner
         return below_lobes(self.pose, pixels * self.size) / self.pose.scale
 
+    def _nape_color(self) -> np.ndarray:
+        """Returns the color of the neck's top, float32 [3], 0 to 255."""
+        below = self._below_lobes(len(self.body))
+        top = (below > 0) & (below < NAPE_HEAD_UNITS) & (self.body[..., 3] > 127)
+        return self.body[top, :3].mean(0, dtype=np.float32) if top.any() else np.zeros(3, np.float32)
+
     @cached_property
     def _painted(self) -> _Painted:
-        """The hair all around the head, transparent if the image shows none."""
+        """The hair all around the head, above the nape. Transparent if the image shows no hair."""
         side, (corner, width) = _PAINTED_PIXELS, self._square
         left, top = (corner * len(self.head)).round().astype(int)
         pixels = round(width * len(self.head))
         head = self.head[top : top + pixels, left : left + pixels]
         head = cv2.resize(head, (side, side), interpolation=cv2.INTER_AREA if pixels > side else cv2.INTER_LINEAR)
         face = self.face.moved((corner * self.size).astype(np.float32), side / (width * self.size))
-        hair = find_head_parts(head, face).hair
-        # Highlights, which have the color of skin, have a narrower rim than the hair.
-        dull = cv2.erode(hair.astype(np.uint8), np.ones((_SHINE_RIM_PIXELS, _SHINE_RIM_PIXELS)))
-        whole = cv2.morphologyEx(hair.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((_SHINE_PIXELS, _SHINE_PIXELS)))
-        hair = np.minimum(dull, cv2.erode(whole, np.ones((_MIXED_PIXELS, _MIXED_PIXELS)))) > 0
-        if hair.sum() < _MIN_HAIR_PIXELS:
+        painted = paint_back(head, face, around_head(self._below_lobes(side, corner, width)), self._nape_color())
+        if painted is None:
             return _Painted(torch.zeros(1, 3, side, 2 * side), np.zeros((side, 2 * side, 1), np.float32))
-        hairline = _NAPE_HEAD_UNITS + _NAPE_ENDS_HEAD_UNITS * uneven_ends(2 * side)
-        alpha = ((hairline - around_head(self._below_lobes(side, corner, width))) / _NAPE_FADE_HEAD_UNITS).clip(0, 1)
-        colors = paint_hair(head[..., :3], hair, _TEXTURE)
-        painted = to_tensor(np.rint(colors).clip(0, 255).astype(np.uint8)[None])
-        colors_last = painted.contiguous(memory_format=torch.channels_last)  # see `sample`
-        return _Painted(colors_last, alpha[..., None].astype(np.float32))
+        colors = to_tensor(np.rint(painted[0]).clip(0, 255).astype(np.uint8)[None])
+        return _Painted(colors.contiguous(memory_format=torch.channels_last), painted[1])  # see `sample`
 
 
 def _toward_nape(below: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ _INNER_FACE_SHARE = 0.8  # of the face's hull, from its center: there the skin i
 _HAIR_MARGIN_HEAD_UNITS = 0.15  # between the face's hull and hair: a hull ends below the hairline
 _EAR_HEAD_UNITS = 0.2  # of an ear, below the usual height of its lobe
 _FOREHEAD_HEAD_UNITS = 0.4  # height of a forehead above the landmarks
+_HANGING_HEAD_UNITS = (0.1, 0.3)  # below the lobes, where hair hangs that is longer than the ears
 _MIN_HAIR_SHARE = 0.3  # of the crown: a head with less is bald, and its scalp takes the place of hair
 
 
@@ -28,12 +29,14 @@ class HeadParts(NamedTuple):
         ears: bool [g, g], skin beside the face, from the eyes down to where the largest ears end.
         forehead: bool [g, g], skin above the face, below the hairline.
         hair: bool [g, g], hair or a hat above the lobes. The scalp of a bald head.
+        hanging: bool [g, g], hair beside the face, just below the lobes.
     """
 
     face: np.ndarray
     ears: np.ndarray
     forehead: np.ndarray
     hair: np.ndarray
+    hanging: np.ndarray
 
 
 def find_head_parts(head: np.ndarray, face: Landmarks) -> HeadParts:
@@ -54,13 +57,15 @@ def find_head_parts(head: np.ndarray, face: Landmarks) -> HeadParts:
     far_from_face = beside_face & (soft_hull(points, size, _HAIR_MARGIN_HEAD_UNITS * pose.scale) < 0.5)
     inner_face, is_skin = find_skin(head[..., :3], opaque, face)
     if not inner_face.any():
-        return HeadParts(hull, inner_face, inner_face, inner_face)
+        return HeadParts(hull, *[inner_face] * 4)
     hair, crown = far_from_face & above_lobes & ~is_skin, far_from_face & ~below_eyes
     if hair.sum() < _MIN_HAIR_SHARE * crown.sum():
         hair = crown
     near_face = soft_hull(points, size, _FOREHEAD_HEAD_UNITS * pose.scale) > 0.5
     forehead = beside_face & near_face & ~below_eyes & is_skin
-    return HeadParts(hull, beside_face & below_eyes & (below < _EAR_HEAD_UNITS) & is_skin, forehead, hair)
+    ears = beside_face & below_eyes & (below < _EAR_HEAD_UNITS) & is_skin
+    hanging = far_from_face & (below > _HANGING_HEAD_UNITS[0]) & (below < _HANGING_HEAD_UNITS[1]) & ~is_skin
+    return HeadParts(hull, ears, forehead, hair, hanging)
 
 
 def find_skin(image: np.ndarray, head: np.ndarray, face: Landmarks) -> tuple[np.ndarray, np.ndarray]:

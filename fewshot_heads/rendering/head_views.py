@@ -76,7 +76,7 @@ class HeadViews:
             HeadSurface(mirrored(face, size), _flipped(head), size, fit_pose(face), _flipped(alpha))
             for face, head, alpha in sources
         ]
-        self.back = BackOfHead(heads[0], landmarks[0], size, self._body)
+        self.back = BackOfHead(heads[0], landmarks[0], size, body)
 
     def nearest(self, face: Landmarks) -> tuple[list[int], list[float]]:
         """Returns the source images nearest to a face, and their weights, which sum to 1.

@@ -1,4 +1,7 @@
-"""Paints the hair of a whole head: in the colors of the hair that is seen, with strands as strong as its own."""
+"""Paints the back of a head: hair in the colors of what is seen, with strands as strong as its own, and the nape.
+
+Light, contrast and hairline are those of people who turn their heads in one light (protocol `turned`).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,19 @@ import cv2
 import numpy as np
 
 from fewshot_heads.imaging.masks import blurred_inside
+from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks.pose import fit_pose
+from fewshot_heads.rendering.head_parts import find_head_parts
+
+_LIGHT = 0.82  # of the painted hair, over that of the hair that is seen: the back is turned away from the light
+_MIXED_PIXELS = 7  # width of the square that erodes hair: its rim has the color of skin
+_SHINE_PIXELS, _SHINE_RIM_PIXELS = 15, 3  # width of highlights in hair; and as above, of their rim
+_MIN_HAIR_PIXELS = 200  # from fewer no hair is painted
+# Where hair ends below the lobes, at the nape and behind the ears, the height over which it fades, and the standard
+# deviation of the lengths of strands.
+NAPE_HEAD_UNITS, _BEHIND_EARS_HEAD_UNITS, _FADE_HEAD_UNITS, _ENDS_HEAD_UNITS = 0.28, 0.05, 0.1, 0.04
+LONGEST_HEAD_UNITS = NAPE_HEAD_UNITS + 3 * _ENDS_HEAD_UNITS
+_LEAST_HANGING_HEAD_UNITS = 0.01  # squared, of hair beside the face below the lobes; less is short hair
 
 # Standard deviations of the weights by which a place takes colors from the hair around, sides, and the weight of the
 # colors from farther away.
@@ -23,7 +39,34 @@ _MAX_DEVIATION = 0.11  # of a logarithm, the largest in the hair of twelve peopl
 _LARGEST = 2.5  # standard deviations of a strand's brightness
 
 
-def paint_hair(image: np.ndarray, hair: np.ndarray, contrast: float) -> np.ndarray:
+def paint_back(
+    head: np.ndarray, face: Landmarks, below: np.ndarray, skin: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Returns the colors [S, 2 S, 3], 0 to 255, and the opacity [S, 2 S, 1], 0 to 1, of a head all around.
+
+    Long hair goes down to the nape everywhere. Short hair ends behind the ears, and skin goes on below it. None if the
+    image shows no hair.
+
+    Args:
+        head: uint8 [S, S, 4], RGB and alpha of a head from ear to ear.
+        face: landmarks, pixels of the head.
+        below: float32 [S, 2 S], how far places are below the lobes, head units.
+        skin: float32 [3], color of the nape, 0 to 255.
+    """
+    parts = find_head_parts(head, face)
+    hair = _pure(parts.hair)
+    if hair.sum() < _MIN_HAIR_PIXELS:
+        return None
+    is_long = parts.hanging.sum() > _LEAST_HANGING_HEAD_UNITS * fit_pose(face).scale ** 2
+    count = below.shape[1]
+    ends = np.full(count, NAPE_HEAD_UNITS) if is_long else _short_hairline(count)
+    of_hair, colors = _above(ends + _ENDS_HEAD_UNITS * uneven_ends(count), below), paint_hair(head[..., :3], hair)
+    if is_long:
+        return _LIGHT * colors, of_hair
+    return skin + of_hair * (_LIGHT * colors - skin), _above(NAPE_HEAD_UNITS, below)
+
+
+def paint_hair(image: np.ndarray, hair: np.ndarray) -> np.ndarray:
     """Returns the hair all around a head, float32 [S, 2 S, 3], 0 to 255.
 
     Columns are longitudes from -180 to 180 degrees, with the back of the head in the middle. Strands run from the crown
@@ -33,7 +76,6 @@ def paint_hair(image: np.ndarray, hair: np.ndarray, contrast: float) -> np.ndarr
     Args:
         image: uint8 RGB [S, S, 3], a head from ear to ear.
         hair: bool [S, S], where it shows hair, a pixel at least.
-        contrast: of the strands, over that of the hair.
     """
     level, mask = np.log(image.mean(-1, dtype=np.float32) + _DARK_LEVEL), hair.astype(np.float32)
     random = np.random.default_rng(0)
@@ -48,7 +90,7 @@ def paint_hair(image: np.ndarray, hair: np.ndarray, contrast: float) -> np.ndarr
     waves = _smooth_noise(random, strands.shape, _BEND_SHARE * len(strands))
     bent = _BEND_PIXELS * waves + np.arange(strands.shape[1], dtype=np.float32)
     rows = np.broadcast_to(np.arange(len(strands), dtype=np.float32)[:, None], strands.shape)
-    gain = np.exp(contrast * cv2.remap(strands, bent, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT))
+    gain = np.exp(cv2.remap(strands, bent, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT))
     colors = around_head(_usual_colors(image, hair))
     return (colors + _DARK_LEVEL) * gain[..., None] - _DARK_LEVEL
 
@@ -62,6 +104,29 @@ def around_head(values: np.ndarray) -> np.ndarray:
 def uneven_ends(count: int) -> np.ndarray:
     """Returns by how much hair is longer in each of some columns, float32 [count], standard deviation 1."""
     return _smooth_noise(np.random.default_rng(0), (1, count), _END_PIXELS)[0]
+
+
+def _pure(hair: np.ndarray) -> np.ndarray:
+    """Returns hair, bool [S, S], without its rim. Highlights, which have the color of skin, have a narrower rim."""
+    dull = cv2.erode(hair.astype(np.uint8), np.ones((_SHINE_RIM_PIXELS, _SHINE_RIM_PIXELS)))
+    whole = cv2.morphologyEx(hair.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((_SHINE_PIXELS, _SHINE_PIXELS)))
+    return np.asarray(np.minimum(dull, cv2.erode(whole, np.ones((_MIXED_PIXELS, _MIXED_PIXELS)))) > 0)
+
+
+def _short_hairline(count: int) -> np.ndarray:
+    """Returns how far below the lobes short hair ends at longitudes all around the head, [count], head units."""
+    to_nape = np.cos(np.linspace(-np.pi, np.pi, count)).clip(0, None) ** 2
+    return _BEHIND_EARS_HEAD_UNITS + (NAPE_HEAD_UNITS - _BEHIND_EARS_HEAD_UNITS) * to_nape
+
+
+def _above(end: np.ndarray | float, below: np.ndarray) -> np.ndarray:
+    """Returns 1 above the end of hair or skin, which fades there, and else 0; float32 [S, 2 S, 1].
+
+    Args:
+        end: how far it is below the lobes, for each longitude [2 S] or for all, head units.
+        below: [S, 2 S], how far pixels are.
+    """
+    return ((end - below) / _FADE_HEAD_UNITS).clip(0, 1)[..., None].astype(np.float32)
 
 
 def _usual_colors(image: np.ndarray, hair: np.ndarray) -> np.ndarray:

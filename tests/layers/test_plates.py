@@ -242,3 +242,14 @@ def test_a_neck_that_is_seen_in_the_shadow_of_the_chin_only_is_skin():
     under_head = rgb[round(CHIN - 0.3 * UNIT), 128].astype(int)
     assert alpha[round(CHIN - 0.3 * UNIT), 128] > 0.9
     assert under_head[0] > under_head[2] + 20  # red as skin, not blue as the shirt
+
+
+def test_the_neck_of_pale_skin_is_not_gray_as_the_shirt():
+    """Gray is nearer to the hue of pale skin than dark skin is."""
+    image, person, head, landmarks = portrait()
+    shirt = (image == SHIRT).all(2)
+    image[(image == SKIN).all(2)], image[shirt] = (203, 161, 142), (170, 168, 167)
+    collar = round(CHIN + 0.2 * UNIT)
+    image[collar:][person[collar:] > 0.5] = (170, 168, 167)
+    rgb = body_layer(image, person, head, landmarks).colors[round(CHIN - 0.3 * UNIT), 128].astype(int)
+    assert rgb[0] > rgb[2] + 40

@@ -8,7 +8,7 @@ import pytest
 from fewshot_heads.layers import separation
 from fewshot_heads.layers.parsing import Mattes
 from fewshot_heads.layers.separation import separate
-from tests.layers.test_plates import CHIN, SHIRT, UNIT, portrait
+from tests.layers.test_plates import CHIN, SHIRT, UNIT, WALL, portrait
 
 
 @pytest.mark.parametrize(("collar", "is_seam"), [(CHIN + 1.5 * UNIT, True), (CHIN, False)])
@@ -19,3 +19,13 @@ def test_the_seam_under_a_chin_is_on_skin_and_not_on_clothes(monkeypatch, collar
     alpha = separate(image, landmarks).head[..., 3]
     below_chin = np.s_[round(CHIN + 0.15 * UNIT), 118:138]
     assert (alpha[below_chin].min() > 60) == is_seam
+
+
+def test_the_wall_between_strands_goes_from_the_head_before_a_guessed_neck(monkeypatch):
+    """On the neck of a turned head it would be specks of wall."""
+    image, person, head, landmarks = portrait(hair_width=0.8)
+    gap = np.s_[round(CHIN - 0.2 * UNIT) : round(CHIN + 0.2 * UNIT), 152:155]
+    image[gap] = WALL
+    monkeypatch.setattr(separation, "parse", lambda _: Mattes(person, head))
+    layers = separate(image, landmarks)
+    assert layers.body[gap][..., 3].mean() > 128 and layers.head[gap][..., 3].mean() < 60

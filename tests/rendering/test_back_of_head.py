@@ -8,25 +8,26 @@ import torch
 from fewshot_heads.landmarks.pose import fit_pose, landmarks_3d
 from fewshot_heads.rendering.back_of_head import BackOfHead
 from fewshot_heads.rendering.head_parts import find_head_parts
-from fewshot_heads.rendering.head_surface import CELLS
 from fewshot_heads.rendering.head_views import HeadViews
 from tests.rendering.test_hanging import turned_about_the_neck
 from tests.rendering.test_head_surface import SIZE, layer, measured_face
 
-HAIR, SKIN = (40, 25, 20), (205, 160, 130)
+HAIR, SKIN, NECK = (40, 25, 20), (205, 160, 130), (180, 130, 100)
 
 
-def portrait(landmarks, hair=HAIR):
-    """A head layer: hair around a face with ears."""
+def portrait(landmarks, hair=HAIR, short=False):
+    """A head layer: hair around a face with ears, to the chin or to the lobes."""
     points, unit = landmarks_3d(landmarks)[:, :2], fit_pose(landmarks).scale
     center, half = (points.min(0) + points.max(0)) / 2, (points.max(0) - points.min(0)) / 2
     matte = np.zeros((SIZE, SIZE), np.float32)
     ellipse = (center - [0, 0.25 * half[1]]).tolist(), (2 * half * [1.35, 1.35]).tolist(), 0
     cv2.ellipse(matte, ellipse, 1.0, -1, cv2.LINE_AA)
+    if short:
+        matte[round(landmarks.points[33, 1]) :] = 0
     head = layer(matte, hair)
     hull = np.zeros((SIZE, SIZE), np.uint8)
     cv2.fillConvexPoly(hull, cv2.convexHull(points.round().astype(np.int32)), 1)
-    head[hull > 0, :3] = SKIN
+    head[hull > 0] = (*SKIN, 255)
     for temple, outward in zip(points[[0, 16]], (-0.1, 0.1), strict=True):
         ear = temple + unit * np.array([outward, 0.2])
         cv2.circle(head, ear.round().astype(int).tolist(), round(0.15 * unit), (*SKIN, 255), -1)
@@ -35,7 +36,7 @@ def portrait(landmarks, hair=HAIR):
 
 def back_of_head(landmarks, head=None, body=0.0):
     head = portrait(landmarks) if head is None else head
-    return BackOfHead(head, landmarks, SIZE, np.full((CELLS, CELLS), body, np.float32))
+    return BackOfHead(head, landmarks, SIZE, layer(np.full((SIZE, SIZE), body, np.float32), NECK))
 
 
 def drawn(landmarks, target, head=None, body=0.0):
@@ -78,7 +79,7 @@ def test_a_turned_head_has_hair_behind_its_ear(side):
     rows, columns = np.nonzero(frame.min(2) < 200)
     x = columns - target.points[27:31, 0].mean()
     assert np.abs(x).max() > 1.3 * fit_pose(target).scale  # behind the ear, which is about 1 from the nose
-    assert np.abs(frame[frame.min(2) < 128] - HAIR).mean() < 8
+    assert np.abs(frame[frame.min(2) < 100] - np.multiply(HAIR, 0.82)).mean() < 8  # less light than on the front
 
 
 @pytest.mark.parametrize("side", [-1, 1])
@@ -92,6 +93,20 @@ def test_the_skull_curves_in_toward_the_nape_and_ends_at_the_hairline(side):
     above, below = (reach[round(lobes + height * unit)] for height in (-0.6, 0.2))
     assert 0.15 < above - below < 0.7  # narrower, and still behind the neck
     assert max(reach[round(lobes + 0.5 * unit) :]) == 0
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_short_hair_ends_behind_the_ear_above_the_skin_of_the_nape(side):
+    landmarks = measured_face()
+    target = turned_about_the_neck(landmarks, (0, 0.7 * side, 0))
+    short, long = (portrait(landmarks, short=short) for short in (True, False))
+    hair, skin = {}, {}
+    for name, head in (("short", short), ("long", long)):
+        frame = drawn(landmarks, target, head, 0.51)
+        below = round(target.points[33, 1] + 0.12 * fit_pose(target).scale)
+        row = frame[below][frame[below].min(1) < 200]
+        hair[name], skin[name] = (row.min(1) < 50).sum(), (np.abs(row - NECK).max(1) < 30).sum()
+    assert skin["short"] > hair["short"] and hair["long"] > 5 * skin["long"]
 
 
 @pytest.mark.parametrize("side", [-1, 1])

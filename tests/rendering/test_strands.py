@@ -19,7 +19,7 @@ def band_of_hair(noise, color=(90.0, 60.0, 40.0)):
 
 
 def test_paint_has_the_colors_of_the_hair_and_none_of_the_skin():
-    painted = paint_hair(*band_of_hair(0.0), 1.0)
+    painted = paint_hair(*band_of_hair(0.0))
     assert painted.shape == (SIDE, 2 * SIDE, 3)
     np.testing.assert_allclose(painted, np.broadcast_to([90, 60, 40], painted.shape), atol=1)
 
@@ -27,7 +27,7 @@ def test_paint_has_the_colors_of_the_hair_and_none_of_the_skin():
 def test_strands_are_as_strong_as_the_hair_and_run_downward():
     deviations = []
     for noise in (0.1, 0.2):
-        painted = paint_hair(*band_of_hair(noise), 1.0).mean(-1)
+        painted = paint_hair(*band_of_hair(noise)).mean(-1)
         across, along = np.abs(np.diff(painted, axis=1)).mean(), np.abs(np.diff(painted, axis=0)).mean()
         assert across > 2.5 * along
         deviations.append(painted.std() / painted.mean())
@@ -36,8 +36,8 @@ def test_strands_are_as_strong_as_the_hair_and_run_downward():
 
 def test_the_edge_of_a_cap_makes_no_stripes():
     image, hair = band_of_hair(0.02)
-    image[10:14], plain = (160, 200, 220), paint_hair(*band_of_hair(0.02), 1.0)
-    with_cap = paint_hair(image, hair, 1.0)
+    image[10:14], plain = (160, 200, 220), paint_hair(*band_of_hair(0.02))
+    with_cap = paint_hair(image, hair)
     assert contrast(with_cap) < 2 * contrast(plain)
 
 
