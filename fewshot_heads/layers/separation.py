@@ -21,7 +21,6 @@ from fewshot_heads.layers.parsing import Mattes, parse
 from fewshot_heads.layers.plates import background_plate, body_layer
 
 _MIN_ALPHA = 0.1  # where it divides: fainter wisps keep some of the old background
-_ALIKE, _UNLIKE = 0.45, 0.65  # alpha that the image needs over the body: up to here the seam is whole, from here none
 _FACE_BLUR_FACE_FRACTION, _SKIN_BLUR_FACE_FRACTION = 0.01, 0.01
 _STUBBLE_FACE_FRACTION = 0.25  # side of the largest patch of stubble, shadow or gleam that skin surrounds
 
@@ -53,10 +52,7 @@ def separate(image: np.ndarray, face: Landmarks) -> PortraitLayers:
     body, body_alpha, hole = body_layer(image, person, head, face)
     background = background_plate(image, np.maximum(head, body_alpha))
     opacity = hair_opacity(image, head, background, face)
-    head *= opacity
-    seam = _feathered(head, person * _skin(image, face), hole)
-    unlike = (_needed_alpha(image, body) - _ALIKE) / (_UNLIKE - _ALIKE)  # a collar before the neck that is painted
-    head += (1 - unlike.clip(0, 1)) * (seam - head)
+    head = _feathered(head * opacity, person * _skin(image, face), hole)
     hidden = (head / _MIN_ALPHA).clip(0, 1)[..., None]
     body = hidden * body + (1 - hidden) * _colors_over(image, body_alpha, background)
     # What shows through the head's edge is what is seen beside it, where the body is only guessed.

@@ -84,18 +84,18 @@ class BackOfHead:
         head: uint8 [R, R, 4], RGB and alpha of the head.
         face: landmarks of the image, pixels of the crop.
         size: side of the crop, pixels.
-        body: uint8 [R, R, 4], RGB and alpha of the body. What is behind the neck's axis is not seen before it.
+        body: uint8 [R, R, 4], RGB and alpha of the body, whose neck goes on as the nape.
     """
 
     def __init__(self, head: np.ndarray, face: Landmarks, size: int, body: np.ndarray):
         self.head, self.face, self.size, self.pose, self.body = head, face, size, fit_pose(face), body
-        self._body_alpha = cv2.resize(body[..., 3], (CELLS, CELLS), interpolation=cv2.INTER_AREA) / np.float32(255)
 
-    def project(self, target: Landmarks) -> BackProjection:
+    def project(self, target: Landmarks, body: np.ndarray) -> BackProjection:
         """Returns the back as a frame would show it without the rest of the head.
 
         Args:
             target: landmarks of the frame, pixels of the crop.
+            body: float32 [c, c], 0 to 1, opacity of the body in the frame, before which the nape is not seen.
         """
         pose = fit_pose(target)
         share = min((view_turn(pose, self.pose) - _HIDDEN_TURN) / (_SHOWN_TURN - _HIDDEN_TURN), 1.0)
@@ -109,7 +109,7 @@ class BackOfHead:
         values = np.column_stack([painted - points[:, :2], behind.clip(-1, 1)])
         result = splat(points, values, weights, CELLS, tolerance, FULL_DENSITY)
         flow = grid_positions(CELLS) + result.values[..., :2]
-        alpha = sample_map(self._painted.alpha, flow)[..., 0] * (1 - self._body_alpha * (1 + result.values[..., 2]) / 2)
+        alpha = sample_map(self._painted.alpha, flow)[..., 0] * (1 - body * (1 + result.values[..., 2]) / 2)
         return BackProjection(flow, np.float32(share) * smooth_coverage(result.coverage) * alpha)
 
     def draw(self, images: Tensor, projections: Sequence[BackProjection]) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.imaging.warping import identity_grid, sample
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.pose import NECK, NECK_TOP, Pose, fit_pose, turn_between
+from fewshot_heads.landmarks.pose import NECK, NECK_TOP, Pose, fit_pose, turn_between, view_turn
 
 _SHORTEST_NECK = 0.1  # half crops
 _LEAN_START = 0.5  # of the neck's length, below its base: the outline bends softly from the shoulders on
@@ -24,6 +24,9 @@ _FREE_END_SHARE = 0.5
 # position shifts by .02 when the head talks, and by .28 when it turns by 30 degrees.
 _POSE_ERROR, _PIVOT_ERROR = 0.04, 0.5
 _MIN_SHIFT_PIXELS = 0.25  # a body that moves by less stands still
+_SHOWN_TURN, _GUESSED_TURN = 0.05, 0.2  # radians, between which what is guessed of a body appears
+_HIDING = 0.9  # opacity of a head from which the image shows nothing behind it
+_MIN_POWER = 0.05  # squared difference of colors, whose range is 2; a body and a wall that differ less look the same
 
 
 def rgba_tensor(images: np.ndarray) -> Tensor:
@@ -43,13 +46,17 @@ class BehindHead:
         body: [4, R, R], colors from -1 to 1 and alpha from 0 to 1.
         background: [3, R, R], -1 to 1.
         continues: whether the image goes on below the crop. The body's lower end then stands still.
+        shown: [1, R, R], 0 to 1, opacity of the body as the source image shows it, see `shown_body`. More of the body
+            is a guess, which appears when the head turns. None shows all of it.
     """
 
-    def __init__(self, body: Tensor, background: Tensor, continues: bool = False):
-        self.body = body[None].contiguous(memory_format=torch.channels_last)[0]  # see `sample`
-        self.background = background
-        self.end_share = 0.0 if continues else _FREE_END_SHARE
-        self.still = self._over(body[None])
+    def __init__(self, body: Tensor, background: Tensor, continues: bool = False, shown: Tensor | None = None):
+        self.body, self.background = body, background
+        self._colors = body[None, :3].contiguous(memory_format=torch.channels_last)  # see `sample`
+        self._alpha = body[None, 3:].contiguous()
+        self._shown = self._alpha if shown is None else shown[None]
+        self._end_share = 0.0 if continues else _FREE_END_SHARE
+        self.still = torch.lerp(background, self._colors, self._shown)
 
     def follow(self, sources: Sequence[Landmarks], targets: Sequence[Landmarks], size: int) -> Tensor:
         """Returns the body, bent after the neck, over the background, [B, 3, R, R].
@@ -62,31 +69,73 @@ class BehindHead:
             targets: B faces of the frames, pixels of the crop.
             size: side S of the crop, pixels.
         """
-        before = [fit_pose(face) for face in sources]
-        pairs = list(zip(before * (len(targets) // len(before)), map(fit_pose, targets), strict=True))
-        moved = np.stack([[_neck_shift(*pair), _shift(NECK_TOP, *pair)] for pair in pairs]) * (2 / size)
-        shifts = torch.from_numpy(moved).to(self.body)[:, :, None]  # [B, 2, 1, 2], of the neck's base and top
-        side = self.body.shape[-1]
-        shifts = shifts * (shifts.norm(dim=3, keepdim=True) * side / 2 > _MIN_SHIFT_PIXELS)
-        if not shifts.any():
-            return self.still.expand(len(shifts), -1, -1, -1)
-        ends = [[pose.apply(point)[0, 1] * (2 / size) - 1 for point in (NECK, NECK_TOP)] for pose, _ in pairs]
-        base, top = torch.tensor(ends).to(self.body)[:, :, None].unbind(1)  # heights, [B, 1]
-        grid = identity_grid(side, self.body)
-        y = grid[:, :, 0, 1]  # [1, R]
-        share = ((1 - y) / (1 - base.clamp(max=_LOWEST_NECK))).clamp(0, 1)
-        share = (self.end_share + (1 - self.end_share) * share * share * (3 - 2 * share))[..., None]
-        start = base + _LEAN_START * (base - top)
-        lean = ((start - y) / (start - top).clamp(min=_SHORTEST_NECK)).clamp(0, 1)[..., None]
-        lean = lean * lean * (3 - 2 * lean)
-        of_base, of_top = shifts.unbind(1)
-        flow = grid - (share * of_base + lean * (of_top - of_base))[:, :, None]
-        bodies = self.body[None].expand(len(shifts), -1, -1, -1)
-        return self._over(sample(bodies, flow, "border"))
+        flow = body_flow(sources, targets, size, self.body.shape[-1], self._end_share)
+        if flow is None:
+            return self.still.expand(len(targets), -1, -1, -1)
+        turns = [view_turn(*pair) for pair in _pairs(sources, targets)]
+        guessed = (
+            torch.tensor(turns).to(self.body)[:, None, None, None].sub(_SHOWN_TURN).div(_GUESSED_TURN - _SHOWN_TURN)
+        )
+        alpha = torch.lerp(self._shown, self._alpha, guessed.clamp(0, 1))
+        # Beyond the image the outline goes straight on. Colors that do are streaks.
+        flow, colors = flow.to(self.body), self._colors.expand(len(targets), -1, -1, -1)
+        return torch.lerp(self.background, sample(colors, flow, "reflection"), sample(alpha, flow, "border"))
 
-    def _over(self, body: Tensor) -> Tensor:
-        """Returns bodies [B, 4, R, R] over the background, [B, 3, R, R]."""
-        return torch.lerp(self.background, body[:, :3], body[:, 3:])
+
+def shown_body(image: Tensor, head: Tensor, body: Tensor, background: Tensor) -> Tensor:
+    """Returns the opacity of a body as an image shows it, [1, R, R], at most that of the body.
+
+    It solves the compositing equation where the body and the background differ, and the head hides neither.
+
+    Args:
+        image: [3, R, R], -1 to 1.
+        head: [4, R, R], colors from -1 to 1 and alpha from 0 to 1, like the body.
+        body: [4, R, R].
+        background: [3, R, R].
+    """
+    hidden, alpha = head[3:], body[3:]
+    behind = (image - hidden * head[:3]) / (1 - hidden).clamp(min=1 - _HIDING) - background
+    difference = body[:3] - background
+    power = difference.square().sum(0, keepdim=True)
+    shown = (behind * difference).sum(0, keepdim=True) / power.clamp(min=_MIN_POWER)
+    return torch.where((hidden < _HIDING) & (power > _MIN_POWER), shown.clamp(min=0).minimum(alpha), alpha)
+
+
+def body_flow(
+    sources: Sequence[Landmarks], targets: Sequence[Landmarks], size: int, side: int, end_share: float = 0.0
+) -> Tensor | None:
+    """Returns the flow along which bodies follow their necks, [B, side, side, 2], -1 to 1; None if all stand still.
+
+    Args:
+        sources: as in `BehindHead.follow`, like targets and size.
+        targets: B faces.
+        size: side S of the crop, pixels.
+        side: of the flow.
+        end_share: how far the body's lower end moves, over how far its neck does.
+    """
+    pairs = _pairs(sources, targets)
+    moved = np.stack([[_neck_shift(*pair), _shift(NECK_TOP, *pair)] for pair in pairs]) * (2 / size)
+    shifts = torch.from_numpy(moved).float()[:, :, None]  # [B, 2, 1, 2], of the neck's base and top
+    shifts = shifts * (shifts.norm(dim=3, keepdim=True) * side / 2 > _MIN_SHIFT_PIXELS)
+    if not shifts.any():
+        return None
+    ends = [[pose.apply(point)[0, 1] * (2 / size) - 1 for point in (NECK, NECK_TOP)] for pose, _ in pairs]
+    base, top = torch.tensor(ends).float()[:, :, None].unbind(1)  # heights, [B, 1]
+    grid = identity_grid(side, shifts)
+    y = grid[:, :, 0, 1]  # [1, side]
+    share = ((1 - y) / (1 - base.clamp(max=_LOWEST_NECK))).clamp(0, 1)
+    share = (end_share + (1 - end_share) * share * share * (3 - 2 * share))[..., None]
+    start = base + _LEAN_START * (base - top)
+    lean = ((start - y) / (start - top).clamp(min=_SHORTEST_NECK)).clamp(0, 1)[..., None]
+    lean = lean * lean * (3 - 2 * lean)
+    of_base, of_top = shifts.unbind(1)
+    return grid - (share * of_base + lean * (of_top - of_base))[:, :, None]
+
+
+def _pairs(sources: Sequence[Landmarks], targets: Sequence[Landmarks]) -> list[tuple[Pose, Pose]]:
+    """Returns the poses of B sources, or of one for all, and of B targets."""
+    before = [fit_pose(face) for face in sources]
+    return list(zip(before * (len(targets) // len(before)), map(fit_pose, targets), strict=True))
 
 
 def _neck_shift(source: Pose, target: Pose) -> np.ndarray:

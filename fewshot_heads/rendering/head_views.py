@@ -14,12 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fewshot_heads.imaging.opencv_maps import sample_map
 from fewshot_heads.imaging.splatting import box_mean
 from fewshot_heads.imaging.warping import grid_positions
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import fit_pose, mirrored, view_turn
 from fewshot_heads.landmarks.pose_distance import pose_distance
 from fewshot_heads.rendering.back_of_head import BackOfHead, BackProjection
+from fewshot_heads.rendering.behind_head import body_flow
 from fewshot_heads.rendering.head_surface import CELLS, HeadSurface, Projection
 
 _MAX_IMAGES_PER_FRAME = 2
@@ -66,7 +68,7 @@ class HeadViews:
     """
 
     def __init__(self, landmarks: Sequence[Landmarks], heads: np.ndarray, size: int, body: np.ndarray):
-        self.landmarks = list(landmarks)
+        self.landmarks, self.size = list(landmarks), size
         self._body = cv2.resize(body[..., 3], (CELLS, CELLS), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
         bodies = np.full_like(heads[..., 3], 255)
         bodies[0] = body[..., 3]  # of the other images it is not kept
@@ -104,16 +106,14 @@ class HeadViews:
         projections = [*(self.surfaces[i].project(face) for i in images), mirror_image]
         penalties = [_OTHER_VIEW_PENALTY * (1 - share / max(shares)) for share in shares]
         weights, confidence = _weigh(projections, [*penalties, _OTHER_VIEW_PENALTY], turn)
-        back = self.back.project(face)
+        flow = body_flow(self.landmarks[:1], [face], self.size, CELLS)
+        body = self._body if flow is None else sample_map(self._body[..., None], flow[0].numpy(), "border")[..., 0]
+        back = self.back.project(face, body)
         weights *= _kept(weights, confidence, projections, back.opacity)
-        weights *= [1 - self._lost_seam(view) for view in projections]
+        weights *= [1 - _lost_seam(view, body) for view in projections]
         maps = (np.stack([projection.flow for projection in projections]), weights, confidence[None])
         flows, weight_maps, confidence_map = map(torch.from_numpy, maps)
         return Views(torch.tensor(indices), flows, weight_maps, confidence_map, back)
-
-    def _lost_seam(self, view: Projection) -> np.ndarray:
-        """Returns the share of a view that is left out, [c, c]: a seam on the body that would be a veil or streaks."""
-        return np.maximum(view.seam - self._body, view.seam * (1 - _kept_share(view.sharpness)))
 
 
 def _flipped(image: np.ndarray) -> np.ndarray:
@@ -134,6 +134,16 @@ def images_of_views(images: Tensor, views: Sequence[Views]) -> Tensor:
     first = indices[0].tolist()
     chosen = images[: len(first)] if first == list(range(len(first))) else images[indices[0]]  # a copy only if needed
     return chosen.expand(len(views), -1, -1, -1, -1)
+
+
+def _lost_seam(view: Projection, body: np.ndarray) -> np.ndarray:
+    """Returns the share of a view that is left out, [c, c]: a seam that would be a veil on the wall, or streaks.
+
+    Args:
+        view: the view.
+        body: float32 [c, c], 0 to 1, opacity of the body in the frame.
+    """
+    return np.maximum(view.seam - body, view.seam * (1 - _kept_share(view.sharpness)))
 
 
 def _kept(

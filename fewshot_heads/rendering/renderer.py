@@ -21,7 +21,7 @@ from fewshot_heads.landmarks.aspect_ratio import disocclusion_amount, eye_aspect
 from fewshot_heads.landmarks.stickman import draw_stickman
 from fewshot_heads.models.compositing import WarpInputs
 from fewshot_heads.models.inpainter import Inpainter
-from fewshot_heads.rendering.behind_head import BehindHead, resize_antialiased, rgba_tensor
+from fewshot_heads.rendering.behind_head import BehindHead, resize_antialiased, rgba_tensor, shown_body
 from fewshot_heads.rendering.eyelids import open_eyelids
 from fewshot_heads.rendering.face_parts import SourceVisibility, apply_face_parts
 from fewshot_heads.rendering.gaze import iris_offsets
@@ -88,8 +88,10 @@ class HeadRenderer:
         views = torch.cat([heads, heads.flip(-1)]).contiguous(memory_format=torch.channels_last)  # see `sample`
         body = resize_antialiased(rgba_tensor(head.body[None]), size)[0].to(self.device)
         background = resize_antialiased(to_tensor(head.background)[None], size)[0].to(self.device)
+        image = resize_antialiased(to_tensor(head.textures[:1]), size)[0].to(self.device)
         continues = head.crop.top + head.crop.side < head.picture.shape[0]
-        return _Images(views, BehindHead(body, background, continues))
+        shown = shown_body(image, heads[0], body, background)
+        return _Images(views, BehindHead(body, background, continues, shown))
 
     @torch.inference_mode()
     def render(

@@ -8,6 +8,7 @@ import torch
 from fewshot_heads.landmarks.pose import fit_pose, landmarks_3d
 from fewshot_heads.rendering.back_of_head import BackOfHead
 from fewshot_heads.rendering.head_parts import find_head_parts
+from fewshot_heads.rendering.head_surface import CELLS
 from fewshot_heads.rendering.head_views import HeadViews
 from tests.rendering.test_hanging import turned_about_the_neck
 from tests.rendering.test_head_surface import SIZE, layer, measured_face
@@ -34,15 +35,19 @@ def portrait(landmarks, hair=HAIR, short=False):
     return head
 
 
-def back_of_head(landmarks, head=None, body=0.0):
+def back_of_head(landmarks, head=None):
     head = portrait(landmarks) if head is None else head
-    return BackOfHead(head, landmarks, SIZE, layer(np.full((SIZE, SIZE), body, np.float32), NECK))
+    return BackOfHead(head, landmarks, SIZE, layer(np.ones((SIZE, SIZE), np.float32), NECK))
+
+
+def body_of(opacity):
+    return np.full((CELLS, CELLS), opacity, np.float32)
 
 
 def drawn(landmarks, target, head=None, body=0.0):
     """A white frame with the back of the head as in the target, float32 [S, S, 3], 0 to 255."""
-    back = back_of_head(landmarks, head, body)
-    frame = back.draw(torch.ones(1, 3, SIZE, SIZE), [back.project(target)])[0]
+    back = back_of_head(landmarks, head)
+    frame = back.draw(torch.ones(1, 3, SIZE, SIZE), [back.project(target, body_of(body))])[0]
     return (frame.permute(1, 2, 0).numpy() + 1) * 127.5
 
 
@@ -102,7 +107,7 @@ def test_short_hair_ends_behind_the_ear_above_the_skin_of_the_nape(side):
     short, long = (portrait(landmarks, short=short) for short in (True, False))
     hair, skin = {}, {}
     for name, head in (("short", short), ("long", long)):
-        frame = drawn(landmarks, target, head, 0.51)
+        frame = drawn(landmarks, target, head)
         below = round(target.points[33, 1] + 0.12 * fit_pose(target).scale)
         row = frame[below][frame[below].min(1) < 200]
         hair[name], skin[name] = (row.min(1) < 50).sum(), (np.abs(row - NECK).max(1) < 30).sum()
@@ -113,7 +118,7 @@ def test_short_hair_ends_behind_the_ear_above_the_skin_of_the_nape(side):
 def test_the_far_wall_of_the_skull_is_not_seen_through_its_front(side):
     """From the rim of the skull toward the face, the paint goes on to the front of the head."""
     landmarks = measured_face()
-    projection = back_of_head(landmarks).project(turned_about_the_neck(landmarks, (0, 0.8 * side, 0)))
+    projection = back_of_head(landmarks).project(turned_about_the_neck(landmarks, (0, 0.8 * side, 0)), body_of(0))
     rows = np.flatnonzero((projection.opacity > 0.9).sum(1) > 10)
     middle = rows[len(rows) // 4 : -len(rows) // 4]
     across = [projection.flow[row, projection.opacity[row] > 0.9, 0] for row in middle]
@@ -144,7 +149,8 @@ def test_nothing_is_behind_a_head_in_its_own_pose():
 def test_the_back_appears_gradually():
     landmarks = measured_face()
     back = back_of_head(landmarks)
-    opacity = [float(back.project(turned_about_the_neck(landmarks, (0, turn, 0))).opacity.max()) for turn in (0.1, 0.3)]
+    targets = [turned_about_the_neck(landmarks, (0, turn, 0)) for turn in (0.1, 0.3)]
+    opacity = [float(back.project(target, body_of(0)).opacity.max()) for target in targets]
     assert 0.1 < opacity[0] < 0.6 < opacity[1]
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fewshot_heads.landmarks.pose import NECK, NECK_TOP, fit_pose
-from fewshot_heads.rendering.behind_head import BehindHead
+from fewshot_heads.rendering.behind_head import BehindHead, shown_body
 from tests.rendering.test_hanging import turned_about_the_neck
 from tests.rendering.test_head_surface import SIZE, measured_face
 
@@ -45,3 +45,33 @@ def test_a_neck_leans_with_the_skull_softly_from_the_shoulders_on(behind):
     shifts = np.array([column(frame, row) for row in np.linspace(start, top[1], 9)]) - still
     steps = np.abs(np.diff(shifts))
     assert steps[[0, -1]].max() < 0.5 * steps[4]
+
+
+def test_a_body_that_comes_in_from_the_side_has_no_streaks():
+    """Its outline goes straight on, and its colors are the mirror image of those at the edge."""
+    stripes = (torch.arange(SIZE) % 8 < 4).float().expand(3, SIZE, SIZE)
+    shoulders = torch.zeros(1, SIZE, SIZE)
+    shoulders[:, SIZE // 2 :] = 1.0
+    source = measured_face()
+    target = source.moved(np.array([-30, 0], np.float32))  # to the right
+    frame = BehindHead(torch.cat([stripes, shoulders]), -torch.ones(3, SIZE, SIZE)).follow([source], [target], SIZE)
+    low = frame[0, 0, SIZE // 2 + 4, :16]
+    assert low.min() < 0.3 and low.max() > 0.7
+    assert frame[0, 0, SIZE // 2 - 4, :16].max() == -1
+
+
+def test_a_wall_that_the_image_shows_gives_way_to_a_guessed_neck_as_the_head_turns():
+    body, wall, head = (torch.zeros(channels, SIZE, SIZE) for channels in (4, 3, 4))
+    body[3], body[0], wall[2] = 1.0, 1.0, 1.0
+    head[3, :, : SIZE // 2] = 0.5
+    image = body[:3].clone()
+    image[:, :20] = wall[:, :20]
+    image = torch.lerp(image, head[:3], head[3:])
+    shown = shown_body(image, head, body, wall)
+    torch.testing.assert_close(shown[0], (torch.arange(SIZE) >= 20).float()[:, None].expand(SIZE, SIZE))
+    behind, source = BehindHead(body, wall, shown=shown), measured_face()
+    red = [
+        float(behind.follow([source], [turned_about_the_neck(source, (0, turn, 0))], SIZE)[0, 0, 10].mean())
+        for turn in (0, 0.04, 0.12, 0.3)
+    ]
+    assert red[0] == red[1] == 0 < red[2] < red[3] == 1
