@@ -29,6 +29,8 @@ _LEAST_CLOTHES_SHARE = 0.1  # of the known pixels. With fewer, the neck is conti
 _HEAD_SHADE, _SHADOW_REACH = 0.25, 0.7  # of the light, and head units from the visible body
 _OUTLINE_SHADE, _TURNED_AWAY = 0.25, 0.25  # of the light, and head units from the outline
 _SHADED_SKIN = np.array([1, 1.12, 1.15], np.float32)  # exponents of red, green and blue: skin in shadow is redder
+# Of the neck, where only its rim at a collar is beyond the chin's shadow: the rest is not as dark. And its reach.
+_NECK_GAIN, _GAIN_REACH = (1.0, 1.5), 0.15  # head units from the visible body
 # Skin: distance of the hue from that of the cheeks, of that to gray at most, and brightness over that of the cheeks.
 _SKIN_HUE, _TOWARD_GRAY, _SKIN_LIGHT = (0.01, 0.14), 0.6, (0.2, 1.5)
 _RIM_SPREADS, _RIM_LEVELS = 3.0, 24.0  # colors of a rim: median distances from its median, plus levels
@@ -56,7 +58,10 @@ def body_colors(
     if not known.any():  # a head alone: its face tells the color
         known = wanted & like_skin(image, face)
     seen = cv2.erode(seen.astype(np.uint8), np.ones((edge, edge), np.uint8)) > 0
-    neck = _visible_neck(image, known, hole, seen, face, axis)
+    neck, seen_neck = _visible_neck(image, known, hole, seen, face, axis)
+    gain = (
+        _median_color(image, seen_neck) / _median_color(image, neck) if seen_neck.any() and neck.any() else np.ones(3)
+    )
     # A neck that is seen in the margin only ends there, at a collar.
     beside, above = _neck_region(hole.shape, axis, _COLLAR if (neck & hole).any() else _NECK_END)
     known |= neck
@@ -71,19 +76,20 @@ def body_colors(
     colors = fill(image, clothes, wanted & (share < 0.99))
     if neck.any():
         skin = fill(image, neck, wanted & (share > 0.01), _NECK_SMOOTH_FRACTION, _NECK_TEXTURE)
-        skin *= _neck_light(known, alpha[box], axis.unit)[..., None] ** _SHADED_SKIN
+        skin *= _neck_light(known, alpha[box], axis.unit, gain)
         colors += share[..., None] * (skin - colors)
     result[box] = np.where(wanted[..., None], np.rint(colors).clip(0, 255), image).astype(np.uint8)
     return result
 
 
-def _neck_light(known: np.ndarray, alpha: np.ndarray, unit: float) -> np.ndarray:
-    """Returns the light on a continued neck, float32 [H, W], 0 to 1: less in the shadow of the head and at the outline.
+def _neck_light(known: np.ndarray, alpha: np.ndarray, unit: float, gain: np.ndarray) -> np.ndarray:
+    """Returns the light on a continued neck, [H, W, 3]: less in the shadow of the head and at the outline.
 
     Args:
         known: bool [H, W], where the image shows the body.
         alpha: float32 [H, W], opacity of the body.
         unit: pixels of a head unit.
+        gain: [3], light beyond the known neck, over that on it.
     """
     to_known, to_outline = (
         cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) / unit
@@ -91,7 +97,13 @@ def _neck_light(known: np.ndarray, alpha: np.ndarray, unit: float) -> np.ndarray
     )
     under_head, at_outline = (to_known / _SHADOW_REACH).clip(0, 1), (1 - to_outline / _TURNED_AWAY).clip(0, 1)
     turned_away = _OUTLINE_SHADE * at_outline**2 * (to_known / _TURNED_AWAY).clip(0, 1)
-    return (1 - _HEAD_SHADE * under_head) * (1 - turned_away)
+    shade = ((1 - _HEAD_SHADE * under_head) * (1 - turned_away))[..., None] ** _SHADED_SKIN
+    return shade * (1 + (gain - 1) * (to_known / _GAIN_REACH).clip(0, 1)[..., None])
+
+
+def _median_color(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Returns the median color of a part of an image, [3], 1 to 256; 1 of no part."""
+    return np.median(image[mask], 0) + 1.0 if mask.any() else np.ones(3)
 
 
 def _neck_region(shape: tuple[int, ...], axis: NeckAxis, end: float) -> tuple[np.ndarray, np.ndarray]:
@@ -111,11 +123,11 @@ def _neck_region(shape: tuple[int, ...], axis: NeckAxis, end: float) -> tuple[np
 
 def _visible_neck(
     image: np.ndarray, known: np.ndarray, hole: np.ndarray, seen: np.ndarray, face: Landmarks, axis: NeckAxis
-) -> np.ndarray:
-    """Returns the pixels whose color the neck takes, bool [H, W].
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the pixels whose color the neck takes, and all skin that the image shows of it, bool [H, W] each.
 
-    These are skin below the chin, best beyond the chin's shadow. Without visible skin (beard, scarf, turtleneck) they
-    are what adjoins the head.
+    The first are skin below the chin, best beyond the chin's shadow. Without visible skin (beard, scarf, turtleneck)
+    they are what adjoins the head.
     """
     y, x = (np.arange(n, dtype=np.float32) for n in hole.shape)
     distance = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) / axis.unit
@@ -125,15 +137,16 @@ def _visible_neck(
     near = known & in_reach
     side = 2 * max(round(0.03 * axis.unit), 1) + 1
     of_skin = cv2.medianBlur(like_skin(image, face).astype(np.uint8), side) > 0
-    for skin in (near & of_skin, seen & in_reach & of_skin):
+    seen_neck = seen & in_reach & of_skin
+    for skin in (near & of_skin, seen_neck):
         if (skin & (distance < 1.5 * _RIM)).sum() > _LEAST_SKIN * axis.unit**2:
-            return skin
+            return skin, seen_neck
     rim = image[near & (distance < _RIM)].astype(np.float32)
     if not len(rim):
-        return np.zeros_like(hole)
+        return np.zeros_like(hole), seen_neck
     color = np.median(rim, 0)
     spread = float(np.median(np.abs(rim - color).sum(1)))
-    return near & (np.abs(image - color).sum(2) < _RIM_SPREADS * spread + _RIM_LEVELS)
+    return near & (np.abs(image - color).sum(2) < _RIM_SPREADS * spread + _RIM_LEVELS), seen_neck
 
 
 def like_skin(image: np.ndarray, face: Landmarks) -> np.ndarray:

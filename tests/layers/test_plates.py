@@ -253,3 +253,13 @@ def test_the_neck_of_pale_skin_is_not_gray_as_the_shirt():
     image[collar:][person[collar:] > 0.5] = (170, 168, 167)
     rgb = body_layer(image, person, head, landmarks).colors[round(CHIN - 0.3 * UNIT), 128].astype(int)
     assert rgb[0] > rgb[2] + 40
+
+
+def test_a_neck_under_the_head_is_not_as_dark_as_its_rim_at_a_collar():
+    image, person, head, landmarks = portrait()
+    bright = body_layer(image, person, head, landmarks).colors[round(CHIN - 0.3 * UNIT), 128].sum(dtype=int)
+    rim, collar = round(CHIN + 0.3 * UNIT), round(CHIN + 0.5 * UNIT)
+    image[rim:collar, 104:152] = np.rint(0.6 * np.array(SKIN))
+    image[collar:][person[collar:] > 0.5] = SHIRT
+    dark = body_layer(image, person, head, landmarks).colors[round(CHIN - 0.3 * UNIT), 128].sum(dtype=int)
+    assert dark > 0.8 * bright
