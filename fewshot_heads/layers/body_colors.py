@@ -31,8 +31,9 @@ _OUTLINE_SHADE, _TURNED_AWAY = 0.25, 0.25  # of the light, and head units from t
 _SHADED_SKIN = np.array([1, 1.12, 1.15], np.float32)  # exponents of red, green and blue: skin in shadow is redder
 # Of the neck, where only its rim at a collar is beyond the chin's shadow: the rest is not as dark. And its reach.
 _NECK_GAIN, _GAIN_REACH = (1.0, 1.5), 0.15  # head units from the visible body
-# Skin: distance of the hue from that of the cheeks, of that to gray at most, and brightness over that of the cheeks.
-_SKIN_HUE, _TOWARD_GRAY, _SKIN_LIGHT = (0.01, 0.14), 0.6, (0.2, 1.5)
+# Skin: distance of the hue from that of the cheeks, of that to gray, but at least of this share of the face; and
+# brightness over that of the cheeks.
+_SKIN_HUE, _TOWARD_GRAY, _OF_FACE, _SKIN_LIGHT = 0.14, 0.6, 0.8, (0.2, 1.5)
 _RIM_SPREADS, _RIM_LEVELS = 3.0, 24.0  # colors of a rim: median distances from its median, plus levels
 
 
@@ -160,6 +161,9 @@ def like_skin(image: np.ndarray, face: Landmarks) -> np.ndarray:
     cheek = np.median(np.concatenate(patches), 0).astype(np.float32) + 1
     light = (image.sum(2, dtype=np.float32) + 3) / cheek.sum()
     hue = np.abs((image + np.float32(1)) / (light * cheek.sum())[..., None] - cheek / cheek.sum()).sum(2)
-    # Gray cloth and white walls are near to the hue of pale skin.
-    limit = np.clip(_TOWARD_GRAY * np.abs(cheek / cheek.sum() - 1 / 3).sum(), *_SKIN_HUE)
-    return (hue < limit) & (light > _SKIN_LIGHT[0]) & (light < _SKIN_LIGHT[1])
+    # Gray cloth and white walls are near to the hue of pale skin, but farther than most of the face.
+    hull = cv2.convexHull(face.points[:, :2].round().astype(np.int32))
+    in_face = cv2.fillConvexPoly(np.zeros((height, width), np.uint8), hull, 1) > 0
+    of_face = np.quantile(hue[in_face], _OF_FACE) if in_face.any() else 0.0
+    limit = np.clip(_TOWARD_GRAY * np.abs(cheek / cheek.sum() - 1 / 3).sum(), of_face, _SKIN_HUE)
+    return (hue <= limit) & (light > _SKIN_LIGHT[0]) & (light < _SKIN_LIGHT[1])

@@ -13,6 +13,7 @@ from fewshot_heads.landmarks.pose import below_lobes, fit_pose, landmarks_3d
 
 _OPAQUE = 0.9
 _SKIN_DEVIATIONS = 4.0  # standard deviations of the face's colors up to which a color is skin
+_LEAST_LIGHT = 0.45  # of skin above the eyes, over that of the face: dark hair has the color of deep shade on dark skin
 _INNER_FACE_SHARE = 0.8  # of the face's hull, from its center: there the skin is measured
 _HAIR_MARGIN_HEAD_UNITS = 0.15  # between the face's hull and hair: a hull ends below the hairline
 _EAR_HEAD_UNITS = 0.2  # of an ear, below the usual height of its lobe
@@ -58,6 +59,8 @@ def find_head_parts(head: np.ndarray, face: Landmarks) -> HeadParts:
     inner_face, is_skin = find_skin(head[..., :3], opaque, face)
     if not inner_face.any():
         return HeadParts(hull, *[inner_face] * 4)
+    light = head[..., :3].mean(2)
+    is_skin &= below_eyes | (light > _LEAST_LIGHT * np.median(light[inner_face]))
     hair, crown = far_from_face & above_lobes & ~is_skin, far_from_face & ~below_eyes
     if hair.sum() < _MIN_HAIR_SHARE * crown.sum():
         hair = crown

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fewshot_heads.landmarks.pose import fit_pose, landmarks_3d
+from fewshot_heads.rendering import head_parts
 from fewshot_heads.rendering.back_of_head import BackOfHead
 from fewshot_heads.rendering.head_parts import find_head_parts
 from fewshot_heads.rendering.head_surface import CELLS
@@ -169,3 +170,13 @@ def test_stretched_hair_gives_way_to_the_back_and_a_face_does_not():
     assert (weights[covered] < 0.1).mean() > 0.15
     nose_and_mouth = (target.points[27:60] * scale).astype(int)
     assert weights[nose_and_mouth[:, 1], nose_and_mouth[:, 0]].min() > 0.95
+
+
+def test_where_colors_do_not_tell_hair_from_skin_the_light_does(monkeypatch):
+    """A face with a dark side has all levels. Without the light, black hair would be the skin of a bald head."""
+    monkeypatch.setattr(head_parts, "color_deviations", lambda image, _: np.zeros(image.shape[:2]))
+    landmarks, head, unit = measured_face(), portrait(measured_face()), fit_pose(measured_face()).scale
+    forehead = landmarks.points[17:27].mean(0) - [0, 0.3 * unit]
+    cv2.circle(head, forehead.round().astype(int).tolist(), round(0.4 * unit), (*SKIN, 255), -1)
+    hair = find_head_parts(head, landmarks).hair
+    assert hair.sum() > 500 and (head[hair, :3] == HAIR).all()
