@@ -21,6 +21,7 @@ _RIM = 0.1  # width of the rim that is continued where no skin is visible
 _NECK_RAMP = 0.2  # above these heights under the chin all is neck, and a ramp lower none is unless it adjoins one
 _NECK_END, _COLLAR = 0.14, 0.0
 _BLEND = 0.03  # standard deviation of the border between neck and clothes
+_LIT = 0.9  # of the median light on the neck that is seen; less is the shadow of the chin
 _LEAST_SKIN = 0.02  # squared: less visible skin tells no color
 _NECK_SMOOTH_FRACTION = 0.02  # see `patch_fill.fill`
 _NECK_TEXTURE = 0.8  # contrast: without texture a neck looks like plastic, with all of it copies are seen
@@ -138,7 +139,10 @@ def _visible_neck(
     near = known & in_reach
     side = 2 * max(round(0.03 * axis.unit), 1) + 1
     of_skin = cv2.medianBlur(like_skin(image, face).astype(np.uint8), side) > 0
-    seen_neck = seen & in_reach & of_skin
+    seen_neck = (near | seen & in_reach) & of_skin
+    if seen_neck.any():  # the chin's contact shadow goes with the head
+        light = image.sum(2, dtype=np.float32)
+        seen_neck &= ~hole | (light > _LIT * np.median(light[seen_neck]))
     for skin in (near & of_skin, seen_neck):
         if (skin & (distance < 1.5 * _RIM)).sum() > _LEAST_SKIN * axis.unit**2:
             return skin, seen_neck

@@ -22,7 +22,7 @@ from fewshot_heads.layers.plates import background_plate, body_layer
 
 _MIN_ALPHA = 0.1  # where it divides: fainter wisps keep some of the old background
 _FACE_BLUR_FACE_FRACTION, _SKIN_BLUR_FACE_FRACTION = 0.01, 0.01
-_STUBBLE_FACE_FRACTION = 0.25  # side of the largest patch of stubble, shadow or gleam that skin surrounds
+_SHADE_FACE_FRACTION = 0.1  # half of the height of stubble, or of the shadow of a chin, between skin and skin
 
 
 class PortraitLayers(NamedTuple):
@@ -76,11 +76,10 @@ def _mattes(image: np.ndarray, face: Landmarks) -> Mattes:
 
 
 def _skin(image: np.ndarray, face: Landmarks) -> np.ndarray:
-    """Returns where the image has the color of the face, with stubble and gleams, float32 [R, R], 0 to 1."""
-    fine = 2 * round(_SKIN_BLUR_FACE_FRACTION * face.size) + 1
-    other = 1 - cv2.medianBlur(like_skin(image, face).astype(np.uint8), fine)
-    _, parts, stats, _ = cv2.connectedComponentsWithStats(other)
-    skin = (other == 0) | (stats[parts, cv2.CC_STAT_AREA] < (_STUBBLE_FACE_FRACTION * face.size) ** 2)
+    """Returns where the image has the color of the face, or shade above such skin, float32 [R, R], 0 to 1."""
+    fine, tall = (2 * round(fraction * face.size) + 1 for fraction in (_SKIN_BLUR_FACE_FRACTION, _SHADE_FACE_FRACTION))
+    skin = cv2.medianBlur(like_skin(image, face).astype(np.uint8), fine)
+    skin = cv2.morphologyEx(skin, cv2.MORPH_CLOSE, np.ones((tall, 1)))
     return cv2.blur(skin.astype(np.float32), (fine, fine))
 
 

@@ -21,6 +21,17 @@ def test_the_seam_under_a_chin_is_on_skin_and_not_on_clothes(monkeypatch, collar
     assert (alpha[below_chin].min() > 60) == is_seam
 
 
+def test_the_deep_shadow_of_a_chin_goes_with_the_head(monkeypatch):
+    """It has no hue. On the body it would stay as a dark line."""
+    image, person, head, landmarks = portrait()
+    rows = np.s_[round(CHIN + 0.02 * UNIT) : round(CHIN + 0.14 * UNIT)]
+    image[rows][person[rows] > 0.5] = (14, 10, 12)  # from side to side of the neck
+    shadow = rows, np.s_[118:138]
+    monkeypatch.setattr(separation, "parse", lambda _: Mattes(person, head))
+    layers = separate(image, landmarks)
+    assert layers.head[shadow][..., 3].min() > 150 and layers.body[shadow][..., 0].min() > 100
+
+
 def test_the_wall_between_strands_goes_from_the_head_before_a_guessed_neck(monkeypatch):
     """On the neck of a turned head it would be specks of wall."""
     image, person, head, landmarks = portrait(hair_width=0.8)
