@@ -61,9 +61,7 @@ def body_colors(
         known = wanted & like_skin(image, face)
     seen = cv2.erode(seen.astype(np.uint8), np.ones((edge, edge), np.uint8)) > 0
     neck, seen_neck = _visible_neck(image, known, hole, seen, face, axis)
-    gain = (
-        _median_color(image, seen_neck) / _median_color(image, neck) if seen_neck.any() and neck.any() else np.ones(3)
-    )
+    gain = (_median_color(image, seen_neck) / _median_color(image, neck)).clip(*_NECK_GAIN)
     # A neck that is seen in the margin only ends there, at a collar.
     beside, above = _neck_region(hole.shape, axis, _COLLAR if (neck & hole).any() else _NECK_END)
     known |= neck

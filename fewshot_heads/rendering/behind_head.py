@@ -72,11 +72,9 @@ class BehindHead:
         flow = body_flow(sources, targets, size, self.body.shape[-1], self._end_share)
         if flow is None:
             return self.still.expand(len(targets), -1, -1, -1)
-        turns = [view_turn(*pair) for pair in _pairs(sources, targets)]
-        guessed = (
-            torch.tensor(turns).to(self.body)[:, None, None, None].sub(_SHOWN_TURN).div(_GUESSED_TURN - _SHOWN_TURN)
-        )
-        alpha = torch.lerp(self._shown, self._alpha, guessed.clamp(0, 1))
+        turns = torch.tensor([view_turn(*pair) for pair in _pairs(sources, targets)])[:, None, None, None]
+        guessed = ((turns - _SHOWN_TURN) / (_GUESSED_TURN - _SHOWN_TURN)).clamp(0, 1)
+        alpha = torch.lerp(self._shown, self._alpha, guessed.to(self.body))
         # Beyond the image the outline goes straight on. Colors that do are streaks.
         flow, colors = flow.to(self.body), self._colors.expand(len(targets), -1, -1, -1)
         return torch.lerp(self.background, sample(colors, flow, "reflection"), sample(alpha, flow, "border"))
