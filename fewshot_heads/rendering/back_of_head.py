@@ -192,11 +192,11 @@ class BackOfHead:
         pixels = (np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1) + 0.5) * (width / side) + corner
         return below_lobes(self.pose, pixels * self.size) / self.pose.scale
 
-    def _nape_color(self) -> np.ndarray:
-        """Returns the color of the neck's top, float32 [3], 0 to 255."""
+    def _nape_color(self) -> np.ndarray | None:
+        """Returns the color of the neck's top, float32 [3], 0 to 255; None without a neck."""
         below = self._below_lobes(len(self.body))
         top = (below > 0) & (below < NAPE_HEAD_UNITS) & (self.body[..., 3] > 127)
-        return self.body[top, :3].mean(0, dtype=np.float32) if top.any() else np.zeros(3, np.float32)
+        return self.body[top, :3].mean(0, dtype=np.float32) if top.any() else None
 
     @cached_property
     def _painted(self) -> _Painted:

@@ -40,7 +40,7 @@ _LARGEST = 2.5  # standard deviations of a strand's brightness
 
 
 def paint_back(
-    head: np.ndarray, face: Landmarks, below: np.ndarray, skin: np.ndarray
+    head: np.ndarray, face: Landmarks, below: np.ndarray, skin: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Returns the colors [S, 2 S, 3], 0 to 255, and the opacity [S, 2 S, 1], 0 to 1, of a head all around.
 
@@ -51,19 +51,18 @@ def paint_back(
         head: uint8 [S, S, 4], RGB and alpha of a head from ear to ear.
         face: landmarks, pixels of the head.
         below: float32 [S, 2 S], how far places are below the lobes, head units.
-        skin: float32 [3], color of the nape, 0 to 255.
+        skin: float32 [3], color of the nape, 0 to 255. Without it, all hair is taken for long.
     """
     parts = find_head_parts(head, face)
     hair = _pure(parts.hair)
     if hair.sum() < _MIN_HAIR_PIXELS:
         return None
-    is_long = parts.hanging.sum() > _LEAST_HANGING_HEAD_UNITS * fit_pose(face).scale ** 2
-    count = below.shape[1]
-    ends = np.full(count, NAPE_HEAD_UNITS) if is_long else _short_hairline(count)
-    of_hair, colors = _above(ends + _ENDS_HEAD_UNITS * uneven_ends(count), below), paint_hair(head[..., :3], hair)
-    if is_long:
-        return _LIGHT * colors, of_hair
-    return skin + of_hair * (_LIGHT * colors - skin), _above(NAPE_HEAD_UNITS, below)
+    colors, longitudes = _LIGHT * paint_hair(head[..., :3], hair), below.shape[1]
+    uneven = _ENDS_HEAD_UNITS * uneven_ends(longitudes)
+    if skin is None or parts.hanging.sum() > _LEAST_HANGING_HEAD_UNITS * fit_pose(face).scale ** 2:
+        return colors, _above(NAPE_HEAD_UNITS + uneven, below)
+    of_hair = _above(_short_hairline(longitudes) + uneven, below)
+    return skin + of_hair * (colors - skin), _above(NAPE_HEAD_UNITS, below)
 
 
 def paint_hair(image: np.ndarray, hair: np.ndarray) -> np.ndarray:

@@ -115,6 +115,14 @@ def test_short_hair_ends_behind_the_ear_above_the_skin_of_the_nape(side):
     assert skin["short"] > hair["short"] and hair["long"] > 5 * skin["long"]
 
 
+def test_a_head_without_a_body_has_no_black_nape():
+    landmarks, head = measured_face(), portrait(measured_face(), (120, 90, 60), short=True)
+    back = BackOfHead(head, landmarks, SIZE, np.zeros((SIZE, SIZE, 4), np.uint8))
+    target = turned_about_the_neck(landmarks, (0, 0.7, 0))
+    frame = back.draw(torch.ones(1, 3, SIZE, SIZE), [back.project(target, body_of(0.0))])[0]
+    assert frame.min() > 2 * 30 / 255 - 1
+
+
 @pytest.mark.parametrize("side", [-1, 1])
 def test_the_far_wall_of_the_skull_is_not_seen_through_its_front(side):
     """From the rim of the skull toward the face, the paint goes on to the front of the head."""
