@@ -22,7 +22,7 @@ from fewshot_heads.layers.plates import background_plate, body_layer
 
 _MIN_ALPHA = 0.1  # where it divides: fainter wisps keep some of the old background
 _FACE_BLUR_FACE_FRACTION, _SKIN_BLUR_FACE_FRACTION = 0.01, 0.01
-_SHADE_FACE_FRACTION = 0.06  # half of the width of stubble, shadows and gleams that interrupt skin
+_STUBBLE_FACE_FRACTION = 0.06  # half of the width of stubble, shadows and gleams that interrupt skin
 
 
 class PortraitLayers(NamedTuple):
@@ -76,10 +76,12 @@ def _mattes(image: np.ndarray, face: Landmarks) -> Mattes:
 
 
 def _skin(image: np.ndarray, face: Landmarks) -> np.ndarray:
-    """Returns where the image has the color of the face, with stubble and shade, float32 [R, R], 0 to 1."""
-    fine, wide = (2 * round(fraction * face.size) + 1 for fraction in (_SKIN_BLUR_FACE_FRACTION, _SHADE_FACE_FRACTION))
+    """Returns where the image has the color of the face, with stubble and gleams, float32 [R, R], 0 to 1."""
+    fine, wide = (
+        2 * round(fraction * face.size) + 1 for fraction in (_SKIN_BLUR_FACE_FRACTION, _STUBBLE_FACE_FRACTION)
+    )
     skin = cv2.medianBlur(like_skin(image, face).astype(np.uint8), fine)
-    skin = cv2.morphologyEx(skin, cv2.MORPH_CLOSE, np.ones((wide, wide)))
+    skin = cv2.morphologyEx(skin, cv2.MORPH_CLOSE, np.ones((wide, wide), np.uint8))
     return cv2.blur(skin.astype(np.float32), (fine, fine))
 
 

@@ -16,7 +16,8 @@ from fewshot_heads.imaging.opencv_maps import sample_map
 from fewshot_heads.imaging.splatting import splat
 from fewshot_heads.imaging.warping import grid_positions, normalize_points, resize, resize_flow, sample
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.pose import NECK_TOP, Pose, below_lobes, change_of_pose, fit_pose, landmarks_3d, view_turn
+from fewshot_heads.landmarks.pose import NECK_TOP, Pose, below_lobes, change_of_pose, fit_pose, landmarks_3d
+from fewshot_heads.rendering.behind_head import guessed_share
 from fewshot_heads.rendering.depth import TEMPLES, inflate
 from fewshot_heads.rendering.head_surface import (
     CELLS,
@@ -36,7 +37,6 @@ _PAINTED_PIXELS = 384  # height of the painted image, which holds the head
 _MIN_MATTE = 0.3
 # The nape is narrower than the head: from half a head unit above the lobes to a fifth below.
 _TAPER_HEAD_UNITS, _NAPE_WIDTH, _NAPE_HOLLOW = (-0.6, 0.3), 0.85, 0.25
-_HIDDEN_TURN, _SHOWN_TURN = 0.05, 0.2  # radians from the source's pose between which the back appears
 _NECK_EDGE_HEAD_UNITS = 0.1  # depth over which the neck's axis hides the back
 _FRONT_BEHIND_TEMPLES_HEAD_UNITS = 0.1  # depth of the plane in which the skull begins
 
@@ -98,8 +98,8 @@ class BackOfHead:
             body: float32 [c, c], 0 to 1, opacity of the body in the frame, before which the nape is not seen.
         """
         pose = fit_pose(target)
-        share = min((view_turn(pose, self.pose) - _HIDDEN_TURN) / (_SHOWN_TURN - _HIDDEN_TURN), 1.0)
-        if share <= 0:
+        share = guessed_share(self.pose, pose)
+        if not share:
             return BackProjection(grid_positions(CELLS), np.zeros((CELLS, CELLS), np.float32))
         points, painted = self._moved(pose), self._skull.painted
         tolerance = SURFACE_THICKNESS_HEAD_UNITS * pose.scale

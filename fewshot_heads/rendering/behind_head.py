@@ -24,7 +24,7 @@ _FREE_END_SHARE = 0.5
 # position shifts by .02 when the head talks, and by .28 when it turns by 30 degrees.
 _POSE_ERROR, _PIVOT_ERROR = 0.04, 0.5
 _MIN_SHIFT_PIXELS = 0.25  # a body that moves by less stands still
-_SHOWN_TURN, _GUESSED_TURN = 0.05, 0.2  # radians, between which what is guessed of a body appears
+_SHOWN_TURN, _GUESSED_TURN = 0.05, 0.2  # radians from the source's pose, between which what is guessed appears
 _HIDING = 0.9  # opacity of a head from which the image shows nothing behind it
 _MIN_POWER = 0.05  # squared difference of colors, whose range is 2; a body and a wall that differ less look the same
 
@@ -72,12 +72,16 @@ class BehindHead:
         flow = body_flow(sources, targets, size, self.body.shape[-1], self._end_share)
         if flow is None:
             return self.still.expand(len(targets), -1, -1, -1)
-        turns = torch.tensor([view_turn(*pair) for pair in _pairs(sources, targets)])[:, None, None, None]
-        guessed = ((turns - _SHOWN_TURN) / (_GUESSED_TURN - _SHOWN_TURN)).clamp(0, 1)
-        alpha = torch.lerp(self._shown, self._alpha, guessed.to(self.body))
+        guessed = torch.tensor([guessed_share(*pair) for pair in _pairs(sources, targets)]).to(self.body)
+        alpha = torch.lerp(self._shown, self._alpha, guessed[:, None, None, None])
         # Beyond the image the outline goes straight on. Colors that do are streaks.
         flow, colors = flow.to(self.body), self._colors.expand(len(targets), -1, -1, -1)
         return torch.lerp(self.background, sample(colors, flow, "reflection"), sample(alpha, flow, "border"))
+
+
+def guessed_share(source: Pose, target: Pose) -> float:
+    """Returns how much is shown of what no image shows behind a head, 0 to 1: nothing near the source's pose."""
+    return min(max((view_turn(source, target) - _SHOWN_TURN) / (_GUESSED_TURN - _SHOWN_TURN), 0.0), 1.0)
 
 
 def shown_body(image: Tensor, head: Tensor, body: Tensor, background: Tensor) -> Tensor:
