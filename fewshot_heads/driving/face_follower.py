@@ -8,6 +8,7 @@ from itertools import islice
 
 import numpy as np
 
+from fewshot_heads.driving.quarter_turns import detect_turned, turns_to_upright
 from fewshot_heads.landmarks import Detector, Landmarks
 
 _MAX_JUMP_RATIO = 0.5  # displacement over face size, from one frame to the next; more is a cut or another face
@@ -18,7 +19,7 @@ _MAX_WAITING_FRAMES, _MAX_WAITING_BYTES = 9, 2**28
 
 
 class FaceFollower:
-    """Finds one face and follows it from frame to frame.
+    """Finds one face and follows it from frame to frame, in videos that lie on a side or stand upside down too.
 
     Args:
         detectors: one detector for each frame that is processed in parallel.
@@ -30,6 +31,7 @@ class FaceFollower:
         self._detectors, self._pool, self._face = detectors, pool, face
         self._last: Landmarks | None = None  # the face as it was last detected
         self._misses = 0  # frames since then, or since the start
+        self._turns = 0  # quarter turns counterclockwise that make the face upright
 
     def locate(self, frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, Landmarks | None]]:
         """Yields each frame of a video with its face, None where the face is lost.
@@ -57,12 +59,12 @@ class FaceFollower:
         """Returns the face in each of a few consecutive frames; `search` allows to search whole frames."""
         faces: list[Landmarks | None] = []
         while self._last is None and len(faces) < len(group):
-            faces.append(_find(self._detectors[0], group[len(faces)], self._face, search))
+            faces.append(self._find(group[len(faces)]) if search else None)
             self._last = faces[-1]
         rest = group[len(faces) :]
         if self._last is not None and rest:
             count = len(rest)
-            faces += self._pool.map(_follow, self._detectors, rest, [self._last] * count, [search] * count)
+            faces += self._pool.map(self._follow, self._detectors, rest, [self._last] * count, [search] * count)
         self._misses = 0 if any(faces) else self._misses + len(faces)
         self._last = next((face for face in reversed(faces) if face), self._last)
         return faces
@@ -72,9 +74,34 @@ class FaceFollower:
         later = next((face for face in faces if face), None)
         found: list[Landmarks | None] = []
         for frame in reversed(waiting):
-            found.append(_follow(self._detectors[0], frame, later) if later else None)
+            found.append(self._follow(self._detectors[0], frame, later) if later else None)
             later = found[-1] or later
         return found[::-1]
+
+    def _find(self, frame: np.ndarray) -> Landmarks | None:
+        """Returns the face with the wanted index in a frame, or None, and keeps how the video lies."""
+        detector, number = self._detectors[0], self._face
+        faces = detector.detect(frame)
+        turns = turns_to_upright(frame, faces[number] if number < len(faces) else None, detector)
+        upright = detect_turned(frame, detector, turns) if turns else []
+        if number < len(upright):
+            faces, self._turns = upright, turns
+        return faces[number] if number < len(faces) else None
+
+    def _follow(self, detector: Detector, frame: np.ndarray, last: Landmarks, search: bool = True) -> Landmarks | None:
+        """Returns the face near its last position, else the nearest face of the whole frame.
+
+        Args:
+            detector: the detector.
+            frame: uint8 RGB [H, W, 3].
+            last: face as it was last detected, frame pixels.
+            search: whether the whole frame may be searched.
+        """
+        face = detector.follow(frame, last)
+        if face is not None and not has_jumped(last, face):
+            return face
+        faces = detect_turned(frame, detector, self._turns) if search else []
+        return faces[nearest(faces, last)] if faces else face
 
 
 def nearest(faces: Sequence[Landmarks], target: Landmarks) -> int:
@@ -85,28 +112,6 @@ def nearest(faces: Sequence[Landmarks], target: Landmarks) -> int:
         target: face to compare with, same pixels.
     """
     return min(range(len(faces)), key=lambda i: float(np.linalg.norm(faces[i].box - target.box)), default=0)
-
-
-def _find(detector: Detector, frame: np.ndarray, face: int, search: bool) -> Landmarks | None:
-    """Returns the face with this index in a frame, or None."""
-    faces = detector.detect(frame) if search else []
-    return faces[face] if face < len(faces) else None
-
-
-def _follow(detector: Detector, frame: np.ndarray, last: Landmarks, search: bool = True) -> Landmarks | None:
-    """Returns the face near its last position, else the nearest face of the whole frame.
-
-    Args:
-        detector: the detector.
-        frame: uint8 RGB [H, W, 3].
-        last: face as it was last detected, frame pixels.
-        search: whether the whole frame may be searched.
-    """
-    face = detector.follow(frame, last)
-    if face is not None and not has_jumped(last, face):
-        return face
-    faces = detector.detect(frame) if search else []
-    return faces[nearest(faces, last)] if faces else face
 
 
 def has_jumped(before: Landmarks, after: Landmarks) -> bool:

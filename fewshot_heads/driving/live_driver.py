@@ -12,6 +12,7 @@ import numpy as np
 
 from fewshot_heads.driving.face_follower import has_jumped
 from fewshot_heads.driving.mouth_crop import MouthCrop, color_reference
+from fewshot_heads.driving.quarter_turns import turned, turned_back, turns_to_upright
 from fewshot_heads.driving.smoothing import CausalSmoother
 from fewshot_heads.driving.tracking import is_cut
 from fewshot_heads.landmarks import Detector, Landmarks
@@ -52,6 +53,7 @@ class LiveDriver:
         self._raw: Landmarks | None = None  # as it was last detected
         self._last: tuple[Landmarks, MouthCrop | None] | None = None  # smoothed
         self._reference: Landmarks | None = None
+        self._turns = 0  # quarter turns counterclockwise that make a face upright: a camera may hang upside down
         self._mouths: deque[MouthCrop] = deque(maxlen=_COLOR_FRAMES)
         self._time = self._seen_time = 0.0  # of the last frame, and of the last one with a face
         self._rest_share = 0.0  # of the reference in the face, 0 to 1
@@ -68,6 +70,7 @@ class LiveDriver:
         """
         self._raw = self._raw and mirrored(self._raw, width)
         self._reference = self._reference and mirrored(self._reference, width)
+        self._turns = -self._turns % 4
         self._last = self._last and (mirrored(self._last[0], width), self._last[1])
         self._smoother.reset()
 
@@ -96,12 +99,19 @@ class LiveDriver:
         """Returns the face near its last position, else the face of the whole frame, or None."""
         face = self._detector.follow(frame, self._raw) if self._raw else None
         if face is None or (self._raw and has_jumped(self._raw, face)):
-            seen = self._detector.glance(frame)
+            seen = self._glance(frame)
             face = seen and self._detector.follow(frame, seen)
         if face is None or (self._raw and is_cut(self._raw, face)):
             self._smoother.reset()
         self._raw = face
         return face
+
+    def _glance(self, frame: np.ndarray) -> Landmarks | None:
+        """Returns about where the face is in a whole frame, or None. Until there is a reference, learns how it lies."""
+        if self._reference is None:
+            self._turns = turns_to_upright(frame, self._detector.glance(frame), self._detector)
+        seen = self._detector.glance(turned(frame, self._turns))
+        return seen and turned_back(seen, self._turns, frame.shape)
 
     def _smooth(self, face: Landmarks, time: float) -> Landmarks:
         return self._smoother.smooth(face, time)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
-import cv2
 import numpy as np
 
 from fewshot_heads.driving.sequences import LazySequence
@@ -34,23 +34,40 @@ def detect_upright(image: np.ndarray, detector: Detector) -> tuple[np.ndarray, l
     else:
         return image, [], 0
     image = turned(image, turns)
-    further = _turns_to_upright(image, faces[0], detector)
+    further = turns_to_upright(image, faces[0], detector)
     if further and (upright := detector.detect(turned(image, further))):
         return turned(image, further), upright, (turns + further) % 4
     return image, faces, turns
 
 
-def _turns_to_upright(image: np.ndarray, face: Landmarks, detector: Detector) -> int:
+def detect_turned(image: np.ndarray, detector: Detector, turns: int) -> list[Landmarks]:
+    """Returns every face of an image, the largest first, in pixels of the image, as detected in the turned image.
+
+    Args:
+        image: uint8 RGB [H, W, 3].
+        detector: the landmark detector.
+        turns: quarter turns counterclockwise.
+    """
+    return [turned_back(face, turns, image.shape) for face in detector.detect(turned(image, turns))]
+
+
+def turns_to_upright(image: np.ndarray, face: Landmarks | None, detector: Detector) -> int:
     """Returns the quarter turns counterclockwise, 0 to 3, that make a face of an image upright.
+
+    Args:
+        image: uint8 RGB [H, W, 3].
+        face: as it was detected, perhaps in an image that is not upright; None if none was.
+        detector: the landmark detector.
 
     A detector that expects upright faces finds one in an upside-down face too, with the mouth in the hair, but at a
     glance it finds it crooked and is less certain of it. In the other turns such a detector finds the true face. So
-    each turn has a vote, whose weight is the information in its confidence: 16 for most true faces of MediaPipe.
+    each turn has a vote, whose weight is the information in its confidence: 16 for most true faces of MediaPipe. The
+    image votes beside the window around the face, which may show no face at all.
     """
-    window = Crop.around([face], _WINDOW_PIXELS).cut(image)
+    views = [image] if face is None else [image, Crop.around([face], _WINDOW_PIXELS).cut(image)]
     votes = []
-    for turns in range(4):
-        again = detector.glance(turned(window, turns))
+    for view, turns in product(views, range(4)):
+        again = detector.glance(turned(view, turns))
         if again is not None:
             weight = -np.log(1 - min(again.confidence, _MAX_CONFIDENCE))
             votes.append((_roll_degrees(again) + 90 * turns, weight))
@@ -68,14 +85,23 @@ def upright_faces(faces: Sequence[Landmarks], side: int) -> Sequence[Landmarks]:
     turns = round(_roll_degrees(faces[0]) / 90)
     if turns == 0:
         return faces
-    to_upright, _ = cv2.Rodrigues(np.array([0, 0, -turns * np.pi / 2]))
-    center = np.array([side / 2, side / 2, 0])
+    return LazySequence(lambda frame: turned_back(faces[frame], -turns, (side, side)), range(len(faces)))
 
-    def upright(frame: int) -> Landmarks:
-        points = (faces[frame].to_array() - center) @ to_upright.T + center
-        return Landmarks.from_array(points.astype(np.float32), faces[frame].confidence)
 
-    return LazySequence(upright, range(len(faces)))
+def turned_back(face: Landmarks, turns: int, shape: tuple[int, ...]) -> Landmarks:
+    """Returns a face of a turned image in pixels of the image before.
+
+    Args:
+        face: landmarks, pixels of the turned image.
+        turns: quarter turns counterclockwise that turned the image.
+        shape: height and width of the image before, pixels, and any further sizes.
+    """
+    height, width = shape[:2]
+    turned_size = (width, height) if turns % 2 == 0 else (height, width)
+    to_image = np.linalg.matrix_power(np.array([[0, -1], [1, 0]]), turns % 4)
+    points = face.to_array()
+    points[:, :2] = (points[:, :2] - np.array(turned_size) / 2) @ to_image.T + np.array([width, height]) / 2
+    return Landmarks.from_array(points, face.confidence)
 
 
 def turned(image: np.ndarray, turns: int) -> np.ndarray:

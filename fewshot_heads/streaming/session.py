@@ -23,6 +23,7 @@ import torch
 from fewshot_heads.driving.covered_mouth import mouth_is_covered
 from fewshot_heads.driving.live_driver import LiveDriver, LiveFace
 from fewshot_heads.driving.mouth_crop import MouthCrop
+from fewshot_heads.driving.quarter_turns import upright_faces
 from fewshot_heads.driving.retargeting import Retargeter
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
@@ -108,14 +109,13 @@ class Puppeteer:
         def cropped(face: Landmarks) -> Landmarks:
             return head.usual.from_crop(crop.to_crop(face))
 
+        reference, face = upright_faces([cropped(seen.reference), cropped(seen.landmarks)], size)
         compared = (portrait, seen.reference)
         if self._retargeter is None or self._compared is None or any(map(_differ, compared, self._compared)):
-            reference = CanonicalFace.of(cropped(seen.reference))
-            self._retargeter = Retargeter(
-                head.landmarks[0], reference, size, self.still_body, self._covered[portrait], self.parts
-            )
+            rest, covered = CanonicalFace.of(reference), self._covered[portrait]
+            self._retargeter = Retargeter(head.landmarks[0], rest, size, self.still_body, covered, self.parts)
             self._compared = compared
-        return self._retargeter.retarget(cropped(seen.landmarks), self.controls.pose, self.controls.expression)
+        return self._retargeter.retarget(face, self.controls.pose, self.controls.expression)
 
 
 def _differ(a: object, b: object) -> bool:

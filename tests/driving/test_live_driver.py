@@ -45,12 +45,13 @@ def play(faces, before=lambda number, driver: None):
 
 def test_the_first_face_is_the_reference_and_faces_are_followed():
     faces = [None, face(), face(center=(130, 128)), face(center=(133, 128))]
-    (before, *seen), detector = play(faces)
+    glances = []
+    (before, *seen), detector = play(faces, before=lambda number, driver: glances.append(driver._detector.glances))
     assert before is None
     for result, shown in zip(seen, faces[1:], strict=True):
         np.testing.assert_allclose(result.landmarks.points, shown.points, atol=1e-3)
         np.testing.assert_allclose(result.reference.points, faces[1].points, atol=1e-3)
-    assert detector.glances == 2  # until there is somebody
+    assert glances[1] > glances[0] and glances[2] == detector.glances  # until there is somebody
 
 
 def test_recalibration_takes_the_next_face_as_reference():

@@ -3,9 +3,13 @@
 import numpy as np
 import pytest
 
-from fewshot_heads.driving.quarter_turns import detect_upright
+from fewshot_heads.driving.live_driver import LiveDriver
+from fewshot_heads.driving.quarter_turns import detect_upright, turned, turned_back
 from fewshot_heads.driving.source_detection import detect_sources
 from fewshot_heads.head import Head
+from fewshot_heads.rendering.animation import FrameRenderer
+from fewshot_heads.streaming.controls import Controls
+from fewshot_heads.streaming.session import Captured, Puppeteer
 from tests.faces import face
 
 
@@ -41,6 +45,41 @@ class Imagining:
 
 def test_a_face_stays_as_it_is_where_each_turn_has_one_vote(mona):
     assert detect_upright(mona, Imagining(face()))[2] == 0
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_turned_video_has_the_faces_of_the_upright_one(reenactor, driver_frames, turns):
+    frames = driver_frames[:3]
+    upright = reenactor.track(frames, smooth=0)
+    motion = reenactor.track([turned(frame, turns) for frame in frames], smooth=0)
+    for found, expected in zip(motion.landmarks, upright.landmarks, strict=True):
+        back = turned_back(found, turns, frames[0].shape)
+        np.testing.assert_allclose(back.points, expected.points, atol=0.01 * expected.size)
+        np.testing.assert_allclose(back.depth, expected.depth, atol=0.03 * expected.size)
+
+
+def test_a_face_in_an_upside_down_video_is_found_again_where_it_jumps(reenactor, mona):
+    right, left = np.hstack([mona * 0, mona]), np.hstack([mona, mona * 0])
+    motion = reenactor.track([turned(frame, 2) for frame in (right, left)], smooth=0)
+    right, left = (turned_back(face, 2, right.shape).points for face in motion.landmarks)
+    np.testing.assert_allclose(right - left, np.broadcast_to([mona.shape[1], 0], left.shape), atol=2)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_live_camera_may_hang_upside_down_or_on_a_side(reenactor, mona, driver_frames, turns):
+    renderer = FrameRenderer(reenactor.embed(mona), reenactor.generator, {}, True, reenactor.size, reenactor.device)
+
+    def driven(turns, mirror_from):
+        controls = Controls(1)
+        puppeteer = Puppeteer(LiveDriver(reenactor.detectors[0], smooth=0), [renderer], controls)
+        for number in range(4):
+            if number == mirror_from:
+                controls.press("m")
+            last = puppeteer.drive(Captured(number, turned(driver_frames[number], turns)))
+        return last.face.points
+
+    for mirror_from in (2, None):
+        np.testing.assert_allclose(driven(turns, mirror_from), driven(0, mirror_from), atol=1.5)
 
 
 def test_an_upside_down_picture_moves_as_the_upright_one_upside_down(reenactor, mona, driver_frames, tmp_path):

@@ -52,6 +52,9 @@ class Still:
     def detect(self, image):
         return [face(surface=0)]
 
+    def glance(self, image):
+        return face(surface=0)
+
     def follow(self, image, last):
         return None
 

@@ -21,6 +21,9 @@ class Scripted:
         y, x = np.nonzero(image[..., 0] == 255)
         return [face(center=(cx, cy), scale=30) for cx, cy in zip(x, y, strict=True)][::-1]
 
+    def glance(self, image):
+        return None
+
     def follow(self, image, last):
         near = [face for face in self.detect(image) if np.abs(middle(face) - middle(last)).max() < last.size]
         self.searches -= 1
