@@ -15,7 +15,7 @@ from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.control_points import warp_points
 from fewshot_heads.landmarks.pose import HEAD_ANCHORS, Pose, below_lobes, change_of_pose, fit_pose, landmarks_3d
-from fewshot_heads.rendering.depth import head_depth, seen_by_original, surface_normals
+from fewshot_heads.rendering.depth import head_depth, other_side, surface_normals
 from fewshot_heads.rendering.hanging import behind_neck, hanging_lengths
 from fewshot_heads.rendering.head_parts import find_head_parts
 
@@ -28,6 +28,8 @@ _BARE_COVERAGE, _FULL_COVERAGE = 0.3, 0.7
 _MIN_COSINE = 0.15  # of the angle between a normal and the viewer, where it divides
 FULL_DENSITY = 0.5  # points per cell of a closed surface: half of those at rest, so it may stretch to twice its area
 _HALF_AT_REST_HEAD_UNITS = 0.5  # length of hanging hair of which the lower end moves by half as much as the head
+_HANGING_HEAD_UNITS = (0.25, 0.5)  # of hair that keeps to the shoulders, not to the head's plane of symmetry
+_LEAST_PIECE = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))  # of the other side's hair; less is no strand
 _SEAM_HEAD_UNITS = 0.3  # below the jaw, in which the head's matte has a soft seam (`layers.separation`)
 _SEAM_BEGINS = 0.8  # opacity
 _LEAST_EAR_HEAD_UNITS = 0.01  # squared: with less skin beside the face, no ear is seen
@@ -47,7 +49,6 @@ class Projection(NamedTuple):
         seen: float32 [c, c], 0 to 1, the same ratio for the image whose mirror image this surface is; else 0.
         skin: float32 [c, c], 0 to 1, face and ears.
         seam: float32 [c, c], 0 to 1, share of the opacity that belongs to the body: the soft seam under a jaw.
-        shown: float32 [c, c], 0 to 1, where it is skin, and the image whose mirror image it is shows head; else 0.
     """
 
     flow: np.ndarray
@@ -57,7 +58,6 @@ class Projection(NamedTuple):
     seen: np.ndarray
     skin: np.ndarray
     seam: np.ndarray
-    shown: np.ndarray
 
 
 class HeadSurface:
@@ -67,35 +67,43 @@ class HeadSurface:
         face: landmarks of the image, pixels of the crop.
         head: uint8 [R, R, 4], RGB and alpha of the head in the crop.
         size: side of the crop, pixels.
-        original: pose of the image whose mirror image this is. None for an image that a camera took.
         body: uint8 [R, R], alpha of the body in the crop. None, if it is not known, is a body everywhere.
+        is_mirror_image: whether the image is the mirror image of one that a camera took.
     """
 
     def __init__(
-        self, face: Landmarks, head: np.ndarray, size: int, original: Pose | None = None, body: np.ndarray | None = None
+        self,
+        face: Landmarks,
+        head: np.ndarray,
+        size: int,
+        body: np.ndarray | None = None,
+        is_mirror_image: bool = False,
     ):
         self.face, self.size, self.pose = face, size, fit_pose(face)
         self.canonical, self.warp_points = CanonicalFace.of(face).shape, warp_points(face)
         scale = size / DEPTH_CELLS  # pixels per cell
         layer = cv2.resize(head, (DEPTH_CELLS, DEPTH_CELLS), interpolation=cv2.INTER_AREA)
+        matte: np.ndarray
         matte, small_face = layer[..., 3].astype(np.float32) / 255, face.moved(np.zeros(2, np.float32), 1 / scale)
         parts = find_head_parts(layer, small_face)
         small_depth = head_depth(small_face, matte, parts.ears)
         depth, normals = scale * small_depth, surface_normals(small_depth)
-        seen, shown = np.zeros_like(depth), np.zeros_like(depth)
-        if original is not None:
-            to_original = change_of_pose(self.pose, original)
-            seen, shown = seen_by_original(small_depth, normals, matte, (to_original[0], to_original[1] / scale))
+        seen = np.zeros_like(depth)
+        if is_mirror_image:
+            seen, possible = other_side(small_depth, normals, matte, fit_pose(small_face))
+            cells = (np.argwhere(np.ones_like(matte))[:, ::-1] + 0.5) * scale
+            hanging = hanging_lengths(cells, face, size).reshape(matte.shape) / self.pose.scale
+            possible = np.maximum(possible, parts.face | parts.ears) * np.interp(hanging, _HANGING_HEAD_UNITS, (1, 0))
+            matte = cv2.morphologyEx((matte * possible).astype(np.float32), cv2.MORPH_OPEN, _LEAST_PIECE)
         solid = cv2.GaussianBlur(cv2.dilate((matte > 0.05).astype(np.float32), np.ones((5, 5))), (0, 0), 0.5)
         skin = cv2.dilate((parts.face | parts.ears | parts.forehead).astype(np.float32), np.ones((3, 3)))
-        shown *= skin  # hair is not as symmetric
         if body is None:
             body = np.full((DEPTH_CELLS, DEPTH_CELLS), 255, np.uint8)
         on_body = cv2.resize(body, (DEPTH_CELLS, DEPTH_CELLS), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
         seam = _seam(matte, parts.face, small_face) * on_body  # hair beside the neck is no seam
         self._shape, self._normals, self._parts = (
             np.ascontiguousarray(np.dstack(maps), np.float32)
-            for maps in ([depth, solid, matte], [normals, shown], [matte, seen, skin, seam])
+            for maps in ([depth, solid, matte], [normals], [matte, seen, skin, seam])
         )
         self._positions = _grid_near(head[..., 3], _EXPRESSION_REACH_HEAD_UNITS * self.pose.scale / size)
         self._expression_grid, self._in_grid = _grid_around(self._positions)
@@ -128,12 +136,12 @@ class HeadSurface:
         result = splat(points, flow[kept] - points[:, :2], weights[kept], CELLS, tolerance, FULL_DENSITY)
         source_flow = grid_positions(CELLS) + result.values
         coverage = smooth_coverage(result.coverage)
-        normals, shown = np.split(sample_map(self._normals, source_flow), [3], axis=2)
+        normals = sample_map(self._normals, source_flow)
         opacity, seen, skin, seam = cv2.split(sample_map(self._parts, source_flow))
         needed = np.maximum(cv2.transform(normals, -away[None]), _MIN_COSINE)
         sharpness = (-normals[..., 2] / needed).clip(0, 1)
         seen = (seen / needed).clip(0, 1)
-        return Projection(source_flow, coverage, coverage * opacity, sharpness, seen, skin, seam, shown[..., 0])
+        return Projection(source_flow, coverage, coverage * opacity, sharpness, seen, skin, seam)
 
     def _expression(self, target: Landmarks) -> np.ndarray:
         """Returns how the target's expression displaces each grid position, float32 [N, 3].

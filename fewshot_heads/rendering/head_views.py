@@ -30,13 +30,11 @@ _MIN_IMAGE_WEIGHT = 1e-6  # keeps the sum of weights above 0 if all images are a
 # Another view replaces the nearest image where it is sharper by this. On pictures that turn by 20 to 40 degrees, CSIM
 # is .695, .725 and .727 for penalties of .15, .3 and .45, and L1 in the head .072, .072 and .075.
 _OTHER_VIEW_PENALTY = 0.3
-_BLENDED_SHARPNESS = 0.12  # below the best score, over which a view fades out
-_ABSENT_CELLS = 15  # width of the square by which a place grows that the mirror image shows and the image does not
+_BLENDED_SHARPNESS, _LEAST_BLENDED_SHARPNESS = 0.12, 0.04  # below the best score, over which a view fades out
 _MIRRORED_TURN = 0.1  # radians from the nearest image, up to which the mirror image shows nothing
-_SMALL_TURN, _LARGE_TURN = 0.25, 0.45  # radians, between which that growth ends
 # Of hair, between which the back replaces it, and of the seam under a jaw, between which the neck does.
 _LOST_SHARPNESS, _KEPT_SHARPNESS = 0.5, 0.75
-_NOTHING = Projection(grid_positions(CELLS), *np.zeros((7, CELLS, CELLS), np.float32))
+_NOTHING = Projection(grid_positions(CELLS), *np.zeros((6, CELLS, CELLS), np.float32))
 
 
 class Views(NamedTuple):
@@ -73,9 +71,9 @@ class HeadViews:
         bodies = np.full_like(heads[..., 3], 255)
         bodies[0] = body[..., 3]  # of the other images it is not kept
         sources = list(zip(landmarks, heads, bodies, strict=True))
-        self.surfaces = [HeadSurface(face, head, size, None, alpha) for face, head, alpha in sources]
+        self.surfaces = [HeadSurface(face, head, size, alpha) for face, head, alpha in sources]
         self.surfaces += [
-            HeadSurface(mirrored(face, size), _flipped(head), size, fit_pose(face), _flipped(alpha))
+            HeadSurface(mirrored(face, size), _flipped(head), size, _flipped(alpha), is_mirror_image=True)
             for face, head, alpha in sources
         ]
         self.back = BackOfHead(heads[0], landmarks[0], size, body)
@@ -105,7 +103,7 @@ class HeadViews:
         mirror_image = self.surfaces[indices[-1]].project(face) if turn > _MIRRORED_TURN else _NOTHING
         projections = [*(self.surfaces[i].project(face) for i in images), mirror_image]
         penalties = [_OTHER_VIEW_PENALTY * (1 - share / max(shares)) for share in shares]
-        weights, confidence = _weigh(projections, [*penalties, _OTHER_VIEW_PENALTY], turn)
+        weights, confidence = _weigh(projections, [*penalties, _OTHER_VIEW_PENALTY])
         flow = body_flow(self.landmarks[:1], [face], self.size, CELLS)
         body = self._body if flow is None else sample_map(self._body[..., None], flow[0].numpy(), "border")[..., 0]
         back = self.back.project(face, body)
@@ -167,25 +165,21 @@ def _kept_share(sharpness: np.ndarray) -> np.ndarray:
     return ((sharpness - _LOST_SHARPNESS) / (_KEPT_SHARPNESS - _LOST_SHARPNESS)).clip(0, 1)
 
 
-def _weigh(projections: Sequence[Projection], penalties: Sequence[float], turn: float) -> tuple[np.ndarray, np.ndarray]:
+def _weigh(projections: Sequence[Projection], penalties: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
     """Returns the weight of each view in each cell [V, c, c], and the confidence [c, c]; float32.
 
     Args:
         projections: of V views. The last is the mirror image of the first.
         penalties: what is subtracted from each view's sharpness.
-        turn: `view_turn` from the first image, radians.
     """
     first, other = projections[0], projections[-1]
     sharpness = np.stack([view.sharpness * (view.opacity > 0.5) for view in projections])
     scores = sharpness - np.array(penalties, np.float32)[:, None, None]
-    # Where the first image would have seen the mirror image's surface, but does not show it, there is none. Nor is it
-    # beside that place. If the head turns its other side to the viewer, only the wall in the first image tells that.
-    near = float(np.clip((_LARGE_TURN - turn) / (_LARGE_TURN - _SMALL_TURN), 0, 1))
-    missing = first.opacity <= 0.5
-    beside = cv2.dilate(other.seen * missing, np.ones((_ABSENT_CELLS, _ABSENT_CELLS)))
-    absent = other.seen * (1 - (1 - near) * missing * other.shown)
-    scores[0] = np.maximum(scores[0], np.maximum(absent, near * beside))
-    shares = np.maximum(scores - scores.max(0) + np.float32(_BLENDED_SHARPNESS), 0)
+    is_shown = first.opacity > 0.5
+    scores[0] = np.maximum(scores[0], other.seen * is_shown)  # on either surface
+    # Views fade into each other, but not into nothing, which would be a ghost.
+    fading = np.where(is_shown, np.float32(_BLENDED_SHARPNESS), np.float32(_LEAST_BLENDED_SHARPNESS))
+    shares = np.maximum(scores - scores.max(0) + fading, 0)
     shares /= shares.sum(0)
     weights = np.stack([box_mean(share) * view.coverage for share, view in zip(shares, projections, strict=True)])
     return weights, (weights * sharpness).sum(0)

@@ -93,7 +93,7 @@ def test_short_hair_beside_a_neck_is_behind_it_and_long_hair_is_not():
 
 def projected(landmarks, head, body, target):
     """The coverage of a head's surface below the chin, bool [n, CELLS]; the body is everywhere or nowhere."""
-    surface = HeadSurface(landmarks, head, SIZE, None, np.full((SIZE, SIZE), 255 * body, np.uint8))
+    surface = HeadSurface(landmarks, head, SIZE, np.full((SIZE, SIZE), 255 * body, np.uint8))
     return surface.project(target).coverage[round((landmarks.points[8, 1] + 12) * CELLS / SIZE) :] > 0.5
 
 

@@ -11,7 +11,7 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.pose import Pose, fit_pose, mirrored, view_turn
 from fewshot_heads.rendering import head_views
-from fewshot_heads.rendering.depth import head_depth, seen_by_original, surface_normals
+from fewshot_heads.rendering.depth import _into_silhouette, head_depth, other_side, surface_normals
 from fewshot_heads.rendering.head_surface import CELLS, HeadSurface, Projection
 from fewshot_heads.rendering.head_views import HeadViews, _weigh, images_of_views
 from tests.faces import face
@@ -133,14 +133,30 @@ def test_the_images_of_all_views_are_not_copied():
     assert torch.equal(chosen[1], images) and chosen.data_ptr() == images.data_ptr()
 
 
-def test_a_mirror_image_never_adds_to_a_frontal_head():
-    """What the image would have shown squarely, but does not show, is not there."""
-    source = measured_face()
+def test_what_stands_out_on_one_side_of_a_frontal_head_has_no_mirror_image():
+    """The image would show it on the other side too."""
+    source, target = measured_face(), measured_face((0, 0.3, 0))
     matte = oval(source)
     matte[:90, 150:200] = 1  # a bun on one side only
-    weights = HeadViews([source], layer(matte)[None], SIZE, BODY).blend(source).weights
+    weights = HeadViews([source], layer(matte)[None], SIZE, BODY).blend(target).weights
     other_side = np.s_[: 90 // 2, (SIZE - 200) // 2 : (SIZE - 160) // 2]
     assert (weights[1] * 1.0)[other_side].max() < 0.1
+
+
+@pytest.mark.parametrize("yaw", [np.pi / 4, -np.pi / 4])
+@pytest.mark.parametrize(("depth", "change"), [(-10, 0), (-28, 8), (28, -8)])
+def test_hair_of_a_turned_head_is_moved_until_its_mirror_image_is_within_the_silhouette(yaw, depth, change):
+    """At 45 degrees, the depth of a place is how far its reflection is aside."""
+    matte = np.zeros((96, 96), np.float32)
+    matte[:, 28:68] = 1  # 20 cells to each side of the axis
+    changes = _into_silhouette(np.full((96, 96), depth, np.float32), matte, _pose(yaw))
+    np.testing.assert_allclose(changes[20:76, 38:58], change, atol=1.2)
+
+
+def test_a_frontal_image_says_nothing_of_the_depth_of_hair():
+    matte = np.zeros((96, 96), np.float32)
+    matte[:, 28:40] = 1
+    assert not _into_silhouette(np.full((96, 96), -40, np.float32), matte, _pose(0.05)).any()
 
 
 def test_of_several_images_the_nearest_shows_the_face():
@@ -177,33 +193,48 @@ def test_the_mirror_image_of_a_pose_is_its_mirror_image():
     np.testing.assert_allclose(other.rotation, flip @ pose.rotation @ flip, atol=0.02)
 
 
-@pytest.mark.parametrize(("turn", "shown", "weight"), [(0.2, 1, 0), (0.8, 0, 0), (0.8, 1, 1)])
-def test_a_gap_in_the_image_is_closed_by_the_mirror_image_unless_the_image_shows_the_wall_there(turn, shown, weight):
+@pytest.mark.parametrize(("in_gap", "weight"), [(True, 1), (False, 0)])
+def test_a_gap_in_the_image_is_closed_by_the_mirror_image(in_gap, weight):
     full, none = np.ones((CELLS, CELLS), np.float32), np.zeros((CELLS, CELLS), np.float32)
     gap = full.copy()
     gap[40:60, 40:60] = 0
     flow = np.zeros((CELLS, CELLS, 2), np.float32)
-    image = Projection(flow, gap, gap, full, none, full, none, none)
-    mirror_image = Projection(flow, full, full, full, 0.9 * full, full, none, shown * full)
-    weights, _ = _weigh([image, mirror_image], [0, 0.3], turn)
-    assert weights[1, 50, 50] == pytest.approx(weight)
+    image = Projection(flow, gap, gap, 0.1 * full, none, full, none)  # torn by a large turn
+    mirror_image = Projection(flow, full, full, full, 0.9 * full, full, none)
+    weights, _ = _weigh([image, mirror_image], [0, 0.3])
+    assert weights[1, 50, 50 if in_gap else 90] == pytest.approx(weight)
 
 
-def test_an_image_shows_its_mirror_image_of_a_symmetric_head_everywhere():
+def _sphere():
+    """Depth, normals and matte of a sphere in the middle of a map of 96 x 96 cells."""
     y, x = (np.mgrid[:96, :96] - 47.5) / 30
-    matte = (x**2 + y**2 < 1).astype(np.float32)
     depth = (-30 * np.sqrt(np.maximum(1 - x**2 - y**2, 0))).astype(np.float32)
-    normals = surface_normals(depth)
-    seen, shown = seen_by_original(depth, normals, matte, (np.eye(3), np.zeros(3)))
-    assert np.array_equal(shown, matte)
-    assert np.allclose(seen, -normals[..., 2])
+    return depth, surface_normals(depth), (x**2 + y**2 < 1).astype(np.float32)
 
 
-def test_an_image_does_not_see_the_far_side_of_its_mirror_image():
-    away = np.diag([-1.0, 1.0, -1.0])  # turned by 180 degrees
-    normals = np.broadcast_to(np.float32([0, 0, -1]), (8, 8, 3))
-    seen, shown = seen_by_original(
-        np.zeros((8, 8), np.float32), normals, np.ones((8, 8), np.float32), (away, [50, 0, 0])
-    )
-    assert not seen.any()
-    assert not shown.any()
+def _pose(yaw):
+    return Pose(cv2.Rodrigues(np.array([0, yaw, 0.0]))[0], np.array([48.0, 48.0, 0.0]), 30.0)
+
+
+def test_an_image_shows_the_other_side_of_a_frontal_symmetric_head():
+    depth, normals, matte = _sphere()
+    seen, possible = other_side(depth, normals, matte, _pose(0.0))
+    inside = cv2.erode(matte, np.ones((5, 5))) > 0
+    assert np.allclose(seen[inside], -normals[inside][:, 2], atol=0.05)
+    assert possible[inside].min() == 1
+
+
+@pytest.mark.parametrize("yaw", [1.0, -1.0])
+def test_a_turned_head_hides_its_other_side(yaw):
+    depth, normals, matte = _sphere()
+    seen, possible = other_side(depth, normals, matte, _pose(yaw))
+    assert seen[48, 48] == 0 and possible[48, 48] == 1  # it faces away
+
+
+def test_what_would_be_seen_beside_or_before_the_head_is_not_on_its_other_side():
+    depth, normals, matte = _sphere()
+    lump = np.s_[40:56, 4:14]
+    matte[lump] = 1  # beside the head, on one side only
+    depth[40:56, 30:36] -= 20  # before the head
+    _, possible = other_side(depth, normals, matte, _pose(0.0))
+    assert possible[lump].max() == 0 and possible[44:52, 31:35].max() == 0 and possible[44:52, 40:56].min() == 1
