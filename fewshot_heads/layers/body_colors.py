@@ -40,8 +40,8 @@ _RIM_SPREADS, _RIM_LEVELS = 3.0, 24.0  # colors of a rim: median distances from 
 
 def body_colors(
     image: np.ndarray, alpha: np.ndarray, hole: np.ndarray, seen: np.ndarray, face: Landmarks, axis: NeckAxis
-) -> np.ndarray:
-    """Returns the image with the colors of the body in the hole that the head leaves, uint8 [H, W, 3].
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the image with the colors of the body in the hole that the head leaves, and where they are a neck's.
 
     Args:
         image: uint8 RGB [H, W, 3].
@@ -50,11 +50,14 @@ def body_colors(
         seen: bool [H, W], where the image shows the body, also in that margin.
         face: landmarks, pixels.
         axis: axis of the neck.
+
+    Returns:
+        Colors, uint8 [H, W, 3], and the share of the neck in the hole, float32 [H, W], 0 to 1.
     """
-    result = image.copy()
+    result, in_hole = image.copy(), np.zeros(hole.shape, np.float32)
     wanted = hole & (alpha > 0)
     if not wanted.any():
-        return result
+        return result, in_hole
     edge = 2 * max(round(_EDGE * axis.unit), 1) + 1
     known = (cv2.erode((alpha > _OPAQUE).astype(np.uint8), np.ones((edge, edge), np.uint8)) > 0) & ~hole
     if not known.any():  # a head alone: its face tells the color
@@ -79,7 +82,8 @@ def body_colors(
         skin *= _neck_light(known, alpha[box], axis.unit, gain)
         colors += share[..., None] * (skin - colors)
     result[box] = np.where(wanted[..., None], np.rint(colors).clip(0, 255), image).astype(np.uint8)
-    return result
+    in_hole[box] = share
+    return result, in_hole
 
 
 def _neck_light(known: np.ndarray, alpha: np.ndarray, unit: float, gain: np.ndarray) -> np.ndarray:

@@ -44,11 +44,13 @@ class BodyLayer(NamedTuple):
         colors: uint8 [H, W, 3], defined where the opacity is above 0. Elsewhere they are the image's.
         alpha: float32 [H, W], 0 to 1, opacity.
         hole: bool [H, W], where the head was, with a margin. Colors and opacity are inpainted there.
+        neck: float32 [H, W], 0 to 1, the share of a neck in the inpainted colors.
     """
 
     colors: np.ndarray
     alpha: np.ndarray
     hole: np.ndarray
+    neck: np.ndarray
 
 
 def background_plate(image: np.ndarray, person: np.ndarray) -> np.ndarray:
@@ -94,7 +96,8 @@ def body_layer(image: np.ndarray, person: np.ndarray, head: np.ndarray, face: La
     seen = np.where(wall, 0, person)
     alpha = _without_specks(np.where(unseen, body_under_head(filled, unseen, axis), seen), axis)
     in_sight = person - head > _OPAQUE
-    return BodyLayer(body_colors(image, alpha, hole, in_sight, face, axis), alpha.astype(np.float32), hole)
+    colors, inpainted_neck = body_colors(image, alpha, hole, in_sight, face, axis)
+    return BodyLayer(colors, alpha.astype(np.float32), hole, inpainted_neck)
 
 
 def with_margin(person: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from fewshot_heads.layers.hair_gaps import hair_opacity
 from fewshot_heads.layers.parsing import Mattes, parse
 from fewshot_heads.layers.plates import background_plate, body_layer
 
-_MIN_ALPHA = 0.1  # where it divides: fainter wisps keep some of the old background
+MIN_ALPHA = 0.1  # where it divides: fainter wisps keep some of the old background
 _FACE_BLUR_FACE_FRACTION, _SKIN_BLUR_FACE_FRACTION = 0.01, 0.01
 _STUBBLE_FACE_FRACTION = 0.06  # half of the width of stubble, shadows and gleams that interrupt skin
 
@@ -42,24 +42,26 @@ class PortraitLayers(NamedTuple):
 def separate(image: np.ndarray, face: Landmarks) -> PortraitLayers:
     """Returns the layers of a portrait.
 
-    Composited, they are the image, except where it shows wall before a part of the body that is guessed.
+    Composited, they are the image, except where it shows a wall before a part of the body that is guessed, and on a
+    neck near the jaw. `rendering.behind_head.shown_body` makes up for both.
 
     Args:
         image: uint8 RGB [R, R, 3].
         face: landmarks, pixels of the image.
     """
     person, head = _mattes(image, face)
-    body, body_alpha, hole = body_layer(image, person, head, face)
+    inpainted, body_alpha, hole, neck = body_layer(image, person, head, face)
     background = background_plate(image, np.maximum(head, body_alpha))
     opacity = hair_opacity(image, head, background, face)
     head = _feathered(head * opacity, person * _skin(image, face), hole)
-    hidden = (head / _MIN_ALPHA).clip(0, 1)[..., None]
-    body = hidden * body + (1 - hidden) * _colors_over(image, body_alpha, background)
+    hidden = (head / MIN_ALPHA).clip(0, 1)[..., None]
+    body = hidden * inpainted + (1 - hidden) * _colors_over(image, body_alpha, background)
     # What shows through the head's edge is what is seen beside it, where the body is only guessed.
-    shown = np.minimum(body_alpha, nearest_values(person * opacity, head < _MIN_ALPHA))
+    shown = np.minimum(body_alpha, nearest_values(person * opacity, head < MIN_ALPHA))
     behind = background + shown[..., None] * (body - background.astype(np.float32))
-    head = np.where(head > _MIN_ALPHA, np.maximum(head, _needed_alpha(image, behind)), head)
+    head = np.where(head > MIN_ALPHA, np.maximum(head, _needed_alpha(image, behind)), head)
     head_layer = _with_alpha(_colors_over(image, head, behind), head)
+    body += neck[..., None] * (inpainted - body)  # a turn uncovers all of a neck, and no bits of what the image shows
     return PortraitLayers(head_layer, _with_alpha(body, body_alpha), background)
 
 
@@ -110,7 +112,7 @@ def _colors_over(image: np.ndarray, alpha: np.ndarray, behind: np.ndarray) -> np
         behind: [R, R, 3], 0 to 255.
     """
     difference = image - behind.astype(np.float32)
-    return (behind + difference / alpha.clip(_MIN_ALPHA, 1)[..., None]).clip(0, 255)
+    return (behind + difference / alpha.clip(MIN_ALPHA, 1)[..., None]).clip(0, 255)
 
 
 def _needed_alpha(image: np.ndarray, behind: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.imaging.warping import identity_grid, sample
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import NECK, NECK_TOP, Pose, fit_pose, turn_between, view_turn
+from fewshot_heads.layers.separation import MIN_ALPHA
 
 _SHORTEST_NECK = 0.1  # half crops
 _LEAN_START = 0.5  # of the neck's length, below its base: the outline bends softly from the shoulders on
@@ -46,17 +47,16 @@ class BehindHead:
         body: [4, R, R], colors from -1 to 1 and alpha from 0 to 1.
         background: [3, R, R], -1 to 1.
         continues: whether the image goes on below the crop. The body's lower end then stands still.
-        shown: [1, R, R], 0 to 1, opacity of the body as the source image shows it, see `shown_body`. More of the body
-            is a guess, which appears when the head turns. None shows all of it.
+        shown: [4, R, R], the body as the source image shows it, see `shown_body`. The rest of the body is a guess,
+            which appears when the head turns. None shows all of it.
     """
 
     def __init__(self, body: Tensor, background: Tensor, continues: bool = False, shown: Tensor | None = None):
         self.body, self.background = body, background
-        self._colors = body[None, :3].contiguous(memory_format=torch.channels_last)  # see `sample`
-        self._alpha = body[None, 3:].contiguous()
-        self._shown = self._alpha if shown is None else shown[None]
+        self._guessed = _colors_and_alpha(body)
+        self._shown = self._guessed if shown is None else _colors_and_alpha(shown)
         self._end_share = 0.0 if continues else _FREE_END_SHARE
-        self.still = torch.lerp(background, self._colors, self._shown)
+        self.still = torch.lerp(background, *self._shown)
 
     def follow(self, sources: Sequence[Landmarks], targets: Sequence[Landmarks], size: int) -> Tensor:
         """Returns the body, bent after the neck, over the background, [B, 3, R, R].
@@ -73,10 +73,18 @@ class BehindHead:
         if flow is None:
             return self.still.expand(len(targets), -1, -1, -1)
         guessed = torch.tensor([guessed_share(*pair) for pair in _pairs(sources, targets)]).to(self.body)
-        alpha = torch.lerp(self._shown, self._alpha, guessed[:, None, None, None])
+        colors, alpha = (
+            torch.lerp(shown, guess, guessed[:, None, None, None])
+            for shown, guess in zip(self._shown, self._guessed, strict=True)
+        )
         # Beyond the image the outline goes straight on. Colors that do are streaks.
-        flow, colors = flow.to(self.body), self._colors.expand(len(targets), -1, -1, -1)
+        flow = flow.to(self.body)
         return torch.lerp(self.background, sample(colors, flow, "reflection"), sample(alpha, flow, "border"))
+
+
+def _colors_and_alpha(layer: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the colors [1, 3, R, R], in the order of memory that `sample` needs, and the alpha [1, 1, R, R]."""
+    return layer[None, :3].contiguous(memory_format=torch.channels_last), layer[None, 3:].contiguous()
 
 
 def guessed_share(source: Pose, target: Pose) -> float:
@@ -85,9 +93,10 @@ def guessed_share(source: Pose, target: Pose) -> float:
 
 
 def shown_body(image: Tensor, head: Tensor, body: Tensor, background: Tensor) -> Tensor:
-    """Returns the opacity of a body as an image shows it, [1, R, R], at most that of the body.
+    """Returns the body as an image shows it, [4, R, R]: its own colors, and at most its opacity.
 
-    It solves the compositing equation where the body and the background differ, and the head hides neither.
+    Both solve the compositing equation: the opacity where the body and the background differ and the head does not hide
+    both, then the colors where the head hides nothing.
 
     Args:
         image: [3, R, R], -1 to 1.
@@ -100,7 +109,9 @@ def shown_body(image: Tensor, head: Tensor, body: Tensor, background: Tensor) ->
     difference = body[:3] - background
     power = difference.square().sum(0, keepdim=True)
     shown = (behind * difference).sum(0, keepdim=True) / power.clamp(min=_MIN_POWER)
-    return torch.where((hidden < _HIDING) & (power > _MIN_POWER), shown.clamp(min=0).minimum(alpha), alpha)
+    shown = torch.where((hidden < _HIDING) & (power > _MIN_POWER), shown.clamp(min=0).minimum(alpha), alpha)
+    own = (background + (image - background) / shown.clamp(min=MIN_ALPHA)).clamp(-1, 1)
+    return torch.cat([torch.lerp(own, body[:3], (hidden / MIN_ALPHA).clamp(max=1)), shown])
 
 
 def body_flow(

@@ -92,7 +92,7 @@ def test_a_thing_on_the_wall_stays():
 
 def test_the_neck_goes_up_under_the_head():
     image, person, head, landmarks = portrait()
-    rgb, alpha, _ = body_layer(image, person, head, landmarks)
+    rgb, alpha, _, _ = body_layer(image, person, head, landmarks)
     assert alpha[round(CHIN - 0.4 * UNIT), 128] > 0.9
     light = rgb[[round(CHIN + height * UNIT) for height in (-0.4, -0.1, 0.2)], 128] / np.array(SKIN)
     assert (np.diff(light, axis=0) > 0.05).all()  # the farther under the head, the darker
@@ -108,7 +108,7 @@ def test_the_neck_beside_a_beard_stays():
     image, person, head, landmarks = portrait()
     beard = ellipse((CENTER[0], CHIN), (0.35 * UNIT, 0.5 * UNIT))
     head = np.maximum(head, beard)
-    _, alpha, hole = body_layer(image, np.maximum(person, beard), head, landmarks)
+    _, alpha, hole, _ = body_layer(image, np.maximum(person, beard), head, landmarks)
     beside = hole & (head < 0.05) & (person > 0.95)
     beside[: round(CHIN - 0.1 * UNIT)] = False
     assert beside.sum() > 100 and alpha[beside].min() > 0.9
@@ -116,7 +116,7 @@ def test_the_neck_beside_a_beard_stays():
 
 def test_known_body_is_untouched():
     image, person, head, landmarks = portrait()
-    rgb, alpha, _ = body_layer(image, person, head, landmarks)
+    rgb, alpha, _, _ = body_layer(image, person, head, landmarks)
     below = np.s_[round(CHIN + 0.4 * UNIT) :]
     assert (rgb[below] == image[below]).all()
     np.testing.assert_allclose(alpha[below], person[below], atol=0.05)  # the faintest edge is cut
@@ -124,7 +124,7 @@ def test_known_body_is_untouched():
 
 def test_shoulders_go_on_behind_hair():
     image, person, head, landmarks = portrait(hair_width=1.5)
-    rgb, alpha, _ = body_layer(image, person, head, landmarks)
+    rgb, alpha, _, _ = body_layer(image, person, head, landmarks)
     row = round(CENTER[1] + 1.95 * UNIT)
     hidden = (head[row] > 0.5) & (ellipse((128, 250), (120, 50))[row + 6] > 0.5)
     assert hidden.sum() > 40
@@ -136,10 +136,10 @@ def test_shoulders_go_on_behind_hair():
 @pytest.mark.parametrize("column", [87, 102, 164])
 def test_wall_between_two_strands_of_hair_does_not_end_the_body(column):
     image, person, head, landmarks = portrait(hair_width=1.5)
-    _, expected, _ = body_layer(image, person, head, landmarks)
+    _, expected, _, _ = body_layer(image, person, head, landmarks)
     gap = np.s_[192:216, column : column + 5]
     image[gap], person[gap], head[gap] = WALL, 0, 0
-    _, alpha, _ = body_layer(image, person, head, landmarks)
+    _, alpha, _, _ = body_layer(image, person, head, landmarks)
     assert np.abs(alpha - expected).mean() < 0.002  # the gap itself is half as much
 
 
@@ -149,7 +149,7 @@ def test_shoulders_behind_hair_are_clothed_beside_a_low_neckline():
     below = np.s_[round(CHIN + 0.4 * UNIT) :]
     image[below, beside < 30], image[below, (beside >= 30) & (beside < 75)] = SKIN, HAIR
     head[below, (beside >= 30) & (beside < 75)] = 1
-    rgb, alpha, _ = body_layer(image, np.maximum(person, head), head, landmarks)
+    rgb, alpha, _, _ = body_layer(image, np.maximum(person, head), head, landmarks)
     hidden = (alpha > 0.9) & (beside > 45)[None] & (beside < 50)[None]  # skin is as near as the shirt
     assert hidden.sum() > 40
     assert np.abs(rgb.astype(int) - SHIRT).max(2)[hidden].mean() < 40
@@ -161,7 +161,7 @@ def test_a_head_that_the_side_cuts_off_hides_wall():
     image, person, head = (cv2.copyMakeBorder(x[:, :-shift], 0, 0, shift, 0, cv2.BORDER_REPLICATE)
                            for x in (image, person, head))  # fmt: skip
     person[190:220, -60:] = 1  # hair on the shoulder, all of it at the side of the image
-    _, alpha, _ = body_layer(image, person, head, landmarks.moved(-np.array([shift, 0.0])))
+    _, alpha, _, _ = body_layer(image, person, head, landmarks.moved(-np.array([shift, 0.0])))
     assert alpha[round(CENTER[1]), -10:].max() < 0.05
 
 
@@ -182,7 +182,7 @@ def test_empty_and_full_mattes(person_level, head_level):
     assert plate.shape == image.shape and plate.dtype == np.uint8
     if person_level == 0:
         assert (plate == image).all()
-    rgb, alpha, _ = body_layer(image, person, head, landmarks)
+    rgb, alpha, _, _ = body_layer(image, person, head, landmarks)
     assert rgb.dtype == np.uint8 and alpha.dtype == np.float32
     assert np.isfinite(alpha).all() and alpha.min() >= 0 and alpha.max() <= 1
 
@@ -197,7 +197,7 @@ def test_a_head_at_the_edge(offset):
     )
     landmarks = landmarks.moved(-np.array(offset, float))
     np.testing.assert_allclose(background_plate(image, person).astype(int), np.broadcast_to(WALL, image.shape), atol=4)
-    _, alpha, _ = body_layer(image, person, head, landmarks)
+    _, alpha, _, _ = body_layer(image, person, head, landmarks)
     assert np.isfinite(alpha).all() and alpha.min() >= 0 and alpha.max() <= 1
 
 
@@ -211,7 +211,7 @@ def test_tiny_gray_images(shape):
     head[2 * height // 3 :] = 0
     landmarks = face(scale=width / 8, center=(width / 2, height / 2))
     assert (background_plate(image, person) == 128).all()
-    rgb, alpha, _ = body_layer(image, person, head, landmarks)
+    rgb, alpha, _, _ = body_layer(image, person, head, landmarks)
     assert (rgb == 128).all() and np.isfinite(alpha).all()
 
 
@@ -238,7 +238,7 @@ def test_a_neck_that_is_seen_in_the_shadow_of_the_chin_only_is_skin():
     image, person, head, landmarks = portrait()
     collar = round(CHIN + 0.2 * UNIT)  # of a shirt that reaches up to the hole's margin
     image[collar:][person[collar:] > 0.5] = SHIRT
-    rgb, alpha, _ = body_layer(image, person, head, landmarks)
+    rgb, alpha, _, _ = body_layer(image, person, head, landmarks)
     under_head = rgb[round(CHIN - 0.3 * UNIT), 128].astype(int)
     assert alpha[round(CHIN - 0.3 * UNIT), 128] > 0.9
     assert under_head[0] > under_head[2] + 20  # red as skin, not blue as the shirt

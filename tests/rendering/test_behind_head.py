@@ -68,10 +68,21 @@ def test_a_wall_that_the_image_shows_gives_way_to_a_guessed_neck_as_the_head_tur
     image[:, :20] = wall[:, :20]
     image = torch.lerp(image, head[:3], head[3:])
     shown = shown_body(image, head, body, wall)
-    torch.testing.assert_close(shown[0], (torch.arange(SIZE) >= 20).float()[:, None].expand(SIZE, SIZE))
+    torch.testing.assert_close(shown[3], (torch.arange(SIZE) >= 20).float()[:, None].expand(SIZE, SIZE))
     behind, source = BehindHead(body, wall, shown=shown), measured_face()
     red = [
         float(behind.follow([source], [turned_about_the_neck(source, (0, turn, 0))], SIZE)[0, 0, 10].mean())
         for turn in (0, 0.04, 0.12, 0.3)
     ]
     assert red[0] == red[1] == 0 < red[2] < red[3] == 1
+
+
+def test_a_neck_shows_its_own_shadow_until_the_head_turns():
+    body, wall, head = (torch.zeros(channels, SIZE, SIZE) for channels in (4, 3, 4))
+    body[3], body[0], wall[2] = 1.0, 1.0, 1.0
+    image = body[:3].clone()
+    image[0, :20] = 0.4
+    behind, source = BehindHead(body, wall, shown=shown_body(image, head, body, wall)), measured_face()
+    torch.testing.assert_close(behind.still[0], image)
+    turned = behind.follow([source], [turned_about_the_neck(source, (0, 0.3, 0))], SIZE)[0]
+    torch.testing.assert_close(turned[:, 10], body[:3, 10])
