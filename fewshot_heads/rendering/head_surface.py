@@ -28,7 +28,9 @@ _BARE_COVERAGE, _FULL_COVERAGE = 0.3, 0.7
 _MIN_COSINE = 0.15  # of the angle between a normal and the viewer, where it divides
 FULL_DENSITY = 0.5  # points per cell of a closed surface: half of those at rest, so it may stretch to twice its area
 _HALF_AT_REST_HEAD_UNITS = 0.5  # length of hanging hair of which the lower end moves by half as much as the head
-_HANGING_HEAD_UNITS = (0.25, 0.5)  # of hair that keeps to the shoulders, not to the head's plane of symmetry
+# Hair that hangs so long keeps to the shoulders, not to the head's plane of symmetry. What the image sees of the other
+# side, between these cosines more and more, needs no mirror image.
+_HANGING_HEAD_UNITS, _SEEN_COSINE = (0.25, 0.5), (0.1, 0.3)
 _LEAST_PIECE = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))  # of the other side's hair; less is no strand
 _SEAM_HEAD_UNITS = 0.3  # below the jaw, in which the head's matte has a soft seam (`layers.separation`)
 _SEAM_BEGINS = 0.8  # opacity
@@ -93,7 +95,8 @@ class HeadSurface:
             seen, possible = other_side(small_depth, normals, matte, fit_pose(small_face))
             cells = (np.argwhere(np.ones_like(matte))[:, ::-1] + 0.5) * scale
             hanging = hanging_lengths(cells, face, size).reshape(matte.shape) / self.pose.scale
-            possible = np.maximum(possible, parts.face | parts.ears) * np.interp(hanging, _HANGING_HEAD_UNITS, (1, 0))
+            hangs = np.interp(hanging, _HANGING_HEAD_UNITS, (0, 1)) * np.interp(seen, _SEEN_COSINE, (0, 1))
+            possible = np.maximum(possible, parts.face | parts.ears) * (1 - hangs)
             matte = cv2.morphologyEx((matte * possible).astype(np.float32), cv2.MORPH_OPEN, _LEAST_PIECE)
         solid = cv2.GaussianBlur(cv2.dilate((matte > 0.05).astype(np.float32), np.ones((5, 5))), (0, 0), 0.5)
         skin = cv2.dilate((parts.face | parts.ears | parts.forehead).astype(np.float32), np.ones((3, 3)))
