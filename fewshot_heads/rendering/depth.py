@@ -8,6 +8,7 @@ import numpy as np
 from fewshot_heads.landmarks import JAW, N_POINTS, Landmarks
 from fewshot_heads.landmarks.pose import Pose, fit_pose, landmarks_3d, surface_visibility
 from fewshot_heads.landmarks.triangulation import locate
+from fewshot_heads.rendering.symmetry import into_silhouette
 
 TEMPLES = [0, 16]
 _RIM_BEHIND_TEMPLES_HEAD_UNITS = 0.35  # depth of the silhouette's plane: behind the ears
@@ -21,12 +22,6 @@ _SLOPE_PASSES = 16  # pixels over which the slope is limited
 _EAR_SLOPE = 1.3  # an ear leans back from the temple by so much for its distance from the head
 _MIN_EAR_COSINE = 0.3  # between the normal of an ear and the viewer, where it divides
 _SMOOTHING_PIXELS = 0.8  # standard deviation; linear interpolation between landmarks leaves creases
-_SOLID_MATTE = 0.85  # of a silhouette: below the jaw, the matte fades into the neck
-_MAX_CHANGE_HEAD_UNITS, _DEPTH_STEPS = 0.35, 20  # to each side, of the depth of hair that stands out
-_LEAST_MOTION = 0.2  # of a reflection: less tells nothing of the depth
-_LEAST_GAIN_PIXELS = 0.25  # for which a larger change is worth it
-_CHANGE_BLUR_PIXELS = 1.5  # standard deviation
-_SAME_SURFACE_HEAD_UNITS = (0.15, 0.3)  # between the first and the second difference of depth, surfaces become two
 _LAPLACIAN = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], np.float64)  # negative
 _MAX_RESIDUAL = 1e-8  # of the Poisson equation, over that of the first guess
 
@@ -58,29 +53,9 @@ def head_depth(face: Landmarks, matte: np.ndarray, ears: np.ndarray | None = Non
     unknown = (matte > _MIN_MATTE) & ~in_face
     squared[unknown] = _solve_poisson(squared, unknown)
     depth = (silhouette - np.sqrt(np.maximum(squared, 0))).astype(np.float32)
-    depth += _into_silhouette(depth, matte, fit_pose(face)) * unknown
+    depth += into_silhouette(depth, matte, fit_pose(face)) * unknown
     depth = _limit_slope(depth)
     return cv2.GaussianBlur(depth, (0, 0), _SMOOTHING_PIXELS)
-
-
-def _into_silhouette(depth: np.ndarray, matte: np.ndarray, pose: Pose) -> np.ndarray:
-    """Returns the least change of depth that puts the reflection of each place into the silhouette, float32 [g, g].
-
-    A head is nearly its own mirror image. So what the image shows on one side is on the other side too, and would be
-    seen beside the head if it stood out there. In a frontal image this says nothing of the depth.
-    """
-    across = pose.rotation[:, 0]
-    motion = -2 * across[2] * across[:2]  # of a reflection in the image, for a change of depth by 1
-    change, reach = np.zeros_like(depth), _MAX_CHANGE_HEAD_UNITS * pose.scale
-    if np.linalg.norm(motion) < _LEAST_MOTION:
-        return change
-    beside, places = _beside_head(matte), _reflected(depth, pose)[..., :2]
-    least = _sampled(beside, places)
-    for step in sorted(np.linspace(-reach, reach, 2 * _DEPTH_STEPS + 1), key=abs):
-        gap = _sampled(beside, places + step * motion)
-        nearer = gap < least - _LEAST_GAIN_PIXELS
-        least[nearer], change[nearer] = gap[nearer], step
-    return cv2.GaussianBlur(change, (0, 0), _CHANGE_BLUR_PIXELS)
 
 
 def inflate(inside: np.ndarray) -> np.ndarray:
@@ -166,42 +141,3 @@ def surface_normals(depth: np.ndarray) -> np.ndarray:
     dx, dy = (cv2.Sobel(depth, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
     normals = np.dstack([dx, dy, -np.ones_like(dx)])
     return normals / np.linalg.norm(normals, axis=-1, keepdims=True)
-
-
-def other_side(depth: np.ndarray, normals: np.ndarray, matte: np.ndarray, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what the image tells of the other side of a head, which is taken for the mirror image of this one.
-
-    Args:
-        depth: float32 [g, g], of the head, pixels of the map.
-        normals: float32 [g, g, 3], its unit normals.
-        matte: float32 [g, g], 0 to 1, the head.
-        pose: of the head, pixels of the map.
-
-    Returns:
-        The cosine at which the image sees the reflection of each place, 0 if it faces away; and whether that reflection
-        may be there, 0 where the image shows what is behind it. Both float32 [g, g], 0 to 1.
-    """
-    places, outward = _reflected(depth, pose), normals - 2 * (normals @ pose.rotation[:, :1]) * pose.rotation[:, 0]
-    behind = (places[..., 2] - _sampled(depth, places)) / pose.scale  # the surface that the image shows there
-    before = np.interp(-behind, _SAME_SURFACE_HEAD_UNITS, (0, 1))
-    possible = (1 - before) * (2 - _sampled(_beside_head(matte), places)).clip(0, 1)
-    return (-np.minimum(outward[..., 2], 0)).astype(np.float32), possible.astype(np.float32)
-
-
-def _reflected(depth: np.ndarray, pose: Pose) -> np.ndarray:
-    """Returns the places of a surface after reflection in the head's plane of symmetry, [g, g, 3], pixels."""
-    y, x = np.mgrid[: len(depth), : len(depth)] + 0.5
-    places, across = np.dstack([x, y, depth]), pose.rotation[:, 0]
-    reflected: np.ndarray = places - 2 * ((places - pose.translation) @ across)[..., None] * across
-    return reflected
-
-
-def _sampled(values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Returns a map's values [g, g] at places [g, g, 2 or 3], pixels; beyond its edges, those of the edges."""
-    x, y = cv2.split(places[..., :2].astype(np.float32) - 0.5)
-    return cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-
-
-def _beside_head(matte: np.ndarray) -> np.ndarray:
-    """Returns how far each cell is beside a head, float32 [g, g], pixels of the map."""
-    return cv2.distanceTransform((matte < _SOLID_MATTE).astype(np.uint8), cv2.DIST_L2, 5)

@@ -15,9 +15,10 @@ from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.control_points import warp_points
 from fewshot_heads.landmarks.pose import HEAD_ANCHORS, Pose, below_lobes, change_of_pose, fit_pose, landmarks_3d
-from fewshot_heads.rendering.depth import head_depth, other_side, surface_normals
+from fewshot_heads.rendering.depth import head_depth, surface_normals
 from fewshot_heads.rendering.hanging import behind_neck, hanging_lengths
 from fewshot_heads.rendering.head_parts import find_head_parts
+from fewshot_heads.rendering.symmetry import other_side
 
 CELLS = 128  # side of the splatted map, for the crop, and of the grid of the surface's points
 DEPTH_CELLS = 96  # side of the depth map, for the crop
@@ -28,10 +29,6 @@ _BARE_COVERAGE, _FULL_COVERAGE = 0.3, 0.7
 _MIN_COSINE = 0.15  # of the angle between a normal and the viewer, where it divides
 FULL_DENSITY = 0.5  # points per cell of a closed surface: half of those at rest, so it may stretch to twice its area
 _HALF_AT_REST_HEAD_UNITS = 0.5  # length of hanging hair of which the lower end moves by half as much as the head
-# Hair that hangs so long keeps to the shoulders, not to the head's plane of symmetry. What the image sees of the other
-# side, between these cosines more and more, needs no mirror image.
-_HANGING_HEAD_UNITS, _SEEN_COSINE = (0.25, 0.5), (0.1, 0.3)
-_LEAST_PIECE = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))  # of the other side's hair; less is no strand
 _SEAM_HEAD_UNITS = 0.3  # below the jaw, in which the head's matte has a soft seam (`layers.separation`)
 _SEAM_BEGINS = 0.8  # opacity
 _LEAST_EAR_HEAD_UNITS = 0.01  # squared: with less skin beside the face, no ear is seen
@@ -85,19 +82,13 @@ class HeadSurface:
         self.canonical, self.warp_points = CanonicalFace.of(face).shape, warp_points(face)
         scale = size / DEPTH_CELLS  # pixels per cell
         layer = cv2.resize(head, (DEPTH_CELLS, DEPTH_CELLS), interpolation=cv2.INTER_AREA)
-        matte: np.ndarray
         matte, small_face = layer[..., 3].astype(np.float32) / 255, face.moved(np.zeros(2, np.float32), 1 / scale)
         parts = find_head_parts(layer, small_face)
         small_depth = head_depth(small_face, matte, parts.ears)
         depth, normals = scale * small_depth, surface_normals(small_depth)
         seen = np.zeros_like(depth)
         if is_mirror_image:
-            seen, possible = other_side(small_depth, normals, matte, fit_pose(small_face))
-            cells = (np.argwhere(np.ones_like(matte))[:, ::-1] + 0.5) * scale
-            hanging = hanging_lengths(cells, face, size).reshape(matte.shape) / self.pose.scale
-            hangs = np.interp(hanging, _HANGING_HEAD_UNITS, (0, 1)) * np.interp(seen, _SEEN_COSINE, (0, 1))
-            possible = np.maximum(possible, parts.face | parts.ears) * (1 - hangs)
-            matte = cv2.morphologyEx((matte * possible).astype(np.float32), cv2.MORPH_OPEN, _LEAST_PIECE)
+            seen, matte = other_side(small_depth, normals, matte, parts.face | parts.ears, small_face)
         solid = cv2.GaussianBlur(cv2.dilate((matte > 0.05).astype(np.float32), np.ones((5, 5))), (0, 0), 0.5)
         skin = cv2.dilate((parts.face | parts.ears | parts.forehead).astype(np.float32), np.ones((3, 3)))
         if body is None:

@@ -11,7 +11,7 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.pose import Pose, fit_pose, mirrored, view_turn
 from fewshot_heads.rendering import head_views
-from fewshot_heads.rendering.depth import _into_silhouette, head_depth, other_side, surface_normals
+from fewshot_heads.rendering.depth import head_depth
 from fewshot_heads.rendering.head_surface import CELLS, HeadSurface, Projection
 from fewshot_heads.rendering.head_views import HeadViews, _weigh, images_of_views
 from tests.faces import face
@@ -143,22 +143,6 @@ def test_what_stands_out_on_one_side_of_a_frontal_head_has_no_mirror_image():
     assert (weights[1] * 1.0)[other_side].max() < 0.1
 
 
-@pytest.mark.parametrize("yaw", [np.pi / 4, -np.pi / 4])
-@pytest.mark.parametrize(("depth", "change"), [(-10, 0), (-28, 8), (28, -8)])
-def test_hair_of_a_turned_head_is_moved_until_its_mirror_image_is_within_the_silhouette(yaw, depth, change):
-    """At 45 degrees, the depth of a place is how far its reflection is aside."""
-    matte = np.zeros((96, 96), np.float32)
-    matte[:, 28:68] = 1  # 20 cells to each side of the axis
-    changes = _into_silhouette(np.full((96, 96), depth, np.float32), matte, _pose(yaw))
-    np.testing.assert_allclose(changes[20:76, 38:58], change, atol=1.2)
-
-
-def test_a_frontal_image_says_nothing_of_the_depth_of_hair():
-    matte = np.zeros((96, 96), np.float32)
-    matte[:, 28:40] = 1
-    assert not _into_silhouette(np.full((96, 96), -40, np.float32), matte, _pose(0.05)).any()
-
-
 def test_of_several_images_the_nearest_shows_the_face():
     left, right = measured_face((0, 0.5, 0)), measured_face((0, -0.5, 0))
     views = HeadViews([left, right], np.stack([layer(oval(left)), layer(oval(right))]), SIZE, BODY)
@@ -203,38 +187,3 @@ def test_a_gap_in_the_image_is_closed_by_the_mirror_image(in_gap, weight):
     mirror_image = Projection(flow, full, full, full, 0.9 * full, full, none)
     weights, _ = _weigh([image, mirror_image], [0, 0.3])
     assert weights[1, 50, 50 if in_gap else 90] == pytest.approx(weight)
-
-
-def _sphere():
-    """Depth, normals and matte of a sphere in the middle of a map of 96 x 96 cells."""
-    y, x = (np.mgrid[:96, :96] - 47.5) / 30
-    depth = (-30 * np.sqrt(np.maximum(1 - x**2 - y**2, 0))).astype(np.float32)
-    return depth, surface_normals(depth), (x**2 + y**2 < 1).astype(np.float32)
-
-
-def _pose(yaw):
-    return Pose(cv2.Rodrigues(np.array([0, yaw, 0.0]))[0], np.array([48.0, 48.0, 0.0]), 30.0)
-
-
-def test_an_image_shows_the_other_side_of_a_frontal_symmetric_head():
-    depth, normals, matte = _sphere()
-    seen, possible = other_side(depth, normals, matte, _pose(0.0))
-    inside = cv2.erode(matte, np.ones((5, 5))) > 0
-    assert np.allclose(seen[inside], -normals[inside][:, 2], atol=0.05)
-    assert possible[inside].min() == 1
-
-
-@pytest.mark.parametrize("yaw", [1.0, -1.0])
-def test_a_turned_head_hides_its_other_side(yaw):
-    depth, normals, matte = _sphere()
-    seen, possible = other_side(depth, normals, matte, _pose(yaw))
-    assert seen[48, 48] == 0 and possible[48, 48] == 1  # it faces away
-
-
-def test_what_would_be_seen_beside_or_before_the_head_is_not_on_its_other_side():
-    depth, normals, matte = _sphere()
-    lump = np.s_[40:56, 4:14]
-    matte[lump] = 1  # beside the head, on one side only
-    depth[40:56, 30:36] -= 20  # before the head
-    _, possible = other_side(depth, normals, matte, _pose(0.0))
-    assert possible[lump].max() == 0 and possible[44:52, 31:35].max() == 0 and possible[44:52, 40:56].min() == 1
