@@ -123,6 +123,23 @@ def test_overwrite_makes_finished_videos_again():
     assert frames("1.mp4").shape[1:] != frames("b.mp4").shape[1:]
 
 
+def test_a_row_neither_reads_nor_replaces_a_file_of_another_row(capsys):
+    shutil.copy("b.mp4", "1.mp4")
+    before = Path("b.mp4").read_bytes()
+    write_table(
+        ("mona.jpg", "a.mp4", "1.mp4"), ("mona.jpg", "./1.mp4", "2.mp4"), ("mona.jpg", "b.mp4", "1.mp4"),
+        ("1.mp4", "a.mp4", "4.mp4", "--video"), ("mona.jpg", "b.mp4", "5.mp4", "poes=1"),
+    )  # fmt: skip
+    jobs = dict(read_jobs(Path("jobs.tsv"), []))
+    assert [str(jobs[line]).split(": ")[1].split(";")[0] for line in (3, 4, 5)] == [
+        "is the output of line 2", "is the output of line 2 too", "is the output of line 2",
+    ]  # fmt: skip
+    write_table(("mona.jpg", "b.mp4", "2.mp4"), ("mona.jpg", "a.mp4", "b.mp4"))
+    reason, last = told(capsys, "--overwrite", HERE)
+    assert "b.mp4: is an input of line 2; choose another output" in reason and "(1 written" in last
+    assert Path("b.mp4").read_bytes() == before
+
+
 def test_a_bad_row_has_its_reason_and_costs_no_other_row(capsys, driver_frames):
     write_clip("wall.mp4", [np.full_like(driver_frames[0], 90)] * 2)
     write_table(
