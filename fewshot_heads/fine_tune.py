@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _fine_tune(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.cli.config import load_config
+    from fewshot_heads.cli.inputs import weights_of
     from fewshot_heads.media.files import check_no_input, check_target
 
     names, overrides = split_overrides(arguments.inputs)
@@ -48,7 +49,7 @@ def _fine_tune(arguments: argparse.Namespace) -> Path:
     grid = output.with_name(f"{output.stem}_before_after.jpg")
     check_target(grid, (".jpg",), arguments.overwrite)
     for target in (output, grid):
-        check_no_input(target, [*sources, Path(config["model"])])
+        check_no_input(target, [*sources, *weights_of(config)])
 
     from tqdm import tqdm
 

@@ -75,6 +75,11 @@ def choose_output(
     return output
 
 
+def weights_of(config: Mapping[str, Any]) -> list[Path]:
+    """Returns where the weights of a configuration are, for `choose_output`. A preset gives a path without a file."""
+    return [Path(name) for name in (config["model"], *config["inpainters"])]
+
+
 def settings_of(kind: type[Settings], config: Mapping[str, Any]) -> Settings:
     """Returns a dataclass of settings, filled from the keys of the same names."""
     return kind(**{field.name: config[field.name] for field in fields(kind)})  # type: ignore[arg-type]

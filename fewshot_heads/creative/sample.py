@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _sample(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.cli.config import load_config
-    from fewshot_heads.cli.inputs import choose_output, is_driver, read_driver, settings_of
+    from fewshot_heads.cli.inputs import choose_output, is_driver, read_driver, settings_of, weights_of
 
     names, overrides = split_overrides(arguments.inputs)
     config = load_config("sample", overrides)
@@ -58,7 +58,7 @@ def _sample(arguments: argparse.Namespace) -> Path:
     driver_path = paths[0] if paths and not arguments.preview else None
     settings = settings_of(Sample, config)
     suffixes, suffix = (WRITTEN, ".mp4") if driver_path else ((*PICTURES, HEAD), ".jpg")
-    output = choose_output(arguments, f"people_{settings.seed}{suffix}", suffixes, [*paths, Path(config["model"])])
+    output = choose_output(arguments, f"people_{settings.seed}{suffix}", suffixes, [*paths, *weights_of(config)])
     if output.suffix.lower() == HEAD and settings.count != 1:
         raise OutputError(f"{output}: holds one head; use count=1")
     driver = read_driver(driver_path) if driver_path else None
