@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fewshot_heads.cli.parser import make_parser, parse_and_run, split_overrides
+from fewshot_heads.cli.parser import make_parser, parse_and_run, print_details, split_overrides
 from fewshot_heads.cli.signals import ends_on_signals
 from fewshot_heads.errors import OutputError, UsageError
 
@@ -66,8 +66,8 @@ def _sample(arguments: argparse.Namespace) -> Path:
     draws = sample(reenactor, settings)
     people = list(tqdm(draws, "people", settings.count, disable=None, unit="person", leave=False))
     distances = ", ".join(f"{person.distance:.2f}" for person in people)
-    print(f"distance to the nearest training person: {distances}")
-    print(f"draws in which no face was found: {sum(person.refused for person in people)}")
+    print_details(f"distance to the nearest training person: {distances}")
+    print_details(f"draws in which no face was found: {sum(person.refused for person in people)}")
     heads = [person.head for person in people]
     if output.suffix.lower() == HEAD:
         heads[0].save(output, arguments.overwrite)
