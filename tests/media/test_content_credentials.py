@@ -105,6 +105,13 @@ def test_a_name_that_is_no_text__can_be_signed(tmp_path):
     assert title == "mona\\udce4\\n.jpg"
 
 
+@pytest.mark.parametrize("kind", SIGNED)
+def test_an_output_whose_name_is_no_text__is_signed(tmp_path, kind):
+    path = tmp_path / f"o\udcff.{kind}"
+    write(path, Provenance("m", HASH, True))
+    assert read_credentials(path).is_valid
+
+
 def test_the_key__is_made_once_and_is_private(own_settings):
     first, second = signing_identity(), signing_identity()
     assert first == second and first is not None
