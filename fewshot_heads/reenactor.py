@@ -19,6 +19,7 @@ from fewshot_heads.head import Head
 from fewshot_heads.landmarks import Detector, detectors
 from fewshot_heads.media.provenance import Provenance
 from fewshot_heads.media.video_reader import read_video
+from fewshot_heads.models import Networks
 from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_inpainters, pick_device
 from fewshot_heads.models.fast_generator import choose_generator
 from fewshot_heads.models.inpainter import Inpainter
@@ -45,17 +46,15 @@ class Reenactor:
 
     Raises:
         BadInput: the backend is not there.
-        WeightsMismatch: the weights are those of an inpainter.
+        WeightsMismatch: the weights are not those of a generator.
     """
 
     def __init__(
         self, checkpoint: Checkpoint, device: str = "auto", searchers: Sequence[Detector] | None = None,
         inpainters: Mapping[str, Inpainter] | None = None, backend: str = "auto",
     ):  # fmt: skip
-        if isinstance(checkpoint.networks, Inpainter):
-            raise WeightsMismatch(
-                f"{checkpoint.path}: paints a part of a face only; take weights of the realtime preset"
-            )
+        if not isinstance(checkpoint.networks, Networks):
+            raise WeightsMismatch(f"{checkpoint.path}: not weights of a generator; take those of the realtime preset")
         self.device = pick_device(device)
         self.checkpoint = checkpoint
         self.networks = checkpoint.networks.to(self.device)

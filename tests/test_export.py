@@ -132,7 +132,7 @@ def test_openvino_files_compute_what_torch_computes(tmp_path):
         (["-o", "file"], 1, "file: this is a file; name a folder"),
         (["-o", "no/new"], 1, "there is no folder no; make it first"),
         (["none.jpg", "clip.mp4"], 1, "none.jpg: no such file"),
-        (["model=mouth"], 1, "paints a part of a face only"),
+        (["model=mouth"], 1, "not weights of a generator"),
         (["inpainters=[realtime]"], 1, "paints no part that opens"),
     ],
 )  # fmt: skip
