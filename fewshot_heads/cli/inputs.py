@@ -68,11 +68,21 @@ def choose_output(
 
     Raises:
         OutputError: the output cannot be written or is also an input.
+        BadInput: the certificate that signs the output cannot be used.
     """
     output = arguments.output or Path(default)
-    check_target(output, suffixes, arguments.overwrite)
-    check_no_input(output, inputs)
+    check_output(output, suffixes, arguments.overwrite, inputs)
     return output
+
+
+def check_output(output: Path, suffixes: Collection[str], overwrite: bool, inputs: Iterable[Path]) -> None:
+    """Checks a path to write to, and what signs the file. Arguments and errors are those of `choose_output`."""
+    from fewshot_heads.media.content_credentials import identity_for_writing
+
+    check_target(output, suffixes, overwrite)
+    check_no_input(output, inputs)
+    if output.suffix.lower() != SAVED:
+        identity_for_writing()
 
 
 def weights_of(config: Mapping[str, Any]) -> list[Path]:

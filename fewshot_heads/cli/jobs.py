@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from fewshot_heads.cli.config import load_config
-from fewshot_heads.cli.inputs import check_video_source
+from fewshot_heads.cli.inputs import check_output, check_video_source
 from fewshot_heads.errors import BadInput, FewshotHeadsError
-from fewshot_heads.media.files import check_no_input, check_readable, check_target
+from fewshot_heads.media.files import check_readable
 
 COLUMNS = ("sources", "driver", "output")  # and "options", which may be left out
 _VIDEO = "--video"  # among the options of a row, as in `animate`
@@ -111,8 +111,7 @@ def _job(row: Mapping[str | None, Any], line: int, folder: Path, common: tuple[s
     config = _config((*common, *(option for option in options if option != _VIDEO)))
     if video := _VIDEO in options:
         check_video_source(sources, config)
-    check_target(output, WRITTEN, overwrite=True)  # one that exists is not an error, but finished
-    check_no_input(output, (*sources, driver))
+    check_output(output, WRITTEN, True, (*sources, driver))  # one that exists is not an error, but finished
     for path in () if output.exists() else sources if driver.is_dir() else (*sources, driver):
         check_readable(path)  # told without starting a worker
     return Job(line, sources, driver, output, config, video)
