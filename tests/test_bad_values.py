@@ -52,6 +52,12 @@ def test_an_empty_frame_leaves_the_reenactor_usable(reenactor, mona):
     assert len(reenactor.track([mona])) == 1
 
 
+def test_too_many_pictures_are_refused_before_one_is_read(reenactor, mona):
+    for many in (["no.jpg"] * 129, np.zeros((129, *mona.shape), np.uint8)):
+        with pytest.raises(BadInput, match="129 pictures of a person: a head has 128 at most"):
+            reenactor.embed(many)
+
+
 def test_a_large_frame_as_source_is_scaled_down_as_a_file_is(reenactor, mona):
     height, width = mona.shape[:2]
     large = np.zeros((height, 4500, 3), np.uint8)
