@@ -13,6 +13,8 @@ from fewshot_heads.errors import UsageError
 from fewshot_heads.media.files import SAVED, check_no_input, check_target
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from fewshot_heads.driving.motion import Motion
     from fewshot_heads.media.video_reader import Video
 
@@ -53,6 +55,24 @@ def read_driver(path: Path, shown: bool = False) -> Video | Motion:
     from fewshot_heads.driving.motion import Motion
 
     return Motion.load(path)
+
+
+def read_video_source(path: Path, rate: Fraction) -> Video:
+    """Returns the video whose person is animated.
+
+    Args:
+        path: a video, gif or folder.
+        rate: frames per second, those of the driver.
+
+    Raises:
+        BadInput: the video cannot be read, or a frame is too large for a head.
+    """
+    from fewshot_heads.media.images import MAX_SIDE_PX, check_size
+    from fewshot_heads.media.video_reader import read_video
+
+    video = read_video(path, rate)
+    check_size(str(path), video.width, video.height, MAX_SIDE_PX**2)  # each frame becomes the picture of a `Head`
+    return video
 
 
 def choose_output(
