@@ -104,8 +104,8 @@ class Reenactor:
         """
         self._check_process()
         check_choice("crop", crop, ("auto", "full"))
-        is_list = not isinstance(pictures, (str, Path)) and getattr(pictures, "ndim", 4) == 4
-        if is_list and len(pictures) > MAX_SOURCES:  # before minutes of work
+        is_array = isinstance(pictures, np.ndarray) and pictures.ndim < 4  # one image
+        if not (is_array or isinstance(pictures, (str, Path))) and len(pictures) > MAX_SOURCES:
             raise BadInput(f"{len(pictures)} pictures of a person: a head has {MAX_SOURCES} at most; leave some out")
         sources = detect_sources(pictures, face, crop, self.detectors[0], self.size)
         return embed_sources(sources, crop == "auto", self.networks, self.checkpoint.sha256, self.size, self.device)
