@@ -7,7 +7,8 @@ import os
 import numpy as np
 import pytest
 
-from fewshot_heads import BadInput, Reenactor
+from fewshot_heads import BadInput
+from fewshot_heads.models.checkpoint import pick_device
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +21,10 @@ def motion(reenactor, driver_frames):
     return reenactor.track(driver_frames[:2])
 
 
-def test_a_device_that_holds_no_values_is_none():
-    with pytest.raises(BadInput, match="device=meta"):
-        Reenactor.from_pretrained(device="meta")
+@pytest.mark.parametrize("device", ["meta", "privateuseone", "hpu"])
+def test_a_device_that_holds_no_values_is_none(device):
+    with pytest.raises(BadInput, match=f"device={device} is not there"):
+        pick_device(device)
 
 
 @pytest.mark.parametrize(

@@ -240,7 +240,7 @@ def pick_device(device: str = "auto") -> torch.device:
             probe = torch.zeros(1, device=device)
             probe.cpu()  # fails on the device "meta", which holds no values
             return probe.device
-        except (RuntimeError, AssertionError) as error:
+        except (RuntimeError, AssertionError, ImportError) as error:  # torch imports a module for some devices
             raise BadInput(f"device={device} is not there; use device=auto or device=cpu") from error
     if torch.cuda.is_available():
         return torch.device("cuda")
