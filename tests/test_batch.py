@@ -165,6 +165,20 @@ def test_a_bad_row_has_its_reason_and_costs_no_other_row(capsys, driver_frames):
     assert frames("1.mp4").shape[0] == 3 and not [name for name in os.listdir() if name.startswith(".")]
 
 
+def test_parts_lie_beside_the_first_output_as_the_folder_of_the_table_may_be_read_only(monkeypatch, tmp_path):
+    (tmp_path / "videos").mkdir()
+    used = []
+
+    def see(work, items, scratch, workers):
+        used.append(scratch.parent)
+        return iter(())
+
+    monkeypatch.setattr(job_runner, "run_in_workers", see)
+    write_table(("mona.jpg", "a.mp4", "videos/1.mp4"))
+    assert main(["jobs.tsv", HERE]) == 0
+    assert used == [tmp_path / "videos"] * 2 and not os.listdir(tmp_path / "videos")
+
+
 def test_a_worker_that_dies_costs_its_rows_alone(monkeypatch, capsys):
     def dies_on_b(work, items, workers):
         for item in items:
