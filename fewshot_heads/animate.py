@@ -42,8 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _animate(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.cli.config import load_config
-    from fewshot_heads.cli.inputs import check_video_source, choose_output, read_driver
-    from fewshot_heads.media.video_reader import read_video
+    from fewshot_heads.cli.inputs import check_video_source, choose_output, read_driver, read_video_source
     from fewshot_heads.media.video_writer import WRITTEN
 
     names, overrides = split_overrides(arguments.inputs)
@@ -56,7 +55,7 @@ def _animate(arguments: argparse.Namespace) -> Path:
         check_video_source(sources, config)
     output = choose_output(arguments, f"{sources[0].stem}_{driver_path.stem}.mp4", WRITTEN, paths)
     driver = read_driver(driver_path, shown=config["side_by_side"])
-    source = read_video(sources[0], driver.rate) if arguments.video else None
+    source = read_video_source(sources[0], driver.rate) if arguments.video else None
 
     from fewshot_heads.cli.driver_tracking import DriverTracking
 

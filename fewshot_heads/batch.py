@@ -64,7 +64,7 @@ def _batch(arguments: argparse.Namespace) -> str:
     missing = [job for job in jobs if arguments.overwrite or not job.output.exists()]
     reasons = {line: error_line(row) for line, row in rows if not isinstance(row, Job)}
     if missing:
-        reasons |= _run(missing, table.parent, workers, arguments.overwrite)
+        reasons |= _run(missing, workers, arguments.overwrite)
     for line, reason in sorted(reasons.items()):
         print(printable(f"{table}, line {line}: {reason}"), file=sys.stderr)
     finished = len(jobs) - len(missing)
@@ -74,7 +74,7 @@ def _batch(arguments: argparse.Namespace) -> str:
     return counts
 
 
-def _run(jobs: Sequence[Job], folder: Path, workers: Mapping[str, Any], overwrite: bool) -> dict[int, str]:
+def _run(jobs: Sequence[Job], workers: Mapping[str, Any], overwrite: bool) -> dict[int, str]:
     """Runs jobs under two progress bars; returns the reason of each line that failed."""
     from functools import partial
     from tempfile import TemporaryDirectory
@@ -84,7 +84,8 @@ def _run(jobs: Sequence[Job], folder: Path, workers: Mapping[str, Any], overwrit
     from fewshot_heads.cli.job_runner import make_part, parts_of, run_in_workers, write_video
 
     parts = {part.name: part for job in jobs for part in parts_of(job)}
-    with TemporaryDirectory(prefix=".batch_", dir=folder) as name:  # where workers of a cluster see it as the table
+    folder = jobs[0].output.parent  # the workers of a cluster write there, and the folder of the table may be read-only
+    with TemporaryDirectory(prefix=".batch_", dir=folder) as name:
         scratch = Path(name).absolute()
         made = run_in_workers(make_part, parts.values(), scratch, workers)
         for _ in tqdm(made, "heads and motions", len(parts), disable=None, leave=False):

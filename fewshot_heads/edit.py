@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _edit(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.cli.config import load_config
-    from fewshot_heads.cli.inputs import choose_output
+    from fewshot_heads.cli.inputs import choose_output, weights_of
     from fewshot_heads.driving.controls import CONTROLS
     from fewshot_heads.media.files import SAVED
     from fewshot_heads.media.images import WRITTEN as PICTURES
@@ -49,7 +49,8 @@ def _edit(arguments: argparse.Namespace) -> Path:
     if not paths:
         raise UsageError("give a portrait; --help shows how")
     suffixes, suffix = (WRITTEN, ".mp4") if arguments.animate else (PICTURES, ".png")
-    output = choose_output(arguments, f"{paths[0].stem}_edited{suffix}", (*suffixes, SAVED), paths)
+    inputs = [*paths, *weights_of(config)]
+    output = choose_output(arguments, f"{paths[0].stem}_edited{suffix}", (*suffixes, SAVED), inputs)
     values, rate = {name: config[name] for name in CONTROLS}, exact_rate(config["rate"])
     count = max(2, round(config["seconds"] * rate)) if arguments.animate else 2
 

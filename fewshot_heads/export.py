@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _export(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.cli.config import load_config
     from fewshot_heads.cli.inputs import read_driver
-    from fewshot_heads.deployment import CONTRACT
+    from fewshot_heads.deployment import exported_files
     from fewshot_heads.media.files import check_no_input, check_readable
     from fewshot_heads.media.folders import check_folder
 
@@ -46,7 +46,7 @@ def _export(arguments: argparse.Namespace) -> Path:
     if len(paths) not in (0, 2):
         raise UsageError("give a portrait and a driver, or neither; --help shows how")
     output = arguments.output or Path("exported")
-    check_folder(output, CONTRACT, arguments.overwrite)
+    check_folder(output, exported_files, arguments.overwrite)
     check_no_input(output, paths)
     if paths:
         check_readable(paths[0])

@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _fine_tune(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.cli.config import load_config
-    from fewshot_heads.media.files import check_no_input, check_target
+    from fewshot_heads.cli.inputs import check_output, weights_of
 
     names, overrides = split_overrides(arguments.inputs)
     config = load_config("fine_tune", overrides)
@@ -44,11 +44,9 @@ def _fine_tune(arguments: argparse.Namespace) -> Path:
     if not sources:
         raise UsageError("give at least one picture, or a video; --help shows how")
     output = arguments.output or Path(f"{sources[0].stem}_head.safetensors")
-    check_target(output, (".safetensors",), arguments.overwrite)
     grid = output.with_name(f"{output.stem}_before_after.jpg")
-    check_target(grid, (".jpg",), arguments.overwrite)
-    for target in (output, grid):
-        check_no_input(target, [*sources, Path(config["model"])])
+    for target, suffix in ((output, ".safetensors"), (grid, ".jpg")):
+        check_output(target, (suffix,), arguments.overwrite, [*sources, *weights_of(config)])
 
     from tqdm import tqdm
 

@@ -15,10 +15,11 @@ from fewshot_heads.driving.shading import scaled
 from fewshot_heads.driving.source_detection import Pictures, detect_sources
 from fewshot_heads.driving.tracking import Motion, track
 from fewshot_heads.errors import BadInput, WeightsMismatch, check_at_least, check_choice
-from fewshot_heads.head import Head
+from fewshot_heads.head import MAX_SOURCES, Head
 from fewshot_heads.landmarks import Detector, detectors
 from fewshot_heads.media.provenance import Provenance
 from fewshot_heads.media.video_reader import read_video
+from fewshot_heads.models import Networks
 from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_inpainters, pick_device
 from fewshot_heads.models.fast_generator import choose_generator
 from fewshot_heads.models.inpainter import Inpainter
@@ -45,17 +46,15 @@ class Reenactor:
 
     Raises:
         BadInput: the backend is not there.
-        WeightsMismatch: the weights are those of an inpainter.
+        WeightsMismatch: the weights are not those of a generator.
     """
 
     def __init__(
         self, checkpoint: Checkpoint, device: str = "auto", searchers: Sequence[Detector] | None = None,
         inpainters: Mapping[str, Inpainter] | None = None, backend: str = "auto",
     ):  # fmt: skip
-        if isinstance(checkpoint.networks, Inpainter):
-            raise WeightsMismatch(
-                f"{checkpoint.path}: paints a part of a face only; take weights of the realtime preset"
-            )
+        if not isinstance(checkpoint.networks, Networks):
+            raise WeightsMismatch(f"{checkpoint.path}: not weights of a generator; take those of the realtime preset")
         self.device = pick_device(device)
         self.checkpoint = checkpoint
         self.networks = checkpoint.networks.to(self.device)
@@ -100,11 +99,14 @@ class Reenactor:
             crop: "auto" puts a square around the head, "full" takes the largest centered square of each image.
 
         Raises:
-            BadInput: an image cannot be read.
+            BadInput: an image cannot be read, or there are more than 128.
             NoFaceFound: an image does not show the face.
         """
         self._check_process()
         check_choice("crop", crop, ("auto", "full"))
+        is_array = isinstance(pictures, np.ndarray) and pictures.ndim < 4  # one image
+        if not (is_array or isinstance(pictures, (str, Path))) and len(pictures) > MAX_SOURCES:
+            raise BadInput(f"{len(pictures)} pictures of a person: a head has {MAX_SOURCES} at most; leave some out")
         sources = detect_sources(pictures, face, crop, self.detectors[0], self.size)
         return embed_sources(sources, crop == "auto", self.networks, self.checkpoint.sha256, self.size, self.device)
 

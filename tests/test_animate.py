@@ -82,6 +82,13 @@ def test_what_a_video_as_source_cannot_do_is_told(capsys, driver_path, nothing_l
     assert nothing_left()
 
 
+def test_a_video_as_source_whose_frames_are_too_large_is_told_before_any_work(capsys, driver_path, monkeypatch):
+    write_clip(Path("large.mp4"), [np.zeros((140, 100, 3), np.uint8)])
+    monkeypatch.setattr(images, "MAX_SIDE_PX", 100)
+    told = "large.mp4: 100x140 pixels is too large; scale it down to 0.01 million pixels at most"
+    assert told in fails(capsys, "--video", "large.mp4", driver_path)
+
+
 def test_the_crop_alone_is_wholly_synthetic(mona_path, driver_path):
     assert main([str(mona_path), str(driver_path), "-o", "crop.mp4", "paste_back=false"]) == 0
     assert read_video("crop.mp4").width == 320  # the resolution of the picture

@@ -7,7 +7,8 @@ import os
 import numpy as np
 import pytest
 
-from fewshot_heads import BadInput, Reenactor
+from fewshot_heads import BadInput
+from fewshot_heads.models.checkpoint import pick_device
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +21,10 @@ def motion(reenactor, driver_frames):
     return reenactor.track(driver_frames[:2])
 
 
-def test_a_device_that_holds_no_values_is_none():
-    with pytest.raises(BadInput, match="device=meta"):
-        Reenactor.from_pretrained(device="meta")
+@pytest.mark.parametrize("device", ["meta", "privateuseone", "hpu"])
+def test_a_device_that_holds_no_values_is_none(device):
+    with pytest.raises(BadInput, match=f"device={device} is not there"):
+        pick_device(device)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +52,12 @@ def test_an_empty_frame_leaves_the_reenactor_usable(reenactor, mona):
     with pytest.raises(BadInput, match="rate"):
         reenactor.track([mona], rate=0)
     assert len(reenactor.track([mona])) == 1
+
+
+def test_too_many_pictures_are_refused_before_one_is_read(reenactor, mona):
+    for many in (["no.jpg"] * 129, np.zeros((129, *mona.shape), np.uint8)):
+        with pytest.raises(BadInput, match="129 pictures of a person: a head has 128 at most"):
+            reenactor.embed(many)
 
 
 def test_a_large_frame_as_source_is_scaled_down_as_a_file_is(reenactor, mona):

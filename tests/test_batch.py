@@ -123,6 +123,23 @@ def test_overwrite_makes_finished_videos_again():
     assert frames("1.mp4").shape[1:] != frames("b.mp4").shape[1:]
 
 
+def test_a_row_neither_reads_nor_replaces_a_file_of_another_row(capsys):
+    shutil.copy("b.mp4", "1.mp4")
+    before = Path("b.mp4").read_bytes()
+    write_table(
+        ("mona.jpg", "a.mp4", "1.mp4"), ("mona.jpg", "./1.mp4", "2.mp4"), ("mona.jpg", "b.mp4", "1.mp4"),
+        ("1.mp4", "a.mp4", "4.mp4", "--video"), ("mona.jpg", "b.mp4", "5.mp4", "poes=1"),
+    )  # fmt: skip
+    jobs = dict(read_jobs(Path("jobs.tsv"), []))
+    assert [str(jobs[line]).split(": ")[1].split(";")[0] for line in (3, 4, 5)] == [
+        "is the output of line 2", "is the output of line 2 too", "is the output of line 2",
+    ]  # fmt: skip
+    write_table(("mona.jpg", "b.mp4", "2.mp4"), ("mona.jpg", "a.mp4", "b.mp4"))
+    reason, last = told(capsys, "--overwrite", HERE)
+    assert "b.mp4: is an input of line 2; choose another output" in reason and "(1 written" in last
+    assert Path("b.mp4").read_bytes() == before
+
+
 def test_a_bad_row_has_its_reason_and_costs_no_other_row(capsys, driver_frames):
     write_clip("wall.mp4", [np.full_like(driver_frames[0], 90)] * 2)
     write_table(
@@ -146,6 +163,20 @@ def test_a_bad_row_has_its_reason_and_costs_no_other_row(capsys, driver_frames):
         "error: jobs.tsv: 12 of 13 rows failed (1 written, 0 finished before); mend them and run this again"
     )
     assert frames("1.mp4").shape[0] == 3 and not [name for name in os.listdir() if name.startswith(".")]
+
+
+def test_parts_lie_beside_the_first_output_as_the_folder_of_the_table_may_be_read_only(monkeypatch, tmp_path):
+    (tmp_path / "videos").mkdir()
+    used = []
+
+    def see(work, items, scratch, workers):
+        used.append(scratch.parent)
+        return iter(())
+
+    monkeypatch.setattr(job_runner, "run_in_workers", see)
+    write_table(("mona.jpg", "a.mp4", "videos/1.mp4"))
+    assert main(["jobs.tsv", HERE]) == 0
+    assert used == [tmp_path / "videos"] * 2 and not os.listdir(tmp_path / "videos")
 
 
 def test_a_worker_that_dies_costs_its_rows_alone(monkeypatch, capsys):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fewshot_heads import animate, edit, read_image, read_video
+from fewshot_heads import animate, edit, fine_tune, read_image, read_video
+from fewshot_heads.creative import sample
 from fewshot_heads.driving.motion import Motion
 from fewshot_heads.media.provenance import read_mark
 
@@ -36,6 +37,16 @@ def test_a_pose_and_a_loop_as_drivers(mona_path, mona):
     assert animate.main([str(mona_path), "loop.safetensors", "-o", "out.mp4"]) == 0
     first, _, smiling, _ = read_video("out.mp4")
     assert np.abs(first.astype(int) - smiling).mean() > 0.3
+
+
+@pytest.mark.parametrize("command", [edit, fine_tune, sample])
+@pytest.mark.parametrize("key", ["model=w.safetensors", "inpainters=[mouth,w.safetensors]", "model=."])
+def test_weights_in_use_are_no_output(mona_path, tmp_path, capsys, command, key):
+    (tmp_path / "w.safetensors").write_bytes(b"weights")
+    inputs = [] if command is sample else [str(mona_path)]
+    assert command.main([*inputs, key, "-o", "w.safetensors", "--overwrite"]) == 1
+    assert capsys.readouterr().err == "error: w.safetensors: is also an input; choose another output\n"
+    assert (tmp_path / "w.safetensors").read_bytes() == b"weights"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from fewshot_heads import Reenactor, export, read_video
+from fewshot_heads.deployment import exported_files
 from fewshot_heads.deployment.networks import exported_networks
 from fewshot_heads.imaging.convert import to_uint8
 from fewshot_heads.landmarks.openvino_runtime import openvino_core
@@ -73,6 +74,7 @@ def test_the_contract_names_every_file_with_its_hash(exported, contract):
     files = {str(path.relative_to(exported)): path for path in exported.rglob("*.*")}
     del files["contract.json"]
     assert {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()} == named
+    assert exported_files(exported) == {"contract.json", *named}
     assert contract["library"]["version"] and contract["model"]["name"] == "realtime"
 
 
@@ -106,6 +108,7 @@ def test_openvino_files_compute_what_torch_computes(tmp_path):
         "inpainter_eyes.xml",
     ]  # fmt: skip
     assert "data" not in contract and os.listdir(tmp_path) == ["new"]
+    assert exported_files(tmp_path / "new") == set(os.listdir(tmp_path / "new"))
     for network in exported_networks(load_checkpoint(), {"eyes": load_checkpoint("eyes")}):
         inputs = network.example()
         with torch.no_grad():
@@ -122,21 +125,25 @@ def test_openvino_files_compute_what_torch_computes(tmp_path):
     [
         (["a.jpg"], 2, "a portrait and a driver, or neither"),
         (["format=tflite"], 2, "expected onnx or openvino"),
-        (["-o", "full"], 1, "full: holds other files; choose a new folder"),
+        (["-o", "full"], 1, "full: holds other files, such as letter.txt; choose a new folder"),
         (["-o", "full", "--overwrite"], 1, "full: holds other files"),
         (["-o", "old"], 1, "old: exists already; allow overwriting (--overwrite)"),
+        (["-o", "mixed", "--overwrite", "mixed/me.jpg", "mixed/me.mp4"], 1, "mixed: holds other files, such as me."),
         (["-o", "file"], 1, "file: this is a file; name a folder"),
         (["-o", "no/new"], 1, "there is no folder no; make it first"),
         (["none.jpg", "clip.mp4"], 1, "none.jpg: no such file"),
-        (["model=mouth"], 1, "paints a part of a face only"),
+        (["model=mouth"], 1, "not weights of a generator"),
         (["inpainters=[realtime]"], 1, "paints no part that opens"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_exported_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, capsys, arguments, code, told):
     monkeypatch.chdir(tmp_path)
-    for name in ("full/letter.txt", "old/contract.json"):
-        (tmp_path / name).parent.mkdir()
+    for folder in ("full", "old", "mixed"):
+        (tmp_path / folder).mkdir()
+    for name in ("full/letter.txt", "mixed/me.jpg", "mixed/me.mp4"):
         (tmp_path / name).write_text("mine")
+    for name in ("old/contract.json", "mixed/contract.json"):
+        (tmp_path / name).write_text('{"networks": []}')
     (tmp_path / "file").write_text("mine")
     before = set(tmp_path.rglob("*"))
     assert export.main(arguments) == code

@@ -13,6 +13,8 @@ from fewshot_heads.errors import UsageError
 from fewshot_heads.media.files import SAVED, check_no_input, check_target
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from fewshot_heads.driving.motion import Motion
     from fewshot_heads.media.video_reader import Video
 
@@ -55,6 +57,24 @@ def read_driver(path: Path, shown: bool = False) -> Video | Motion:
     return Motion.load(path)
 
 
+def read_video_source(path: Path, rate: Fraction) -> Video:
+    """Returns the video whose person is animated.
+
+    Args:
+        path: a video, gif or folder.
+        rate: frames per second, those of the driver.
+
+    Raises:
+        BadInput: the video cannot be read, or a frame is too large for a head.
+    """
+    from fewshot_heads.media.images import MAX_SIDE_PX, check_size
+    from fewshot_heads.media.video_reader import read_video
+
+    video = read_video(path, rate)
+    check_size(str(path), video.width, video.height, MAX_SIDE_PX**2)  # each frame becomes the picture of a `Head`
+    return video
+
+
 def choose_output(
     arguments: argparse.Namespace, default: str, suffixes: Collection[str], inputs: Iterable[Path]
 ) -> Path:
@@ -68,11 +88,26 @@ def choose_output(
 
     Raises:
         OutputError: the output cannot be written or is also an input.
+        BadInput: the certificate that signs the output cannot be used.
     """
     output = arguments.output or Path(default)
-    check_target(output, suffixes, arguments.overwrite)
-    check_no_input(output, inputs)
+    check_output(output, suffixes, arguments.overwrite, inputs)
     return output
+
+
+def check_output(output: Path, suffixes: Collection[str], overwrite: bool, inputs: Iterable[Path]) -> None:
+    """Checks a path to write to, and what signs the file. Arguments and errors are those of `choose_output`."""
+    from fewshot_heads.media.content_credentials import identity_for_writing
+
+    check_target(output, suffixes, overwrite)
+    check_no_input(output, inputs)
+    if output.suffix.lower() != SAVED:
+        identity_for_writing()
+
+
+def weights_of(config: Mapping[str, Any]) -> list[Path]:
+    """Returns where the weights of a configuration are, for `choose_output`. A preset gives a path without a file."""
+    return [Path(name) for name in (config["model"], *config["inpainters"])]
 
 
 def settings_of(kind: type[Settings], config: Mapping[str, Any]) -> Settings:

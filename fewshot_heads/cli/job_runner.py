@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fewshot_heads.cli.animation import animation_frames, source_head, video_frames
-from fewshot_heads.cli.inputs import read_driver
+from fewshot_heads.cli.inputs import read_driver, read_video_source
 from fewshot_heads.cli.jobs import Job
 from fewshot_heads.cli.parser import error_line
 from fewshot_heads.cli.session import open_reenactor
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import BadInput
 from fewshot_heads.head import Head
-from fewshot_heads.media.video_reader import read_video
 from fewshot_heads.media.video_writer import VideoWriter
 from fewshot_heads.preparation.workers import map_in_processes
 from fewshot_heads.reenactor import Reenactor
@@ -106,7 +105,7 @@ def write_video(overwrite: bool, scratch: Path, job: Job) -> None:
         head = Head.load((scratch / head_parts[0].name).with_suffix(".safetensors"))
         frames = animation_frames(reenactor, head, motion, driver, config)
     else:
-        source = read_video(job.sources[0], driver.rate)
+        source = read_video_source(job.sources[0], driver.rate)
         tracked = reenactor.track(source, config["source_face"], config["smoothing"])
         frames = video_frames(reenactor, source, tracked, motion, driver, config)
     like = driver.rate if isinstance(driver, Motion) else driver

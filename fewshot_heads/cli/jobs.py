@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from fewshot_heads.cli.config import load_config
-from fewshot_heads.cli.inputs import check_video_source
+from fewshot_heads.cli.inputs import check_output, check_video_source
 from fewshot_heads.errors import BadInput, FewshotHeadsError
-from fewshot_heads.media.files import check_no_input, check_readable, check_target
+from fewshot_heads.media.files import check_readable
 
 COLUMNS = ("sources", "driver", "output")  # and "options", which may be left out
 _VIDEO = "--video"  # among the options of a row, as in `animate`
@@ -62,6 +62,7 @@ def read_jobs(table: Path, common: Sequence[str]) -> Iterator[tuple[int, Job | F
     """
     check_readable(table)
     outputs: dict[Path, int] = {}
+    inputs: dict[Path, int] = {}
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(_lines(file), delimiter="\t", quoting=csv.QUOTE_NONE)
@@ -73,8 +74,7 @@ def read_jobs(table: Path, common: Sequence[str]) -> Iterator[tuple[int, Job | F
             for row in rows:
                 try:
                     job = _job(row, rows.line_num, table.parent.absolute(), tuple(common))
-                    if (first := outputs.setdefault(job.output.resolve(), job.line)) != job.line:
-                        raise BadInput(f"{job.output}: is the output of line {first} too; choose another output")
+                    _check_other_rows(job, outputs, inputs)
                     yield rows.line_num, job
                 except FewshotHeadsError as error:
                     yield rows.line_num, error
@@ -111,11 +111,34 @@ def _job(row: Mapping[str | None, Any], line: int, folder: Path, common: tuple[s
     config = _config((*common, *(option for option in options if option != _VIDEO)))
     if video := _VIDEO in options:
         check_video_source(sources, config)
-    check_target(output, WRITTEN, overwrite=True)  # one that exists is not an error, but finished
-    check_no_input(output, (*sources, driver))
+    check_output(output, WRITTEN, True, (*sources, driver))  # one that exists is not an error, but finished
     for path in () if output.exists() else sources if driver.is_dir() else (*sources, driver):
         check_readable(path)  # told without starting a worker
     return Job(line, sources, driver, output, config, video)
+
+
+def _check_other_rows(job: Job, outputs: dict[Path, int], inputs: dict[Path, int]) -> None:
+    """Checks the files of a job against those of the rows before, and adds them.
+
+    Args:
+        job: the job.
+        outputs: resolved path of each output -> its line.
+        inputs: resolved path of each source and driver -> the first line that reads it.
+
+    Raises:
+        BadInput: a file that one row writes is a file of the other row.
+    """
+    target, read = job.output.resolve(), [path.resolve() for path in (*job.sources, job.driver)]
+    if first := outputs.get(target):
+        raise BadInput(f"{job.output}: is the output of line {first} too; choose another output")
+    if first := inputs.get(target):
+        raise BadInput(f"{job.output}: is an input of line {first}; choose another output")
+    for path in read:
+        if first := outputs.get(path):
+            raise BadInput(f"{path}: is the output of line {first}; animate it in a table of its own")
+    outputs[target] = job.line
+    for path in read:
+        inputs.setdefault(path, job.line)
 
 
 @lru_cache(maxsize=64)

@@ -136,6 +136,15 @@ def run(command: Callable[[], Path | str], debug: bool) -> int:
         return 2 if isinstance(error, UsageError) else 1
 
 
+def print_details(text: str) -> None:
+    """Prints what a command tells beside its result. A full or closed output is no error, as the result comes later."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        print(f"standard output takes no text ({error.strerror}); the command goes on", file=sys.stderr)
+        _discard_output()
+
+
 def error_line(error: Exception) -> str:
     """Returns the line that tells a user about an error.
 
@@ -166,4 +175,9 @@ def _print_result(result: Path | str) -> None:
         if isinstance(result, str):
             raise OutputError(f"standard output takes no text ({error.strerror}); send it elsewhere") from error
         print(f"{result}: written, but standard output does not take its name ({error.strerror})", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python itself fails at its end
+        _discard_output()
+
+
+def _discard_output() -> None:
+    """Discards what standard output does not take. Else Python itself fails at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -61,6 +61,7 @@ def _morph(arguments: argparse.Namespace) -> Path:
     suffixes, suffix = (PICTURES, ".jpg") if arguments.preview else (WRITTEN, ".mp4")
     output = choose_output(arguments, f"{people[0].stem}_to_{people[-1].stem}{suffix}", suffixes, inputs)
     driver = read_driver(driver_path) if driver_path else None
+    idle_count = 0 if driver else settings.frames(len(people))
     reenactor = open_reenactor(config)
     heads = [load_person(reenactor, path, config["source_face"]) for path in people]
     motion = track_driver(reenactor, driver, config) if driver else None
@@ -68,7 +69,7 @@ def _morph(arguments: argparse.Namespace) -> Path:
     if arguments.preview:
         write_image(output, preview(reenactor, heads, motion, settings), mark, arguments.overwrite)
         return output
-    count = settings.frames(len(heads)) if motion is None else len(motion)
+    count = idle_count if motion is None else len(motion)
     frames = morph(reenactor, heads, motion, settings)
     like = driver or settings.rate
     return write_frames(frames, output, like, mark, config["crf"], arguments.overwrite, "morph", count)

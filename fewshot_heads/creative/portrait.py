@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fewshot_heads.cli.parser import make_parser, parse_and_run, split_overrides
+from fewshot_heads.cli.parser import make_parser, parse_and_run, print_details, split_overrides
 from fewshot_heads.cli.signals import ends_on_signals
 from fewshot_heads.errors import UsageError
 
@@ -73,7 +73,7 @@ def _portrait(arguments: argparse.Namespace) -> Path:
     head = load_person(reenactor, photo, config["source_face"])
     faces = load_gallery(reenactor, gallery, photo) if gallery else synthetic_gallery(reenactor)
     neighbours = nearest(head, faces, settings.neighbours)
-    print("\n".join(f"{face.share:4.0%} {face.name} (e_hat {face.similarity:.3f})" for face in neighbours))
+    print_details("\n".join(f"{face.share:4.0%} {face.name} (e_hat {face.similarity:.3f})" for face in neighbours))
     strengths = _PREVIEW_STRENGTHS if arguments.preview else (settings.strength,)
     if arguments.preview:
         settings = replace(settings, resolution=reenactor.size)
@@ -82,7 +82,7 @@ def _portrait(arguments: argparse.Namespace) -> Path:
         stills += portrait(reenactor, head, neighbours, None, replace(settings, strength=strength))
         cosines = identity_similarity(reenactor, head, stills[-1], face_recognizer)
         listed = ", ".join(f"{name} {value:.3f}" for name, value in cosines.items())
-        print(f"strength {strength:g}: similarity to the sitter {listed}")
+        print_details(f"strength {strength:g}: similarity to the sitter {listed}")
     mark = reenactor.provenance(composite=False).made_from(inputs)
     if driver is None:
         write_image(output, np.concatenate(stills, axis=1), mark, arguments.overwrite)

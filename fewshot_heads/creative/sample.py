@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fewshot_heads.cli.parser import make_parser, parse_and_run, split_overrides
+from fewshot_heads.cli.parser import make_parser, parse_and_run, print_details, split_overrides
 from fewshot_heads.cli.signals import ends_on_signals
 from fewshot_heads.errors import OutputError, UsageError
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _sample(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.cli.config import load_config
-    from fewshot_heads.cli.inputs import choose_output, is_driver, read_driver, settings_of
+    from fewshot_heads.cli.inputs import choose_output, is_driver, read_driver, settings_of, weights_of
 
     names, overrides = split_overrides(arguments.inputs)
     config = load_config("sample", overrides)
@@ -58,7 +58,7 @@ def _sample(arguments: argparse.Namespace) -> Path:
     driver_path = paths[0] if paths and not arguments.preview else None
     settings = settings_of(Sample, config)
     suffixes, suffix = (WRITTEN, ".mp4") if driver_path else ((*PICTURES, HEAD), ".jpg")
-    output = choose_output(arguments, f"people_{settings.seed}{suffix}", suffixes, [*paths, Path(config["model"])])
+    output = choose_output(arguments, f"people_{settings.seed}{suffix}", suffixes, [*paths, *weights_of(config)])
     if output.suffix.lower() == HEAD and settings.count != 1:
         raise OutputError(f"{output}: holds one head; use count=1")
     driver = read_driver(driver_path) if driver_path else None
@@ -66,8 +66,8 @@ def _sample(arguments: argparse.Namespace) -> Path:
     draws = sample(reenactor, settings)
     people = list(tqdm(draws, "people", settings.count, disable=None, unit="person", leave=False))
     distances = ", ".join(f"{person.distance:.2f}" for person in people)
-    print(f"distance to the nearest training person: {distances}")
-    print(f"draws in which no face was found: {sum(person.refused for person in people)}")
+    print_details(f"distance to the nearest training person: {distances}")
+    print_details(f"draws in which no face was found: {sum(person.refused for person in people)}")
     heads = [person.head for person in people]
     if output.suffix.lower() == HEAD:
         heads[0].save(output, arguments.overwrite)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fewshot_heads.deployment import CONTRACT, vectors
+from fewshot_heads.deployment import exported_files, vectors
 from fewshot_heads.deployment.contract import write_contract
 from fewshot_heads.deployment.formats import write_network
 from fewshot_heads.deployment.networks import exported_networks
@@ -38,7 +38,7 @@ def export_to(
     """
     painters = {checkpoint.about["spec"]["part"]: checkpoint for checkpoint in map(load_checkpoint, inpainters)}
     networks = exported_networks(reenactor.checkpoint, painters)
-    with atomic_folder(path, CONTRACT, overwrite) as folder:
+    with atomic_folder(path, exported_files, overwrite) as folder:
         files = [(network, write_network(network, folder, format)) for network in networks]
         if animation:
             _write_data(reenactor, *animation, folder)

@@ -41,7 +41,8 @@ class FaceDetector:
         scores = sigmoid(logits[0, :, 0])
         certain = scores >= self._min_confidence
         found = decode(offsets[0, certain], self._anchors[certain])
-        faces = merge_overlapping(found, scores[certain])[:max_faces]
+        is_box = (found[:, _BOX_SIZE] > 0).all(1)  # of the least certain ones, some have sides below 0
+        faces = merge_overlapping(found[is_box], scores[certain][is_box])[:max_faces]
         return [_square_around(face, whole) for face in faces]
 
 

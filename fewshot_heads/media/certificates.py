@@ -11,6 +11,7 @@ import logging
 import os
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,9 +68,14 @@ def signing_identity() -> SigningIdentity | None:
         if not path.exists():
             _make(path)
     except (OSError, RuntimeError, OutputError) as error:
-        logger.warning("no Content Credentials are written: the signing key cannot be kept (%s)", first_line(error))
+        _warn_of_lost_key(first_line(error))
         return None
     return _load(path, path)
+
+
+@lru_cache  # once a process: a command asks for the identity before the work and as it signs
+def _warn_of_lost_key(reason: str) -> None:
+    logger.warning("no Content Credentials are written: the signing key cannot be kept (%s)", reason)
 
 
 def settings_folder() -> Path:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fewshot_heads._version import __version__
-from fewshot_heads.errors import OutputError, first_line
+from fewshot_heads.errors import OutputError, first_line, printable
 from fewshot_heads.media.certificates import SigningIdentity, signing_identity
 from fewshot_heads.media.files import check_readable, write_error
 from fewshot_heads.media.provenance import COMPOSITE, SYNTHETIC, Provenance
@@ -142,7 +142,7 @@ def manifest(provenance: Provenance, title: str, mime_type: str) -> dict[str, An
     model = {"model": provenance.model, "model_sha256": provenance.sha256}
     return {
         "claim_generator_info": [agent],
-        "title": title,
+        "title": printable(title),  # the bytes of a name may be no text, which JSON does not hold
         "format": mime_type,
         "ingredients": ingredients,
         "assertions": [

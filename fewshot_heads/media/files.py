@@ -186,10 +186,29 @@ def check_readable(path: Path) -> None:
         raise BadInput(f"{path}: this is a folder; name a file in it")
     if not stat.S_ISREG(status.st_mode):
         raise BadInput(f"{path}: a pipe or a device; save what comes from it to a file and name that file")
-    if not os.access(path, os.R_OK):
-        raise BadInput(f"{path}: may not be read; change its permissions")
+    _check_permission(path, os.R_OK)
     if status.st_size == 0:
         raise BadInput(f"{path}: the file is empty (0 bytes); get a whole copy")
+
+
+def check_readable_folder(path: Path) -> None:
+    """Checks that the system lets a folder and every file in it be read.
+
+    Args:
+        path: a folder.
+
+    Raises:
+        BadInput: if the folder or a file in it may not be read.
+    """
+    _check_permission(path, os.R_OK | os.X_OK)
+    for file in path.iterdir():
+        if file.is_file():
+            _check_permission(file, os.R_OK)
+
+
+def _check_permission(path: Path, mode: int) -> None:
+    if not os.access(path, mode):
+        raise BadInput(f"{path}: may not be read; change its permissions")
 
 
 def check_no_input(target: Path, inputs: Iterable[Path]) -> None:

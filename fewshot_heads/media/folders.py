@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,14 +13,16 @@ from fewshot_heads.errors import OutputError
 from fewshot_heads.media.files import write_error
 
 _TOKEN_BYTES = 8
+OwnFiles = Callable[[Path], Collection[str]]
 
 
-def check_folder(path: Path, marker: str, overwrite: bool) -> None:
+def check_folder(path: Path, own_files: OwnFiles, overwrite: bool) -> None:
     """Checks that a folder can be written, before any work is done for it.
 
     Args:
         path: the folder.
-        marker: file that every folder of this kind has. A folder without this file is replaced only if it is empty.
+        own_files: returns the files that a folder of this kind wrote, relative to the folder and with slashes. A folder
+            with any other file is not replaced.
         overwrite: whether a folder of this kind may be replaced.
 
     Raises:
@@ -40,21 +42,31 @@ def check_folder(path: Path, marker: str, overwrite: bool) -> None:
         raise OutputError(f"{path}: there is no folder {path.parent}; make it first")
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"{path}: the folder {path.parent} may not be written; choose another one")
-    if content and marker not in content:
-        raise OutputError(f"{path}: holds other files; choose a new folder")
+    if other := _other_file(path, own_files(path)) if content else None:
+        raise OutputError(f"{path}: holds other files, such as {other}; choose a new folder")
     if content and not overwrite:
         raise OutputError(f"{path}: exists already; allow overwriting (--overwrite) or choose another name")
 
 
+def _other_file(folder: Path, own: Collection[str]) -> str | None:
+    """Returns a file in a folder or below it that is none of its own, or None."""
+    for place, folders, files in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(place, name))]
+        for name in (*files, *links):
+            if (file := Path(place, name).relative_to(folder).as_posix()) not in own:
+                return file
+    return None
+
+
 @contextmanager
-def atomic_folder(path: Path, marker: str, overwrite: bool) -> Iterator[Path]:
+def atomic_folder(path: Path, own_files: OwnFiles, overwrite: bool) -> Iterator[Path]:
     """Gives the path of a new folder beside `path`, which becomes `path` when the block ends.
 
     After any error the new folder is removed and `path` stays as before.
 
     Args:
         path: as in `check_folder`, like the others.
-        marker: file that every folder of this kind has.
+        own_files: returns the files that a folder of this kind wrote.
         overwrite: whether a folder of this kind may be replaced.
 
     Yields:
@@ -63,13 +75,13 @@ def atomic_folder(path: Path, marker: str, overwrite: bool) -> Iterator[Path]:
     Raises:
         OutputError: as `check_folder`, also if `path` appeared inside the block, and if the disk is full.
     """
-    check_folder(path, marker, overwrite)
+    check_folder(path, own_files, overwrite)
     part, old = (path.parent / f".{path.name}.{secrets.token_hex(_TOKEN_BYTES)}.{end}" for end in ("part", "old"))
     try:
         try:
             part.mkdir()
             yield part
-            check_folder(path, marker, overwrite)
+            check_folder(path, own_files, overwrite)
             if path.exists():
                 path.rename(old)
             part.rename(path)

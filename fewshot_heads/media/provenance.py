@@ -64,13 +64,19 @@ class Ingredient:
 
     @classmethod
     def of(cls, path: str | Path) -> Ingredient:
-        """Returns a file or a folder of files as an ingredient. Raises OSError if one cannot be read."""
+        """Returns a file or a folder of files as an ingredient. Raises BadInput if one cannot be read."""
         path, digest = Path(path), hashlib.sha256()
-        files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
-        for name in files:
-            with name.open("rb") as file:
-                while block := file.read(2**20):
-                    digest.update(block)
+        try:
+            files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+            for name in files:
+                with name.open("rb") as file:
+                    while block := file.read(2**20):
+                        digest.update(block)
+        except OSError as error:
+            reason = f"cannot be read for its hash ({error.strerror})"
+            raise BadInput(
+                f"{error.filename or path}: {reason}; keep inputs in place until the command ends"
+            ) from error
         return cls(printable(path.name), digest.hexdigest())
 
 
@@ -104,7 +110,7 @@ class Provenance:
             paths: such as pictures and the driver. Each is read once, for its hash.
 
         Raises:
-            OSError: if one cannot be read.
+            BadInput: if one cannot be read.
         """
         return replace(self, ingredients=tuple(map(Ingredient.of, paths)))
 

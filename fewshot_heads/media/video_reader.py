@@ -20,7 +20,7 @@ from PIL import Image
 
 from fewshot_heads.errors import BadInput
 from fewshot_heads.media.decoding import open_container, picture_stream, sound_stream
-from fewshot_heads.media.files import check_readable
+from fewshot_heads.media.files import check_readable, check_readable_folder
 from fewshot_heads.media.images import FORMATS, HEIC, is_heic, open_image, picture_format, read_image
 from fewshot_heads.media.timed_frames import (
     DEFAULT_RATE,
@@ -210,8 +210,7 @@ def _open_animation(path: Path, rate: Fraction | None) -> Video:
 
 def _open_folder(path: Path, rate: Fraction) -> Video:
     """Opens a folder of images."""
-    if not os.access(path, os.R_OK | os.X_OK):
-        raise BadInput(f"{path}: the folder may not be read; change its permissions")
+    check_readable_folder(path)
     suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
     files = [file for file in path.glob("*") if file.suffix.lower() in suffixes and not file.name.startswith(".")]
     if not files:

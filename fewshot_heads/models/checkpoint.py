@@ -17,7 +17,7 @@ from safetensors.torch import load, load_file, save
 from torch import Tensor, nn
 
 from fewshot_heads.errors import BadInput, WeightsMismatch
-from fewshot_heads.media.files import atomic_write, check_readable, write_error
+from fewshot_heads.media.files import atomic_write, check_readable, check_readable_folder, write_error
 from fewshot_heads.models import build, build_discriminator
 from fewshot_heads.models.discriminator import ProjectionDiscriminator
 from fewshot_heads.models.inpainter import Inpainter
@@ -206,11 +206,11 @@ def _find(name_or_path: str | Path) -> Path:
     """Returns the weights file of a preset, a file or a folder."""
     path = Path(name_or_path)
     if path.suffix.lower() == ".safetensors":
-        if os.path.exists(path):
-            return path
-        raise BadInput(f"{path}: no such weights file; check the path")
+        check_readable(path)
+        return path
     shipped = {p.stem.rsplit("-", 1)[0]: p for p in _weights_in(WEIGHTS)}
     if os.path.isdir(path) and str(name_or_path) not in shipped:
+        check_readable_folder(path)
         if newest := max(_weights_in(path), key=lambda p: p.stat().st_mtime, default=None):
             return newest
         raise BadInput(f"{path}: no weights in this folder; a run of meta_learn writes them at its end")
@@ -240,7 +240,7 @@ def pick_device(device: str = "auto") -> torch.device:
             probe = torch.zeros(1, device=device)
             probe.cpu()  # fails on the device "meta", which holds no values
             return probe.device
-        except (RuntimeError, AssertionError) as error:
+        except (RuntimeError, AssertionError, ImportError) as error:  # torch imports a module for some devices
             raise BadInput(f"device={device} is not there; use device=auto or device=cpu") from error
     if torch.cuda.is_available():
         return torch.device("cuda")

@@ -10,10 +10,10 @@ from typing import Any
 import gradio as gr
 
 from fewshot_heads.cli.animation import animation_frames, source_head, video_frames
-from fewshot_heads.cli.inputs import check_video_source
+from fewshot_heads.cli.inputs import check_video_source, read_video_source
 from fewshot_heads.driving.motion import Motion
 from fewshot_heads.errors import BadInput
-from fewshot_heads.media.video_reader import Video, read_video
+from fewshot_heads.media.video_reader import Video
 from fewshot_heads.reenactor import Reenactor
 from fewshot_heads.studio.jobs import Job
 from fewshot_heads.studio.page import Page
@@ -65,7 +65,7 @@ def animate_video(
     Args:
         source: a video of one person.
     """
-    video = read_video(source, driver.rate)
+    video = read_video_source(source, driver.rate)
     shown = job.watch(PORTRAIT, files.frames(video), video.frame_count_estimate)
     tracked = reenactor.track(shown, config["source_face"], config["smoothing"], video.rate, source.name)
     motion = track(reenactor, job, files, driver, config)

@@ -154,6 +154,18 @@ def test_a_full_standard_output_is_no_error_once_the_result_is_written():
     assert done.returncode == 0 and "照片.mp4: written, but" in done.stderr and done.stderr.count("\n") == 1
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_details_that_standard_output_does_not_take_do_not_end_the_command():
+    code = PRINTER.replace("lambda: ", "lambda: print_details('0.1') or print_details('0.2') or ").replace(
+        "import error_line", "import print_details"
+    )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (
+        0, "standard output takes no text (No space left on device); the command goes on\n",
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("kind", [ImportError, OSError])
 def test_a_missing_system_library_is_named_with_the_remedy(kind, capsys):
     def imports():

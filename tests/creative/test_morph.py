@@ -259,6 +259,8 @@ def test_bad_input_is_one_line(mona_path, woman, driver_path, capsys, tmp_path):
     assert "people 0 to 1" in fails(capsys, mona_path, woman, "shape_of=2")
     assert "frames per second were expected" in fails(capsys, mona_path, woman, "rate=null")
     assert "frames 0 to 11" in fails(capsys, mona_path, woman, driver_path, "reference=12")
+    told = "seconds=1e+09: more than 100000 frames without a driver; take fewer seconds or a lower rate"
+    assert told in fails(capsys, mona_path, woman, "seconds=1e9")
     assert "also an input" in fails(capsys, mona_path, woman, "-o", woman, "--preview", "--overwrite")
     assert "nobody.jpg" in fails(capsys, mona_path, "nobody.jpg")
     assert sorted(tmp_path.iterdir()) == before

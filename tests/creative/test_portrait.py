@@ -1,6 +1,7 @@
 """Mona Lisa out of a memory of others: ends, geometry, neighbours, likeness, the command line and its refusals."""
 
 import math
+import os
 import wave
 from dataclasses import fields, replace
 from pathlib import Path
@@ -225,6 +226,12 @@ def test_bad_input_is_one_line(mona_path, bank, driver_path, capsys, tmp_path):
     assert "gallery=FOLDER" in fails(capsys, mona_path, mona_path, memory, code=2)
     assert "nobody.pt" in fails(capsys, mona_path, memory, "face_recognizer=nobody.pt")
     assert sorted(tmp_path.iterdir()) == before and (tmp_path / "out.jpg").read_text() == "mine"
+
+
+@pytest.mark.parametrize("locked", ["", "mirror.png"])
+def test_what_a_gallery_may_not_read_is_told_before_any_work(bank, mona_path, capsys, monkeypatch, locked):
+    monkeypatch.setattr(os, "access", lambda path, mode: path != bank / locked)
+    assert f"{bank / locked}: may not be read; change its permissions" in fails(capsys, mona_path, f"gallery={bank}")
 
 
 def test_heads_of_another_generator_are_refused_and_named(reenactor, sitter, woman, mona_path, capsys, tmp_path):

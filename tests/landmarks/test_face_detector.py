@@ -51,6 +51,13 @@ def test_the_square_of_mona_lisa_holds_her_face_and_turns_with_it(find_faces, mo
     assert 8 < np.degrees(turned.angle - face.angle) < 25
 
 
+def test_without_a_least_confidence_only_boxes_with_an_area_are_faces(mona):
+    find_any = FaceDetector(min_confidence=0.0)
+    (face,) = find_any(mona, 1)
+    assert np.linalg.norm(face.center - [145, 163]) < 20
+    assert all(face.side > 0 for face in find_any(np.zeros((200, 300, 3), np.uint8), 6))
+
+
 def test_no_more_faces_are_found_than_asked_for(find_faces, mona):
     both = np.hstack([mona, mona])
     assert (len(find_faces(both, 6)), len(find_faces(both, 1))) == (2, 1)

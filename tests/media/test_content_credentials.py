@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 
+from fewshot_heads import animate, edit, fine_tune, live
 from fewshot_heads.errors import BadInput
 from fewshot_heads.media import certificates, content_credentials
 from fewshot_heads.media.certificates import CERTIFICATE_VARIABLE, KEY_VARIABLE, settings_folder, signing_identity
@@ -105,6 +106,13 @@ def test_a_name_that_is_no_text__can_be_signed(tmp_path):
     assert title == "mona\\udce4\\n.jpg"
 
 
+@pytest.mark.parametrize("kind", SIGNED)
+def test_an_output_whose_name_is_no_text__is_signed(tmp_path, kind):
+    path = tmp_path / f"o\udcff.{kind}"
+    write(path, Provenance("m", HASH, True))
+    assert read_credentials(path).is_valid
+
+
 def test_the_key__is_made_once_and_is_private(own_settings):
     first, second = signing_identity(), signing_identity()
     assert first == second and first is not None
@@ -119,7 +127,8 @@ def test_a_folder_that_takes_no_key__is_a_warning(tmp_path, monkeypatch, caplog)
     for variable in ("XDG_CONFIG_HOME", "APPDATA"):
         monkeypatch.setenv(variable, str(tmp_path / "file"))
     write(tmp_path / "out.png", Provenance("m", HASH, True))
-    assert "no Content Credentials are written" in caplog.text
+    write(tmp_path / "out.mp4", Provenance("m", HASH, True))  # asks twice
+    assert caplog.text.count("no Content Credentials are written") == 1
     assert read_credentials(tmp_path / "out.png") is None and verify(tmp_path / "out.png")
 
 
@@ -150,6 +159,21 @@ def test_a_certificate_that_cannot_be_used__is_one_line_before_the_work(own_sett
         with pytest.raises(BadInput, match=told):
             VideoWriter(tmp_path / "out.mp4", 25)
     assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [(animate, ["no.jpg", "no.mp4"]), (edit, ["no.jpg"]), (fine_tune, ["no.jpg"]), (live, ["no.jpg", "-o", "o.gif"])],
+)
+def test_a_command__asks_for_the_certificate_before_it_reads_an_input(
+    command, arguments, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "own.pem").write_text("no certificate")
+    monkeypatch.chdir(tmp_path)
+    for variable in (CERTIFICATE_VARIABLE, KEY_VARIABLE):
+        monkeypatch.setenv(variable, "own.pem")
+    assert command.main(arguments) == 1
+    assert capsys.readouterr().err.startswith("error: own.pem: holds no certificate")
 
 
 def test_off__writes_no_credentials_and_makes_no_key(own_settings, tmp_path, monkeypatch):

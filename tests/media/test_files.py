@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from fewshot_heads.errors import OutputError
+from fewshot_heads.errors import BadInput, OutputError
 from fewshot_heads.media import files
-from fewshot_heads.media.files import atomic_write, atomic_write_in, check_no_input, check_target
+from fewshot_heads.media.files import atomic_write, atomic_write_in, check_no_input, check_readable_folder, check_target
 
 posix = pytest.mark.skipif(files.fcntl is None, reason="Windows has no such locks")
 
@@ -144,6 +144,16 @@ def test_atomic_write__sweeps_what_a_killed_writer_left_and_nothing_else(tmp_pat
         writer.wait()
         write(target, b"second", overwrite=True)
     assert names(tmp_path) == [mine.name, "out.png"]
+
+
+def test_check_readable_folder__names_what_may_not_be_read(tmp_path, monkeypatch):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.png").touch()
+    check_readable_folder(tmp_path)
+    for locked in (tmp_path / "folder", tmp_path / "folder" / "a.png"):
+        monkeypatch.setattr(os, "access", lambda path, mode, locked=locked: path != locked)
+        with pytest.raises(BadInput, match=f"{locked}: may not be read; change its permissions"):
+            check_readable_folder(tmp_path / "folder")
 
 
 def test_check_target__sees_a_link_that_leads_nowhere(tmp_path):

@@ -145,3 +145,8 @@ def test_a_video_is_marked_even_when_nobody_names_the_model(tmp_path):
     with VideoWriter(tmp_path / "out.mp4", like=25) as out:
         out.add(np.zeros((64, 64, 3), np.uint8))
     assert verify(tmp_path / "out.mp4")
+
+
+def test_an_input_that_is_gone_is_named(tmp_path):
+    with pytest.raises(BadInput, match=r"gone.mp4: cannot be read for its hash \(No such file or directory\); keep"):
+        Provenance("m", "0", True).made_from([tmp_path / "gone.mp4"])

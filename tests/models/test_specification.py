@@ -146,3 +146,20 @@ def test_a_specification_without_end_is_refused_before_it_is_read(path, monkeypa
     os.truncate(path.with_suffix(".json"), 3 * 2**30)  # a sparse file
     monkeypatch.setattr(Path, "read_text", None)
     assert "no readable specification" in refused(path)
+
+
+def test_weights_that_may_not_be_read_say_so(path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    for name in (path, path.parent):
+        with pytest.raises(BadInput, match=f"{name}: may not be read; change its permissions"):
+            load_checkpoint(name)
+
+
+def test_weights_in_a_folder_that_may_not_be_entered_say_so(path, monkeypatch):
+    def locked(self, **options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os.path, "exists", lambda path: False)
+    monkeypatch.setattr(Path, "stat", locked)
+    with pytest.raises(BadInput, match=r"cannot be opened \(Permission denied\); check the path and its permissions"):
+        load_checkpoint(path)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fewshot_heads.cli.parser import Parser, add_output_arguments, parse_and_run
+from fewshot_heads.cli.parser import Parser, add_output_arguments, parse_and_run, print_details
 from fewshot_heads.cli.signals import ends_on_signals
 from fewshot_heads.errors import BadInput
 
@@ -43,7 +43,7 @@ def _fit(arguments: argparse.Namespace) -> Path:
         model, kept, _ = learn(people)
     except BadInput as error:
         raise BadInput(f"{', '.join(arguments.prepared)}: {error}") from error
-    print(f"{len(people)} people sat well, {len(kept)} of them ordinary enough; {model.directions} directions")
+    print_details(f"{len(people)} people sat well, {len(kept)} of them ordinary enough; {model.directions} directions")
     model.save(arguments.output, arguments.overwrite)
     return arguments.output
 

@@ -22,6 +22,7 @@ from fewshot_heads.media.video_reader import exact_rate
 from fewshot_heads.reenactor import Reenactor
 
 PREVIEW_FRAMES, _PREVIEW_COLUMNS = 16, 8
+_MAX_IDLE_FRAMES = 100_000  # an hour at 25 frames per second; their landmarks are in memory, 3 kB each
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,12 @@ class Morph(DrivingSettings):
     rate: float = 25
 
     def frames(self, people: int) -> int:
-        """Returns the number of frames without a driver, 2 or more."""
-        return max(round(self.seconds * exact_rate(self.rate) * people), 2)
+        """Returns the number of frames without a driver, 2 or more. Raises BadInput for more than 100,000."""
+        count = max(round(self.seconds * exact_rate(self.rate) * people), 2)
+        if count > _MAX_IDLE_FRAMES:
+            limit = f"more than {_MAX_IDLE_FRAMES} frames without a driver"
+            raise BadInput(f"seconds={self.seconds:g}: {limit}; take fewer seconds or a lower rate")
+        return count
 
 
 def morph(

@@ -15,6 +15,7 @@ from fewshot_heads.creative.blending.identity_blend import load_person
 from fewshot_heads.creative.blending.sampling import Sample, sample
 from fewshot_heads.errors import BadInput, NoFaceFound
 from fewshot_heads.head import Head
+from fewshot_heads.media.files import check_readable_folder
 from fewshot_heads.media.images import PICTURES
 from fewshot_heads.metrics import csim
 from fewshot_heads.reenactor import Reenactor
@@ -107,10 +108,11 @@ def gallery_files(folder: Path, excluded: Path | None) -> list[Path]:
         excluded: a file to leave out.
 
     Raises:
-        BadInput: there is no such folder, or no such file in it.
+        BadInput: there is no such folder, no such file in it, or one may not be read.
     """
     if not folder.is_dir():
         raise BadInput(f"gallery={folder}: no such folder; give one with pictures of faces or saved heads")
+    check_readable_folder(folder)  # of each file, the mark has a hash
     left_out = excluded.resolve() if excluded else None
     suffixes = {*PICTURES, ".safetensors"}
     visible = sorted(folder.glob("[!.]*"))  # a hidden file may be an unfinished one
