@@ -15,7 +15,7 @@ from fewshot_heads.driving.shading import scaled
 from fewshot_heads.driving.source_detection import Pictures, detect_sources
 from fewshot_heads.driving.tracking import Motion, track
 from fewshot_heads.errors import BadInput, WeightsMismatch, check_at_least, check_choice
-from fewshot_heads.head import MAX_SOURCES, Head
+from fewshot_heads.head import Head
 from fewshot_heads.landmarks import Detector, detectors
 from fewshot_heads.media.provenance import Provenance
 from fewshot_heads.media.video_reader import read_video
@@ -104,9 +104,6 @@ class Reenactor:
         """
         self._check_process()
         check_choice("crop", crop, ("auto", "full"))
-        is_array = isinstance(pictures, np.ndarray) and pictures.ndim < 4  # one image
-        if not (is_array or isinstance(pictures, (str, Path))) and len(pictures) > MAX_SOURCES:
-            raise BadInput(f"{len(pictures)} pictures of a person: a head has {MAX_SOURCES} at most; leave some out")
         sources = detect_sources(pictures, face, crop, self.detectors[0], self.size)
         return embed_sources(sources, crop == "auto", self.networks, self.checkpoint.sha256, self.size, self.device)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from fewshot_heads.driving.quarter_turns import detect_upright
 from fewshot_heads.errors import BadInput, NoFaceFound
+from fewshot_heads.head import MAX_SOURCES
 from fewshot_heads.landmarks import Detector, Landmarks
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.media.images import MAX_SIDE_PX, check_image, read_image
@@ -47,7 +48,7 @@ def detect_sources(
         size: side of the generator's crop, pixels.
 
     Raises:
-        BadInput: an image cannot be read, or the numbers of images and faces differ.
+        BadInput: an image cannot be read, there are too many, or the numbers of images and faces differ.
         NoFaceFound: an image does not show the face.
     """
     if isinstance(pictures, (str, Path)) or (isinstance(pictures, np.ndarray) and pictures.ndim < 4):
@@ -55,6 +56,8 @@ def detect_sources(
     numbers = [face] * len(pictures) if isinstance(face, int) else list(face)
     if not numbers or len(numbers) != len(pictures):
         raise BadInput(f"embed got {len(pictures)} pictures and {len(numbers)} faces; it needs one of each at least")
+    if len(pictures) > MAX_SOURCES:
+        raise BadInput(f"{len(pictures)} pictures of a person: a head has {MAX_SOURCES} at most; leave some out")
     return [
         _detect_source(picture, i, number, crop, detector, size)
         for i, (picture, number) in enumerate(zip(pictures, numbers, strict=True))
