@@ -644,6 +644,13 @@ def test_sound_that_browsers_do_not_play_in_mp4_is_encoded_again(tmp_path, codec
         assert container.streams.audio[0].codec_context.codec.canonical_name == "aac"
 
 
+def test_mp3_of_a_rate_that_mp4_does_not_hold_is_encoded_again(tmp_path):
+    driver = read_video(make_clip(tmp_path / "driver.mkv", numbered(25), sound=sine(1, 8000), sound_rate=8000))
+    path = write(tmp_path / "out.mp4", driver, like=driver)
+    with av.open(str(path)) as container:
+        assert container.streams.audio[0].codec_context.codec.canonical_name == "aac"
+
+
 def test_sound_is_copied_byte_for_byte_where_it_can_be(tmp_path):
     driver = read_video(make_clip(tmp_path / "driver.mp4", numbered(50), sound=sine(2)))
     path = write(tmp_path / "out.mp4", driver, like=driver)
