@@ -111,7 +111,7 @@ def _announced_end(container: Any, stream: Any) -> Fraction | None:
 def animation_frames(path: Path, warn: bool = True) -> Generator[TimedFrame, None, None]:
     """Yields the frames of an animated picture, such as a gif, with white behind transparent pixels.
 
-    A damaged file ends early.
+    A damaged file ends early, also at a frame of another size than the first.
 
     Args:
         path: the file.
@@ -126,9 +126,13 @@ def animation_frames(path: Path, warn: bool = True) -> Generator[TimedFrame, Non
         time = Fraction(0)
         for index in range(getattr(image, "n_frames", 1)):
             try:
-                image.seek(index)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error", Image.DecompressionBombWarning)
+                    image.seek(index)
+                if image.size != white.size:  # before the frame is decoded: it may be of any size
+                    raise ValueError(f"a frame of {image.width}x{image.height} pixels")
                 rgb = Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-            except UNREADABLE as error:
+            except (*UNREADABLE, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
                 if warn:
                     warnings.warn(f"{path}: damaged or cut off ({error}); {index} frames could be read", stacklevel=2)
                 return

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import shutil
+import struct
 import subprocess
 import tracemalloc
 import warnings
@@ -492,6 +493,26 @@ def test_a_gif_that_is_cut_off_gives_a_warning_and_leaves_pillow_as_it_was(tmp_p
     assert before == Image.MAX_IMAGE_PIXELS
     with pytest.warns(UserWarning, match="cut.gif: damaged or cut off"):
         assert len(list(frames)) < 5
+
+
+@pytest.mark.filterwarnings("error::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("side", [100, 13_000, 65_535])
+def test_an_animation_ends_before_a_frame_of_another_size(tmp_path, side):
+    frames = [Image.fromarray(frame) for frame in numbered(3)]
+    frames[0].save(tmp_path / "large.gif", save_all=True, append_images=frames[1:], disposal=2)
+    data = bytearray((tmp_path / "large.gif").read_bytes())
+    second = data.index(b",\0\0\0\0", data.index(b",\0\0\0\0") + 1)  # a frame: left, top, width, height
+    data[second + 5 : second + 9] = struct.pack("<HH", side, side)
+    (tmp_path / "large.gif").write_bytes(data)
+    with pytest.warns(UserWarning, match="large.gif: damaged or cut off .*; 1 frames could be read"):
+        assert order(read_video(tmp_path / "large.gif")) == [0]
+
+
+def test_a_tiff_with_a_large_second_page_is_one_line(tmp_path):
+    large = Image.new("1", (20_000, 20_000))
+    Image.fromarray(flat(10)).save(tmp_path / "a.tif", save_all=True, append_images=[large], compression="tiff_lzw")
+    with pytest.raises(BadInput, match="a.tif: a single picture"):
+        read_video(tmp_path / "a.tif")
 
 
 def test_a_video_named_gif_is_a_video(tmp_path):
