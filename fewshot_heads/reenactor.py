@@ -214,6 +214,7 @@ class Reenactor:
             tracked: what the person of the video does, from `track`. None tracks it.
             **options: `expression`, `reference`, `mouth` and `parts`, as in `animate`, which has the same errors.
         """
+        self._check_process()
         motion = driver if isinstance(driver, Motion) else self.track(driver)
         frames = read_video(video, motion.rate) if isinstance(video, (str, Path)) else video
         networks = (self.checkpoint, self.generator, self.inpainters, self.device)

@@ -68,7 +68,10 @@ def test_a_motion_without_frames_is_refused(reenactor, head, motion):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_forked_process_is_told_to_open_its_own(reenactor, head, motion, mona):
-    uses = [lambda: reenactor.embed(mona), lambda: reenactor.track([mona]), lambda: reenactor.animate(head, motion)]
+    uses = [
+        lambda: reenactor.embed(mona), lambda: reenactor.track([mona]), lambda: reenactor.animate(head, motion),
+        lambda: reenactor.animate_video([mona], motion, motion),
+    ]  # fmt: skip
     for use in uses:
         child = os.fork()
         if child == 0:  # os._exit: pytest must not go on in the child
