@@ -422,8 +422,14 @@ def test_a_decoder_reserves_no_memory_for_frames_that_grow(tmp_path, monkeypatch
     first, second = make_clip(tmp_path / "a.mpg", numbered(30)), make_clip(tmp_path / "b.mpg", numbered(30, (640, 480)))
     (tmp_path / "both.mpg").write_bytes(first.read_bytes() + second.read_bytes())
     monkeypatch.setattr("fewshot_heads.media.timed_frames.MAX_FRAME_PIXELS", 100 * 100)
+    monkeypatch.setattr("fewshot_heads.media.timed_frames._PADDING_PIXELS", 0)
     with pytest.warns(UserWarning, match="damaged or cut off"):
         assert 25 < len(list(read_video(tmp_path / "both.mpg"))) < 35
+
+
+def test_a_frame_just_below_the_limit_is_decoded(tmp_path):
+    path = make_clip(tmp_path / "large.mp4", [np.zeros((5990, 5990, 3), np.uint8)])  # 5990 is no multiple of 64
+    assert next(iter(read_video(path))).shape == (5990, 5990, 3)
 
 
 @pytest.mark.parametrize("kind, rate", [("mp4", 24_000), ("mkv", 24_000), ("avi", Fraction(1, 1001))])
