@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 import pytest
+import torch
 
 from fewshot_heads import BadInput, Reenactor
 
@@ -81,3 +82,10 @@ def test_a_forked_process_is_told_to_open_its_own(reenactor, head, motion, mona)
                 os._exit(7 if "open another one in each process" in str(error) else 1)
             os._exit(2)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_a_head_whose_tuned_weights_make_no_image_is_one_line(reenactor, head, motion):
+    weights = {name: torch.ones_like(value) for name, value in reenactor.networks.generator.state_dict().items()}
+    broken = dataclasses.replace(head, tuned=weights)
+    with pytest.raises(BadInput, match="its tuned weights make no image"):
+        next(reenactor.animate(broken, motion))
