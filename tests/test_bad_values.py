@@ -29,8 +29,13 @@ def test_a_device_that_holds_no_values_is_none():
 @pytest.mark.parametrize(
     "option, line",
     [
-        ({"pose": math.nan}, "pose=nan: expected a finite number"),
-        ({"expression": math.inf}, "expression=inf: expected a finite number"),
+        ({"pose": math.nan}, "pose=nan: expected a number from -100 to 100"),
+        ({"pose": -1e9}, "pose=-1000000000.0: expected a number from -100 to 100"),
+        ({"expression": math.inf}, "expression=inf: expected a number from -100 to 100"),
+        ({"reference": 1.5}, "reference=1.5, but the driver has frames 0 to 1"),
+        ({"batch": 2.5}, "batch=2.5: expected 1 or more, a whole number"),
+        ({"resolution": 10**9}, "resolution=1000000000: expected 64 to 2048, a whole number"),
+        ({"resolution": 100.5}, "resolution=100.5: expected 64 to 2048"),
         ({"batch": math.nan}, "batch=nan: expected 1 or more"),
         ({"motion": "copied"}, "motion='copied'"),
     ],
@@ -38,6 +43,20 @@ def test_a_device_that_holds_no_values_is_none():
 def test_an_option_that_would_ruin_the_video_is_refused(reenactor, head, motion, option, line):
     with pytest.raises(BadInput, match=line):
         reenactor.animate(head, motion, **option)
+
+
+@pytest.mark.parametrize(
+    "pictures, face, line",
+    [
+        (None, 0, "embed got NoneType and face=0; it needs pictures"),
+        ([None], 0, "picture 0: got NoneType, expected an array"),
+        (np.zeros((64, 64, 3), np.uint8), 1.5, "embed got list and face=1.5; it needs pictures, and whole numbers"),
+        ([np.zeros((64, 64, 3), np.uint8)], [1.5], r"face=\[1.5\]"),
+    ],
+)
+def test_what_is_no_picture_or_no_number_of_a_face_is_refused(reenactor, pictures, face, line):
+    with pytest.raises(BadInput, match=line):
+        reenactor.embed(pictures, face)
 
 
 def test_an_empty_frame_leaves_the_reenactor_usable(reenactor, mona):

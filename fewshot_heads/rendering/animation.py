@@ -31,6 +31,8 @@ from fewshot_heads.rendering.paste_back import Paster
 from fewshot_heads.rendering.renderer import HeadRenderer, rasterize_landmarks
 from fewshot_heads.rendering.source_crop import crop_with_hair, texture_size
 
+MAX_RESOLUTION = 2048  # side of a square crop, pixels; textures have up to 1024
+
 
 def embed_sources(
     sources: Sequence[SourceFace], adjust_crops: bool, networks: Any, sha256: str, size: int, device: torch.device
