@@ -8,6 +8,9 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable
+from numbers import Integral
+
+MAX_GAIN = 100  # largest strength of a motion or an expression; 1 is the driver's
 
 
 class FewshotHeadsError(ValueError):
@@ -87,10 +90,17 @@ def check_at_least(name: str, value: float, least: float) -> None:
         raise BadInput(f"{name}={value}: expected {least:g} or more")
 
 
-def check_finite(name: str, value: float) -> None:
-    """Raises BadInput for NaN and infinity."""
-    if not math.isfinite(value):
-        raise BadInput(f"{name}={value}: expected a finite number")
+def check_gain(name: str, value: float) -> None:
+    """Raises BadInput for a strength beyond 100 times the driver's, whose powers overflow, and for NaN."""
+    if not abs(value) <= MAX_GAIN:
+        raise BadInput(f"{name}={value}: expected a number from -{MAX_GAIN} to {MAX_GAIN}")
+
+
+def check_whole(name: str, value: int, least: int, most: int | None = None) -> None:
+    """Raises BadInput for anything but a whole number in a range; `most` None sets no upper limit."""
+    if not isinstance(value, Integral) or value < least or (most is not None and value > most):
+        allowed = f"{least} or more" if most is None else f"{least} to {most}"
+        raise BadInput(f"{name}={value}: expected {allowed}, a whole number")
 
 
 def check_share(name: str, value: float) -> None:

@@ -14,7 +14,7 @@ import torch
 from fewshot_heads.driving.shading import scaled
 from fewshot_heads.driving.source_detection import Pictures, detect_sources
 from fewshot_heads.driving.tracking import Motion, track
-from fewshot_heads.errors import BadInput, WeightsMismatch, check_at_least, check_choice
+from fewshot_heads.errors import BadInput, WeightsMismatch, check_at_least, check_choice, check_whole
 from fewshot_heads.head import Head
 from fewshot_heads.landmarks import Detector, detectors
 from fewshot_heads.media.provenance import Provenance
@@ -23,7 +23,7 @@ from fewshot_heads.models import Networks
 from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_inpainters, pick_device
 from fewshot_heads.models.fast_generator import choose_generator
 from fewshot_heads.models.inpainter import Inpainter
-from fewshot_heads.rendering.animation import embed_sources, render_frames, retargeted_faces
+from fewshot_heads.rendering.animation import MAX_RESOLUTION, embed_sources, render_frames, retargeted_faces
 from fewshot_heads.rendering.editing import Editor
 from fewshot_heads.rendering.video_editing import edit_video
 
@@ -165,14 +165,14 @@ class Reenactor:
             head: the head.
             driver: path of a video, frames uint8 RGB [H, W, 3], or the `Motion` from `track`.
             motion: "relative" adds the driver's change to the source, "absolute" copies the driver's landmarks.
-            pose: gain of the head pose, 1 is the driver's.
-            expression: gain of the expression, 1 is the driver's.
+            pose: gain of the head pose, -100 to 100; 1 is the driver's.
+            expression: gain of the expression, -100 to 100; 1 is the driver's.
             reference: driver frame that corresponds to the source image. None: the motion's, or chosen.
             paste_back: whether the head is pasted back into the source image, on its shoulders.
             crop: of the driver's frames. "auto" is a square around the head, one for each shot; "full" as in `embed`.
             batch: frames per call of the generator.
             mouth: fills a mouth that is closed in the source: "driver" shows the driver's, if known; or "inpainted".
-            resolution: side of the square crop, pixels. None takes that of the source image, 256 to 1024.
+            resolution: side of the square crop, 64 to 2048 pixels. None takes that of the source image, 256 to 1024.
             parts: "lips", "lids", "brows" or "gaze" -> gain of this part's expression, beside `expression`.
             shading: gain of the folds of the driver's skin, 0 to 1, in relative motion.
 
@@ -183,10 +183,10 @@ class Reenactor:
         """
         check_choice("crop", crop, ("auto", "full"))
         check_choice("mouth", mouth, ("driver", "inpainted"))
-        check_at_least("batch", batch, 1)
+        check_whole("batch", batch, 1)
         check_at_least("shading", shading, 0)
         if resolution is not None:
-            check_at_least("resolution", resolution, 64)
+            check_whole("resolution", resolution, 64, MAX_RESOLUTION)
         self.check_made_here(head)
         if not isinstance(driver, Motion):
             driver = self.track(driver)
@@ -213,6 +213,7 @@ class Reenactor:
             tracked: what the person of the video does, from `track`. None tracks it.
             **options: `expression`, `reference`, `mouth` and `parts`, as in `animate`, which has the same errors.
         """
+        self._check_process()
         motion = driver if isinstance(driver, Motion) else self.track(driver)
         frames = read_video(video, motion.rate) if isinstance(video, (str, Path)) else video
         networks = (self.checkpoint, self.generator, self.inpainters, self.device)

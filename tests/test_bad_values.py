@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 import pytest
+import torch
 
 from fewshot_heads import BadInput
 from fewshot_heads.models.checkpoint import pick_device
@@ -30,8 +31,13 @@ def test_a_device_that_holds_no_values_is_none(device):
 @pytest.mark.parametrize(
     "option, line",
     [
-        ({"pose": math.nan}, "pose=nan: expected a finite number"),
-        ({"expression": math.inf}, "expression=inf: expected a finite number"),
+        ({"pose": math.nan}, "pose=nan: expected a number from -100 to 100"),
+        ({"pose": -1e9}, "pose=-1000000000.0: expected a number from -100 to 100"),
+        ({"expression": math.inf}, "expression=inf: expected a number from -100 to 100"),
+        ({"reference": 1.5}, "reference=1.5, but the driver has frames 0 to 1"),
+        ({"batch": 2.5}, "batch=2.5: expected 1 or more, a whole number"),
+        ({"resolution": 10**9}, "resolution=1000000000: expected 64 to 2048, a whole number"),
+        ({"resolution": 100.5}, "resolution=100.5: expected 64 to 2048"),
         ({"batch": math.nan}, "batch=nan: expected 1 or more"),
         ({"motion": "copied"}, "motion='copied'"),
     ],
@@ -39,6 +45,20 @@ def test_a_device_that_holds_no_values_is_none(device):
 def test_an_option_that_would_ruin_the_video_is_refused(reenactor, head, motion, option, line):
     with pytest.raises(BadInput, match=line):
         reenactor.animate(head, motion, **option)
+
+
+@pytest.mark.parametrize(
+    "pictures, face, line",
+    [
+        (None, 0, "embed got NoneType and face=0; it needs pictures"),
+        ([None], 0, "picture 0: got NoneType, expected an array"),
+        (np.zeros((64, 64, 3), np.uint8), 1.5, "embed got list and face=1.5; it needs pictures, and whole numbers"),
+        ([np.zeros((64, 64, 3), np.uint8)], [1.5], r"face=\[1.5\]"),
+    ],
+)
+def test_what_is_no_picture_or_no_number_of_a_face_is_refused(reenactor, pictures, face, line):
+    with pytest.raises(BadInput, match=line):
+        reenactor.embed(pictures, face)
 
 
 def test_an_empty_frame_leaves_the_reenactor_usable(reenactor, mona):
@@ -76,7 +96,10 @@ def test_a_motion_without_frames_is_refused(reenactor, head, motion):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_forked_process_is_told_to_open_its_own(reenactor, head, motion, mona):
-    uses = [lambda: reenactor.embed(mona), lambda: reenactor.track([mona]), lambda: reenactor.animate(head, motion)]
+    uses = [
+        lambda: reenactor.embed(mona), lambda: reenactor.track([mona]), lambda: reenactor.animate(head, motion),
+        lambda: reenactor.animate_video([mona], motion, motion),
+    ]  # fmt: skip
     for use in uses:
         child = os.fork()
         if child == 0:  # os._exit: pytest must not go on in the child
@@ -86,3 +109,10 @@ def test_a_forked_process_is_told_to_open_its_own(reenactor, head, motion, mona)
                 os._exit(7 if "open another one in each process" in str(error) else 1)
             os._exit(2)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_a_head_whose_tuned_weights_make_no_image_is_one_line(reenactor, head, motion):
+    weights = {name: torch.ones_like(value) for name, value in reenactor.networks.generator.state_dict().items()}
+    broken = dataclasses.replace(head, tuned=weights)
+    with pytest.raises(BadInput, match="its tuned weights make no image"):
+        next(reenactor.animate(broken, motion))

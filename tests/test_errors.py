@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from fewshot_heads.errors import BadInput, check_at_least, check_choice, check_finite, check_share, printable
+from fewshot_heads.errors import BadInput, check_at_least, check_choice, check_gain, check_share, printable
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from fewshot_heads.errors import BadInput, check_at_least, check_choice, check_f
         (lambda value: check_at_least("batch", value, 1), 0, "batch=0: expected 1 or more"),
         (lambda value: check_at_least("smooth", value, 0), math.nan, "smooth=nan: expected 0 or more"),
         (lambda value: check_at_least("smooth", value, 0), math.inf, "smooth=inf: expected 0 or more"),
-        (lambda value: check_finite("pose", value), math.nan, "pose=nan: expected a finite number"),
+        (lambda value: check_gain("pose", value), math.nan, "pose=nan: expected a number from -100 to 100"),
         (lambda value: check_share("strength", value), math.nan, "strength=nan: expected a number from 0 to 1"),
         (lambda value: check_share("strength", value), 1.5, "strength=1.5: expected a number from 0 to 1"),
     ],

@@ -9,7 +9,7 @@ import numpy as np
 
 from fewshot_heads.driving.reference import reference_face
 from fewshot_heads.driving.retargeting import Retargeter
-from fewshot_heads.errors import BadInput, check_finite
+from fewshot_heads.errors import BadInput, check_gain
 from fewshot_heads.landmarks import LIPS, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 
@@ -38,8 +38,8 @@ class ExpressionTransfer:
         self, faces: Sequence[Landmarks], shots: Sequence[tuple[int, int]], driver: Sequence[Landmarks],
         expression: float = 1.0, reference: int | None = None, parts: Mapping[str, float] | None = None,
     ):  # fmt: skip
-        check_finite("expression", expression)
-        if reference is not None and not 0 <= reference < len(driver):
+        check_gain("expression", expression)
+        if reference is not None and reference not in range(len(driver)):
             raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}; name one of them")
         self._faces, self._driver, self._expression = faces, driver, expression
         self._parts, self._may_smile = parts, reference is None

@@ -23,7 +23,7 @@ from fewshot_heads.driving.motion_limits import (
 from fewshot_heads.driving.quarter_turns import upright_faces
 from fewshot_heads.driving.reference import reference_face, without_smile
 from fewshot_heads.driving.sequences import LazySequence
-from fewshot_heads.errors import BadInput, check_choice, check_finite
+from fewshot_heads.errors import BadInput, check_choice, check_gain
 from fewshot_heads.landmarks import (
     BROWS,
     JAW,
@@ -98,14 +98,14 @@ def retarget(
         BadInput: the driver has no frame, or an option is out of range.
     """
     check_choice("motion", motion, ("relative", "absolute"))
-    check_finite("pose", pose)
-    check_finite("expression", expression)
+    check_gain("pose", pose)
+    check_gain("expression", expression)
     for part, strength in (parts or {}).items():
         check_choice("part", part, tuple(PARTS))
-        check_finite(part, strength)
+        check_gain(part, strength)
     if not driver:
         raise BadInput("the driver has no frame; give one frame at least")
-    if reference is not None and not 0 <= reference < len(driver):
+    if reference is not None and reference not in range(len(driver)):
         raise BadInput(f"reference={reference}, but the driver has frames 0 to {len(driver) - 1}; name one of them")
     driver = upright_faces(driver, side or 0)
     if motion == "absolute":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from operator import index as whole
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,7 +54,11 @@ def detect_sources(
     """
     if isinstance(pictures, (str, Path)) or (isinstance(pictures, np.ndarray) and pictures.ndim < 4):
         pictures = [pictures]
-    numbers = [face] * len(pictures) if isinstance(face, int) else list(face)
+    try:
+        numbers = [*map(whole, face)] if isinstance(face, Iterable) else [whole(face)] * len(pictures)
+    except TypeError as error:
+        came = f"{type(pictures).__name__} and face={face!r}"
+        raise BadInput(f"embed got {came}; it needs pictures, and whole numbers of faces") from error
     if not numbers or len(numbers) != len(pictures):
         raise BadInput(f"embed got {len(pictures)} pictures and {len(numbers)} faces; it needs one of each at least")
     if len(pictures) > MAX_SOURCES:
@@ -68,8 +73,8 @@ def _detect_source(
     picture: str | Path | np.ndarray, index: int, number: int, crop: str, detector: Detector, size: int
 ) -> SourceFace:
     """Returns one source image with face `number`; `index` names an array in messages."""
-    image = picture if isinstance(picture, np.ndarray) else read_image(picture)
-    name = f"picture {index}" if isinstance(picture, np.ndarray) else str(picture)
+    image = read_image(picture) if isinstance(picture, (str, Path)) else picture
+    name = str(picture) if isinstance(picture, (str, Path)) else f"picture {index}"
     check_image(name, image)
     image = _scaled_down(image)
     image, faces, turns = detect_upright(image, detector)

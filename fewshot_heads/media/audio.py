@@ -23,6 +23,7 @@ from fewshot_heads.media.decoding import decoded, open_container, sound_stream
 ENCODED = {".mp4": "aac", ".webm": "libopus"}  # codec for sound whose codec is not copied
 # Codecs that are copied. An mp4 could hold AC-3 and Opus too, but browsers play no AC-3, and QuickTime no Opus in mp4.
 COPIED = {".mp4": {"aac", "mp3"}, ".webm": {"opus", "vorbis"}}
+MIN_MP3_RATE_HZ = 16000  # FFmpeg writes no MP3 of a lower rate into mp4
 MAX_SECONDS = 7500  # of a recording that is read as samples; two hours take 1.8 GiB until a face moves to them
 MAX_SAMPLE = 100.0  # 40 dB above full scale; the square of a larger one could overflow
 _MAX_STEP_BACK_S = 1  # packets that overlap the sound before by less are left out
@@ -133,7 +134,9 @@ def _packets(source: AudioSource, output: Any, suffix: str) -> Iterator[Any]:
     """Yields the sound of a source as `packets` does. Damage raises."""
     with open_container(source.path) as container:
         track = sound_stream(container)
-        if track.codec_context.codec.canonical_name in COPIED[suffix]:
+        codec = track.codec_context.codec.canonical_name
+        is_copied = codec in COPIED[suffix] and (codec != "mp3" or track.codec_context.sample_rate >= MIN_MP3_RATE_HZ)
+        if is_copied:
             result = _copied(container, track, output.add_stream_from_template(track), source.start)
         else:
             layout = "mono" if track.layout.nb_channels == 1 else "stereo"

@@ -21,6 +21,8 @@ from fewshot_heads.media.images import UNREADABLE, check_size, open_image, read_
 DEFAULT_RATE = Fraction(25)  # frames per second, where a file says nothing
 MIN_RATE = Fraction(1, 10)  # frames per second
 MAX_FRAME_PIXELS = 36_000_000  # a little more than 8K; decoders keep up to 17 frames of 1.5 bytes a pixel
+# FFmpeg compares sides that are rounded up to multiples of 64; one of up to 34,000 pixels adds 2.3 million.
+_PADDING_PIXELS = 2_300_000
 # Where the clock of a file steps back by 1 s, it has jumped. Where it steps ahead by more than 1 s and two frames, the
 # picture is held, but for 120 s in all: the 10 frames of a file of 71 kB asked for a million repetitions.
 _MAX_STEP_BACK_S, _MAX_STEP_AHEAD_S, _MAX_HELD_S = Fraction(1), Fraction(1), Fraction(120)
@@ -62,7 +64,8 @@ def container_frames(path: Path, warn: bool = True) -> Generator[TimedFrame, Non
         stream = picture_stream(container)
         check_size(str(path), stream.width, stream.height, MAX_FRAME_PIXELS)  # first, because decoders reserve memory
         stream.thread_type = "AUTO"
-        stream.codec_context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}  # later frames may be larger
+        # Later frames may be larger.
+        stream.codec_context.options = {"max_pixels": str(MAX_FRAME_PIXELS + _PADDING_PIXELS)}
         aspect = stream.sample_aspect_ratio or 1  # read first, because a closed container does not tell
         step = 1 / max(stream.average_rate or stream.base_rate or DEFAULT_RATE, MIN_RATE)
         max_step = max(_MAX_STEP_AHEAD_S, 2 * step)
@@ -111,7 +114,7 @@ def _announced_end(container: Any, stream: Any) -> Fraction | None:
 def animation_frames(path: Path, warn: bool = True) -> Generator[TimedFrame, None, None]:
     """Yields the frames of an animated picture, such as a gif, with white behind transparent pixels.
 
-    A damaged file ends early.
+    A damaged file ends early, also at a frame of another size than the first.
 
     Args:
         path: the file.
@@ -126,9 +129,13 @@ def animation_frames(path: Path, warn: bool = True) -> Generator[TimedFrame, Non
         time = Fraction(0)
         for index in range(getattr(image, "n_frames", 1)):
             try:
-                image.seek(index)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error", Image.DecompressionBombWarning)
+                    image.seek(index)
+                if image.size != white.size:  # before the frame is decoded: it may be of any size
+                    raise ValueError(f"a frame of {image.width}x{image.height} pixels")
                 rgb = Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-            except UNREADABLE as error:
+            except (*UNREADABLE, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
                 if warn:
                     warnings.warn(f"{path}: damaged or cut off ({error}); {index} frames could be read", stacklevel=2)
                 return

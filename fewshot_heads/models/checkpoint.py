@@ -17,6 +17,7 @@ from safetensors.torch import load, load_file, save
 from torch import Tensor, nn
 
 from fewshot_heads.errors import BadInput, WeightsMismatch
+from fewshot_heads.imaging.opencv_threads import forks_on_one_thread
 from fewshot_heads.media.files import atomic_write, check_readable, check_readable_folder, write_error
 from fewshot_heads.models import build, build_discriminator
 from fewshot_heads.models.discriminator import ProjectionDiscriminator
@@ -129,6 +130,7 @@ def load_checkpoint(name_or_path: str | Path = "realtime") -> Checkpoint:
         BadInput: no such preset, file or specification.
         WeightsMismatch: file and specification disagree.
     """
+    forks_on_one_thread()
     path = _find(name_or_path)
     about_path = path.with_suffix(".json")
     about = read_specification(about_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,18 +16,22 @@ from fewshot_heads.driving.motion import Motion
 from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.source_detection import SourceFace
+from fewshot_heads.errors import BadInput
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_tensor
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.layers.separation import separate
 from fewshot_heads.models.fast_generator import FastGenerator
+from fewshot_heads.models.generator import Predict
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.rendering.outpainting import outpaint
 from fewshot_heads.rendering.parallel import in_parallel
 from fewshot_heads.rendering.paste_back import Paster
 from fewshot_heads.rendering.renderer import HeadRenderer, rasterize_landmarks
 from fewshot_heads.rendering.source_crop import crop_with_hair, texture_size
+
+MAX_RESOLUTION = 2048  # side of a square crop, pixels; textures have up to 1024
 
 
 def embed_sources(
@@ -223,6 +228,16 @@ def _tuned(generator: Any, head: Head) -> Any:
     """Returns the head's own generator, in torch, if fine-tuning made one; else the given generator."""
     if head.tuned is None:
         return generator
-    tuned = copy.deepcopy(generator.original if isinstance(generator, FastGenerator) else generator)
+    tuned: Any = copy.deepcopy(generator.original if isinstance(generator, FastGenerator) else generator)
     tuned.load_state_dict(head.tuned)
+    if tuned.textured:
+        tuned.predict = partial(_finite, tuned.predict)
     return tuned
+
+
+def _finite(predict: Predict, *inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns what `Generator.predict` returns. Raises BadInput for NaN in the flow, along which OpenCV never ends."""
+    residual, flow = predict(*inputs)
+    if not flow.isfinite().all():
+        raise BadInput("head: its tuned weights make no image; embed its pictures again, or fine-tune them again")
+    return residual, flow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +11,7 @@ from typing import TypeVar
 
 import torch
 
+from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.opencv_threads import opencv_on_one_thread
 
 _MAX_WORKERS = 4  # batches computed at a time
@@ -28,18 +30,28 @@ def in_parallel(work: Callable[[T], R], batches: Iterable[T], device: torch.devi
         work: returns the result for a batch. It is called in several threads at once.
         batches: taken as they are needed.
         device: where the work is done. A GPU takes one batch at a time.
+
+    Raises:
+        BadInput: a process that was forked meanwhile takes a result: it lacks the threads that compute.
     """
+    process = os.getpid()
     with render_pool(device) as (pool, workers):
         if workers == 1:
             yield from map(work, batches)
             return
         ahead: deque[Future[R]] = deque()
+
+        def first() -> R:
+            if os.getpid() != process:
+                raise BadInput("these frames were begun before a fork; begin them again in each process")
+            return ahead.popleft().result()
+
         for batch in batches:
             ahead.append(pool.submit(work, batch))
             if len(ahead) > workers:
-                yield ahead.popleft().result()
+                yield first()
         while ahead:
-            yield ahead.popleft().result()
+            yield first()
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from fewshot_heads.media.images import check_size
 from fewshot_heads.media.timed_frames import MAX_FRAME_PIXELS
 from fewshot_heads.media.video_reader import read_video
 
+MAX_CAMERAS = 100  # OpenCV takes a larger number for another library of cameras, and crashes at negative ones
 _WIDTH_PX, _HEIGHT_PX = 640, 480  # asked of a camera, which may give another size
 
 
@@ -57,11 +58,13 @@ def open_camera(number: int) -> Iterator[np.ndarray]:
     """Returns the frames of a camera of this computer, uint8 RGB [H, W, 3].
 
     Args:
-        number: of the camera, from 0.
+        number: of the camera, 0 to 99.
 
     Raises:
         BadInput: there is no such camera.
     """
+    if not 0 <= number < MAX_CAMERAS:
+        raise BadInput(f"camera {number}: expected 0 to {MAX_CAMERAS - 1}; the first camera is 0")
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it would explain a missing camera in many lines
     camera = cv2.VideoCapture(number)
     if not camera.isOpened():

@@ -1,4 +1,9 @@
+import os
+import subprocess
+import sys
+
 import cv2
+import pytest
 
 from fewshot_heads.imaging.opencv_threads import opencv_on_one_thread
 
@@ -17,3 +22,29 @@ def test_the_last_to_leave_gives_opencv_its_threads_back():
         assert cv2.getNumThreads() == 2
     finally:
         cv2.setNumThreads(before)
+
+
+AFTER_FORK = """
+import os, signal, cv2, numpy as np, torch
+from fewshot_heads.imaging.opencv_threads import opencv_on_one_thread
+from fewshot_heads.models.checkpoint import load_checkpoint
+os.register_at_fork(after_in_child=lambda: signal.alarm(20))  # ends a child that waits
+torch.set_num_threads(2)
+cv2.setNumThreads(2)
+image = np.zeros((2000, 2000, 3), np.uint8)
+load_checkpoint("realtime")
+cv2.GaussianBlur(image, (9, 9), 0)
+if os.fork() == 0:
+    load_checkpoint("realtime")
+    with opencv_on_one_thread():
+        cv2.GaussianBlur(image, (9, 9), 0)
+    cv2.GaussianBlur(image, (9, 9), 0)
+    os._exit(10 * torch.get_num_threads() + cv2.getNumThreads())
+print(os.waitstatus_to_exitcode(os.wait()[1]), torch.get_num_threads(), cv2.getNumThreads(), end="")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_process_computes_on_one_thread_and_never_waits_for_those_of_its_parent():
+    done = subprocess.run([sys.executable, "-c", AFTER_FORK], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "11 2 2"

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import shutil
+import struct
 import subprocess
 import tracemalloc
 import warnings
@@ -421,8 +422,14 @@ def test_a_decoder_reserves_no_memory_for_frames_that_grow(tmp_path, monkeypatch
     first, second = make_clip(tmp_path / "a.mpg", numbered(30)), make_clip(tmp_path / "b.mpg", numbered(30, (640, 480)))
     (tmp_path / "both.mpg").write_bytes(first.read_bytes() + second.read_bytes())
     monkeypatch.setattr("fewshot_heads.media.timed_frames.MAX_FRAME_PIXELS", 100 * 100)
+    monkeypatch.setattr("fewshot_heads.media.timed_frames._PADDING_PIXELS", 0)
     with pytest.warns(UserWarning, match="damaged or cut off"):
         assert 25 < len(list(read_video(tmp_path / "both.mpg"))) < 35
+
+
+def test_a_frame_just_below_the_limit_is_decoded(tmp_path):
+    path = make_clip(tmp_path / "large.mp4", [np.zeros((5990, 5990, 3), np.uint8)])  # 5990 is no multiple of 64
+    assert next(iter(read_video(path))).shape == (5990, 5990, 3)
 
 
 @pytest.mark.parametrize("kind, rate", [("mp4", 24_000), ("mkv", 24_000), ("avi", Fraction(1, 1001))])
@@ -492,6 +499,26 @@ def test_a_gif_that_is_cut_off_gives_a_warning_and_leaves_pillow_as_it_was(tmp_p
     assert before == Image.MAX_IMAGE_PIXELS
     with pytest.warns(UserWarning, match="cut.gif: damaged or cut off"):
         assert len(list(frames)) < 5
+
+
+@pytest.mark.filterwarnings("error::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("side", [100, 13_000, 65_535])
+def test_an_animation_ends_before_a_frame_of_another_size(tmp_path, side):
+    frames = [Image.fromarray(frame) for frame in numbered(3)]
+    frames[0].save(tmp_path / "large.gif", save_all=True, append_images=frames[1:], disposal=2)
+    data = bytearray((tmp_path / "large.gif").read_bytes())
+    second = data.index(b",\0\0\0\0", data.index(b",\0\0\0\0") + 1)  # a frame: left, top, width, height
+    data[second + 5 : second + 9] = struct.pack("<HH", side, side)
+    (tmp_path / "large.gif").write_bytes(data)
+    with pytest.warns(UserWarning, match="large.gif: damaged or cut off .*; 1 frames could be read"):
+        assert order(read_video(tmp_path / "large.gif")) == [0]
+
+
+def test_a_tiff_with_a_large_second_page_is_one_line(tmp_path):
+    large = Image.new("1", (20_000, 20_000))
+    Image.fromarray(flat(10)).save(tmp_path / "a.tif", save_all=True, append_images=[large], compression="tiff_lzw")
+    with pytest.raises(BadInput, match="a.tif: a single picture"):
+        read_video(tmp_path / "a.tif")
 
 
 def test_a_video_named_gif_is_a_video(tmp_path):
@@ -639,6 +666,13 @@ def test_sound_comes_along_in_a_codec_that_players_expect(tmp_path, source, targ
 def test_sound_that_browsers_do_not_play_in_mp4_is_encoded_again(tmp_path, codec, monkeypatch):
     monkeypatch.setitem(CODECS, "mkv", ("libx264", codec))
     driver = read_video(make_clip(tmp_path / "driver.mkv", numbered(25), sound=sine(1)))
+    path = write(tmp_path / "out.mp4", driver, like=driver)
+    with av.open(str(path)) as container:
+        assert container.streams.audio[0].codec_context.codec.canonical_name == "aac"
+
+
+def test_mp3_of_a_rate_that_mp4_does_not_hold_is_encoded_again(tmp_path):
+    driver = read_video(make_clip(tmp_path / "driver.mkv", numbered(25), sound=sine(1, 8000), sound_rate=8000))
     path = write(tmp_path / "out.mp4", driver, like=driver)
     with av.open(str(path)) as container:
         assert container.streams.audio[0].codec_context.codec.canonical_name == "aac"

@@ -1,11 +1,14 @@
 """Batches that are computed in parallel."""
 
+import os
+import signal
 import threading
 from itertools import count, islice
 
 import pytest
 import torch
 
+from fewshot_heads import BadInput
 from fewshot_heads.rendering.parallel import in_parallel
 from tests.conftest import torch_threads
 
@@ -54,3 +57,18 @@ def test_an_error_of_a_batch_reaches_the_caller(two_threads):
 def test_one_thread_or_a_gpu_works_in_the_thread_of_the_caller(one_thread, device):
     results = in_parallel(lambda i: threading.get_ident(), range(3), torch.device(device))
     assert set(results) == {threading.get_ident()}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_process_that_takes_a_result_is_told(two_threads):
+    results = in_parallel(lambda i: i, count(), CPU)
+    next(results)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)  # ends a child that waits
+        try:
+            list(results)
+        except BadInput as error:
+            os._exit(7 if "begun before a fork" in str(error) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    results.close()

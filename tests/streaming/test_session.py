@@ -181,6 +181,9 @@ def test_inputs_that_are_not_there_are_told_in_one_line(tmp_path):
             open_input(name)
     with pytest.raises(BadInput, match="camera 99: cannot be opened"):
         open_camera(99)
+    for number in (10**14, 100, -1):  # OpenCV raises, opens another library of cameras, or crashes
+        with pytest.raises(BadInput, match=f"camera {number}: expected 0 to 99"):
+            open_camera(number)
 
 
 def test_a_window_without_a_display_is_told(monkeypatch):
