@@ -174,7 +174,9 @@ def _weigh(projections: Sequence[Projection], penalties: Sequence[float]) -> tup
     """
     first, other = projections[0], projections[-1]
     sharpness = np.stack([view.sharpness * (view.opacity > 0.5) for view in projections])
-    scores = sharpness - np.array(penalties, np.float32)[:, None, None]
+    # The soft edge of a view is less than another view behind it.
+    opaque = np.stack([(2 * view.opacity - 1).clip(0, 1) for view in projections])
+    scores = sharpness * opaque - np.array(penalties, np.float32)[:, None, None]
     is_shown = first.opacity > 0.5
     scores[0] = np.maximum(scores[0], other.seen * is_shown)  # on either surface
     # Views fade into each other, but not into nothing, which would be a ghost.

@@ -14,7 +14,7 @@ from fewshot_heads.rendering.hanging import hanging_lengths
 
 _SOLID_MATTE = 0.85  # of a silhouette: below the jaw, the matte fades into the neck
 _MAX_CHANGE_HEAD_UNITS, _DEPTH_STEPS = 0.35, 20  # to each side, of the depth of hair that stands out
-_LEAST_MOTION = 0.2  # of a reflection: less tells nothing of the depth
+_TURN_SINE = (0.35, 0.55)  # of the head in its image, which then hides the other side more and more
 _LEAST_GAIN_PIXELS = 0.25  # for which a larger change is worth it
 _CHANGE_BLUR_PIXELS = 1.5  # standard deviation
 _SAME_SURFACE_HEAD_UNITS = (0.15, 0.3)  # between the first and the second difference of depth, surfaces become two
@@ -27,17 +27,18 @@ _LEAST_PIECE = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))  # of hair; 
 def into_silhouette(depth: np.ndarray, matte: np.ndarray, pose: Pose) -> np.ndarray:
     """Returns the least change of depth that puts the reflection of each place into the silhouette, float32 [g, g].
 
-    Hair that stood out on the hidden side would be seen beside the head. In a frontal image this says nothing.
+    Hair that stood out on the hidden side would be seen beside the head. The less a head is turned, the less of it is
+    hidden, and the more a difference of its sides is no matter of depth.
 
     Args:
         depth: float32 [g, g], pixels of the map.
         matte: float32 [g, g], 0 to 1, the head.
         pose: of the head, pixels of the map.
     """
-    across = pose.rotation[:, 0]
+    across, change = pose.rotation[:, 0], np.zeros_like(depth)
     motion = -2 * across[2] * across[:2]  # of a reflection in the image, for a change of depth by 1
-    change, reach = np.zeros_like(depth), _MAX_CHANGE_HEAD_UNITS * pose.scale
-    if np.linalg.norm(motion) < _LEAST_MOTION:
+    reach = pose.scale * np.interp(abs(across[2]), _TURN_SINE, (0, _MAX_CHANGE_HEAD_UNITS))
+    if reach == 0:
         return change
     beside, places = _beside_head(matte), _reflected(depth, pose)[..., :2]
     least = _sampled(beside, places)
@@ -74,7 +75,14 @@ def other_side(
     hanging = hanging_lengths(cells, face, size).reshape(matte.shape) / pose.scale
     hangs = np.interp(hanging, _HANGING_HEAD_UNITS, (0, 1)) * np.interp(seen, _SEEN_COSINE, (0, 1))
     kept = (matte * np.maximum(possible, skin) * (1 - hangs)).astype(np.float32)
-    return seen.astype(np.float32), cv2.morphologyEx(kept, cv2.MORPH_OPEN, _LEAST_PIECE).astype(np.float32)
+    return seen.astype(np.float32), _in_one_piece(kept, skin)
+
+
+def _in_one_piece(matte: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """Returns a matte [g, g] without strands and islands that are left where the hair between them is not there."""
+    opened: np.ndarray = cv2.morphologyEx(matte, cv2.MORPH_OPEN, _LEAST_PIECE)
+    _, pieces = cv2.connectedComponents((opened > 0).astype(np.uint8))
+    return opened * np.isin(pieces, np.unique(pieces[skin])) if skin.any() else opened
 
 
 def _reflected(depth: np.ndarray, pose: Pose) -> np.ndarray:
