@@ -53,7 +53,7 @@ def read_image(path: str | Path, max_side: int = MAX_SIDE_PX) -> np.ndarray:
     Raises:
         BadInput: if the file is missing, no regular file, damaged, no image, too small or too large.
     """
-    with open_image(Path(path)) as image, _large_images():
+    with open_image(Path(path)) as image, _large_images(path):
         image.draft("RGB", (max_side, max_side))
         check_size(str(path), *image.size, MAX_DECODED_PIXELS)
         return _upright_rgb(image, max_side)
@@ -74,7 +74,7 @@ def open_image(path: Path, data: BinaryIO | None = None, formats: tuple[str, ...
     if data is None:
         check_readable(path)
     try:
-        with _large_images():
+        with _large_images(path):
             image = Image.open(data or path, formats=formats)
         with image:
             check_size(str(path), *image.size, MAX_PIXELS)
@@ -106,8 +106,10 @@ def picture_format(path: Path) -> str | None:
         path: a file that can be read.
     """
     try:
-        with _large_images(), Image.open(path, formats=FORMATS) as image:
+        with _large_images(path), Image.open(path, formats=FORMATS) as image:
             return image.format
+    except BadInput:
+        raise
     except UNREADABLE:
         return None
 
@@ -182,14 +184,16 @@ def write_image(path: str | Path, image: np.ndarray, mark: Provenance | None = N
 
 
 @contextmanager
-def _large_images() -> Iterator[None]:
-    """Lifts Pillow's limit of 89 million pixels inside the block. The caller checks MAX_PIXELS instead."""
+def _large_images(path: str | Path) -> Iterator[None]:
+    """Raises Pillow's limit to MAX_PIXELS: it fills the first frame of some gifs before their size can be checked."""
     pillow_limit = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as damaged EXIF; damaged pixels raise an error
             yield
+    except Image.DecompressionBombError as error:
+        raise BadInput(f"{path}: too large; scale it down to {MAX_PIXELS // 10**6} million pixels at most") from error
     finally:
         Image.MAX_IMAGE_PIXELS = pillow_limit
 
@@ -221,10 +225,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Returns 16-bit and float gray images with 8 bits, and every other image unchanged.
-
-    Pillow itself would clip 16 bits.
-    """
+    """Returns 16-bit and float gray images with 8 bits, where Pillow would clip, and other images unchanged."""
     if image.mode == "F":
         values = np.nan_to_num(np.asarray(image), posinf=0, neginf=0)  # one infinite pixel must not scale all
         return Image.fromarray((values * (255 if values.max() <= 1 else 1)).round().clip(0, 255).astype(np.uint8))
@@ -235,10 +236,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 
 def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Returns an image converted from its color profile to sRGB, or unchanged without a profile.
-
-    Telephones write wide-gamut profiles, print shops write CMYK profiles.
-    """
+    """Returns an image converted from its color profile, such as wide-gamut or CMYK, to sRGB."""
     if not profile:
         return image
     mode = "RGBA" if image.mode == "RGBA" else "RGB"

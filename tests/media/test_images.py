@@ -309,3 +309,14 @@ def test_an_infinite_pixel_of_a_float_picture_leaves_the_others_as_they_are(tmp_
     Image.fromarray(values).save(tmp_path / "float.tiff")
     image = read_image(tmp_path / "float.tiff")
     assert (image[1:] == 128).all() and (image[0, :3] == 0).all()
+
+
+def test_a_gif_whose_first_frame_is_immense_is_refused_before_it_is_filled(tmp_path):
+    """Pillow fills a frame that is to be disposed of as it opens the file."""
+    screen = b"GIF89a" + struct.pack("<HHBBB", 64, 64, 0x80, 0, 0) + bytes(6)
+    disposed = b"\x21\xf9\x04\x08" + bytes(4)
+    frame = b"\x2c" + struct.pack("<HHHHB", 0, 0, 65535, 65535, 0) + b"\x02\x02\x44\x01\x00"
+    (tmp_path / "immense.gif").write_bytes(screen + disposed + frame + b"\x3b")
+    for read in (read_image, lambda path: list(read_video(path))):
+        with pytest.raises(BadInput, match="immense.gif: too large; scale it down to 200 million pixels at most"):
+            read(tmp_path / "immense.gif")
