@@ -44,9 +44,10 @@ def _fine_tune(arguments: argparse.Namespace) -> Path:
     if not sources:
         raise UsageError("give at least one picture, or a video; --help shows how")
     output = arguments.output or Path(f"{sources[0].stem}_head.safetensors")
+    used = [*sources, *weights_of(config)]
+    check_output(output, (".safetensors",), arguments.overwrite, used)
     grid = output.with_name(f"{output.stem}_before_after.jpg")
-    for target, suffix in ((output, ".safetensors"), (grid, ".jpg")):
-        check_output(target, (suffix,), arguments.overwrite, [*sources, *weights_of(config)])
+    check_output(grid, (".jpg",), arguments.overwrite, used)
 
     from tqdm import tqdm
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from threading import Lock
 
 import cv2
-import torch
 
 _CALLING_THREAD = 0  # OpenCV's number for no threads; at 1 it would wait for the end of its threads, also in a fork
 _lock = Lock()
@@ -48,5 +48,6 @@ def forks_on_one_thread() -> None:
 
 
 def _on_one_thread() -> None:
-    torch.set_num_threads(1)
+    if torch := sys.modules.get("torch"):  # who only tracks does without
+        torch.set_num_threads(1)
     cv2.setNumThreads(_CALLING_THREAD)
