@@ -54,15 +54,15 @@ def detect_turned(image: np.ndarray, detector: Detector, turns: int) -> list[Lan
 def turns_to_upright(image: np.ndarray, face: Landmarks | None, detector: Detector) -> int:
     """Returns the quarter turns counterclockwise, 0 to 3, that make a face of an image upright.
 
-    Args:
-        image: uint8 RGB [H, W, 3].
-        face: as it was detected, perhaps in an image that is not upright; None if none was.
-        detector: the landmark detector.
-
     A detector that expects upright faces finds one in an upside-down face too, with the mouth in the hair, but at a
     glance it finds it crooked and is less certain of it. In the other turns such a detector finds the true face. So
     each turn has a vote, whose weight is the information in its confidence: 16 for most true faces of MediaPipe. The
     image votes beside the window around the face, which may show no face at all.
+
+    Args:
+        image: uint8 RGB [H, W, 3].
+        face: as it was detected, perhaps in an image that is not upright; None if none was.
+        detector: the landmark detector.
     """
     views = [image] if face is None else [image, Crop.around([face], _WINDOW_PIXELS).cut(image)]
     votes = []
