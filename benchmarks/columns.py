@@ -9,20 +9,20 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks import peers
 from fewshot_heads import Reenactor
 from fewshot_heads.cli.config import load_config
 from fewshot_heads.driving.tracking import Motion, track
 from fewshot_heads.errors import BadInput
-from fewshot_heads.imaging.convert import to_tensor, to_uint8
+from fewshot_heads.imaging.convert import to_float, to_uint8
 from fewshot_heads.imaging.resizing import resized
 from fewshot_heads.imaging.splines import tps_warp
 from fewshot_heads.landmarks import Detector, Landmarks
 from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.landmarks.pose_distance import pose_distance
-from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_inpainters
+from fewshot_heads.models.backends import open_inpainters
+from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint
 from fewshot_heads.rendering.animation import render_frames, retargeted_faces
 from fewshot_heads.training.fine_tuning import from_config
 from fewshot_heads.training.head_tuner import FineTuningConfig
@@ -81,7 +81,6 @@ def still(scene: Scene) -> dict[int, np.ndarray]:
     return dict.fromkeys(scene.wanted, scene.sources[0])
 
 
-@torch.inference_mode()
 def warp(scene: Scene) -> dict[int, np.ndarray]:
     """Returns the source nearest in pose, warped to the landmarks of each frame.
 
@@ -92,7 +91,7 @@ def warp(scene: Scene) -> dict[int, np.ndarray]:
     for i, face in scene.driver_faces.items():
         if face and sources:
             source_face, source = min(sources, key=lambda pair: pose_distance(pair[0], face))
-            warped = tps_warp(to_tensor(source)[None], control_points(source_face), control_points(face))
+            warped = tps_warp(to_float(source)[None], control_points(source_face), control_points(face))
             result[i] = to_uint8(warped[0])
     return result
 
@@ -140,7 +139,7 @@ class Animated:
         skin = [scene.motion.shading[i] for i in wanted] if self.shading and scene.motion.shading else None
         frames = render_frames(
             head, [faces[i] for i in wanted], self.reenactor.generator, self.reenactor.inpainters, mouths, skin,
-            paste_back=False, batch=1, size=size, device=self.reenactor.device, resolution=size,
+            paste_back=False, batch=1, resolution=size,
         )  # fmt: skip
         images = dict(zip(wanted, frames, strict=True))
         return {i: resized(images[i], scene.driver.shape[1]) for i in scene.wanted}
@@ -180,9 +179,8 @@ def make_columns(chosen: Mapping[str, Any], detector: Detector) -> dict[str, Col
                 )
             backend = "openvino" if "openvino" in options else "torch"
             if (name, backend) not in reenactors:
-                reenactors[name, backend] = Reenactor(
-                    load_checkpoint(weights), "cpu", [detector], load_inpainters(chosen["inpainters"]), backend
-                )
+                inpainters = open_inpainters(chosen["inpainters"], "cpu", backend)
+                reenactors[name, backend] = Reenactor(load_checkpoint(weights), "cpu", [detector], inpainters, backend)
             motion = "absolute" if "absolute" in options else "relative"
             tuned = tuning if "tuned" in options else None
             columns[column] = Animated(

@@ -8,13 +8,15 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from fewshot_heads.errors import BadInput, FewshotHeadsError, did_you_mean
+from fewshot_heads.imaging.threads import thread_count
 
 
 def settings(defaults: dict[str, Any], argv: Sequence[str]) -> dict[str, Any]:
@@ -87,15 +89,16 @@ def bootstrap(values: Iterable[float], resamples: int = 10_000, seed: int = 0) -
 
 
 def machine() -> dict[str, Any]:
-    """Returns the processor, the cores of this process, and the versions of Python and torch."""
+    """Returns the processor, the cores of this process, and the versions of Python, OpenVINO and torch."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         cpu = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         cpu = platform.processor() or platform.machine()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    versions = {"torch": torch.__version__, "torch_threads": torch.get_num_threads()}
-    return {"cpu": cpu, "cores": cores, "system": platform.system(), "python": platform.python_version(), **versions}
+    versions = {name: version(name) if find_spec(name) else None for name in ("openvino", "torch")}
+    system = {"system": platform.system(), "python": platform.python_version(), **versions}
+    return {"cpu": cpu, "cores": cores, "threads": thread_count(), **system}
 
 
 def sha256(path: str | Path) -> str:
@@ -120,7 +123,7 @@ def strict_json(value: Any) -> Any:
         return {str(key): strict_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
         return [strict_json(item) for item in value]
-    if isinstance(value, (np.generic, torch.Tensor)):
+    if isinstance(value, np.generic) or type(value).__name__ == "Tensor":
         value = value.item()
     return None if isinstance(value, float) and not np.isfinite(value) else value
 

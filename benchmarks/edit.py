@@ -4,7 +4,7 @@ python -m benchmarks.edit pictures=FILE,... csim=FILE.pt [key=value ...]
 
 pictures   portraits or saved heads, separated by commas (required)
 csim       face-recognition network of CSIM: dlib, or weights of MobileFaceNet (required)
-threads 2  of torch
+threads 2  of the library
 seconds 3  of timed edits a portrait
 out        benchmarks/results/edit.json, and the table beside it as .md
 
@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from benchmarks import common
@@ -29,6 +28,7 @@ from fewshot_heads import Reenactor
 from fewshot_heads.cli.session import load_head
 from fewshot_heads.driving.controls import CONTROLS
 from fewshot_heads.head import Head
+from fewshot_heads.imaging.threads import set_thread_count
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.mediapipe import MediaPipeDetector
 from fewshot_heads.landmarks.pose import fit_pose
@@ -190,7 +190,7 @@ def main(argv: list[str]) -> None:
     """Measures every control on every portrait, and writes the report."""
     chosen = common.settings(DEFAULTS, argv)
     common.check_paths(chosen, "csim") if chosen["csim"] != "dlib" else None
-    torch.set_num_threads(chosen["threads"])
+    set_thread_count(chosen["threads"])
     reenactor, detector, identity = Reenactor.from_pretrained(), MediaPipeDetector(), Identity(chosen["csim"])
     signs = [(name, s) for name, c in CONTROLS.items() for s in "+-" if (c.high if s == "+" else -c.low) > 0]
     measured: dict[tuple[str, str, float], list[dict[str, Any]]] = {}
@@ -203,13 +203,13 @@ def main(argv: list[str]) -> None:
                 measured.setdefault((name, sign, strength), []).append(portrait.measure(name, strength * end))
         psnr.append(portrait.unchanged_psnr())
         sizes.append(list(portrait.head.picture.shape[:2]))
-        clock = timed(lambda: portrait.editor.edit({"smile": 0.5, "yaw": 10}), 1, chosen["seconds"], lambda: None)  # noqa: B023
+        clock = timed(lambda: portrait.editor.edit({"smile": 0.5, "yaw": 10}), 1, chosen["seconds"])  # noqa: B023
         milliseconds.append(clock["median"])
     report = {
         "command": common.command("benchmarks.edit", {**chosen, "pictures": "..."}),
         "pictures": [Path(name).name for name in chosen["pictures"].split(",")],
         "machine": common.machine(),
-        "weights": {"name": reenactor.checkpoint.name, "sha256": reenactor.checkpoint.sha256},
+        "weights": {"name": reenactor.weights.name, "sha256": reenactor.weights.sha256},
         "threads": chosen["threads"],
         "controls": [summarize(n, s, measured[n, s, 1.0], measured[n, s, 0.5]) for n, s in signs],
         "unchanged_psnr": psnr,

@@ -58,12 +58,11 @@ def live(reenactor: Reenactor, source: str, camera: str) -> dict[str, float]:
         camera: path of a `camera_clip`.
     """
     cv2.setNumThreads(1)
-    options = (True, reenactor.size, reenactor.device)
-    portrait = FrameRenderer(reenactor.embed([source]), reenactor.generator, reenactor.inpainters, *options)
+    portrait = FrameRenderer(reenactor.embed([source]), reenactor.generator, reenactor.inpainters, True)
     for _ in range(_WARM_UP_FRAMES):
         portrait.render(portrait.head.landmarks)
     puppeteer = Puppeteer(LiveDriver(detector(flip_input=False)), [portrait], Controls())
-    session = LiveSession(open_input(camera), puppeteer, Nowhere(), reenactor.device)
+    session = LiveSession(open_input(camera), puppeteer, Nowhere())
     before = time.process_time()
     measure = session.run()
     if measure is None:

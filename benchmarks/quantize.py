@@ -1,8 +1,10 @@
-"""Makes the 8-bit model of a generator, which `backend=openvino` takes, and says how its output differs.
+"""Makes the models of OpenVINO of weights, which need no torch, and says how the output of a generator differs.
+
+A generator becomes one of 8-bit numbers. Embedders, inpainters and parsers keep their numbers.
 
 python -m benchmarks.quantize [key=value ...]
 
-model    realtime                a shipped preset, or a .safetensors file; the model is written beside it
+model    realtime                a shipped preset, or a .safetensors file; the models are written beside it
 sources  examples/mona_lisa.jpg  portraits for the calibration, separated by commas; two frames of the driver are added
 driver   examples/driver.mp4     the clip that moves them
 frames   20                      frames of the clip, evenly spaced
@@ -11,7 +13,9 @@ frames   20                      frames of the clip, evenly spaced
 from __future__ import annotations
 
 import json
+import tempfile
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,15 +26,25 @@ from torch import Tensor, nn
 
 from benchmarks import common
 from fewshot_heads import BadInput, Reenactor, read_image, read_video
+from fewshot_heads.deployment.formats import openvino_model
+from fewshot_heads.deployment.networks import exported_embedder, exported_inpainter, exported_parser
+from fewshot_heads.imaging.threads import set_thread_count
 from fewshot_heads.landmarks.openvino_runtime import load_openvino, openvino_core
 from fewshot_heads.media.files import atomic_write
-from fewshot_heads.models.compositing import Correction, WarpInputs
-from fewshot_heads.models.fast_generator import INPUTS, MODEL, SPECIFICATION
+from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint
 from fewshot_heads.models.generator import Generator
+from fewshot_heads.models.inpainter import Inpainter
+from fewshot_heads.models.network import Run
+from fewshot_heads.models.openvino_models import GENERATOR_INPUTS, SPECIFICATION, model_paths
+from fewshot_heads.models.parsing import Parser
 
 DEFAULTS = {"model": "realtime", "sources": "examples/mona_lisa.jpg", "driver": "examples/driver.mp4", "frames": 20}
 _POSES = (1.0, 2.0)  # strengths of the head motion
 _GREY_LEVELS, _PIXELS = 127.5, 128  # a unit of the residual, a unit of the flow in a crop of 256 pixels
+
+# Models whose weights are those of the file, float16. A parser's are multiplied with its normalization, and an 8-bit
+# model has scales.
+_HALF = ("embedder", "inpainter")
 
 Inputs = dict[str, np.ndarray]
 
@@ -47,19 +61,14 @@ class _Predict(nn.Module):
 
 
 class _Recorder:
-    """A generator that keeps what its `predict` takes."""
+    """Runs a generator, and keeps what it takes."""
 
-    textured = True
+    def __init__(self, run: Run):
+        self.run, self.kept = run, list[Inputs]()
 
-    def __init__(self, generator: Generator):
-        self.generator, self.kept = generator, list[Inputs]()
-
-    def correct(self, stickman: Tensor, style: Tensor, texture: WarpInputs) -> Correction:
-        return self.generator.correct(stickman, style, texture, self._predict)
-
-    def _predict(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        self.kept.append(dict(zip(INPUTS, (tensor.numpy() for tensor in inputs), strict=True)))
-        return self.generator.predict(*inputs)
+    def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        self.kept.append(dict(zip(GENERATOR_INPUTS, (array.copy() for array in inputs), strict=True)))
+        return self.run(*inputs)
 
 
 def recorded(reenactor: Reenactor, chosen: dict[str, Any]) -> list[Inputs]:
@@ -69,12 +78,13 @@ def recorded(reenactor: Reenactor, chosen: dict[str, Any]) -> list[Inputs]:
         reenactor: the model; its generator is replaced.
         chosen: settings of this benchmark.
     """
-    torch.set_num_threads(1)  # one frame after another
+    set_thread_count(1)  # one frame after another
     clip = list(read_video(chosen["driver"]))
     frames = [clip[i] for i in np.linspace(0, len(clip) - 1, chosen["frames"]).round().astype(int)]
     pictures = [*map(read_image, chosen["sources"].split(",")), frames[0], frames[len(frames) // 2]]
     motion = reenactor.track(frames)
-    reenactor.generator = recorder = _Recorder(reenactor.networks.generator)
+    recorder = _Recorder(reenactor.generator.run)
+    reenactor.generator = replace(reenactor.generator, run=recorder)
     for picture in pictures:
         head = reenactor.embed([picture])
         for pose in _POSES:
@@ -136,47 +146,66 @@ def differences(generator: Generator, model: Any, inputs: list[Inputs]) -> dict[
     }
 
 
-def write(model: Any, weights: Path, about: dict[str, Any]) -> None:
-    """Writes a model and its hashes beside weights, all files or none.
+def write(models: dict[str, Any], weights: Path, about: dict[str, Any]) -> None:
+    """Writes models and their hashes beside weights, all files or none.
 
     Args:
-        model: `openvino.Model`.
+        models: `openvino.Model` by the name of the network.
         weights: the weights file.
-        about: content of the JSON file, besides the hashes of the model.
+        about: content of the JSON file, besides the hashes of the models.
     """
     with ExitStack() as all_or_none:
-        suffixes = (*MODEL, SPECIFICATION)
-        targets = [weights.with_suffix(suffix) for suffix in suffixes]
-        xml, binary, specification = (
-            all_or_none.enter_context(atomic_write(target, (target.suffix,), overwrite=True)) for target in targets
-        )
-        load_openvino().serialize(model, str(xml), str(binary))
-        sums = {f"{part.suffix[1:]}_sha256": common.sha256(part) for part in (xml, binary)}
-        specification.write_text(json.dumps({**about, **sums}, indent=2) + "\n")
+
+        def part(target: Path) -> Path:
+            return all_or_none.enter_context(atomic_write(target, (target.suffix,), overwrite=True))
+
+        sums = {}
+        for name, model in models.items():
+            with tempfile.TemporaryDirectory() as folder:
+                written = Path(folder) / "model.xml"
+                load_openvino().save_model(model, str(written), compress_to_fp16=name in _HALF)
+                for target in model_paths(weights, name):
+                    part(target).write_bytes(written.with_suffix(target.suffix).read_bytes())
+                xml, binary = (common.sha256(written.with_suffix(suffix)) for suffix in (".xml", ".bin"))
+            sums[name] = {"xml_sha256": xml, "bin_sha256": binary}
+        specification = part(weights.with_suffix(SPECIFICATION))
+        specification.write_text(json.dumps({**about, "models": sums}, indent=2) + "\n")
 
 
 def main(argv: list[str]) -> None:
-    """Quantizes a generator and prints how its output differs."""
+    """Makes the models of weights, and prints how the output of a quantized generator differs."""
     chosen = common.settings(DEFAULTS, argv)
     common.check_paths(chosen, "driver")
-    reenactor = Reenactor.from_pretrained(chosen["model"], device="cpu")
-    checkpoint, generator = reenactor.checkpoint, reenactor.networks.generator
-    if not generator.textured:
-        raise BadInput(f"model={chosen['model']}: only generators of the realtime preset are quantized")
-    inputs = recorded(reenactor, chosen)
-    with torch.inference_mode():
-        model = quantized(generator, inputs)
-        result = differences(generator, model, inputs)
-    files = [*chosen["sources"].split(","), chosen["driver"]]
+    checkpoint = load_checkpoint(chosen["model"])
+    networks, spec = checkpoint.networks, checkpoint.about["spec"]
     about = {
         "weights_sha256": checkpoint.sha256,
         "command": common.command("benchmarks.quantize", chosen),
-        "calibration": {"frames": len(inputs), "sha256": {Path(file).name: common.sha256(file) for file in files}},
-        "versions": {name: version(name) for name in ("openvino", "nncf", "torch")},
-        "difference_from_32_bit": result,
+        "versions": {name: version(name) for name in ("openvino", "torch")},
     }
-    write(model, checkpoint.path, about)
+    if isinstance(networks, Inpainter):
+        models = {"inpainter": openvino_model(exported_inpainter(spec["part"], checkpoint))}
+    elif isinstance(networks, Parser):
+        models = {"parser": openvino_model(exported_parser(checkpoint))}
+    elif networks.generator.textured:
+        generator, about = _generator(checkpoint, chosen, about)
+        models = {"embedder": openvino_model(exported_embedder(checkpoint)), "generator": generator}
+    else:
+        raise BadInput(f"model={chosen['model']}: only generators of the realtime preset are quantized")
+    write(models, checkpoint.path, about)
+
+
+def _generator(checkpoint: Checkpoint, chosen: dict[str, Any], about: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Returns the quantized generator, and what is known of its making; prints how its output differs."""
+    inputs, generator = recorded(Reenactor(checkpoint, "cpu", backend="torch"), chosen), checkpoint.networks.generator
+    with torch.inference_mode():
+        model = quantized(generator, inputs)
+        result = differences(generator, model, inputs)
     print(common.table(["difference from 32 bit", ""], [[name, f"{value:.4f}"] for name, value in result.items()]))
+    files = [*chosen["sources"].split(","), chosen["driver"]]
+    calibration = {"frames": len(inputs), "sha256": {Path(file).name: common.sha256(file) for file in files}}
+    versions = about["versions"] | {"nncf": version("nncf")}
+    return model, about | {"versions": versions, "calibration": calibration, "difference_from_32_bit": result}
 
 
 if __name__ == "__main__":

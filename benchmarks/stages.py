@@ -9,6 +9,7 @@ JSON.
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,20 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks import common
 from benchmarks.live import live
-from benchmarks.timing import allow, peak_mib, timed, waiter
+from benchmarks.timing import allow, peak_mib, timed
 from fewshot_heads import BadInput, Reenactor, VideoWriter, read_image, read_video
 from fewshot_heads.cli.conf_files import CONF_DIR
 from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.memory import share_heap
 from fewshot_heads.driving.retargeting import retarget
-from fewshot_heads.imaging.warping import identity_grid
-from fewshot_heads.models import build
-from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint
-from fewshot_heads.models.compositing import WarpInputs
+from fewshot_heads.imaging.compositing import WarpInputs, correct
+from fewshot_heads.imaging.warping import grid_positions
+from fewshot_heads.models.weights_file import read_weights
 from fewshot_heads.rendering.face_parts import apply_face_parts
 from fewshot_heads.rendering.head_surface import CELLS
 from fewshot_heads.rendering.paste_back import Paster
@@ -53,14 +52,19 @@ def load(model: str, device: str = "cpu") -> Reenactor:
     """
     preset = CONF_DIR / "model" / f"{model}.yaml"
     try:
-        return Reenactor(load_checkpoint(model), device)
+        return Reenactor(read_weights(model)[0], device)
     except BadInput:
         if not preset.is_file():
             raise
+    import torch  # with weights of a preset that is shipped, nothing needs it
+
+    from fewshot_heads.models.building import build
+    from fewshot_heads.models.checkpoint import Checkpoint
+
     torch.manual_seed(0)
     spec = load_config("meta_learn", [f"model={model}"])["model"]
     networks = build(spec).eval().requires_grad_(False)
-    return Reenactor(Checkpoint(networks, model, "", {"spec": spec}, preset), device)
+    return Reenactor(Checkpoint(model, "", {"spec": spec}, preset, networks), device)
 
 
 def main_job(reenactor: Reenactor, source: str, driver: str, out: str) -> Iterator[int]:
@@ -86,10 +90,9 @@ def pipeline(reenactor: Reenactor, source: str, driver: str, batches: Sequence[i
     motion, paster = reenactor.track(frames), Paster(head.picture, head.crop, head.person)
     driver_faces = motion.cropped(reenactor.size)[:]  # lists, because the sequences compute on access
     faces = retarget(head.landmarks[0], driver_faces)[:]
-    renderer = HeadRenderer(head, reenactor.generator, reenactor.size, reenactor.device)
+    renderer = HeadRenderer(head, reenactor.generator)
     crops = np.repeat(head.textures[:1], len(faces), 0)
 
-    @torch.inference_mode()
     def turn_heads() -> None:
         for face in faces:
             renderer.views.blend(face)
@@ -127,34 +130,33 @@ def batch_title(batch: int) -> str:
     return f"generator, batch {batch}, ms/frame"
 
 
-def generator_call(reenactor: Reenactor, batch: int, generator: Any = None) -> Callable[[], torch.Tensor]:
-    """Returns a call that renders [batch, 3, S, S] from random images on the device.
+def generator_call(reenactor: Reenactor, batch: int) -> Callable[[], np.ndarray]:
+    """Returns a call that renders [batch, 3, S, S] from random images.
 
     Args:
         reenactor: the networks.
         batch: frames a call.
-        generator: what renders. None takes what the reenactor renders with.
     """
-    generator = generator or reenactor.generator
-    networks, device, size = reenactor.networks, reenactor.device, reenactor.size
-    random = torch.Generator().manual_seed(0)
-    source, stickman = (torch.rand(2, batch, 3, size, size, generator=random) * 2 - 1).to(device)
-    with torch.inference_mode():
-        style = networks.generator.project(networks.embedder(source[:1, None], stickman[:1, None]).mean(1))
-    style = style.expand(batch, -1)
-    # As `HeadViews` gives them for one source image: the image and its mirror image.
-    views = torch.rand(batch, 2, 4, size, size, generator=random).to(device)
-    flows = identity_grid(CELLS, views).expand(batch, 2, -1, -1, -1)
-    weights = views.new_full((batch, 2, CELLS, CELLS), 0.5)
-    inputs = WarpInputs(views, flows, weights, weights[:, :1], source, source.new_zeros(batch, 1, size, size))
+    generator, (style, stickman, inputs) = reenactor.generator, _random_inputs(reenactor, batch)
 
-    @torch.inference_mode()
-    def call() -> torch.Tensor:
-        if not networks.generator.textured:
-            return networks.generator(stickman, style)
-        return generator.correct(stickman, style, inputs).composite(inputs)
+    def call() -> np.ndarray:
+        if not generator.textured:
+            return generator(stickman, style)[0]
+        return correct(generator, stickman, style, inputs).composite(inputs)
 
     return call
+
+
+def _random_inputs(reenactor: Reenactor, batch: int) -> tuple[np.ndarray, np.ndarray, WarpInputs]:
+    """Returns the style, the stickmen, and random pixels as `HeadViews` gives them for one source image."""
+    random, size = np.random.default_rng(0), reenactor.size
+    source, stickman = (random.random((2, batch, size, size, 3), np.float32) * 2 - 1).transpose(0, 1, 4, 2, 3)
+    _, style = reenactor.embedder(source[:1, None], stickman[:1, None])
+    views = random.random((batch, 2, size, size, 4), np.float32).transpose(0, 1, 4, 2, 3)
+    flows = np.broadcast_to(grid_positions(CELLS), (batch, 2, CELLS, CELLS, 2))
+    weights = np.full((batch, 2, CELLS, CELLS), 0.5, np.float32)
+    opened = np.zeros((batch, 1, size, size), np.float32)
+    return style.repeat(batch, 0), stickman, WarpInputs(views, flows, weights, weights[:, :1], source, opened)
 
 
 def cost(reenactor: Reenactor) -> dict[str, Any]:
@@ -162,14 +164,22 @@ def cost(reenactor: Reenactor) -> dict[str, Any]:
 
     torch's FlopCounterMode counts a multiply-add as 2. It sees only what torch computes.
     """
+    import torch
     from torch.utils.flop_counter import FlopCounterMode  # imports 77 MiB, which are not the library's
 
-    checkpoint, call = reenactor.checkpoint, generator_call(reenactor, 1, reenactor.networks.generator)
-    with FlopCounterMode(display=False) as counter:
-        call()
-    networks = reenactor.networks.named_children()
-    parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in networks}
-    weights = {"name": checkpoint.name, "sha256": checkpoint.sha256 or None}
+    networks, (style, stickman, pixels) = reenactor.checkpoint.networks, _random_inputs(reenactor, 1)
+    device = next(networks.parameters()).device
+
+    def tensor(array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+    inputs: list[Any] = [tensor(stickman), tensor(style)]
+    if reenactor.generator.textured:
+        inputs.append(WarpInputs(*map(tensor, pixels)))
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        networks.generator(*inputs)
+    parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.named_children()}
+    weights = {"name": reenactor.weights.name, "sha256": reenactor.weights.sha256 or None}
     return {"weights": weights, "gflop": counter.get_total_flops() / 1e9, "parameters": parameters}
 
 
@@ -185,7 +195,6 @@ def end_to_end(model: str, source: str, driver: str, out: str, device: str, laun
         launched: `time.time()` before this process was started.
     """
     reenactor = load(model, device)
-    waiter(reenactor.device)()
     start_seconds, loaded = time.time() - launched, time.perf_counter()
     count, first_frame = 0, loaded
     for count in main_job(reenactor, source, driver, out):
@@ -193,7 +202,7 @@ def end_to_end(model: str, source: str, driver: str, out: str, device: str, laun
             first_frame = time.perf_counter()
     end = time.perf_counter()
     memory = {"peak_mib": peak_mib()}
-    if reenactor.device.type == "cuda":
+    if torch := sys.modules.get("torch"):
         memory["peak_device_mib"] = torch.cuda.max_memory_allocated() / 2**20
     times = {"fps": count / (end - loaded), "start": start_seconds, "first_frame": first_frame - loaded}
     return {"frames": count, **times, **memory}
@@ -221,8 +230,7 @@ def stage_times(
             stages = pipeline(reenactor, source, driver, batches)
         else:
             stages = generator(reenactor, [batch for batch in COMPARED if batch in batches])
-        wait = waiter(reenactor.device)
-        ms = {stage: timed(*work, seconds, wait) for stage, work in stages.items()}
+        ms = {stage: timed(*work, seconds) for stage, work in stages.items()}
         result[Path(model).stem] = {"cost": cost(reenactor), "ms": ms}
     return result
 
@@ -237,7 +245,6 @@ def main(argv: list[str]) -> None:
     }
     if int(cores):
         allow(int(cores))
-    torch.manual_seed(0)
     share_heap()  # as every command does
     print(json.dumps(jobs[name](**json.loads(arguments))))
 

@@ -10,14 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+
+from fewshot_heads.imaging.threads import set_thread_count
 
 MIN_CALLS, MAX_CALLS = 3, 30  # of a timed stage
-
-
-def waiter(device: torch.device) -> Callable[[], None]:
-    """Returns a call that waits until the device has finished."""
-    return {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}.get(device.type, lambda: None)
 
 
 def spread(values: list[float]) -> dict[str, float]:
@@ -25,30 +21,27 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"median": float(np.median(values)), "low": float(min(values)), "high": float(max(values))}
 
 
-def timed(call: Callable[[], Any], frames: int, seconds: float, wait: Callable[[], None]) -> dict[str, float]:
+def timed(call: Callable[[], Any], frames: int, seconds: float) -> dict[str, float]:
     """Returns milliseconds a frame of a call, after one call of warm-up.
 
     Args:
         call: the stage.
         frames: number of frames of a call.
         seconds: duration of the repetitions. There are 3 to 30 of them.
-        wait: see `waiter`.
     """
     call()
-    wait()
     spans: list[float] = []
     end = time.perf_counter() + seconds
     while len(spans) < MIN_CALLS or (len(spans) < MAX_CALLS and time.perf_counter() < end):
         start = time.perf_counter()
         call()
-        wait()
         spans.append((time.perf_counter() - start) * 1e3 / frames)
     return spread(spans)
 
 
 def allow(cores: int) -> None:
     """Pins this process and its children to a number of cores, if possible."""
-    torch.set_num_threads(cores)
+    set_thread_count(cores)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
 

@@ -132,7 +132,7 @@ def main(argv: list[str]) -> None:
     judge = Judge(chosen, Reenactor.from_pretrained(chosen["model"]))
     work = [(clip, int(count)) for count in chosen["pictures"].split(",") for clip in clips]
     rows = [one_person(clip, judge, count, chosen) for clip, count in tqdm(work, unit="person", disable=None)]
-    checkpoint = judge.reenactor.checkpoint
+    checkpoint = judge.reenactor.weights
     report = {"command": common.command("benchmarks.tuning", chosen), "machine": common.machine(), "rows": rows}
     report["weights"] = {"name": checkpoint.name, "sha256": checkpoint.sha256}
     common.write_report(chosen["out"], report, markdown(rows))

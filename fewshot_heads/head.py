@@ -9,9 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
-from safetensors.torch import save
-from torch import Tensor
+from safetensors.numpy import save
 
 from fewshot_heads.errors import BadInput, WeightsMismatch
 from fewshot_heads.landmarks import Landmarks
@@ -53,12 +51,12 @@ class Head:
             is upright.
         crop: position of the first texture in `picture`.
         generator: sha256 of the weights that made the head. Other weights cannot animate the head.
-        tuned: state dict of the generator after fine-tuning, which replaces the checkpoint's; or None.
+        tuned: float32 weights of the generator by their names, after fine-tuning; or None. They replace those shipped.
         turns: quarter turns counterclockwise, 0 to 3, that made the first source image upright. Frames are turned back.
     """
 
-    e_hat: Tensor
-    style: Tensor
+    e_hat: np.ndarray
+    style: np.ndarray
     textures: np.ndarray
     heads: np.ndarray
     body: np.ndarray
@@ -67,7 +65,7 @@ class Head:
     picture: np.ndarray
     crop: Crop
     generator: str
-    tuned: Mapping[str, Tensor] | None = None
+    tuned: Mapping[str, np.ndarray] | None = None
     turns: int = 0
 
     def __post_init__(self) -> None:
@@ -84,7 +82,7 @@ class Head:
         _require(self.turns in range(4), f"turns={self.turns}", "0 to 3")
         for name in ("e_hat", "style"):
             code = getattr(self, name)
-            is_row = code.dtype == torch.float32 and code.ndim == 1
+            is_row = code.dtype == np.float32 and code.ndim == 1
             _require(is_row, f"{name} {code.dtype} {list(code.shape)}", "float32, one row")
             _require(_all_within(code, MAX_CODE), f"{name} with NaN or large values", f"up to {MAX_CODE:g}")
         for name, weights in (self.tuned or {}).items():
@@ -118,13 +116,12 @@ class Head:
         """
         return np.ascontiguousarray(np.rot90(frame, -self.turns))
 
-    def check_fits(self, sha256: str, size: int, generator: Any, name: str = "this head") -> None:
+    def check_fits(self, sha256: str, sizes: tuple[int, int, int], name: str = "this head") -> None:
         """Checks that a generator can animate the head.
 
         Args:
             sha256: hash of the weights file.
-            size: side S of the generator's crop, pixels.
-            generator: network of a checkpoint.
+            sizes: side S of the generator's crop, pixels, and the lengths of e_hat and style.
             name: name of the head in the message.
 
         Raises:
@@ -132,10 +129,7 @@ class Head:
         """
         if self.generator != sha256:
             raise WeightsMismatch(f"{name}: made by another generator; embed the pictures again with this one")
-        weights = {key: value.shape for key, value in generator.state_dict().items()}
-        expected = (size, generator.project.in_features, generator.project.out_features, weights)
-        tuned = weights if self.tuned is None else {key: value.shape for key, value in self.tuned.items()}
-        if (self.crop.size, len(self.e_hat), len(self.style), tuned) != expected:
+        if (self.crop.size, len(self.e_hat), len(self.style)) != sizes:
             raise WeightsMismatch(f"{name}: damaged, does not fit its own generator; embed the pictures again")
 
     @property
@@ -184,18 +178,18 @@ class Head:
         """
         path = Path(path)
         points = np.stack([face.to_array() for face in self.landmarks])
-        tensors = {"e_hat": self.e_hat, "style": self.style, "landmarks": torch.from_numpy(points)}
-        tensors["confidence"] = torch.tensor([face.confidence for face in self.landmarks]).float()
-        tensors["crop"] = torch.tensor([self.crop.left, self.crop.top, self.crop.side, self.crop.size])
+        arrays = {"e_hat": self.e_hat, "style": self.style, "landmarks": points}
+        arrays["confidence"] = np.array([face.confidence for face in self.landmarks], np.float32)
+        arrays["crop"] = np.array([self.crop.left, self.crop.top, self.crop.side, self.crop.size], np.float32)
         images = {"picture": self.picture, "body": self.body, "background": self.background}
         for i, (texture, layer) in enumerate(zip(self.textures, self.heads, strict=True)):
             images |= {f"texture_{i}": texture, f"head_{i}": layer}
-        tensors |= {name: torch.from_numpy(to_png(image)) for name, image in images.items()}
-        tensors |= {f"{_TUNED}{name}": value.half() for name, value in (self.tuned or {}).items()}
+        arrays |= {name: to_png(image) for name, image in images.items()}
+        arrays |= {f"{_TUNED}{name}": value.astype(np.float16) for name, value in (self.tuned or {}).items()}
         about = {"format": _KIND.format, "generator": self.generator, "turns": str(self.turns)}
         with atomic_write(path, (SAVED,), overwrite) as part:
             try:
-                part.write_bytes(save({key: value.cpu().contiguous() for key, value in tensors.items()}, about))
+                part.write_bytes(save({key: np.ascontiguousarray(value) for key, value in arrays.items()}, about))
             except OSError as error:
                 raise write_error(path, error) from error
 
@@ -209,19 +203,19 @@ class Head:
         Raises:
             BadInput: no such file, a file of another kind, or a value out of range.
         """
-        with open_saved(Path(path), _KIND, "pt") as (file, about):
+        with open_saved(Path(path), _KIND, "numpy") as (file, about):
             keys, count = set(file.keys()), file.get_slice("landmarks").get_shape()[0]
             check_layout(file, _KIND.noun, _layout(count, keys))
-            tensors = {key: file.get_tensor(key) for key in keys}
-            points, confidence = tensors["landmarks"].numpy(), tensors["confidence"].tolist()
+            arrays = {key: file.get_tensor(key) for key in keys}
+            points, confidence = arrays["landmarks"], arrays["confidence"].tolist()
             faces = [Landmarks.from_array(array, sure) for array, sure in zip(points, confidence, strict=True)]
-            left, top, side, size = tensors["crop"].tolist()
-            images = {key: from_png(tensors[key].numpy(), MAX_TEXTURE_PIXELS**2) for key in _images(count)}
+            left, top, side, size = arrays["crop"].tolist()
+            images = {key: from_png(arrays[key], MAX_TEXTURE_PIXELS**2) for key in _images(count)}
             textures, heads = (np.stack([images[f"{name}_{i}"] for i in range(count)]) for name in ("texture", "head"))
-            picture, crop = from_png(tensors["picture"].numpy(), MAX_PICTURE_PIXELS), Crop(left, top, side, int(size))
-            tuned = {k.removeprefix(_TUNED): v.float() for k, v in tensors.items() if k.startswith(_TUNED)}
+            picture, crop = from_png(arrays["picture"], MAX_PICTURE_PIXELS), Crop(left, top, side, int(size))
+            tuned = {k.removeprefix(_TUNED): v.astype(np.float32) for k, v in arrays.items() if k.startswith(_TUNED)}
             return cls(
-                tensors["e_hat"], tensors["style"], textures, heads, images["body"], images["background"], faces,
+                arrays["e_hat"], arrays["style"], textures, heads, images["body"], images["background"], faces,
                 picture, crop, about["generator"], tuned or None, int(about.get("turns", "0")),
             )  # fmt: skip
 
@@ -239,9 +233,9 @@ def _layout(count: int, keys: set[str]) -> Layout:
     return layout | {key: ("F16", None) for key in keys if key.startswith(_TUNED)}
 
 
-def _all_within(values: Tensor, largest: float) -> bool:
+def _all_within(values: np.ndarray, largest: float) -> bool:
     """Returns whether all values are numbers of at most this absolute value. NaN is none."""
-    return bool((values.abs() <= largest).all())
+    return bool((np.abs(values) <= largest).all())
 
 
 def _require(fits: bool, came: str, expected: str) -> None:

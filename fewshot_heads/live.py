@@ -77,7 +77,7 @@ def _live(arguments: argparse.Namespace) -> Path | str:
     output = _open_output(place, config, reenactor.provenance(config["paste_back"]), arguments.overwrite)
     heads = [source_head(reenactor, [portrait], config) for portrait in portraits]
     resolution = None if config["paste_back"] or config["resolution"] == "auto" else int(config["resolution"])
-    options = (config["paste_back"], reenactor.size, reenactor.device, resolution)
+    options = (config["paste_back"], resolution)
     renderers = [FrameRenderer(head, reenactor.generator, reenactor.inpainters, *options) for head in heads]
     driver = LiveDriver(detector(flip_input=False), config["smoothing"], config["mouth"] == "driver")
     controls = Controls(len(heads), config["pose"], config["expression"], config["mirror"])
@@ -85,7 +85,7 @@ def _live(arguments: argparse.Namespace) -> Path | str:
     puppeteer = Puppeteer(driver, renderers, controls, config["paste_back"], parts)
     with output:
         print(f"{_where(place, output)}; {_KEYS_HELP}", file=sys.stderr, flush=True)
-        measure = LiveSession(frames, puppeteer, output, reenactor.device, config["report"]).run()
+        measure = LiveSession(frames, puppeteer, output, config["report"]).run()
     speed = str(measure or "fewer than two frames were shown")
     if not _is_file(place):
         return speed

@@ -5,29 +5,29 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from fewshot_heads.driving.shading import scaled
 from fewshot_heads.driving.source_detection import Pictures, detect_sources
 from fewshot_heads.driving.tracking import Motion, track
-from fewshot_heads.errors import BadInput, WeightsMismatch, check_at_least, check_choice, check_whole
+from fewshot_heads.errors import BadInput, check_at_least, check_choice, check_whole
 from fewshot_heads.head import Head
 from fewshot_heads.landmarks import Detector, detectors
 from fewshot_heads.media.provenance import Provenance
 from fewshot_heads.media.video_reader import read_video
-from fewshot_heads.models import Networks
-from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint, load_inpainters, pick_device
-from fewshot_heads.models.fast_generator import choose_generator
-from fewshot_heads.models.inpainter import Inpainter
+from fewshot_heads.models.backends import loaded, open_generator, open_inpainters
+from fewshot_heads.models.network import Network
+from fewshot_heads.models.weights_file import WeightsFile, read_weights
 from fewshot_heads.rendering.animation import MAX_RESOLUTION, embed_sources, render_frames, retargeted_faces
 from fewshot_heads.rendering.editing import Editor
 from fewshot_heads.rendering.video_editing import edit_video
 
 if TYPE_CHECKING:
+    from fewshot_heads.models.checkpoint import Checkpoint
     from fewshot_heads.training.head_tuner import FineTuningConfig
 
 
@@ -37,12 +37,12 @@ class Reenactor:
     A `Reenactor` holds the networks and the landmark detectors. Heads and motions are immutable values.
 
     Args:
-        checkpoint: the networks.
-        device: "auto", "cpu", "cuda", "mps" or another name of torch. "auto" takes a GPU if there is one.
+        weights: of the networks, or a `Checkpoint`, which holds them.
+        device: "auto", "cpu", "cuda", "mps" or another name of torch. "auto" takes a GPU if torch has one.
         searchers: landmark detectors. Each detects one frame of a driver at a time, so two work in parallel.
         inpainters: networks by face region ("mouth", "eyes"), which fill a mouth or an eye that is closed in the
             source. None takes the shipped networks.
-        backend: what runs the generator: "auto", "torch" or "openvino"; see `models.fast_generator`.
+        backend: what runs the networks: "auto", "torch" or "openvino"; see `models.backends`.
 
     Raises:
         BadInput: the backend is not there.
@@ -50,19 +50,14 @@ class Reenactor:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, device: str = "auto", searchers: Sequence[Detector] | None = None,
-        inpainters: Mapping[str, Inpainter] | None = None, backend: str = "auto",
+        self, weights: WeightsFile, device: str = "auto", searchers: Sequence[Detector] | None = None,
+        inpainters: Mapping[str, Network] | None = None, backend: str = "auto",
     ):  # fmt: skip
-        if not isinstance(checkpoint.networks, Networks):
-            raise WeightsMismatch(f"{checkpoint.path}: not weights of a generator; take those of the realtime preset")
-        self.device = pick_device(device)
-        self.checkpoint = checkpoint
-        self.networks = checkpoint.networks.to(self.device)
-        self.generator = choose_generator(checkpoint, self.device, backend)
-        chosen = load_inpainters() if inpainters is None else inpainters
-        self.inpainters = {part: inpainter.to(self.device) for part, inpainter in chosen.items()}
+        self.weights, self.device = weights, device
+        self.embedder, self.generator = open_generator(weights, device, backend)
+        self.inpainters = open_inpainters(device=device, backend=backend) if inpainters is None else dict(inpainters)
         self.detectors = list(searchers or detectors())
-        self.size: int = checkpoint.about["spec"]["size"]
+        self.size = self.generator.size
         self._process = os.getpid()
         self._editor: Editor | None = None  # of the last head
 
@@ -80,13 +75,18 @@ class Reenactor:
             inpainters: shipped presets or `.safetensors` files of inpainting networks.
             backend: as in the class.
         """
-        return cls(load_checkpoint(model), device, detectors(landmarks), load_inpainters(inpainters), backend)
+        painters = open_inpainters(inpainters, device, backend)
+        return cls(read_weights(model)[0], device, detectors(landmarks), painters, backend)
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        """The networks in torch, which are loaded when they are first asked for: to train, or to mix people."""
+        return loaded(self.weights, self.device)
 
     def provenance(self, composite: bool = True) -> Provenance:
         """Returns the mark of synthetic media for a `VideoWriter`; a composite keeps pixels of the source."""
-        return Provenance(self.checkpoint.name, self.checkpoint.sha256, composite)
+        return Provenance(self.weights.name, self.weights.sha256, composite)
 
-    @torch.inference_mode()
     def embed(self, pictures: Pictures, face: int | Sequence[int] = 0, crop: str = "auto") -> Head:
         """Returns the head of one person from one source image or several.
 
@@ -105,7 +105,7 @@ class Reenactor:
         self._check_process()
         check_choice("crop", crop, ("auto", "full"))
         sources = detect_sources(pictures, face, crop, self.detectors[0], self.size)
-        return embed_sources(sources, crop == "auto", self.networks, self.checkpoint.sha256, self.size, self.device)
+        return embed_sources(sources, crop == "auto", self.embedder, self.weights.sha256)
 
     def fine_tune(
         self, head: Head, pictures: Pictures | None = None, steps: int | None = None,
@@ -196,7 +196,7 @@ class Reenactor:
         )
         mouths = driver.mouths if mouth == "driver" else None
         skin = scaled(driver.shading, shading * min(max(expression, 0), 1) * (motion == "relative"))
-        options = (paste_back, batch, self.size, self.device, None if paste_back else resolution)
+        options = (paste_back, batch, None if paste_back else resolution)
         return render_frames(head, faces, self.generator, self.inpainters, mouths, skin, *options)
 
     def animate_video(
@@ -216,7 +216,7 @@ class Reenactor:
         self._check_process()
         motion = driver if isinstance(driver, Motion) else self.track(driver)
         frames = read_video(video, motion.rate) if isinstance(video, (str, Path)) else video
-        networks = (self.checkpoint, self.generator, self.inpainters, self.device)
+        networks = (self.embedder, self.generator, self.inpainters)
         return edit_video(frames, tracked or self.track(frames), motion, *networks, **options)
 
     def edit(self, head: Head, **controls: float) -> np.ndarray:
@@ -234,13 +234,20 @@ class Reenactor:
         """Returns an editor of a head, which has computed what all edits share. Raises WeightsMismatch."""
         self.check_made_here(head)
         if self._editor is None or self._editor.head is not head:
-            self._editor = Editor(head, self.generator, self.inpainters, self.size, self.device)
+            self._editor = Editor(head, self.generator, self.inpainters)
         return self._editor
 
     def check_made_here(self, head: Head, name: str = "this head") -> None:
         """Raises WeightsMismatch if another generator made a head or its values do not fit; `name` is for messages."""
         self._check_process()
-        head.check_fits(self.checkpoint.sha256, self.size, self.networks.generator, name)
+        head.check_fits(self.weights.sha256, self._sizes, name)
+
+    @cached_property
+    def _sizes(self) -> tuple[int, int, int]:
+        """Side of the generator's crop, and the lengths of e_hat and style, of which the embedder decides."""
+        blank = np.zeros((1, 1, 3, self.size, self.size), np.float32)
+        e_hat, style = self.embedder(blank, blank)
+        return self.size, e_hat.shape[1], style.shape[1]
 
     def _check_process(self) -> None:
         """Raises BadInput in a forked process: it lacks the threads of the networks and would wait for ever."""

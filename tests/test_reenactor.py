@@ -8,15 +8,15 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from fewshot_heads import BadInput, Head, NoFaceFound, Reenactor, WeightsMismatch
+from fewshot_heads.imaging.compositing import Correction
 from fewshot_heads.imaging.convert import to_uint8
 from fewshot_heads.landmarks import Landmarks, pose
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.pose import NECK, Pose, fit_pose, landmarks_3d
 from fewshot_heads.media.images import read_image
 from fewshot_heads.metrics import psnr
-from fewshot_heads.models import build
+from fewshot_heads.models.building import build
 from fewshot_heads.models.checkpoint import load_checkpoint, save_checkpoint
-from fewshot_heads.models.compositing import Correction
 from fewshot_heads.rendering.renderer import HeadRenderer
 
 

@@ -84,8 +84,8 @@ class Stage:
 
     def __init__(self, reenactor: Reenactor, heads: Sequence[Head], detector: MediaPipeDetector):
         self.size, self.detector, self.heads = reenactor.size, detector, heads
-        options = (reenactor.size, reenactor.device, reenactor.size, reenactor.inpainters)
-        self.renderers = [HeadRenderer(head, reenactor.generator, *options) for head in heads]
+        options = (reenactor.generator, reenactor.size, reenactor.inpainters)
+        self.renderers = [HeadRenderer(head, *options) for head in heads]
         self.before = np.array([self._scores(i, head.landmarks[0]) for i, head in enumerate(heads)])
 
     def _scores(self, index: int, face: Landmarks) -> np.ndarray:

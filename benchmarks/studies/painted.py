@@ -50,9 +50,9 @@ def painted_parts(head: Head, face: Landmarks, size: int) -> dict[str, np.ndarra
     neck = cv2.resize(painted.astype(np.float32), (CELLS, CELLS), interpolation=cv2.INTER_AREA)
     flow = body_flow(head.landmarks[:1], [face], size, CELLS)
     if flow is not None:
-        neck = sample_map(neck[..., None], flow[0].numpy())[..., 0]
+        neck = sample_map(neck[..., None], flow[0])[..., 0]
     alpha = head.heads[0, ..., 3:].astype(np.float32) / 255
-    views = zip(view.weights.numpy(), view.flows.numpy(), (alpha, np.ascontiguousarray(alpha[:, ::-1])), strict=True)
+    views = zip(view.weights, view.flows, (alpha, np.ascontiguousarray(alpha[:, ::-1])), strict=True)
     behind = 1 - sum(weight * sample_map(matte, way)[..., 0] for weight, way, matte in views)
     shares = {"neck": neck * behind * (1 - view.back.opacity), "back": view.back.opacity * behind}
     return {part: cv2.resize(share, (size, size)) > _SHOWN for part, share in shares.items()}

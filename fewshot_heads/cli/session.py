@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from fewshot_heads.cli.memory import share_heap
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.head import Head
+from fewshot_heads.imaging.threads import set_thread_count
 from fewshot_heads.landmarks import detectors
 from fewshot_heads.media.audio import Audio
 from fewshot_heads.media.provenance import Provenance
 from fewshot_heads.media.video_reader import Video
 from fewshot_heads.media.video_writer import VideoWriter
-from fewshot_heads.models.checkpoint import load_checkpoint, load_inpainters
+from fewshot_heads.models.backends import open_inpainters
+from fewshot_heads.models.weights_file import read_weights
 from fewshot_heads.reenactor import Reenactor
 
 
@@ -27,11 +28,11 @@ def open_reenactor(config: Mapping[str, Any]) -> Reenactor:
     """Returns the library as configured: model, device, backend, landmarks, inpainters and threads."""
     share_heap()
     if config["threads"]:
-        torch.set_num_threads(config["threads"])
-    inpainters = load_inpainters(config["inpainters"])
-    backend = config.get("backend", "torch")  # without the key, a command does not animate
+        set_thread_count(config["threads"])
+    device, backend = config["device"], config.get("backend", "torch")  # without the key, a command does not animate
+    inpainters = open_inpainters(config["inpainters"], device, backend)
     searchers = detectors(**config["landmarks"])
-    return Reenactor(load_checkpoint(config["model"]), config["device"], searchers, inpainters, backend)
+    return Reenactor(read_weights(config["model"])[0], device, searchers, inpainters, backend)
 
 
 def load_head(reenactor: Reenactor, path: Path) -> Head:

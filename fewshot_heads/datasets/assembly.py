@@ -11,12 +11,12 @@ from fewshot_heads.datasets.augment import Augmentation, rotate_in_depth
 from fewshot_heads.datasets.batches import EpisodeBatch
 from fewshot_heads.datasets.clips import Clip
 from fewshot_heads.datasets.layer_store import separate_image
-from fewshot_heads.imaging.convert import to_tensor
+from fewshot_heads.imaging.convert import to_float, to_tensor
 from fewshot_heads.imaging.masks import disocclusion_mask, region_masks
 from fewshot_heads.landmarks.aspect_ratio import disocclusion_amount
 from fewshot_heads.landmarks.stickman import draw_stickman
 from fewshot_heads.layers.separation import PortraitLayers
-from fewshot_heads.rendering.behind_head import BehindHead, rgba_tensor
+from fewshot_heads.rendering.behind_head import BehindHead, rgba_layers
 from fewshot_heads.rendering.head_views import HeadViews
 
 
@@ -55,19 +55,19 @@ def assemble(
     layers = change.layers(layers_of(*sources[source][:2]))
     head_views = HeadViews([source_face], layers.head[None], size, layers.body)
     views = head_views.blend(target_face)
-    head = rgba_tensor(layers.head[None])
-    behind = BehindHead(rgba_tensor(layers.body[None])[0], to_tensor(layers.background))
+    head = rgba_layers(layers.head[None])
+    behind = BehindHead(rgba_layers(layers.body[None])[0], to_float(layers.background))
     background = head_views.back.draw(behind.follow([source_face], [target_face], size), [views.back])[0]
     regions = np.stack([*region_masks(target_face.points, size), disocclusion]).astype(np.float32)
     return EpisodeBatch(
         images=to_tensor(np.stack([images[i] for i in shots])),
         stickmen=to_tensor(np.stack([stickmen[i] for i in shots])),
         source_index=torch.tensor(source_index),
-        views=torch.cat([head, head.flip(-1)]),
-        flows=views.flows,
-        weights=views.weights,
-        confidence=views.confidence,
-        background=background,
+        views=torch.from_numpy(np.concatenate([head, head[..., ::-1]])),
+        flows=torch.from_numpy(views.flows),
+        weights=torch.from_numpy(views.weights),
+        confidence=torch.from_numpy(views.confidence),
+        background=torch.from_numpy(background),
         disocclusion=torch.from_numpy(disocclusion)[None],
         target=to_tensor(change.picture(clip.frames[target])),
         stickman=to_tensor(draw_stickman(target_face.points, size)),

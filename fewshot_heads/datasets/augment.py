@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 
-from fewshot_heads.imaging.convert import to_tensor, to_uint8
+from fewshot_heads.imaging.convert import to_float, to_uint8
 from fewshot_heads.imaging.splines import tps_warp
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.control_points import control_points
@@ -162,10 +161,10 @@ def rotate_in_depth(
     face = Landmarks.from_array(np.asarray(landmarks))
     rotated = rotate_3d(face, turns * _PSEUDO_PAIR_STD_RADIANS)
     source_points, target_points = control_points(Landmarks.from_array(landmarks_3d(face))), control_points(rotated)
-    image, size = to_tensor(np.asarray(picture))[None], picture.shape[0]
+    image, size = to_float(np.asarray(picture))[None], picture.shape[0]
     warped = tps_warp(image, source_points, target_points)
     head_mask = _soft_head_mask(np.vstack([source_points, target_points]), size)
-    result = to_uint8((image + torch.from_numpy(head_mask) * (warped - image))[0])
+    result = to_uint8((image + head_mask * (warped - image))[0])
     return result, rotated.to_array(), _hull_mask(source_points, size)
 
 

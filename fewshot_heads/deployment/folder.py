@@ -50,6 +50,6 @@ def export_to(
 def _write_data(reenactor: Reenactor, head: Head, motion: Motion, count: int, folder: Path) -> None:
     reenactor.check_made_here(head)
     faces = retargeted_faces(head, motion, reenactor.size)[:count]
-    renderer = HeadRenderer(head, reenactor.generator, reenactor.size, reenactor.device)
+    renderer = HeadRenderer(head, reenactor.generator)
     vectors.write_head(renderer, head, folder)
     vectors.write_frames(renderer, faces, folder)

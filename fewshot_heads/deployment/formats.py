@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -53,11 +54,19 @@ def _write_onnx(network: ExportedNetwork, folder: Path) -> list[Path]:
 
 
 def _write_openvino(network: ExportedNetwork, folder: Path) -> list[Path]:
-    openvino = load_openvino()
     path = folder / f"{network.name}.xml"
+    load_openvino().save_model(openvino_model(network), str(path))  # weights as float16, as in the weights file
+    return [path, path.with_suffix(".bin")]
+
+
+def openvino_model(network: ExportedNetwork) -> Any:
+    """Returns a network as an `openvino.Model`.
+
+    Args:
+        network: the network, on the processor.
+    """
     shapes = [(port.name, [-1 if isinstance(side, str) else side for side in port.shape]) for port in network.inputs]
-    model = openvino.convert_model(network.module.eval(), example_input=network.example(), input=shapes)
+    model = load_openvino().convert_model(network.module.eval(), example_input=network.example(), input=shapes)
     for output, port in zip(model.outputs, network.outputs, strict=True):
         output.get_tensor().set_names({port.name})
-    openvino.save_model(model, str(path))  # weights as float16, as in the weights file
-    return [path, path.with_suffix(".bin")]
+    return model

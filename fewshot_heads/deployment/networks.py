@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from fewshot_heads.errors import WeightsMismatch
+from fewshot_heads.imaging.compositing import WarpInputs
 from fewshot_heads.imaging.warping import identity_grid
-from fewshot_heads.models import Networks
+from fewshot_heads.models.building import Networks
 from fewshot_heads.models.checkpoint import Checkpoint
-from fewshot_heads.models.compositing import WarpInputs
 from fewshot_heads.models.generator import Generator
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.rendering.head_surface import CELLS
@@ -132,11 +132,17 @@ def exported_networks(checkpoint: Checkpoint, inpainters: Mapping[str, Checkpoin
     if not isinstance(networks, Networks) or not networks.generator.textured:
         raise WeightsMismatch(f"{checkpoint.path}: not exported; take weights of the realtime preset")
     size = checkpoint.about["spec"]["size"]
-    painters = [_inpainter(part, inpainter) for part, inpainter in inpainters.items()]
-    return [_embedder(checkpoint, size), _generator(checkpoint, size), *painters]
+    painters = [exported_inpainter(part, inpainter) for part, inpainter in inpainters.items()]
+    return [exported_embedder(checkpoint), _generator(checkpoint, size), *painters]
 
 
-def _embedder(checkpoint: Checkpoint, size: int) -> ExportedNetwork:
+def exported_embedder(checkpoint: Checkpoint) -> ExportedNetwork:
+    """Returns the embedder of a checkpoint.
+
+    Args:
+        checkpoint: weights of the realtime preset, on the processor.
+    """
+    size = checkpoint.about["spec"]["size"]
     project = checkpoint.networks.generator.project
     images: Shape = ("batch", "shots", 3, size, size)
     inputs = (
@@ -176,7 +182,13 @@ def _generator(checkpoint: Checkpoint, size: int) -> ExportedNetwork:
     return ExportedNetwork("generator", _Generator(generator), inputs, outputs, checkpoint.sha256)
 
 
-def _inpainter(part: str, checkpoint: Checkpoint) -> ExportedNetwork:
+def exported_inpainter(part: str, checkpoint: Checkpoint) -> ExportedNetwork:
+    """Returns an inpainter.
+
+    Args:
+        part: "mouth" or "eyes".
+        checkpoint: its weights, on the processor.
+    """
     inpainter: Any = checkpoint.networks
     picture, mask = ("batch", 3, inpainter.size, inpainter.size), ("batch", 1, inpainter.size, inpainter.size)
     inputs = (
@@ -186,3 +198,15 @@ def _inpainter(part: str, checkpoint: Checkpoint) -> ExportedNetwork:
     )
     outputs = (Port("inside", picture, "RGB, to be blended into the hole", _RGB),)
     return ExportedNetwork(f"inpainter_{part}", _Inpainter(inpainter), inputs, outputs, checkpoint.sha256)
+
+
+def exported_parser(checkpoint: Checkpoint) -> ExportedNetwork:
+    """Returns the network that parses portraits.
+
+    Args:
+        checkpoint: its weights, on the processor.
+    """
+    parser: Any = checkpoint.networks
+    shape: Shape = ("batch", 3, parser.size, parser.size)
+    logits = Port("logits", ("batch", 2, *shape[2:]), "of the person, and of the head where there is a person")
+    return ExportedNetwork("parser", parser, (Port("image", shape, "RGB", _RGB),), (logits,), checkpoint.sha256)

@@ -74,17 +74,17 @@ def write_head(renderer: HeadRenderer, head: Head, folder: Path) -> None:
         head: a head from one source image.
         folder: where `HEAD` is written.
     """
-    views = renderer.large.views.numpy()
+    views = renderer.large.views
     arrays = {
         "source": head.crop.cut(head.picture),
         "source_stickman": draw_stickman(head.landmarks[0].points, renderer.size),
-        "e_hat": head.e_hat.numpy(),
-        "style": head.style.numpy(),
-        "images": renderer.small.views.numpy().astype(np.float16),
+        "e_hat": head.e_hat,
+        "style": head.style,
+        "images": renderer.small.views.astype(np.float16),
         "large_images": _rgba(views),
         "color_matrix": renderer.color_matrix.astype(np.float32),
         "source_landmarks": head.landmarks[0].to_array(),
-        "body": _rgba(renderer.large.behind.body.numpy()),
+        "body": _rgba(renderer.large.behind.body),
         "clean_background": to_uint8(renderer.large.behind.background),
     }
     _save(folder / HEAD, arrays, OF_HEAD)
@@ -107,11 +107,11 @@ def write_frames(renderer: HeadRenderer, faces: Sequence[Landmarks], folder: Pat
         arrays = {
             "landmarks": open_eyelids(face, visibility[0].eyes).to_array(),
             "stickman": to_uint8(inputs.stickmen[0]),
-            "flows": texture.flows[0].numpy(),
-            "weights": texture.weights[0].numpy(),
-            "confidence": texture.confidence[0].numpy().astype(np.float16),
-            "background": texture.background[0].numpy().astype(np.float16),
-            "disocclusion": texture.disocclusion[0].numpy().astype(np.float16),
+            "flows": texture.flows[0],
+            "weights": texture.weights[0],
+            "confidence": texture.confidence[0].astype(np.float16),
+            "background": texture.background[0].astype(np.float16),
+            "disocclusion": texture.disocclusion[0].astype(np.float16),
             "large_background": to_uint8(inputs.large.background[0]),
             "expected": to_uint8(frame[0]),
         }

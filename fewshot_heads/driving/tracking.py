@@ -20,7 +20,7 @@ from fewshot_heads.driving.sequences import LazySequence, Spool, spooled
 from fewshot_heads.driving.shading import shading_of, skin_detail
 from fewshot_heads.driving.smoothing import smoothed
 from fewshot_heads.errors import BadInput, NoFaceFound, check_at_least
-from fewshot_heads.imaging.opencv_threads import opencv_on_one_thread
+from fewshot_heads.imaging.threads import libraries_on_one_thread
 from fewshot_heads.landmarks import Detector, Landmarks
 from fewshot_heads.media.images import check_image
 from fewshot_heads.media.timed_frames import DEFAULT_RATE
@@ -64,7 +64,7 @@ def track(
         offsets[number] = detections.append((landmarks, *shown))
 
     kept: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(len(detectors)) as pool, opencv_on_one_thread():
+    with ThreadPoolExecutor(len(detectors)) as pool, libraries_on_one_thread():
         follower = FaceFollower(detectors, pool, face)
         for number, (frame, landmarks) in enumerate(follower.locate(_checked(frames, name))):
             frame_size = frame.shape[:2]

@@ -1,37 +1,54 @@
-"""Image conversions: uint8 RGB outside the library, float tensors from -1 to 1 inside."""
+"""Image conversions: uint8 RGB outside the library, floats from -1 to 1 inside."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
 from fewshot_heads.errors import BadInput
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def to_tensor(image: np.ndarray) -> torch.Tensor:
+
+def to_float(image: np.ndarray) -> np.ndarray:
     """Returns images as the networks read them.
 
     Args:
         image: uint8 [H, W, 3] or [N, H, W, 3].
 
     Returns:
-        float32 [3, H, W] or [N, 3, H, W], -1 to 1.
+        float32 [3, H, W] or [N, 3, H, W], -1 to 1, with the channels last in memory.
     """
-    return torch.from_numpy(np.ascontiguousarray(image)).movedim(-1, -3).float().div_(127.5).sub_(1)
+    return np.moveaxis(np.asarray(image, np.float32) / np.float32(127.5) - np.float32(1), -1, -3)
 
 
-def to_uint8(tensor: torch.Tensor) -> np.ndarray:
+def to_tensor(image: np.ndarray) -> Tensor:
+    """Returns images as the networks read them in torch, laid out as by `to_float`.
+
+    Args:
+        image: uint8 [H, W, 3] or [N, H, W, 3].
+    """
+    import torch
+
+    return torch.from_numpy(to_float(image))
+
+
+def to_uint8(image: np.ndarray | Tensor) -> np.ndarray:
     """Returns the networks' images as uint8, rounded and clipped.
 
     Args:
-        tensor: float [3, H, W] or [N, 3, H, W], -1 to 1.
+        image: float [3, H, W] or [N, 3, H, W], -1 to 1.
 
     Returns:
         uint8 [H, W, 3] or [N, H, W, 3].
     """
-    scaled = tensor.detach().float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
-    return scaled.movedim(-3, -1).contiguous().cpu().numpy()
+    array = image if isinstance(image, np.ndarray) else image.detach().float().cpu().numpy()
+    array = np.ascontiguousarray(np.moveaxis(array, -3, -1), np.float32)
+    flat = array.reshape(1, -1)
+    return cv2.addWeighted(flat, 127.5, flat, 0, 127.5, dtype=cv2.CV_8U).reshape(array.shape)
 
 
 def unit(images: np.ndarray) -> np.ndarray:
@@ -79,6 +96,8 @@ def signed(scaled: np.ndarray) -> Tensor:
     Args:
         scaled: float [N, H, W, 3], 0 to 1.
     """
+    import torch
+
     return torch.from_numpy(scaled * 2 - 1).permute(0, 3, 1, 2).float()
 
 

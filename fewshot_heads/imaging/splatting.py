@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
 
 _MIN_OPAQUE_WEIGHT = 0.25  # a point of less weight, such as a wisp of hair, hides nothing
 _CLOSED_HOLE_CELLS = 5  # a gap between points that is narrower is closed
@@ -56,9 +55,10 @@ def splat(
     shares *= depth <= nearest[cells] + np.float32(tolerance)
     columns = np.stack([*(values[kept].T * weights), weights, np.full_like(weights, 1 / points_per_cell)])
     added = columns[:, None] * shares
-    sums = torch.zeros(len(added), side * side)  # np.bincount takes twice as long
-    sums.scatter_add_(1, torch.from_numpy(cells.ravel()).expand(len(added), -1), torch.from_numpy(added).flatten(1))
-    maps = sums.numpy().reshape(-1, side, side)[:, 1:-1, 1:-1]
+    sums = np.zeros((len(added), side * side), np.float32)
+    for total, each in zip(sums, added, strict=True):
+        np.add.at(total, cells.ravel(), each.ravel())  # np.bincount takes twice as long
+    maps = sums.reshape(-1, side, side)[:, 1:-1, 1:-1]
     return _close_gaps(maps[:-2] / np.maximum(maps[-2], _MIN_WEIGHT_SUM), np.minimum(maps[-1], 1))
 
 

@@ -6,8 +6,6 @@ Bookstein, "Principal Warps", PAMI 1989. Coordinates are x and y from -1 to 1 ov
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from fewshot_heads.imaging.warping import grid_positions, normalize_points, resize_flow, sample
 
@@ -49,7 +47,7 @@ def tps_interpolate(
     system[:n, n], system[n, :n] = 1, 1
     system[:n, n + 1 :], system[n + 1 :, :n] = centers, centers.T
     target[:known] = values
-    solution = _solve(system, target)
+    solution = np.linalg.solve(system, target)
     # The squared distance is a sum of one term for the column and one for the row. The rows come in chunks that stay in
     # the cache: fetched from memory, these products take three times as long.
     lines = enumerate((grid[0, :, 0], grid[:, 0, 1]))
@@ -57,30 +55,10 @@ def tps_interpolate(
     step = max(_CHUNK_POSITIONS // len(across), 1)
     bent = np.empty((len(down) * len(across), values.shape[1]), points.dtype)
     for first in range(0, len(down), step):
-        kernel = torch.from_numpy(_radial(down[first : first + step, None] + across).reshape(-1, n))
-        rows = slice(first * len(across), first * len(across) + len(kernel))
-        bent[rows] = (solution[:n].T @ kernel.T).T.numpy()  # transposed, it takes a fifth of the time
-    plane = solution[n:].numpy()
+        kernel = _radial(down[first : first + step, None] + across).reshape(-1, n)
+        bent[first * len(across) :][: len(kernel)] = kernel @ solution[:n]
+    plane = solution[n:]
     return bent.reshape(*grid.shape[:2], -1) + plane[0] + grid[..., :1] * plane[1] + grid[..., 1:] * plane[2]
-
-
-def _solve(system: np.ndarray, target: np.ndarray) -> Tensor:
-    """Returns the solution [N, D] of a linear system, on this thread alone.
-
-    Not with numpy or OpenCV: the idle threads of their LAPACK occupy the cores of other frames. On two threads, torch's
-    LAPACK (MKL, torch 2.13) deadlocked in a batch of 254 x 254. The number of threads belongs to the process, so a
-    thread that first uses torch during a solve keeps to one.
-
-    Args:
-        system: [N, N].
-        target: [N, D].
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return torch.linalg.solve(torch.from_numpy(system), torch.from_numpy(target))
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _border_points(kind: np.dtype) -> np.ndarray:
@@ -103,7 +81,7 @@ def _radial(squared: np.ndarray) -> np.ndarray:
 
 def tps_flow(
     source: np.ndarray, driver: np.ndarray, size: int = FLOW_SIZE, reach: float = 1.0, stiffness: float = _STIFFNESS
-) -> Tensor:
+) -> np.ndarray:
     """Returns the flow from the driver's points to the source's points.
 
     The flow is the spline f with f(driver_i) ~ source_i (Bookstein, eq. 10-12). Border points are added to the control
@@ -122,14 +100,14 @@ def tps_flow(
     grid = grid_positions(size)
     # The displacement rather than the position is interpolated: zero motion then gives exactly zero flow.
     displacement = tps_interpolate(driver, source - driver, None, grid, reach, stiffness)
-    return torch.from_numpy(grid + displacement.astype(np.float32))[None]
+    return (grid + displacement.astype(np.float32))[None]
 
 
-def tps_warp(image: Tensor, source_points: np.ndarray, driver_points: np.ndarray) -> Tensor:
-    """Returns an image warped from source to driver control points, [1, 3, S, S].
+def tps_warp(image: np.ndarray, source_points: np.ndarray, driver_points: np.ndarray) -> np.ndarray:
+    """Returns an image warped from source to driver control points, float32 [1, 3, S, S].
 
     Args:
-        image: [1, 3, S, S].
+        image: float32 [1, 3, S, S].
         source_points: [N, 2], pixels.
         driver_points: [N, 2], pixels.
     """

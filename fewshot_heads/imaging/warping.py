@@ -1,25 +1,28 @@
-"""Image sampling along a flow.
+"""Image sampling along a flow, of arrays or of tensors.
 
 Coordinates are x and y from -1 to 1 over the crop, as in `torch.nn.functional.grid_sample(align_corners=False)`. A flow
 holds absolute positions in the source image.
+
+Frames are rendered from arrays, with OpenCV. Networks are trained on tensors, with torch, whose gradients they need.
+The results are the same up to rounding.
 """
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
-from typing import TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from fewshot_heads.imaging import opencv_maps
 
-Points = TypeVar("Points", Tensor, np.ndarray)
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Maps = TypeVar("Maps", np.ndarray, "Tensor")
 
 
-def normalize_points(points: Points, size: int) -> Points:
+def normalize_points(points: Maps, size: int) -> Maps:
     """Returns points in coordinates from -1 to 1.
 
     Args:
@@ -36,17 +39,11 @@ def identity_grid(size: int, like: Tensor) -> Tensor:
         size: side of the flow, grid positions.
         like: a tensor of the wanted type and device.
     """
-    make = _kept_grid if torch.is_inference_mode_enabled() else _grid
-    return make(size, like.dtype, like.device)
+    import torch
 
-
-def _grid(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    line = (torch.arange(size, dtype=dtype, device=device) + 0.5) * (2.0 / size) - 1.0
+    line = (torch.arange(size, dtype=like.dtype, device=like.device) + 0.5) * (2.0 / size) - 1.0
     y, x = torch.meshgrid(line, line, indexing="ij")
     return torch.stack([x, y], -1)[None]
-
-
-_kept_grid = lru_cache(maxsize=8)(_grid)  # a frame needs ten grids of three sizes; nobody writes into them
 
 
 @cache
@@ -56,10 +53,11 @@ def grid_positions(size: int) -> np.ndarray:
     Args:
         size: side of the flow, grid positions.
     """
-    return _grid(size, torch.float32, torch.device("cpu"))[0].numpy()
+    line = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * np.float32(2.0 / size) - np.float32(1)
+    return np.stack(np.meshgrid(line, line), -1)
 
 
-def resize(maps: Tensor, size: int) -> Tensor:
+def resize(maps: Maps, size: int) -> Maps:
     """Returns maps at another size, interpolated bilinearly, [B, C, size, size].
 
     Args:
@@ -68,13 +66,15 @@ def resize(maps: Tensor, size: int) -> Tensor:
     """
     if maps.shape[-1] == size:
         return maps
-    if opencv_maps.takes(maps):
+    if isinstance(maps, np.ndarray):
         return opencv_maps.resize(maps, size)
+    from torch.nn.functional import interpolate
+
     # Maps of two or three channels, last in memory, would take three times as long.
-    return F.interpolate(maps.contiguous(), (size, size), mode="bilinear", align_corners=False)
+    return interpolate(maps.contiguous(), (size, size), mode="bilinear", align_corners=False)
 
 
-def resize_flow(flow: Tensor, size: int) -> Tensor:
+def resize_flow(flow: Maps, size: int) -> Maps:
     """Returns a flow at another size, [B, size, size, 2].
 
     The displacement is interpolated, not the position.
@@ -83,22 +83,25 @@ def resize_flow(flow: Tensor, size: int) -> Tensor:
         flow: [B, s, s, 2], positions, -1 to 1.
         size: new side, grid positions.
     """
-    if flow.shape[1] == size:
+    side = flow.shape[1]
+    if side == size:
         return flow
-    displacement = flow - identity_grid(flow.shape[1], flow)
-    if opencv_maps.takes(flow):
-        return opencv_maps.resize_vectors(displacement, size).add_(identity_grid(size, flow))
+    if isinstance(flow, np.ndarray):
+        return opencv_maps.resize_vectors(flow - grid_positions(side), size) + grid_positions(size)
+    displacement = flow - identity_grid(side, flow)
     return identity_grid(size, flow) + resize(displacement.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1)
 
 
-def sample(image: Tensor, flow: Tensor, padding: str = "reflection") -> Tensor:
+def sample(image: Maps, flow: Maps, padding: str = "reflection") -> Maps:
     """Returns images sampled bilinearly along a flow, [B, C, h, w].
 
     Args:
-        image: [B, C, H, W].
+        image: [B, C, H, W]; an array has 1, 3 or 4 channels.
         flow: [B, h, w, 2], positions, -1 to 1.
         padding: what lies beyond the image: "reflection", "border" or "zeros".
     """
-    if opencv_maps.takes(image) and image.shape[1] in opencv_maps.SAMPLED_CHANNELS:
+    if isinstance(image, np.ndarray):
         return opencv_maps.sample(image, flow, padding)
-    return F.grid_sample(image, flow, padding_mode=padding, align_corners=False)
+    from torch.nn.functional import grid_sample
+
+    return grid_sample(image, flow, padding_mode=padding, align_corners=False)

@@ -8,12 +8,11 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
 
-from fewshot_heads.imaging.convert import to_tensor
+from fewshot_heads.imaging.convert import to_float
 from fewshot_heads.imaging.matting import head_share, refine_matte, unmix_edges
-from fewshot_heads.models.checkpoint import load_parser
-from fewshot_heads.models.parsing import Parser, mattes
+from fewshot_heads.models.backends import open_parser
+from fewshot_heads.models.network import Network
 
 _lock = threading.Lock()
 _MAX_ASPECT_RATIO = 4 / 3  # beyond it, an image is padded before it is squeezed to a square, as in training
@@ -52,10 +51,9 @@ def parse(image: np.ndarray) -> Mattes:
     size, (rows, columns) = network.size, padded.shape[:2]
     interpolation = cv2.INTER_AREA if max(rows, columns) > size else cv2.INTER_LINEAR
     square = cv2.resize(padded, (size, size), interpolation=interpolation)
-    with torch.inference_mode():
-        logits, mirrored = network(to_tensor(np.stack([square, square[:, ::-1]])))
-        found = mattes((logits + mirrored.flip(2))[None] / 2)[0].numpy()
-    person, head = (_steepened(_without_islands(matte)) for matte in found)
+    ((logits, mirrored),) = network(to_float(np.stack([square, square[:, ::-1]])))
+    whole, head_in_it = 1 / (1 + np.exp(-(logits + mirrored[..., ::-1]) / 2))  # as `models.parsing.mattes`
+    person, head = (_steepened(_without_islands(matte)) for matte in (whole, whole * head_in_it))
     share = head_share(person, head, _NARROW_PX)
 
     zoom = np.array([size / columns, size / rows])
@@ -103,5 +101,5 @@ def _resampled(matte: np.ndarray, matrix: np.ndarray, image: np.ndarray) -> np.n
 
 
 @cache
-def _network() -> Parser:
-    return load_parser()
+def _network() -> Network:
+    return open_parser()

@@ -1,11 +1,10 @@
-"""Saves and loads weights: float16 safetensors named by their hash, each with a JSON specification."""
+"""Saves and loads networks: float16 safetensors named by their hash, each with a JSON specification."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,36 +16,22 @@ from safetensors.torch import load, load_file, save
 from torch import Tensor, nn
 
 from fewshot_heads.errors import BadInput, WeightsMismatch
-from fewshot_heads.imaging.opencv_threads import forks_on_one_thread
-from fewshot_heads.media.files import atomic_write, check_readable, check_readable_folder, write_error
-from fewshot_heads.models import build, build_discriminator
+from fewshot_heads.media.files import atomic_write, write_error
+from fewshot_heads.models.building import build, build_discriminator
 from fewshot_heads.models.discriminator import ProjectionDiscriminator
-from fewshot_heads.models.inpainter import Inpainter
-from fewshot_heads.models.parsing import Parser
-from fewshot_heads.models.specification import read_specification, specification_sha256
-
-WEIGHTS = Path(__file__).parent.parent / "weights"
-MAX_FILE_BYTES = 2**30  # eight times the paper's networks
-_DISCRIMINATOR_SUFFIX = ".critic.safetensors"
+from fewshot_heads.models.specification import specification_sha256
+from fewshot_heads.models.weights_file import DISCRIMINATOR_SUFFIX, WeightsFile, read_weights
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """Networks that are ready to run, and their origin.
+class Checkpoint(WeightsFile):
+    """Networks in torch, and their origin.
 
     Attributes:
         networks: `Networks`, `Inpainter` or `Parser`, float32, in eval mode.
-        name: name of the preset.
-        sha256: hash of the weights file.
-        about: content of the JSON file.
-        path: the weights file.
     """
 
     networks: Any
-    name: str
-    sha256: str
-    about: dict[str, Any]
-    path: Path
 
 
 def save_checkpoint(
@@ -79,7 +64,7 @@ def save_checkpoint(
     files = {path: data, path.with_suffix(".json"): (json.dumps(about, indent=2) + "\n").encode()}
     if critic is not None:
         without_table = {key: value for key, value in critic.state_dict().items() if not key.startswith("W.")}
-        files[path.with_suffix(_DISCRIMINATOR_SUFFIX)] = _packed(without_table)
+        files[path.with_suffix(DISCRIMINATOR_SUFFIX)] = _packed(without_table)
     with ExitStack() as all_or_none:  # moves the files into place at its end, in reverse: the weights come last
         for file, content in files.items():
             part = all_or_none.enter_context(atomic_write(file, (file.suffix,), overwrite=True))
@@ -107,7 +92,7 @@ def load_discriminator(checkpoint: Checkpoint) -> ProjectionDiscriminator | None
     Raises:
         WeightsMismatch: the file does not fit the checkpoint.
     """
-    path = checkpoint.path.with_suffix(_DISCRIMINATOR_SUFFIX)
+    path = checkpoint.path.with_suffix(DISCRIMINATOR_SUFFIX)
     if not path.is_file():
         return None
     spec = checkpoint.about["spec"]
@@ -120,35 +105,25 @@ def load_discriminator(checkpoint: Checkpoint) -> ProjectionDiscriminator | None
 
 
 def load_checkpoint(name_or_path: str | Path = "realtime") -> Checkpoint:
-    """Returns the networks of a preset, a weights file or a folder.
+    """Returns the networks of weights, which are found as by `read_weights`.
 
     Args:
-        name_or_path: a preset of the package, a `.safetensors` file with its `.json`, or a folder with such files, of
-            which the newest is taken.
+        name_or_path: a preset, a `.safetensors` file or a folder.
 
     Raises:
         BadInput: no such preset, file or specification.
         WeightsMismatch: file and specification disagree.
     """
-    forks_on_one_thread()
-    path = _find(name_or_path)
-    about_path = path.with_suffix(".json")
-    about = read_specification(about_path)
-    check_readable(path)
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise BadInput(f"{path}: too large for weights; give a file that save_checkpoint wrote")
-    data = path.read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != about["sha256"]:
-        expected = f"{about_path.name} says {about['sha256'][:12]}..."
-        raise WeightsMismatch(f"{path}: sha256 is {digest[:12]}..., {expected}; fetch the file again")
+    weights, data = read_weights(name_or_path)
+    about_path = weights.path.with_suffix(".json")
     try:
-        networks = _filled(about["spec"], load(data))
+        networks = _filled(weights.about["spec"], load(data))
     except BadInput as error:
         raise BadInput(f"{about_path}: {error}") from error
     except (SafetensorError, RuntimeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
-        raise WeightsMismatch(f"{path}: does not fit the networks in {about_path.name}; fetch both again") from error
-    return Checkpoint(networks.eval().requires_grad_(False), about["name"], digest, about, path)
+        message = f"{weights.path}: does not fit the networks in {about_path.name}; fetch both again"
+        raise WeightsMismatch(message) from error
+    return Checkpoint(**vars(weights), networks=networks.eval().requires_grad_(False))
 
 
 def _filled(spec: dict[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
@@ -165,67 +140,6 @@ def _filled(spec: dict[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
     networks = build(spec)
     networks.load_state_dict({key: value.float() for key, value in tensors.items()})
     return networks
-
-
-def load_inpainters(names_or_paths: Sequence[str | Path] = ("mouth", "eyes")) -> dict[str, Inpainter]:
-    """Returns inpainting networks by their face region, a key of `landmarks.regions.REGIONS`.
-
-    Args:
-        names_or_paths: weights, each as in `load_checkpoint`.
-
-    Raises:
-        BadInput: as `load_checkpoint`.
-        WeightsMismatch: the weights are of other networks.
-    """
-    inpainters = {}
-    for checkpoint in map(load_checkpoint, names_or_paths):
-        part = checkpoint.about["spec"].get("part")
-        if not isinstance(checkpoint.networks, Inpainter) or part is None:
-            raise WeightsMismatch(
-                f"{checkpoint.path}: paints no part that opens; take weights trained with experiment=mouth or eyes"
-            )
-        inpainters[part] = checkpoint.networks
-    return inpainters
-
-
-def load_parser(name_or_path: str | Path = "parsing") -> Parser:
-    """Returns the network that parses portraits.
-
-    Args:
-        name_or_path: weights, as in `load_checkpoint`.
-
-    Raises:
-        BadInput: as `load_checkpoint`.
-        WeightsMismatch: the weights are of another network.
-    """
-    checkpoint = load_checkpoint(name_or_path)
-    if not isinstance(checkpoint.networks, Parser):
-        raise WeightsMismatch(f"{checkpoint.path}: parses no portraits; take weights trained with experiment=parsing")
-    return checkpoint.networks
-
-
-def _find(name_or_path: str | Path) -> Path:
-    """Returns the weights file of a preset, a file or a folder."""
-    path = Path(name_or_path)
-    if path.suffix.lower() == ".safetensors":
-        check_readable(path)
-        return path
-    shipped = {p.stem.rsplit("-", 1)[0]: p for p in _weights_in(WEIGHTS)}
-    if os.path.isdir(path) and str(name_or_path) not in shipped:
-        check_readable_folder(path)
-        if newest := max(_weights_in(path), key=lambda p: p.stat().st_mtime, default=None):
-            return newest
-        raise BadInput(f"{path}: no weights in this folder; a run of meta_learn writes them at its end")
-    if str(name_or_path) in shipped:
-        return shipped[str(name_or_path)]
-    known = ", ".join(sorted(shipped)) or "none"
-    raise BadInput(f"no weights named '{name_or_path}'; shipped are {known}, or give the path of a .safetensors")
-
-
-def _weights_in(folder: Path) -> list[Path]:
-    """Returns the weights files of a folder, without discriminators and without unfinished, hidden files."""
-    found = folder.glob("[!.]*.safetensors")
-    return [path for path in found if not path.name.endswith(_DISCRIMINATOR_SUFFIX)]
 
 
 def pick_device(device: str = "auto") -> torch.device:

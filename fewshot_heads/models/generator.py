@@ -7,35 +7,16 @@ what the source does not show: an opening mouth, eyelids, or hair and ears that 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewshot_heads.imaging import opencv_maps
-from fewshot_heads.imaging.warping import resize
+from fewshot_heads.imaging.compositing import Correction, WarpInputs, correct
 from fewshot_heads.models.blocks import AdaResBlock, Down, conv
-from fewshot_heads.models.compositing import Correction, WarpInputs
 
 _MAX_FLOW_CORRECTION_HALF_CROPS = 0.1
 _INITIAL_HEAD_SCALE = 0.1  # a new network shows nearly the composite
-Predict = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]  # see `Generator.predict`
 _LEAK = 0.2  # before the last layer, whose inputs would die with a plain ReLU
-
-
-def _smooth(maps: Tensor) -> Tensor:
-    """Returns maps [B, C, H, W] after a binomial 3x3 filter.
-
-    The filter removes the two-pixel pattern that pixel_shuffle may leave.
-    """
-    if opencv_maps.takes(maps):
-        return opencv_maps.binomial(maps)
-    # torch.compile fails in this padding's backward unless the maps are contiguous. On a CPU, slices are ten times as
-    # fast as a pooling.
-    padded = F.pad(maps.contiguous(), (1, 1, 1, 1), mode="replicate")
-    rows = padded[..., :-2] + 2 * padded[..., 1:-1] + padded[..., 2:]
-    return (rows[..., :-2, :] + 2 * rows[..., 1:-1, :] + rows[..., 2:, :]) / 16
 
 
 class Generator(nn.Module):
@@ -52,7 +33,7 @@ class Generator(nn.Module):
     def __init__(self, channels: tuple[int, ...] = (16, 48, 96, 160), embedding: int = 256, size: int = 256):
         super().__init__()
         self.size = size
-        inputs = 3 * 3 * 4 + 3  # background, composite and stickman at half size; see `_hint`
+        inputs = 3 * 3 * 4 + 3  # background, composite and stickman at half size; see `predict`
         self.stem = conv(inputs, channels[0])
         self.down = nn.ModuleList(Down(a, b) for a, b in zip(channels, channels[1:], strict=False))
         self.bottom = nn.ModuleList(AdaResBlock(channels[-1], channels[-1]) for _ in range(2))
@@ -92,38 +73,22 @@ class Generator(nn.Module):
         """
         return self.correct(stickman, style, texture).composite(texture)
 
-    def correct(
-        self, stickman: Tensor, style: Tensor, texture: WarpInputs, predict: Predict | None = None
-    ) -> Correction:
+    def correct(self, stickman: Tensor, style: Tensor, texture: WarpInputs) -> Correction:
         """Returns the correction of the composite, with which `Correction.composite` makes the frame.
 
         Args:
             stickman: [B, 3, S, S], -1 to 1, landmarks of the frame.
             style: [B, P], `project(e_hat)`.
             texture: source pixels.
-            predict: what computes the U-Net. None takes `self.predict`.
         """
-        flows = texture.resized_flows(self.size)
-        composite, alpha = texture.composite(flows)
-        images = torch.cat([resize(texture.background, self.size), composite, stickman], 1)
-        residual, correction = (predict or self.predict)(images, self._hint(texture, alpha), style)
-        return Correction(_smooth(residual), flows + correction[:, None])
-
-    def _hint(self, texture: WarpInputs, alpha: Tensor) -> Tensor:
-        """Returns the head's alpha, confidence and disocclusion, [B, 3, S/2, S/2].
-
-        Args:
-            texture: source pixels.
-            alpha: [B, 1, S, S], of the head.
-        """
-        return torch.cat([resize(x, self.size // 2) for x in (alpha, texture.confidence, texture.disocclusion)], 1)
+        return correct(self.predict, stickman, style, texture)
 
     def predict(self, images: Tensor, hint: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the residual [B, 3, S, S], and the flow correction [B, S, S, 2].
 
         Args:
             images: [B, 9, S, S], background, composite and stickman.
-            hint: [B, 3, S/2, S/2], see `_hint`.
+            hint: [B, 3, S/2, S/2], the head's alpha, confidence and disocclusion.
             style: [B, P].
         """
         x = self.stem(torch.cat([F.pixel_unshuffle(images, 2), hint], 1))

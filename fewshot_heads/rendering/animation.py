@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import Any
 
 import numpy as np
-import torch
 
 from fewshot_heads.driving.covered_mouth import mouth_is_covered
 from fewshot_heads.driving.motion import Motion
 from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.source_detection import SourceFace
-from fewshot_heads.errors import BadInput
 from fewshot_heads.head import Head
-from fewshot_heads.imaging.convert import to_tensor
+from fewshot_heads.imaging.convert import to_float
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.layers.separation import separate
-from fewshot_heads.models.fast_generator import FastGenerator
-from fewshot_heads.models.generator import Predict
-from fewshot_heads.models.inpainter import Inpainter
+from fewshot_heads.models.network import GeneratorNetwork, Network
 from fewshot_heads.rendering.outpainting import outpaint
 from fewshot_heads.rendering.parallel import in_parallel
 from fewshot_heads.rendering.paste_back import Paster
@@ -34,18 +27,14 @@ from fewshot_heads.rendering.source_crop import crop_with_hair, texture_size
 MAX_RESOLUTION = 2048  # side of a square crop, pixels; textures have up to 1024
 
 
-def embed_sources(
-    sources: Sequence[SourceFace], adjust_crops: bool, networks: Any, sha256: str, size: int, device: torch.device
-) -> Head:
+def embed_sources(sources: Sequence[SourceFace], adjust_crops: bool, embedder: Network, sha256: str) -> Head:
     """Returns the head of one person from source images with their faces.
 
     Args:
         sources: the K images.
         adjust_crops: whether crops grow for hair and hats (`crop_with_hair`).
-        networks: `Networks` on the device.
-        sha256: hash of the networks' weights file.
-        size: side S of the generator's crop, pixels.
-        device: device of the networks.
+        embedder: the embedder.
+        sha256: hash of its weights file.
     """
     images, faces, crops, turns = zip(*sources, strict=True)
     if adjust_crops:
@@ -53,8 +42,8 @@ def embed_sources(
     resolution = texture_size(crops)
     cropped = list(zip(images, crops, strict=True))
     landmarks = [crop.to_crop(face) for face, crop in zip(faces, crops, strict=True)]
-    e_hat, style = embed_crops(np.stack([crop.cut(image) for image, crop in cropped]), landmarks, networks, device)
-    large = [face.moved(np.zeros(2, np.float32), resolution / size) for face in landmarks]
+    e_hat, style = embed_crops(np.stack([crop.cut(image) for image, crop in cropped]), landmarks, embedder)
+    large = [face.moved(np.zeros(2, np.float32), resolution / embedder.size) for face in landmarks]
     textures = np.stack([_texture(*each, resolution) for each in zip(images, crops, large, strict=True)])
     first = separate(textures[0], large[0])
     others = [separate(texture, face).head for texture, face in zip(textures[1:], large[1:], strict=True)]
@@ -103,34 +92,27 @@ def retargeted_faces(
     )  # fmt: skip
 
 
-@torch.inference_mode()
-def embed_crops(
-    crops: np.ndarray, faces: Sequence[Landmarks], networks: Any, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns the identity e_hat [E] of one person, and the style [P], on the CPU.
+def embed_crops(crops: np.ndarray, faces: Sequence[Landmarks], embedder: Network) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the identity e_hat [E] of one person, and the style [P], float32.
 
     Args:
         crops: uint8 [K, S, S, 3].
         faces: K faces, pixels of the crops.
-        networks: `Networks` on the device.
-        device: device of the networks.
+        embedder: the embedder.
     """
-    frames, stickmen = to_tensor(crops).to(device), rasterize_landmarks(faces, crops.shape[1]).to(device)
-    e_hat = networks.embedder(frames[None], stickmen[None]).mean(1)
-    return e_hat[0].cpu(), networks.generator.project(e_hat)[0].cpu()
+    e_hat, style = embedder(to_float(crops)[None], rasterize_landmarks(faces, crops.shape[1])[None])
+    return e_hat[0], style[0]
 
 
 def render_frames(
     head: Head,
     faces: Sequence[Landmarks],
-    generator: Any,
-    inpainters: Mapping[str, Inpainter],
+    generator: GeneratorNetwork,
+    inpainters: Mapping[str, Network],
     mouths: Sequence[MouthCrop] | None,
     shading: Sequence[np.ndarray] | None,
     paste_back: bool,
     batch: int,
-    size: int,
-    device: torch.device,
     resolution: int | None = None,
 ) -> Iterator[np.ndarray]:
     """Yields frames of a head, uint8, in the size of the source image or of the crop, turned as the source was given.
@@ -138,17 +120,15 @@ def render_frames(
     Args:
         head: the head.
         faces: landmarks of the frames, pixels of the crop.
-        generator: the checkpoint's generator, which a tuned one of the head replaces.
+        generator: the generator, whose weights the head's own replace.
         inpainters: networks by face region.
         mouths: the driver's mouths, one a frame; None leaves all mouths to the inpainter.
         shading: of the driver's skin, one a frame; None leaves the skin as it is.
         paste_back: whether the head is pasted back into the source image. Else frames are square crops.
-        batch: frames per call of the generator. On a CPU, some batches are rendered in parallel.
-        size: side S of the generator's crop, pixels.
-        device: device of the generator.
+        batch: frames per call of the generator. Some batches are rendered in parallel.
         resolution: side of the crop, pixels. None takes that of the head's textures.
     """
-    renderer = FrameRenderer(head, generator, inpainters, paste_back, size, device, resolution)
+    renderer = FrameRenderer(head, generator, inpainters, paste_back, resolution)
     for frame in renderer.frames(faces, mouths, batch, shading):
         yield head.as_given(frame)
 
@@ -158,20 +138,20 @@ class FrameRenderer:
 
     Args:
         head: as in `render_frames`, like all that follow.
-        generator: the checkpoint's generator.
+        generator: the generator.
         inpainters: networks by face region.
         paste_back: whether frames have the whole source image.
-        size: side S of the generator's crop, pixels.
-        device: device of the generator.
         resolution: side of the crop, pixels, or None.
     """
 
     def __init__(
-        self, head: Head, generator: Any, inpainters: Mapping[str, Inpainter], paste_back: bool, size: int,
-        device: torch.device, resolution: int | None = None,
+        self, head: Head, generator: GeneratorNetwork, inpainters: Mapping[str, Network], paste_back: bool,
+        resolution: int | None = None,
     ):  # fmt: skip
-        self.head, self.size, self.device = head, size, device
-        self._renderer = HeadRenderer(head, _tuned(generator, head), size, device, resolution, inpainters)
+        self.head, self.size = head, generator.size
+        if head.tuned is not None:
+            generator = replace(generator, run=generator.tuned(head.tuned))
+        self._renderer = HeadRenderer(head, generator, resolution, inpainters)
         self._paster = Paster(head.picture, head.crop, head.person) if paste_back else None
 
     def render(
@@ -212,7 +192,7 @@ class FrameRenderer:
         Args:
             faces: landmarks of the frames, pixels of the crop.
             mouths: the driver's mouths, one a frame; None leaves all mouths to the inpainter.
-            batch: frames per call of the generator. On a CPU, some batches are rendered in parallel.
+            batch: frames per call of the generator. Some batches are rendered in parallel.
             shading: of the driver's skin, one a frame; None leaves the skin as it is.
         """
 
@@ -220,24 +200,5 @@ class FrameRenderer:
             return self.render(faces[rows], mouths and mouths[rows], shading and shading[rows])
 
         batches = (slice(first, first + batch) for first in range(0, len(faces), batch))
-        for crops in in_parallel(render, batches, self.device):
+        for crops in in_parallel(render, batches):
             yield from map(self.paste, crops)
-
-
-def _tuned(generator: Any, head: Head) -> Any:
-    """Returns the head's own generator, in torch, if fine-tuning made one; else the given generator."""
-    if head.tuned is None:
-        return generator
-    tuned: Any = copy.deepcopy(generator.original if isinstance(generator, FastGenerator) else generator)
-    tuned.load_state_dict(head.tuned)
-    if tuned.textured:
-        tuned.predict = partial(_finite, tuned.predict)
-    return tuned
-
-
-def _finite(predict: Predict, *inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns what `Generator.predict` returns. Raises BadInput for NaN in the flow, along which OpenCV never ends."""
-    residual, flow = predict(*inputs)
-    if not flow.isfinite().all():
-        raise BadInput("head: its tuned weights make no image; embed its pictures again, or fine-tune them again")
-    return residual, flow

@@ -8,10 +8,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
-from fewshot_heads.imaging.convert import to_tensor
+from fewshot_heads.imaging.convert import to_float
 from fewshot_heads.imaging.opencv_maps import sample_map
 from fewshot_heads.imaging.splatting import splat
 from fewshot_heads.imaging.warping import grid_positions, normalize_points, resize, resize_flow, sample
@@ -69,11 +67,11 @@ class _Painted(NamedTuple):
     """The painted image, as in `strands.paint_back`.
 
     Attributes:
-        colors: [1, 3, P, 2 P], -1 to 1.
+        colors: float32 [1, 3, P, 2 P], -1 to 1, with the channels last in memory.
         alpha: float32 [P, 2 P, 1], 0 to 1.
     """
 
-    colors: Tensor
+    colors: np.ndarray
     alpha: np.ndarray
 
 
@@ -112,22 +110,22 @@ class BackOfHead:
         alpha = sample_map(self._painted.alpha, flow)[..., 0] * (1 - body * (1 + result.values[..., 2]) / 2)
         return BackProjection(flow, np.float32(share) * smooth_coverage(result.coverage) * alpha)
 
-    def draw(self, images: Tensor, projections: Sequence[BackProjection]) -> Tensor:
-        """Returns images with the back drawn on them, [B, 3, R, R].
+    def draw(self, images: np.ndarray, projections: Sequence[BackProjection]) -> np.ndarray:
+        """Returns images with the back drawn on them, float32 [B, 3, R, R].
 
         Args:
-            images: [B, 3, R, R], -1 to 1.
+            images: float32 [B, 3, R, R], -1 to 1.
             projections: of the B frames.
         """
-        return torch.stack([self._drawn(*pair) for pair in zip(images, projections, strict=True)])
+        return np.stack([self._drawn(*pair) for pair in zip(images, projections, strict=True)])
 
-    def _drawn(self, image: Tensor, projection: BackProjection) -> Tensor:
+    def _drawn(self, image: np.ndarray, projection: BackProjection) -> np.ndarray:
         """Returns an image [3, R, R] with the back drawn on it."""
         if not projection.opacity.any():
             return image
-        flow, opacity = torch.from_numpy(projection.flow)[None], torch.from_numpy(projection.opacity)[None, None]
-        colors = sample(self._painted.colors, resize_flow(flow, image.shape[-1]), "zeros")[0].to(image)
-        return image + resize(opacity, image.shape[-1])[0].to(image) * (colors - image)
+        side = image.shape[-1]
+        colors = sample(self._painted.colors, resize_flow(projection.flow[None], side), "zeros")[0]
+        return image + resize(projection.opacity[None, None], side)[0] * (colors - image)
 
     def _moved(self, target: Pose) -> np.ndarray:
         """Returns the skull's points in a pose, float32 [N, 3]; x and y from -1 to 1, depth in pixels."""
@@ -209,9 +207,8 @@ class BackOfHead:
         face = self.face.moved((corner * self.size).astype(np.float32), side / (width * self.size))
         painted = paint_back(head, face, around_head(self._below_lobes(side, corner, width)), self._nape_color())
         if painted is None:
-            return _Painted(torch.zeros(1, 3, side, 2 * side), np.zeros((side, 2 * side, 1), np.float32))
-        colors = to_tensor(np.rint(painted[0]).clip(0, 255).astype(np.uint8)[None])
-        return _Painted(colors.contiguous(memory_format=torch.channels_last), painted[1])  # see `sample`
+            return _Painted(np.zeros((1, 3, side, 2 * side), np.float32), np.zeros((side, 2 * side, 1), np.float32))
+        return _Painted(to_float(np.rint(painted[0]).clip(0, 255).astype(np.uint8)[None]), painted[1])
 
 
 def _toward_nape(below: np.ndarray) -> np.ndarray:

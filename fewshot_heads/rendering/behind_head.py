@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from PIL import Image
 
-from fewshot_heads.imaging.convert import to_tensor
-from fewshot_heads.imaging.warping import identity_grid, sample
+from fewshot_heads.imaging.convert import to_float
+from fewshot_heads.imaging.warping import grid_positions, sample
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import NECK, NECK_TOP, Pose, fit_pose, turn_between, view_turn
 from fewshot_heads.layers.separation import MIN_ALPHA
@@ -30,36 +28,37 @@ _HIDING = 0.9  # opacity of a head from which the image shows nothing behind it
 _MIN_POWER = 0.05  # squared difference of colors, whose range is 2; a body and a wall that differ less look the same
 
 
-def rgba_tensor(images: np.ndarray) -> Tensor:
-    """Returns RGBA images as a tensor [K, 4, R, R]: colors from -1 to 1, alpha from 0 to 1.
+def rgba_layers(images: np.ndarray) -> np.ndarray:
+    """Returns RGBA images as layers, float32 [K, 4, R, R]: colors from -1 to 1, alpha from 0 to 1.
 
     Args:
         images: uint8 [K, R, R, 4].
     """
-    colors = to_tensor(np.ascontiguousarray(images[..., :3]))
-    return torch.cat([colors, torch.from_numpy(images[:, None, ..., 3]).float() / 255], 1)
+    return np.concatenate([to_float(images[..., :3]), images[:, None, ..., 3].astype(np.float32) / 255], 1)
 
 
 class BehindHead:
     """Body and background, over which the head is drawn.
 
     Args:
-        body: [4, R, R], colors from -1 to 1 and alpha from 0 to 1.
-        background: [3, R, R], -1 to 1.
+        body: float32 [4, R, R], colors from -1 to 1 and alpha from 0 to 1.
+        background: float32 [3, R, R], -1 to 1.
         continues: whether the image goes on below the crop. The body's lower end then stands still.
         shown: [4, R, R], the body as the source image shows it, see `shown_body`. The rest of the body is a guess,
             which appears when the head turns. None shows all of it.
     """
 
-    def __init__(self, body: Tensor, background: Tensor, continues: bool = False, shown: Tensor | None = None):
+    def __init__(
+        self, body: np.ndarray, background: np.ndarray, continues: bool = False, shown: np.ndarray | None = None
+    ):
         self.body, self.background = body, background
         self._guessed = _colors_and_alpha(body)
         self._shown = self._guessed if shown is None else _colors_and_alpha(shown)
         self._end_share = 0.0 if continues else _FREE_END_SHARE
-        self.still = torch.lerp(background, *self._shown)
+        self.still = _lerp(background, *self._shown)
 
-    def follow(self, sources: Sequence[Landmarks], targets: Sequence[Landmarks], size: int) -> Tensor:
-        """Returns the body, bent after the neck, over the background, [B, 3, R, R].
+    def follow(self, sources: Sequence[Landmarks], targets: Sequence[Landmarks], size: int) -> np.ndarray:
+        """Returns the body, bent after the neck, over the background, float32 [B, 3, R, R].
 
         The top of the neck is fixed to the skull, so a neck leans when a head turns. Its base moves when a head sways,
         and the body's lower end by less or not at all.
@@ -71,20 +70,27 @@ class BehindHead:
         """
         flow = body_flow(sources, targets, size, self.body.shape[-1], self._end_share)
         if flow is None:
-            return self.still.expand(len(targets), -1, -1, -1)
-        guessed = torch.tensor([guessed_share(*pair) for pair in _pairs(sources, targets)]).to(self.body)
+            return np.broadcast_to(self.still, (len(targets), *self.still.shape[1:]))
+        guessed = np.array([guessed_share(*pair) for pair in _pairs(sources, targets)], np.float32)
         colors, alpha = (
-            torch.lerp(shown, guess, guessed[:, None, None, None])
+            _lerp(shown, guess, guessed[:, None, None, None])
             for shown, guess in zip(self._shown, self._guessed, strict=True)
         )
         # Beyond the image the outline goes straight on. Colors that do are streaks.
-        flow = flow.to(self.body)
-        return torch.lerp(self.background, sample(colors, flow, "reflection"), sample(alpha, flow, "border"))
+        return _lerp(self.background, sample(colors, flow, "reflection"), sample(alpha, flow, "border"))
 
 
-def _colors_and_alpha(layer: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the colors [1, 3, R, R], in the order of memory that `sample` needs, and the alpha [1, 1, R, R]."""
-    return layer[None, :3].contiguous(memory_format=torch.channels_last), layer[None, 3:].contiguous()
+def _lerp(start: np.ndarray, end: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Returns what lies between two arrays, at a share of the way."""
+    result = (end - start) * share
+    result += start
+    return result
+
+
+def _colors_and_alpha(layer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the colors [1, 3, R, R], channels last in memory as `sample` needs, and the alpha [1, 1, R, R]."""
+    colors = np.ascontiguousarray(layer[:3].transpose(1, 2, 0)).transpose(2, 0, 1)
+    return colors[None], np.ascontiguousarray(layer[None, 3:])
 
 
 def guessed_share(source: Pose, target: Pose) -> float:
@@ -92,8 +98,8 @@ def guessed_share(source: Pose, target: Pose) -> float:
     return min(max((view_turn(source, target) - _SHOWN_TURN) / (_GUESSED_TURN - _SHOWN_TURN), 0.0), 1.0)
 
 
-def shown_body(image: Tensor, head: Tensor, body: Tensor, background: Tensor) -> Tensor:
-    """Returns the body as an image shows it, [4, R, R]: its own colors, and at most its opacity.
+def shown_body(image: np.ndarray, head: np.ndarray, body: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """Returns the body as an image shows it, float32 [4, R, R]: its own colors, and at most its opacity.
 
     Both solve the compositing equation: the opacity where the body and the background differ and the head does not hide
     both, then the colors where the head hides nothing.
@@ -105,19 +111,19 @@ def shown_body(image: Tensor, head: Tensor, body: Tensor, background: Tensor) ->
         background: [3, R, R].
     """
     hidden, alpha = head[3:], body[3:]
-    behind = (image - hidden * head[:3]) / (1 - hidden).clamp(min=1 - _HIDING) - background
+    behind = (image - hidden * head[:3]) / np.maximum(1 - hidden, 1 - _HIDING) - background
     difference = body[:3] - background
-    power = difference.square().sum(0, keepdim=True)
-    shown = (behind * difference).sum(0, keepdim=True) / power.clamp(min=_MIN_POWER)
-    shown = torch.where((hidden < _HIDING) & (power > _MIN_POWER), shown.clamp(min=0).minimum(alpha), alpha)
-    own = (background + (image - background) / shown.clamp(min=MIN_ALPHA)).clamp(-1, 1)
-    return torch.cat([torch.lerp(own, body[:3], (hidden / MIN_ALPHA).clamp(max=1)), shown])
+    power = np.square(difference).sum(0, keepdims=True)
+    shown = (behind * difference).sum(0, keepdims=True) / np.maximum(power, _MIN_POWER)
+    shown = np.where((hidden < _HIDING) & (power > _MIN_POWER), np.minimum(np.maximum(shown, 0), alpha), alpha)
+    own = (background + (image - background) / np.maximum(shown, MIN_ALPHA)).clip(-1, 1)
+    return np.concatenate([_lerp(own, body[:3], np.minimum(hidden / MIN_ALPHA, 1)), shown])
 
 
 def body_flow(
     sources: Sequence[Landmarks], targets: Sequence[Landmarks], size: int, side: int, end_share: float = 0.0
-) -> Tensor | None:
-    """Returns the flow along which bodies follow their necks, [B, side, side, 2], -1 to 1; None if all stand still.
+) -> np.ndarray | None:
+    """Returns the flow along which bodies follow their necks, float32 [B, side, side, 2], -1 to 1; None if none moves.
 
     Args:
         sources: as in `BehindHead.follow`, like targets and size.
@@ -127,21 +133,21 @@ def body_flow(
         end_share: how far the body's lower end moves, over how far its neck does.
     """
     pairs = _pairs(sources, targets)
-    moved = np.stack([[_neck_shift(*pair), _shift(NECK_TOP, *pair)] for pair in pairs]) * (2 / size)
-    shifts = torch.from_numpy(moved).float()[:, :, None]  # [B, 2, 1, 2], of the neck's base and top
-    shifts = shifts * (shifts.norm(dim=3, keepdim=True) * side / 2 > _MIN_SHIFT_PIXELS)
+    moved = [[_neck_shift(*pair), _shift(NECK_TOP, *pair)] for pair in pairs]
+    shifts = np.array(moved, np.float32)[:, :, None] * np.float32(2 / size)  # [B, 2, 1, 2], of the neck's base and top
+    shifts *= np.linalg.norm(shifts, axis=3, keepdims=True) * side / 2 > _MIN_SHIFT_PIXELS
     if not shifts.any():
         return None
     ends = [[pose.apply(point)[0, 1] * (2 / size) - 1 for point in (NECK, NECK_TOP)] for pose, _ in pairs]
-    base, top = torch.tensor(ends).float()[:, :, None].unbind(1)  # heights, [B, 1]
-    grid = identity_grid(side, shifts)
-    y = grid[:, :, 0, 1]  # [1, side]
-    share = ((1 - y) / (1 - base.clamp(max=_LOWEST_NECK))).clamp(0, 1)
+    base, top = np.array(ends, np.float32)[:, :, None].swapaxes(0, 1)  # heights, [B, 1]
+    grid = grid_positions(side)
+    y = grid[None, :, 0, 1]  # [1, side]
+    share = ((1 - y) / (1 - np.minimum(base, _LOWEST_NECK))).clip(0, 1)
     share = (end_share + (1 - end_share) * share * share * (3 - 2 * share))[..., None]
     start = base + _LEAN_START * (base - top)
-    lean = ((start - y) / (start - top).clamp(min=_SHORTEST_NECK)).clamp(0, 1)[..., None]
+    lean = ((start - y) / np.maximum(start - top, _SHORTEST_NECK)).clip(0, 1)[..., None]
     lean = lean * lean * (3 - 2 * lean)
-    of_base, of_top = shifts.unbind(1)
+    of_base, of_top = shifts.swapaxes(0, 1)
     return grid - (share * of_base + lean * (of_top - of_base))[:, :, None]
 
 
@@ -172,13 +178,15 @@ def _shift(point: np.ndarray, source: Pose, target: Pose) -> np.ndarray:
     return (target.apply(point) - source.apply(point))[0, :2]
 
 
-def resize_antialiased(images: Tensor, size: int) -> Tensor:
-    """Returns images [K, C, R, R] at another size, without aliasing.
+def resize_antialiased(images: np.ndarray, size: int) -> np.ndarray:
+    """Returns images float32 [K, C, R, R] at another size, without aliasing.
 
     Args:
-        images: [K, C, R, R].
+        images: float32 [K, C, R, R].
         size: new side, pixels.
     """
     if images.shape[-1] == size:
         return images
-    return F.interpolate(images, (size, size), mode="bilinear", align_corners=False, antialias=True)
+    planes = map(Image.fromarray, np.concatenate(images))
+    resized = [np.asarray(plane.resize((size, size), Image.Resampling.BILINEAR)) for plane in planes]
+    return np.stack(resized).reshape(*images.shape[:2], size, size)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
 
 import cv2
 import numpy as np
-import torch
 
 from fewshot_heads.driving.covered_mouth import mouth_is_covered
 from fewshot_heads.driving.face_editing import edit_face
@@ -21,7 +19,7 @@ from fewshot_heads.imaging.masks import soft_hull
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import RIGID
 from fewshot_heads.media.timed_frames import DEFAULT_RATE
-from fewshot_heads.models.inpainter import Inpainter
+from fewshot_heads.models.network import GeneratorNetwork, Network
 from fewshot_heads.rendering.animation import FrameRenderer
 
 # Mean difference of two renderings, gray levels, up to which a place keeps the pixels of the picture, and from which it
@@ -42,17 +40,13 @@ class Editor:
 
     Args:
         head: the head.
-        generator: the checkpoint's generator, which a tuned one of the head replaces.
+        generator: the generator, whose weights the head's own replace.
         inpainters: networks by face region.
-        size: side S of the generator's crop, pixels.
-        device: device of the generator.
     """
 
-    def __init__(
-        self, head: Head, generator: Any, inpainters: Mapping[str, Inpainter], size: int, device: torch.device
-    ):
+    def __init__(self, head: Head, generator: GeneratorNetwork, inpainters: Mapping[str, Network]):
         self.head = head
-        self._renderer = FrameRenderer(head, generator, inpainters, True, size, device)
+        self._renderer = FrameRenderer(head, generator, inpainters, True)
         self._source = self.head.landmarks[0]
         self._sigma = _CHANGE_SIGMA_FACES * self._source.size / self.head.crop.scale
 

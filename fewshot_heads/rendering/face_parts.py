@@ -10,7 +10,7 @@ import numpy as np
 from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.regions import EYES, MOUTH
-from fewshot_heads.models.inpainter import Inpainter
+from fewshot_heads.models.network import Network
 from fewshot_heads.rendering.eyelids import close_eyelids, open_eyelids
 from fewshot_heads.rendering.gaze import turn_irises
 from fewshot_heads.rendering.mouth_transfer import transfer_mouth
@@ -45,7 +45,7 @@ def apply_face_parts(
     visibility: Sequence[SourceVisibility],
     size: int,
     mouths: Sequence[MouthCrop] | None = None,
-    inpainters: Mapping[str, Inpainter] | None = None,
+    inpainters: Mapping[str, Network] | None = None,
 ) -> np.ndarray:
     """Returns the frames with eyelids closed, and with the inside of disoccluded eyes and mouths.
 

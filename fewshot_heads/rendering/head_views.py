@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
 from fewshot_heads.imaging.opencv_maps import sample_map
 from fewshot_heads.imaging.splatting import box_mean
@@ -41,17 +39,17 @@ class Views(NamedTuple):
     """What the V views contribute to a frame, on a map of c x c cells.
 
     Attributes:
-        indices: [V], 0 to K - 1 for an image, K to 2 K - 1 for its mirror image.
+        indices: int [V], 0 to K - 1 for an image, K to 2 K - 1 for its mirror image.
         flows: [V, c, c, 2], positions in the views, -1 to 1.
         weights: [V, c, c], 0 to 1. They sum to 1 where the head is.
         confidence: [1, c, c], 0 to 1, the sharpness of what the views contribute.
         back: what is behind the views, see `BackOfHead.project`.
     """
 
-    indices: Tensor
-    flows: Tensor
-    weights: Tensor
-    confidence: Tensor
+    indices: np.ndarray
+    flows: np.ndarray
+    weights: np.ndarray
+    confidence: np.ndarray
     back: BackProjection
 
 
@@ -84,11 +82,11 @@ class HeadViews:
         Args:
             face: landmarks, pixels of the crop.
         """
-        distances = torch.tensor([pose_distance(source, face) for source in self.landmarks])
-        nearest, indices = distances.topk(min(_MAX_IMAGES_PER_FRAME + 1, len(distances)), largest=False)
-        weights = torch.softmax(-nearest / _WEIGHT_POSE_DISTANCE_SCALE, 0)
+        distances = np.array([pose_distance(source, face) for source in self.landmarks])
+        indices = distances.argsort(kind="stable")[: _MAX_IMAGES_PER_FRAME + 1]
+        weights = np.exp((distances[indices[0]] - distances[indices]) / _WEIGHT_POSE_DISTANCE_SCALE)
         if len(distances) > _MAX_IMAGES_PER_FRAME:  # an image has no weight when the next one replaces it
-            weights, indices = (weights[:-1] - weights[-1]).clamp_min(_MIN_IMAGE_WEIGHT), indices[:-1]
+            weights, indices = np.maximum(weights[:-1] - weights[-1], _MIN_IMAGE_WEIGHT), indices[:-1]
         return indices.tolist(), (weights / weights.sum()).tolist()
 
     def blend(self, face: Landmarks) -> Views:
@@ -105,13 +103,12 @@ class HeadViews:
         penalties = [_OTHER_VIEW_PENALTY * (1 - share / max(shares)) for share in shares]
         weights, confidence = _weigh(projections, [*penalties, _OTHER_VIEW_PENALTY])
         flow = body_flow(self.landmarks[:1], [face], self.size, CELLS)
-        body = self._body if flow is None else sample_map(self._body[..., None], flow[0].numpy(), "border")[..., 0]
+        body = self._body if flow is None else sample_map(self._body[..., None], flow[0], "border")[..., 0]
         back = self.back.project(face, body)
         weights *= _kept(weights, confidence, projections, back.opacity)
         weights *= [1 - _lost_seam(view, body) for view in projections]
-        maps = (np.stack([projection.flow for projection in projections]), weights, confidence[None])
-        flows, weight_maps, confidence_map = map(torch.from_numpy, maps)
-        return Views(torch.tensor(indices), flows, weight_maps, confidence_map, back)
+        flows = np.stack([projection.flow for projection in projections])
+        return Views(np.array(indices), flows, weights, confidence[None], back)
 
 
 def _flipped(image: np.ndarray) -> np.ndarray:
@@ -119,19 +116,20 @@ def _flipped(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image[:, ::-1])
 
 
-def images_of_views(images: Tensor, views: Sequence[Views]) -> Tensor:
-    """Returns the images of the views of B frames, [B, V, 4, R, R]; frames with the same views share memory.
+def images_of_views(images: np.ndarray, views: Sequence[Views]) -> np.ndarray:
+    """Returns the images of the views of B frames, float32 [B, V, 4, R, R]; frames with the same views share memory.
 
     Args:
-        images: [2 K, 4, R, R].
+        images: float32 [2 K, 4, R, R].
         views: of the B frames.
     """
-    indices = torch.stack([view.indices for view in views])
+    indices = np.stack([view.indices for view in views])
+    in_memory = images.transpose(0, 2, 3, 1)  # as in `rendering.renderer`
     if (indices != indices[0]).any():
-        return images[indices]
+        return in_memory[indices].transpose(0, 1, 4, 2, 3)
     first = indices[0].tolist()
-    chosen = images[: len(first)] if first == list(range(len(first))) else images[indices[0]]  # a copy only if needed
-    return chosen.expand(len(views), -1, -1, -1, -1)
+    chosen = in_memory[: len(first)] if first == list(range(len(first))) else in_memory[first]  # a copy only if needed
+    return np.broadcast_to(chosen.transpose(0, 3, 1, 2), (len(views), len(first), *images.shape[1:]))
 
 
 def _lost_seam(view: Projection, body: np.ndarray) -> np.ndarray:

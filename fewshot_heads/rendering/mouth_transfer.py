@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from fewshot_heads.driving.mouth_crop import BOX_RATIO, MouthCrop
-from fewshot_heads.imaging.convert import to_tensor, to_uint8
+from fewshot_heads.imaging.convert import to_float, to_uint8
 from fewshot_heads.imaging.splines import tps_flow
 from fewshot_heads.imaging.warping import normalize_points, resize_flow, sample
 from fewshot_heads.landmarks import Landmarks
@@ -65,4 +65,4 @@ def _warp_to_lips(mouth: MouthCrop, lips: np.ndarray, size: int) -> np.ndarray:
     image = np.asarray(cv2.imdecode(np.frombuffer(mouth.jpeg, np.uint8), cv2.IMREAD_COLOR))
     source, target = normalize_points(mouth.lips, len(image)), normalize_points(lips, size)
     flow = tps_flow(source, target, _FLOW_CELLS, stiffness=_STIFFNESS)
-    return to_uint8(sample(to_tensor(image)[None], resize_flow(flow, size)))[0]
+    return to_uint8(sample(to_float(image)[None], resize_flow(flow, size)))[0]

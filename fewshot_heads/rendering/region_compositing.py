@@ -10,15 +10,14 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-import torch
 
-from fewshot_heads.imaging.convert import to_tensor, to_uint8
+from fewshot_heads.imaging.convert import to_float, to_uint8
 from fewshot_heads.imaging.resizing import resized
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.landmarks.regions import FaceRegion
 from fewshot_heads.landmarks.stickman import draw_stickman
-from fewshot_heads.models.inpainter import Inpainter
+from fewshot_heads.models.network import Network
 
 _MIN_BLUR_PIXELS = 0.3  # standard deviation; a smaller blur changes no pixel visibly
 _FULL_DISOCCLUSION = 0.5  # disocclusion from which no source pixel remains in the region
@@ -52,14 +51,13 @@ def composite(
     return result
 
 
-@torch.inference_mode()
 def inpaint(
     region: FaceRegion,
     frame: np.ndarray,
     face: Landmarks,
     disocclusion: float,
     color_matrix: np.ndarray,
-    inpainter: Inpainter,
+    inpainter: Network,
 ) -> np.ndarray:
     """Returns the frame with an inside that the inpainter predicts from the region's surroundings.
 
@@ -76,10 +74,9 @@ def inpaint(
         return frame
     box, size = region.crop_box(face), inpainter.size
     cropped_face = replace(box, size=size).to_crop(face)
-    device = next(inpainter.parameters()).device
-    hole = torch.from_numpy(region.mask(cropped_face, size))[None]
+    hole = region.mask(cropped_face, size)[None]
     neutral = np.clip(resized(box.cut(frame), size) @ np.linalg.pinv(color_matrix).T, 0, 255).astype(np.uint8)
-    inputs = (to_tensor(neutral), hole, to_tensor(draw_stickman(cropped_face.points, size)))
-    inside = to_uint8(inpainter.paint(*(tensor[None].to(device) for tensor in inputs)))[0]
+    inputs = (to_float(neutral), hole, to_float(draw_stickman(cropped_face.points, size)))
+    (inside,) = to_uint8(*inpainter(*(array[None] for array in inputs)))
     colored = np.clip(resized(inside, box.size) @ color_matrix.T, 0, 255)
     return composite(region, frame, face, box, colored, disocclusion)

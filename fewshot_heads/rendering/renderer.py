@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.head import Head
-from fewshot_heads.imaging.convert import to_tensor, to_uint8
+from fewshot_heads.imaging.compositing import WarpInputs, correct
+from fewshot_heads.imaging.convert import to_float, to_uint8
 from fewshot_heads.imaging.face_color import FaceColor
 from fewshot_heads.imaging.masks import disocclusion_mask
 from fewshot_heads.imaging.sharpness import blur_radius
@@ -19,9 +18,8 @@ from fewshot_heads.imaging.warping import resize_flow, sample
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.aspect_ratio import disocclusion_amount, eye_aspect_ratios
 from fewshot_heads.landmarks.stickman import draw_stickman
-from fewshot_heads.models.compositing import WarpInputs
-from fewshot_heads.models.inpainter import Inpainter
-from fewshot_heads.rendering.behind_head import BehindHead, resize_antialiased, rgba_tensor, shown_body
+from fewshot_heads.models.network import GeneratorNetwork, Network
+from fewshot_heads.rendering.behind_head import BehindHead, resize_antialiased, rgba_layers, shown_body
 from fewshot_heads.rendering.eyelids import open_eyelids
 from fewshot_heads.rendering.face_parts import SourceVisibility, apply_face_parts
 from fewshot_heads.rendering.gaze import iris_offsets
@@ -30,9 +28,9 @@ from fewshot_heads.rendering.skin_shading import SkinShading
 
 
 class _Images(NamedTuple):
-    """A head's layers at one resolution: the views [2 K, 4, R, R], and what is behind them."""
+    """A head's layers at one resolution: the views [2 K, 4, R, R], channels last in memory, and what is behind them."""
 
-    views: Tensor
+    views: np.ndarray
     behind: BehindHead
 
 
@@ -40,12 +38,12 @@ class FrameInputs(NamedTuple):
     """What the generator reads of B frames.
 
     Attributes:
-        stickmen: [B, 3, S, S], -1 to 1.
+        stickmen: float32 [B, 3, S, S], -1 to 1.
         texture: source pixels at the resolution S.
         large: source pixels at the resolution of the frames.
     """
 
-    stickmen: Tensor
+    stickmen: np.ndarray
     texture: WarpInputs
     large: WarpInputs
 
@@ -55,20 +53,18 @@ class HeadRenderer:
 
     Args:
         head: the head.
-        generator: the head's tuned generator, or the one of the checkpoint.
-        size: side S of the generator's crop, pixels.
-        device: device of the generator.
+        generator: the head's tuned generator, or the one of the weights.
         resolution: side R of large frames, pixels. None takes the resolution of the head's textures.
         inpainters: networks by face region (`landmarks.regions.REGIONS`). Other regions are left to the generator.
     """
 
     def __init__(
-        self, head: Head, generator: Any, size: int, device: torch.device, resolution: int | None = None,
-        inpainters: Mapping[str, Inpainter] | None = None,
+        self, head: Head, generator: GeneratorNetwork, resolution: int | None = None,
+        inpainters: Mapping[str, Network] | None = None,
     ):  # fmt: skip
-        self.generator, self.landmarks, self.size, self.device = generator, head.landmarks, size, device
+        self.generator, self.landmarks, self.size = generator, head.landmarks, generator.size
         self.inpainters = inpainters
-        self.style = head.style.to(device)[None]
+        self.style = head.style[None]
         face = head.crop.from_crop(head.landmarks[0])
         colors, blur = FaceColor.of(head.picture, face.points), blur_radius(head.picture, face)
         self.color_matrix = colors.color_matrix
@@ -76,24 +72,24 @@ class HeadRenderer:
             np.full(2, -np.inf), None, np.zeros(3), colors.color_matrix, colors.brightness, blur, colors.in_color
         )  # of a face that opens nothing
         self.resolution = resolution or head.textures.shape[1]
-        texture_face = head.landmarks[0].moved(np.zeros(2, np.float32), head.textures.shape[1] / size)
+        texture_face = head.landmarks[0].moved(np.zeros(2, np.float32), head.textures.shape[1] / self.size)
         self._skin = SkinShading(head.textures[0], texture_face)
-        self.views = HeadViews(head.landmarks, head.heads, size, head.body)
-        self.small = self._images(head, size)
-        self.large = self.small if self.resolution == size else self._images(head, self.resolution)
+        self.views = HeadViews(head.landmarks, head.heads, self.size, head.body)
+        self.small = self._images(head, self.size)
+        self.large = self.small if self.resolution == self.size else self._images(head, self.resolution)
 
     def _images(self, head: Head, size: int) -> _Images:
         """Returns the layers at a resolution [size, size]."""
-        heads = resize_antialiased(rgba_tensor(head.heads), size).to(self.device)
-        views = torch.cat([heads, heads.flip(-1)]).contiguous(memory_format=torch.channels_last)  # see `sample`
-        body = resize_antialiased(rgba_tensor(head.body[None]), size)[0].to(self.device)
-        background = resize_antialiased(to_tensor(head.background)[None], size)[0].to(self.device)
-        image = resize_antialiased(to_tensor(head.textures[:1]), size)[0].to(self.device)
+        heads = resize_antialiased(rgba_layers(head.heads), size)
+        views = np.ascontiguousarray(np.concatenate([heads, heads[..., ::-1]]).transpose(0, 2, 3, 1))
+        body, image, background = (
+            resize_antialiased(layer, size)[0]
+            for layer in (rgba_layers(head.body[None]), to_float(head.textures[:1]), to_float(head.background[None]))
+        )
         continues = head.crop.top + head.crop.side < head.picture.shape[0]
         shown = shown_body(image, heads[0], body, background)
-        return _Images(views, BehindHead(body, background, continues, shown))
+        return _Images(views.transpose(0, 3, 1, 2), BehindHead(body, background, continues, shown))
 
-    @torch.inference_mode()
     def render(
         self, faces: Sequence[Landmarks], large: bool, mouths: Sequence[MouthCrop] | None = None,
         shading: Sequence[np.ndarray] | None = None,
@@ -108,7 +104,7 @@ class HeadRenderer:
             shading: of the driver's skin, one a frame. None leaves the skin as it is.
         """
         visibility = [self.visibility(face) for face in faces]
-        frames = to_uint8(self.composite(faces, visibility, self.style.expand(len(faces), -1), large))
+        frames = to_uint8(self.composite(faces, visibility, np.repeat(self.style, len(faces), 0), large))
         if shading is not None:
             shaded = zip(frames, shading, faces, strict=True)
             frames = np.stack([self._skin.shade(frame, skin, face, self.size) for frame, skin, face in shaded])
@@ -130,17 +126,16 @@ class HeadRenderer:
             eyes=np.asarray(eyes), irises=np.asarray(irises), disocclusion=np.asarray(disocclusion)
         )
 
-    @torch.inference_mode()
     def composite(
         self,
         faces: Sequence[Landmarks],
         visibility: Sequence[SourceVisibility],
-        style: Tensor,
+        style: np.ndarray,
         large: bool,
-        background_flow: Tensor | None = None,
+        background_flow: np.ndarray | None = None,
         rest: Sequence[Landmarks] | None = None,
-    ) -> Tensor:
-        """Returns frames [B, 3, R, R], or [B, 3, S, S], -1 to 1, before `apply_face_parts`.
+    ) -> np.ndarray:
+        """Returns frames float32 [B, 3, R, R], or [B, 3, S, S], -1 to 1, before `apply_face_parts`.
 
         Args:
             faces: as in `inputs`, like all but the style.
@@ -151,23 +146,21 @@ class HeadRenderer:
             rest: B faces, or None.
         """
         if not self.generator.textured:
-            return self.generator(self._stickmen(faces, visibility), style)
+            return self.generator(self._stickmen(faces, visibility), style)[0]
         inputs = self.inputs(faces, visibility, large, background_flow, rest)
-        correction = self.generator.correct(inputs.stickmen, style, inputs.texture.without_unseen())
-        colors = torch.from_numpy(self.color_matrix.astype(np.float32)).to(self.device)
-        return correction.colored(colors).composite(inputs.large.without_unseen())
+        correction = correct(self.generator, inputs.stickmen, style, inputs.texture.without_unseen())
+        return correction.colored(self.color_matrix.astype(np.float32)).composite(inputs.large.without_unseen())
 
-    def _stickmen(self, faces: Sequence[Landmarks], visibility: Sequence[SourceVisibility]) -> Tensor:
+    def _stickmen(self, faces: Sequence[Landmarks], visibility: Sequence[SourceVisibility]) -> np.ndarray:
         open_faces = [open_eyelids(face, source.eyes) for face, source in zip(faces, visibility, strict=True)]
-        return rasterize_landmarks(open_faces, self.size).to(self.device)
+        return rasterize_landmarks(open_faces, self.size)
 
-    @torch.inference_mode()
     def inputs(
         self,
         faces: Sequence[Landmarks],
         visibility: Sequence[SourceVisibility],
         large: bool,
-        background_flow: Tensor | None = None,
+        background_flow: np.ndarray | None = None,
         rest: Sequence[Landmarks] | None = None,
     ) -> FrameInputs:
         """Returns what the generator reads of B frames.
@@ -188,13 +181,13 @@ class HeadRenderer:
             images = images_of_views(self.large.views, views)
             background = self._behind(self.large.behind, views, open_faces, background_flow, rest)
             target = texture._replace(images=images, background=background)
-        return FrameInputs(rasterize_landmarks(open_faces, self.size).to(self.device), texture, target)
+        return FrameInputs(rasterize_landmarks(open_faces, self.size), texture, target)
 
     def _texture(
         self,
         faces: Sequence[Landmarks],
         visibility: Sequence[SourceVisibility],
-        background_flow: Tensor | None,
+        background_flow: np.ndarray | None,
         rest: Sequence[Landmarks] | None,
     ) -> tuple[WarpInputs, list[Views]]:
         """Returns the source pixels at the resolution S, and the views of each frame.
@@ -210,11 +203,11 @@ class HeadRenderer:
         opened = [disocclusion_mask(face, source.disocclusion, self.size) for face, source in pairs]
         texture = WarpInputs(
             images=images_of_views(self.small.views, views),
-            flows=torch.stack([view.flows for view in views]).to(self.device),
-            weights=torch.stack([view.weights for view in views]).to(self.device),
-            confidence=torch.stack([view.confidence for view in views]).to(self.device),
+            flows=np.stack([view.flows for view in views]),
+            weights=np.stack([view.weights for view in views]),
+            confidence=np.stack([view.confidence for view in views]),
             background=self._behind(self.small.behind, views, faces, background_flow, rest),
-            disocclusion=torch.from_numpy(np.stack(opened))[:, None].to(self.device),
+            disocclusion=np.stack(opened)[:, None],
         )
         return texture, views
 
@@ -223,21 +216,21 @@ class HeadRenderer:
         behind: BehindHead,
         views: Sequence[Views],
         faces: Sequence[Landmarks],
-        background_flow: Tensor | None,
+        background_flow: np.ndarray | None,
         rest: Sequence[Landmarks] | None,
-    ) -> Tensor:
-        """Returns body, background and the back of the head, [B, 3, R, R]."""
+    ) -> np.ndarray:
+        """Returns body, background and the back of the head, float32 [B, 3, R, R]."""
         images = behind.follow(rest or self.landmarks[:1], faces, self.size)
         if background_flow is not None:
             images = sample(images, resize_flow(background_flow, images.shape[-1]))
         return self.views.back.draw(images, [view.back for view in views])
 
 
-def rasterize_landmarks(faces: Sequence[Landmarks], size: int) -> Tensor:
-    """Returns the stickmen of landmarks, [B, 3, size, size], -1 to 1.
+def rasterize_landmarks(faces: Sequence[Landmarks], size: int) -> np.ndarray:
+    """Returns the stickmen of landmarks, float32 [B, 3, size, size], -1 to 1.
 
     Args:
         faces: landmarks, pixels of the crop.
         size: side of the crop, pixels.
     """
-    return to_tensor(np.stack([draw_stickman(face.points, size) for face in faces]))
+    return to_float(np.stack([draw_stickman(face.points, size) for face in faces]))

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any
 
 import numpy as np
-import torch
 
 from fewshot_heads.driving.covered_mouth import lips_are_covered
 from fewshot_heads.driving.expression_transfer import ExpressionTransfer
@@ -22,8 +20,7 @@ from fewshot_heads.errors import BadInput, check_choice
 from fewshot_heads.head import Head
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
-from fewshot_heads.models.checkpoint import Checkpoint
-from fewshot_heads.models.inpainter import Inpainter
+from fewshot_heads.models.network import GeneratorNetwork, Network
 from fewshot_heads.rendering.animation import embed_crops
 from fewshot_heads.rendering.editing import Editor
 from fewshot_heads.rendering.parallel import in_parallel
@@ -31,8 +28,8 @@ from fewshot_heads.rendering.source_crop import texture_size
 
 
 def edit_video(
-    frames: Iterable[np.ndarray], tracked: Motion, driver: Motion, checkpoint: Checkpoint, generator: Any,
-    inpainters: Mapping[str, Inpainter], device: torch.device, expression: float = 1.0, reference: int | None = None,
+    frames: Iterable[np.ndarray], tracked: Motion, driver: Motion, embedder: Network, generator: GeneratorNetwork,
+    inpainters: Mapping[str, Network], expression: float = 1.0, reference: int | None = None,
     mouth: str = "driver", parts: Mapping[str, float] | None = None,
 ) -> Iterator[np.ndarray]:  # fmt: skip
     """Returns an iterator over frames of a video whose person has the driver's expression, uint8 [H, W, 3].
@@ -43,10 +40,9 @@ def edit_video(
         frames: of the video, uint8 [H, W, 3], at the driver's rate.
         tracked: motion of the person in the video.
         driver: motion of the driver.
-        checkpoint: the networks.
-        generator: the checkpoint's generator.
+        embedder: the embedder.
+        generator: the generator.
         inpainters: networks by face region.
-        device: device of the networks.
         expression: strength of the expression, 1 as in the driver.
         reference: driver frame that corresponds to the usual face of a shot. None: the motion's, or chosen.
         mouth: fills a mouth that is closed in the video: "driver" or "inpainted".
@@ -57,15 +53,14 @@ def edit_video(
     """
     check_choice("mouth", mouth, ("driver", "inpainted"))
     if not generator.textured:
-        raise BadInput(f"{checkpoint.name}: makes every pixel anew; take weights of the realtime preset")
-    size: int = checkpoint.about["spec"]["size"]
+        raise BadInput("these weights make every pixel anew; take weights of the realtime preset")
+    size = generator.size
     reference = driver.reference if reference is None else reference
     transfer = ExpressionTransfer(
         tracked.cropped(size), tracked.shots, driver.cropped(size), expression, reference, parts
     )
     shown, mouths = islice(frames, min(len(tracked), len(driver))), driver.mouths if mouth == "driver" else None
-    networks = checkpoint.networks
-    return _render(shown, tracked, transfer.face, mouths, networks, generator, inpainters, size, device)
+    return _render(shown, tracked, transfer.face, mouths, embedder, generator, inpainters)
 
 
 def _render(
@@ -73,11 +68,9 @@ def _render(
     motion: Motion,
     face: Callable[[int, bool], Landmarks],
     mouths: Sequence[MouthCrop] | None,
-    networks: Any,
-    generator: Any,
-    inpainters: Mapping[str, Inpainter],
-    size: int,
-    device: torch.device,
+    embedder: Network,
+    generator: GeneratorNetwork,
+    inpainters: Mapping[str, Network],
 ) -> Iterator[np.ndarray]:
     """Yields the frames of a video with other expressions, uint8 [H, W, 3]. A frame without a face stays as it is.
 
@@ -86,15 +79,13 @@ def _render(
         motion: of the person in the video.
         face: returns the face to show in a frame, pixels of the frame's crop, with its own lips if they are covered.
         mouths: of a driver, one a frame; None leaves all mouths to the inpainter.
-        networks: `Networks` on the device.
-        generator: the checkpoint's generator.
+        embedder: the embedder.
+        generator: the generator.
         inpainters: networks by face region.
-        size: side S of the generator's crop, pixels.
-        device: device of the networks.
     """
-    crops, lost = motion.crops(size), set(motion.lost)
+    crops, lost = motion.crops(generator.size), set(motion.lost)
     # The first face of each shot, which has one crop, gives e_hat, style, and whether something covers the mouth.
-    codes: dict[Crop, tuple[torch.Tensor, torch.Tensor]] = {}
+    codes: dict[Crop, tuple[np.ndarray, np.ndarray]] = {}
     covered: dict[Crop, bool] = {}
 
     def heads() -> Iterator[tuple[int, Head | np.ndarray]]:
@@ -104,7 +95,7 @@ def _render(
                 continue
             own = crops[i].to_crop(motion.landmarks[i])
             if crops[i] not in codes:
-                codes[crops[i]] = embed_crops(crops[i].cut(frame)[None], [own], networks, device)
+                codes[crops[i]] = embed_crops(crops[i].cut(frame)[None], [own], embedder)
                 covered[crops[i]] = lips_are_covered(frame, motion.landmarks[i], motion.name)
             yield i, _still_head(frame, own, crops[i], *codes[crops[i]])
 
@@ -112,13 +103,13 @@ def _render(
         i, head = item
         if isinstance(head, np.ndarray):
             return head
-        editor = Editor(head, generator, inpainters, size, device)
+        editor = Editor(head, generator, inpainters)
         return editor.show(face(i, covered[crops[i]]), mouths[i] if mouths else None)
 
-    yield from in_parallel(render, heads(), device)
+    yield from in_parallel(render, heads())
 
 
-def _still_head(frame: np.ndarray, face: Landmarks, crop: Crop, e_hat: torch.Tensor, style: torch.Tensor) -> Head:
+def _still_head(frame: np.ndarray, face: Landmarks, crop: Crop, e_hat: np.ndarray, style: np.ndarray) -> Head:
     """Returns a frame as a head that keeps its place: the whole crop is its head layer, and there is nothing behind.
 
     Args:

@@ -18,7 +18,6 @@ from threading import Lock, Thread
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from fewshot_heads.driving.covered_mouth import mouth_is_covered
 from fewshot_heads.driving.live_driver import LiveDriver, LiveFace
@@ -129,17 +128,16 @@ class LiveSession:
         frames: of the camera, uint8 RGB [H, W, 3], each when it comes.
         puppeteer: drives the portraits.
         output: shows the frames; entered already.
-        device: of the renderers.
         report_seconds: time between two lines about speed; 0 for none.
         clock: returns seconds.
     """
 
     def __init__(
-        self, frames: Iterator[np.ndarray], puppeteer: Puppeteer, output: Output, device: torch.device,
-        report_seconds: float = 0, clock: Callable[[], float] = time.monotonic,
+        self, frames: Iterator[np.ndarray], puppeteer: Puppeteer, output: Output, report_seconds: float = 0,
+        clock: Callable[[], float] = time.monotonic,
     ):  # fmt: skip
         self._frames, self._puppeteer, self._output = frames, puppeteer, output
-        self._device, self._report_seconds, self._clock = device, report_seconds, clock
+        self._report_seconds, self._clock = report_seconds, clock
         self._captured: Latest[Captured] = Latest()
         self._rendered: Latest[tuple[float, np.ndarray]] = Latest()
         self._driving = Lock()  # the driver is followed from frame to frame
@@ -155,7 +153,7 @@ class LiveSession:
             FewshotHeadsError: as the camera, the renderers and the output.
         """
         controls = self._puppeteer.controls
-        with render_pool(self._device) as (pool, workers):
+        with render_pool() as (pool, workers):
             performers = [pool.submit(self._guarded, self._perform) for _ in range(workers)]
             threads = [Thread(target=self._guarded, args=[self._capture], daemon=True)]
             threads.append(Thread(target=self._close_rendered, args=[performers], daemon=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -10,9 +9,8 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TypeVar
 
-import torch
-
 from fewshot_heads.errors import BadInput
+from fewshot_heads.imaging.threads import available_cores, set_thread_count, thread_count
 from fewshot_heads.reenactor import Reenactor
 
 Item = TypeVar("Item")
@@ -109,13 +107,13 @@ class Job:
 class Workers:
     """Threads that do jobs, each with a `Reenactor` of its own, which opens with the thread's first job.
 
-    A job takes all threads of torch while it is alone. Later ones share them, unless each has a fixed number.
+    A job takes all threads while it is alone. Later ones share them, unless each has a fixed number.
 
     Args:
         open_reenactor: makes a reenactor.
         count: jobs at a time; None takes one a core.
         max_waiting: jobs that may wait.
-        threads: of torch for each job; None shares all.
+        threads: of each job; None shares all.
     """
 
     def __init__(
@@ -185,7 +183,7 @@ class Workers:
         try:
             job.begin()
             reenactor = self._reenactor()
-            torch.set_num_threads(self._threads_each or max(1, (self._threads or 1) // running))
+            set_thread_count(self._threads_each or max(1, (self._threads or 1) // running))
             return work(reenactor, job)
         finally:
             with self._counting:
@@ -196,7 +194,7 @@ class Workers:
         if not hasattr(self._local, "reenactor"):
             with self._opening:
                 self._local.reenactor = self._open()
-                self._threads = self._threads or torch.get_num_threads()
+                self._threads = self._threads or thread_count()
         reenactor: Reenactor = self._local.reenactor
         return reenactor
 
@@ -213,8 +211,3 @@ def result_of(job: Generator[Progress, None, Result]) -> Result:
     except StopIteration as end:
         result: Result = end.value
         return result
-
-
-def available_cores() -> int:
-    """Returns the number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 
 from fewshot_heads.datasets.clips import Footage
 from fewshot_heads.head import Head
@@ -71,8 +72,10 @@ def fine_tune_head(
     clip = Footage("head", frames, landmarks, "stills" if len(frames) == 1 else "video")
     generator = copy.deepcopy(networks.generator)
     if head.tuned is not None:
-        generator.load_state_dict(head.tuned)
+        generator.load_state_dict({name: torch.from_numpy(value) for name, value in head.tuned.items()})
     weighted = WeightedLosses(criterion or DEFAULT_LOSSES, settings.patch_size).to(device)
     discriminator = load_discriminator(checkpoint)
-    tuned = tune(generator, head.style.to(device), clip, weighted, settings, discriminator, head.e_hat, on_step)
-    return replace(head, style=tuned.style, tuned=tuned.generator)
+    style, e_hat = torch.from_numpy(head.style).to(device), torch.from_numpy(head.e_hat)
+    tuned = tune(generator, style, clip, weighted, settings, discriminator, e_hat, on_step)
+    weights = {name: value.numpy() for name, value in tuned.generator.items()}
+    return replace(head, style=tuned.style.numpy(), tuned=weights)

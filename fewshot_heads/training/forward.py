@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from fewshot_heads.datasets.batches import AnyBatch, EpisodeBatch, ParsingBatch, RegionBatch
-from fewshot_heads.models.compositing import WarpInputs
+from fewshot_heads.imaging.compositing import WarpInputs
 from fewshot_heads.models.parsing import mattes
 
 

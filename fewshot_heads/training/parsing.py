@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewshot_heads.datasets.batches import ParsingBatch, to_device
-from fewshot_heads.models import build
+from fewshot_heads.models.building import build
 from fewshot_heads.models.parsing import mattes
 from fewshot_heads.training.run_state import Optim, RunState, update_ema
 from fewshot_heads.training.weighted_losses import LossConfig

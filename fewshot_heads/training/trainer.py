@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from fewshot_heads.datasets.batches import TrainingBatch, to_device
-from fewshot_heads.models import Networks, build, build_discriminator
+from fewshot_heads.models.building import Networks, build, build_discriminator
 from fewshot_heads.models.discriminator import ProjectionDiscriminator
 from fewshot_heads.training import losses
 from fewshot_heads.training.forward import predict

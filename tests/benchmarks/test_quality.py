@@ -21,7 +21,7 @@ from fewshot_heads.errors import BadInput
 from fewshot_heads.features.mobilefacenet import MobileFaceNet
 from fewshot_heads.landmarks import detector
 from fewshot_heads.landmarks.crop import Crop
-from fewshot_heads.models import build
+from fewshot_heads.models.building import build
 from fewshot_heads.models.checkpoint import save_checkpoint
 from tests.conftest import EXAMPLES, write_clip
 

@@ -18,7 +18,7 @@ from fewshot_heads.datasets.episodes import EpisodeSettings
 from fewshot_heads.errors import BadInput, UsageError
 from fewshot_heads.landmarks.face_alignment import FaceAlignmentDetector
 from fewshot_heads.landmarks.mediapipe import MediaPipeDetector
-from fewshot_heads.models import build, build_discriminator
+from fewshot_heads.models.building import build, build_discriminator
 from fewshot_heads.training.run_state import Optim
 from fewshot_heads.training.weighted_losses import WeightedLosses
 

@@ -18,7 +18,7 @@ from fewshot_heads.datasets.shard_index import INDEX
 from fewshot_heads.datasets.shards import Sample
 from fewshot_heads.driving.motion import Motion
 from fewshot_heads.media.video_writer import VideoWriter
-from fewshot_heads.models import build
+from fewshot_heads.models.building import build
 from fewshot_heads.models.checkpoint import save_checkpoint
 from fewshot_heads.preparation.people import PEOPLE_INDEX
 from fewshot_heads.preparation.shard_writer import ShardWriter, encode

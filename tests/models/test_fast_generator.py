@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from fewshot_heads.models.fast_generator import MODEL, SPECIFICATION, FastGenerator, choose_generator
 
 from fewshot_heads import BadInput, Reenactor, WeightsMismatch
 from fewshot_heads.models import fast_generator
 from fewshot_heads.models.checkpoint import load_checkpoint
-from fewshot_heads.models.fast_generator import MODEL, SPECIFICATION, FastGenerator, choose_generator
 from fewshot_heads.models.generator import Generator
 
 CPU = torch.device("cpu")

@@ -20,7 +20,7 @@ from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, RIGHT_EYE
 from fewshot_heads.landmarks.regions import EYES, MOUTH, REGIONS
 from fewshot_heads.layers.separation import separate
-from fewshot_heads.models import build
+from fewshot_heads.models.building import build
 from fewshot_heads.models.checkpoint import load_checkpoint, load_inpainters, save_checkpoint
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.rendering.region_compositing import inpaint

@@ -3,13 +3,13 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from fewshot_heads.imaging.compositing import Correction, WarpInputs
 from fewshot_heads.imaging.warping import (  # fmt: skip
     identity_grid,
     sample,
 )
-from fewshot_heads.models import build
 from fewshot_heads.models.blocks import adain
-from fewshot_heads.models.compositing import Correction, WarpInputs
+from fewshot_heads.models.building import build
 from fewshot_heads.models.discriminator import PatchDiscriminator
 
 TINY = {

@@ -11,7 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fewshot_heads.cli.conf_files import CONF_DIR
 from fewshot_heads.errors import BadInput
-from fewshot_heads.models import build, build_discriminator, paper_blocks
+from fewshot_heads.models import paper_blocks
+from fewshot_heads.models.building import build, build_discriminator
 from fewshot_heads.models.discriminator import PatchDiscriminator
 from fewshot_heads.models.paper import PaperDiscriminator, PaperEmbedder, PaperGenerator
 from fewshot_heads.models.paper_blocks import ResBlock, SelfAttention

@@ -5,7 +5,7 @@ import torch
 
 from fewshot_heads import BadInput, WeightsMismatch
 from fewshot_heads.cli.config import load_config
-from fewshot_heads.models import build
+from fewshot_heads.models.building import build
 from fewshot_heads.models.checkpoint import load_parser, save_checkpoint
 from fewshot_heads.models.parsing import Parser, mattes
 

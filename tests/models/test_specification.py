@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from fewshot_heads.errors import BadInput, FewshotHeadsError, WeightsMismatch
 from fewshot_heads.media.provenance import Provenance
-from fewshot_heads.models import build
+from fewshot_heads.models.building import build
 from fewshot_heads.models.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint
 from fewshot_heads.models.specification import read_specification, specification_sha256
 

@@ -13,7 +13,7 @@ from fewshot_heads.datasets.clips import Excerpt
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.fine_tune import main
 from fewshot_heads.landmarks.pose import rotate_3d
-from fewshot_heads.models import build, build_discriminator
+from fewshot_heads.models.building import build, build_discriminator
 from fewshot_heads.models.checkpoint import load_checkpoint, load_discriminator, save_checkpoint
 from fewshot_heads.models.discriminator import ProjectionDiscriminator
 from fewshot_heads.training.fine_tuning import DEFAULT_LOSSES, from_config

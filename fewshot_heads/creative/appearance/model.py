@@ -16,7 +16,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -216,9 +215,8 @@ def warp(layers: np.ndarray, source_points: np.ndarray, target_points: np.ndarra
     )
     flow = resize_flow(tps_flow(source, target, reach=REACH), size)
     # Beyond the picture its edge is repeated: mirroring would show a second head.
-    flow = flow.clamp(-1 + 1 / size, 1 - 1 / size)
-    image = torch.from_numpy(np.ascontiguousarray(layers, dtype=np.float32)).permute(2, 0, 1)[None]
-    return sample(image, flow)[0].permute(1, 2, 0).numpy()
+    flow = flow.clip(-1 + 1 / size, 1 - 1 / size).astype(np.float32)
+    return np.dstack([sample(layer[None, None], flow)[0, 0] for layer in np.moveaxis(layers, 2, 0)])
 
 
 def _as_float(values: np.ndarray, name: str) -> np.ndarray:

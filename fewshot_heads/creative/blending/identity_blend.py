@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.head import Head
-from fewshot_heads.imaging import warping as warp
 from fewshot_heads.imaging.convert import to_uint8
 from fewshot_heads.imaging.masks import soft_hull
 from fewshot_heads.imaging.splines import FLOW_SIZE
+from fewshot_heads.imaging.warping import grid_positions, normalize_points, resize
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.reenactor import Reenactor
@@ -49,20 +46,20 @@ class IdentityBlend:
             heads: K people.
             resolution: side of the frames, pixels; None takes that of the largest textures.
         """
-        self.size, self.device, self.inpainters = reenactor.size, reenactor.device, reenactor.inpainters
-        self.generator = shipped = reenactor.networks.generator
+        self.size, self.inpainters = reenactor.size, reenactor.inpainters
+        self._generator = reenactor.generator
         self.tuned = any(head.tuned for head in heads)
-        if self.tuned:
-            self.generator = copy.deepcopy(shipped)
-            states = [head.tuned or shipped.state_dict() for head in heads]
-            self._states = [{name: value.to(self.device) for name, value in state.items()} for state in states]
+        projection = reenactor.checkpoint.networks.generator.project
+        self._projection, self._bias = (array.numpy(force=True) for array in (projection.weight, projection.bias))
+        shipped = reenactor.checkpoint.networks.generator.state_dict() if self.tuned else {}
+        own = {name: value.numpy(force=True) for name, value in shipped.items()}
+        self._states: list[Mapping[str, np.ndarray]] = [head.tuned or own for head in heads]
         resolution = resolution or max(head.textures.shape[1] for head in heads)
-        self.renderers = [HeadRenderer(head, self.generator, self.size, self.device, resolution) for head in heads]
+        self.renderers = [HeadRenderer(head, self._generator, resolution) for head in heads]
         self.portraits = [head.landmarks[0] for head in heads]
-        self.e_hats = np.stack([head.e_hat.numpy() for head in heads]).astype(np.float64)
-        self._project = shipped.project
+        self.e_hats = np.stack([head.e_hat for head in heads]).astype(np.float64)
         # What fine-tuning added to P e_hat; 0 without fine-tuning.
-        self._style_offsets = np.stack([head.style.numpy() for head in heads]) - self._projected(self.e_hats)
+        self._style_offsets = np.stack([head.style for head in heads]) - self._projected(self.e_hats)
 
     def style(self, e_hats: np.ndarray, shares: np.ndarray) -> np.ndarray:
         """Returns AdaIN styles [B, P].
@@ -73,7 +70,6 @@ class IdentityBlend:
         """
         return self._projected(e_hats) + shares @ self._style_offsets
 
-    @torch.inference_mode()
     def render(
         self,
         faces: Sequence[Landmarks],
@@ -96,25 +92,20 @@ class IdentityBlend:
         around = weights if around is None else around
         if self.tuned:
             self._load_mean_generator(weights[0])
-        styles = self._tensor(style)
-        if not self.generator.textured:
+        styles = style.astype(np.float32)
+        if not self._generator.textured:
             visibility = [self.renderers[0].visibility(face) for face in faces]
             return to_uint8(self.renderers[0].composite(faces, visibility, styles, large=False))
-        features = np.stack([_feature_mask(face, self.size) for face in faces])
-        inside = torch.from_numpy(features)[:, None].to(self.device)
-        side = self.renderers[0].resolution
-        inside = F.interpolate(inside, (side, side), mode="bilinear", align_corners=False)
+        inside = np.stack([_feature_mask(face, self.size) for face in faces])[:, None]
+        inside = resize(inside, self.renderers[0].resolution)
         visibility = [self._mixed_visibility(face, row) for face, row in zip(faces, weights, strict=True)]
-        frames: Tensor | float = 0.0
+        frames: np.ndarray | float = 0.0
         for k in np.flatnonzero((weights + around).any(0)):
-            flows = [_background_flow(self.portraits[k], face, self.size) for face in rest]
-            share_inside, share_outside = (self._tensor(w[:, k])[:, None, None, None] for w in (weights, around))
+            flows = np.stack([_background_flow(self.portraits[k], face, self.size) for face in rest])
+            share_inside, share_outside = (w[:, k, None, None, None].astype(np.float32) for w in (weights, around))
             share = share_outside + inside * (share_inside - share_outside)
-            person = self.renderers[k].composite(
-                faces, visibility, styles, large=True, background_flow=torch.stack(flows).to(self.device), rest=rest
-            )
-            frames = frames + share * person
-        images = to_uint8(torch.as_tensor(frames))
+            frames = frames + share * self.renderers[k].composite(faces, visibility, styles, True, flows, rest)
+        images = to_uint8(np.asarray(frames))
         return apply_face_parts(images, faces, visibility, self.size, mouths, self.inpainters)
 
     def _mixed_visibility(self, face: Landmarks, weights: np.ndarray) -> SourceVisibility:
@@ -129,15 +120,14 @@ class IdentityBlend:
     def _load_mean_generator(self, weights: np.ndarray) -> None:
         """Loads the mean of all generators by weights [K]; it works because all were tuned from one."""
         present = [(float(w), state) for w, state in zip(weights, self._states, strict=True) if w]
-        names = present[0][1]
-        self.generator.load_state_dict({name: sum(w * state[name] for w, state in present) for name in names})
+        mean = {name: np.asarray(sum(w * state[name] for w, state in present)) for name in present[0][1]}
+        generator = replace(self._generator, run=self._generator.tuned(mean))
+        for renderer in self.renderers:
+            renderer.generator = generator
 
-    @torch.inference_mode()
     def _projected(self, e_hats: np.ndarray) -> np.ndarray:
-        return self._project(self._tensor(e_hats)).cpu().numpy()
-
-    def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array.astype(np.float32)).to(self.device)
+        """Returns P e_hat, [B, P], of embeddings [B, E]."""
+        return np.float32(e_hats) @ self._projection.T + self._bias
 
 
 def load_person(reenactor: Reenactor, path: Path, face: int = 0) -> Head:
@@ -160,18 +150,18 @@ def load_person(reenactor: Reenactor, path: Path, face: int = 0) -> Head:
     return head
 
 
-def _background_flow(portrait: Landmarks, rest: Landmarks, size: int) -> Tensor:
-    """Returns the flow [s, s, 2] that moves a picture's head to a rest pose.
+def _background_flow(portrait: Landmarks, rest: Landmarks, size: int) -> np.ndarray:
+    """Returns the flow float32 [s, s, 2] that moves a picture's head to a rest pose.
 
     The flow is affine: a spline would turn out what the head hides. It fades to zero at the border.
     """
     source_points, rest_points = (
-        warp.normalize_points(torch.from_numpy(control_points(face)).double(), size) for face in (portrait, rest)
+        normalize_points(control_points(face).astype(np.float64), size) for face in (portrait, rest)
     )
-    grid = warp.identity_grid(FLOW_SIZE, source_points)[0]
-    affine = torch.linalg.lstsq(_homogeneous(rest_points), source_points - rest_points).solution
-    ramp = ((1 - grid.abs()) / _BORDER_RAMP_HALF_CROP_FRACTION).clamp(0, 1).prod(-1, keepdim=True)
-    return (grid + ramp * ramp * (3 - 2 * ramp) * (_homogeneous(grid) @ affine)).float()
+    grid = grid_positions(FLOW_SIZE)
+    affine = np.linalg.lstsq(_homogeneous(rest_points), source_points - rest_points, rcond=None)[0]
+    ramp = ((1 - np.abs(grid)) / _BORDER_RAMP_HALF_CROP_FRACTION).clip(0, 1).prod(-1, keepdims=True)
+    return (grid + ramp * ramp * (3 - 2 * ramp) * (_homogeneous(grid) @ affine)).astype(np.float32)
 
 
 def _feature_mask(face: Landmarks, size: int) -> np.ndarray:
@@ -181,5 +171,5 @@ def _feature_mask(face: Landmarks, size: int) -> np.ndarray:
     return soft_hull(features, size, margin, max(margin / 2, _LEAST_BLUR_PIXELS))
 
 
-def _homogeneous(points: Tensor) -> Tensor:
-    return torch.cat([points, torch.ones_like(points[..., :1])], -1)
+def _homogeneous(points: np.ndarray) -> np.ndarray:
+    return np.concatenate([points, np.ones_like(points[..., :1])], -1)

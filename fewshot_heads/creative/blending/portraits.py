@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 
 from fewshot_heads.creative.blending.driving_settings import DrivingSettings
 from fewshot_heads.creative.blending.identity_blend import IdentityBlend
@@ -16,7 +15,7 @@ from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.errors import BadInput, check_share
 from fewshot_heads.head import Head
-from fewshot_heads.imaging.convert import to_tensor
+from fewshot_heads.imaging.convert import to_float
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.metrics import Identity, csim
 from fewshot_heads.reenactor import Reenactor
@@ -109,11 +108,9 @@ def identity_similarity(
         face_recognizer: a face-recognition network that adds a cosine by its name; None leaves it out.
     """
     landmarks, size = head.landmarks[0], reenactor.size
-    images = to_tensor(cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA))[None, None]
-    with torch.inference_mode():
-        inputs = (tensor.to(reenactor.device) for tensor in (images, rasterize_landmarks([landmarks], size)[None]))
-        frame_e_hat = reenactor.networks.embedder(*inputs)[0, 0]
-    cosines = {"e_hat": float(csim(head.e_hat.numpy(), frame_e_hat.cpu().numpy()))}
+    image = to_float(cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA))
+    e_hat, _ = reenactor.embedder(image[None, None], rasterize_landmarks([landmarks], size)[None])
+    cosines = {"e_hat": float(csim(head.e_hat, e_hat[0]))}
     if face_recognizer:
         embeddings = [
             face_recognizer(image[None], landmarks.points[None] * (image.shape[0] / size))[0]

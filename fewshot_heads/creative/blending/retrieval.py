@@ -89,8 +89,8 @@ def nearest(head: Head, gallery: Iterable[tuple[str, Head]], count: int) -> list
         gallery: names and heads, read once.
         count: number of neighbours; fewer if the gallery has fewer faces.
     """
-    e_hat = head.e_hat.numpy()
-    compared = ((float(csim(e_hat, other.e_hat.numpy())), name, other) for name, other in gallery)
+    e_hat = head.e_hat
+    compared = ((float(csim(e_hat, other.e_hat)), name, other) for name, other in gallery)
     found = heapq.nlargest(count, compared, key=lambda entry: entry[0])
     powers = np.exp([(similarity - found[0][0]) / _SOFTMAX_TEMPERATURE for similarity, _, _ in found])
     shares = powers / powers.sum()

@@ -108,10 +108,7 @@ def moved(
     settings = settings or Sample()
     settings.check()
     faces = [settings.follow(head, driver, reenactor.size) for head in heads]
-    generator, device = reenactor.networks.generator, reenactor.device
-    renderers = [
-        HeadRenderer(head, generator, reenactor.size, device, settings.side, reenactor.inpainters) for head in heads
-    ]
+    renderers = [HeadRenderer(head, reenactor.generator, settings.side, reenactor.inpainters) for head in heads]
     mouths = settings.mouths(driver)
     for first in range(0, len(driver), settings.batch):
         batch = slice(first, first + settings.batch)

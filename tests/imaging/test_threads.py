@@ -5,14 +5,14 @@ import sys
 import cv2
 import pytest
 
-from fewshot_heads.imaging.opencv_threads import opencv_on_one_thread
+from fewshot_heads.imaging.threads import libraries_on_one_thread
 
 
 def test_the_last_to_leave_gives_opencv_its_threads_back():
     before = cv2.getNumThreads()
     cv2.setNumThreads(2)
     try:
-        first, second = opencv_on_one_thread(), opencv_on_one_thread()
+        first, second = libraries_on_one_thread(), libraries_on_one_thread()
         first.__enter__()
         second.__enter__()
         assert cv2.getNumThreads() == 1
@@ -26,7 +26,7 @@ def test_the_last_to_leave_gives_opencv_its_threads_back():
 
 AFTER_FORK = """
 import os, signal, cv2, numpy as np, torch
-from fewshot_heads.imaging.opencv_threads import opencv_on_one_thread
+from fewshot_heads.imaging.threads import libraries_on_one_thread
 from fewshot_heads.models.checkpoint import load_checkpoint
 os.register_at_fork(after_in_child=lambda: signal.alarm(20))  # ends a child that waits
 torch.set_num_threads(2)
@@ -36,7 +36,7 @@ load_checkpoint("realtime")
 cv2.GaussianBlur(image, (9, 9), 0)
 if os.fork() == 0:
     load_checkpoint("realtime")
-    with opencv_on_one_thread():
+    with libraries_on_one_thread():
         cv2.GaussianBlur(image, (9, 9), 0)
     cv2.GaussianBlur(image, (9, 9), 0)
     os._exit(10 * torch.get_num_threads() + cv2.getNumThreads())
