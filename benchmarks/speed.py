@@ -147,7 +147,8 @@ def rows_of(report: dict[str, Any]) -> Iterable[list[str]]:
 def markdown(report: dict[str, Any]) -> str:
     """Returns the table of stages, one column a device, and the table of models."""
     machine, devices = report["machine"], list(report["end_to_end"])
-    hardware = ", ".join([machine["cpu"], *filter(None, [machine["accelerator"]]), f"torch {machine['torch']}"])
+    versions = [f"{name} {machine[name]}" for name in ("openvino", "torch")]
+    hardware = ", ".join([machine["cpu"], *filter(None, [machine["accelerator"]]), *versions])
     compared = [(batch, device) for batch in COMPARED if batch in report["batches"] for device in devices]
     models = []
     for name, model in report["models"].items():

@@ -155,8 +155,8 @@ def _random_inputs(reenactor: Reenactor, batch: int) -> tuple[np.ndarray, np.nda
     views = random.random((batch, 2, size, size, 4), np.float32).transpose(0, 1, 4, 2, 3)
     flows = np.broadcast_to(grid_positions(CELLS), (batch, 2, CELLS, CELLS, 2))
     weights = np.full((batch, 2, CELLS, CELLS), 0.5, np.float32)
-    opened = np.zeros((batch, 1, size, size), np.float32)
-    return style.repeat(batch, 0), stickman, WarpInputs(views, flows, weights, weights[:, :1], source, opened)
+    texture = WarpInputs(views, flows, weights, weights[:, :1], source, np.zeros((batch, 1, size, size), np.float32))
+    return style.repeat(batch, 0), stickman, texture
 
 
 def cost(reenactor: Reenactor) -> dict[str, Any]:
@@ -173,14 +173,12 @@ def cost(reenactor: Reenactor) -> dict[str, Any]:
     def tensor(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
-    inputs: list[Any] = [tensor(stickman), tensor(style)]
-    if reenactor.generator.textured:
-        inputs.append(WarpInputs(*map(tensor, pixels)))
+    texture = [WarpInputs(*map(tensor, pixels))] if reenactor.generator.textured else []
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        networks.generator(*inputs)
+        networks.generator(tensor(stickman), tensor(style), *texture)
     parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.named_children()}
-    weights = {"name": reenactor.weights.name, "sha256": reenactor.weights.sha256 or None}
-    return {"weights": weights, "gflop": counter.get_total_flops() / 1e9, "parameters": parameters}
+    about = {"weights": {"name": reenactor.weights.name, "sha256": reenactor.weights.sha256 or None}}
+    return about | {"gflop": counter.get_total_flops() / 1e9, "parameters": parameters}
 
 
 def end_to_end(model: str, source: str, driver: str, out: str, device: str, launched: float) -> dict[str, float]:
@@ -200,9 +198,8 @@ def end_to_end(model: str, source: str, driver: str, out: str, device: str, laun
     for count in main_job(reenactor, source, driver, out):
         if count == 1:
             first_frame = time.perf_counter()
-    end = time.perf_counter()
-    memory = {"peak_mib": peak_mib()}
-    if torch := sys.modules.get("torch"):
+    end, memory = time.perf_counter(), {"peak_mib": peak_mib()}
+    if (torch := sys.modules.get("torch")) and torch.cuda.is_available():
         memory["peak_device_mib"] = torch.cuda.max_memory_allocated() / 2**20
     times = {"fps": count / (end - loaded), "start": start_seconds, "first_frame": first_frame - loaded}
     return {"frames": count, **times, **memory}

@@ -116,12 +116,15 @@ class Head:
         """
         return np.ascontiguousarray(np.rot90(frame, -self.turns))
 
-    def check_fits(self, sha256: str, sizes: tuple[int, int, int], name: str = "this head") -> None:
+    def check_fits(
+        self, sha256: str, size: int, shapes: Mapping[str, tuple[int, ...]], name: str = "this head"
+    ) -> None:
         """Checks that a generator can animate the head.
 
         Args:
             sha256: hash of the weights file.
-            sizes: side S of the generator's crop, pixels, and the lengths of e_hat and style.
+            size: side S of the generator's crop, pixels.
+            shapes: of "e_hat" and "style", and of the generator's weights, if the head has its own.
             name: name of the head in the message.
 
         Raises:
@@ -129,7 +132,8 @@ class Head:
         """
         if self.generator != sha256:
             raise WeightsMismatch(f"{name}: made by another generator; embed the pictures again with this one")
-        if (self.crop.size, len(self.e_hat), len(self.style)) != sizes:
+        own = {"e_hat": self.e_hat, "style": self.style, **(self.tuned or {})}
+        if self.crop.size != size or {key: value.shape for key, value in own.items()} != shapes:
             raise WeightsMismatch(f"{name}: damaged, does not fit its own generator; embed the pictures again")
 
     @property

@@ -20,7 +20,7 @@ from fewshot_heads.landmarks import Detector, detectors
 from fewshot_heads.media.provenance import Provenance
 from fewshot_heads.media.video_reader import read_video
 from fewshot_heads.models.backends import loaded, open_generator, open_inpainters
-from fewshot_heads.models.network import Network
+from fewshot_heads.models.network import Network, code_shapes
 from fewshot_heads.models.weights_file import WeightsFile, read_weights
 from fewshot_heads.rendering.animation import MAX_RESOLUTION, embed_sources, render_frames, retargeted_faces
 from fewshot_heads.rendering.editing import Editor
@@ -57,7 +57,7 @@ class Reenactor:
         self.embedder, self.generator = open_generator(weights, device, backend)
         self.inpainters = open_inpainters(device=device, backend=backend) if inpainters is None else dict(inpainters)
         self.detectors = list(searchers or detectors())
-        self.size = self.generator.size
+        self.size, self._code_shapes = self.generator.size, code_shapes(self.embedder)
         self._process = os.getpid()
         self._editor: Editor | None = None  # of the last head
 
@@ -75,8 +75,8 @@ class Reenactor:
             inpainters: shipped presets or `.safetensors` files of inpainting networks.
             backend: as in the class.
         """
-        painters = open_inpainters(inpainters, device, backend)
-        return cls(read_weights(model)[0], device, detectors(landmarks), painters, backend)
+        (weights, _), painters = read_weights(model), open_inpainters(inpainters, device, backend)
+        return cls(weights, device, detectors(landmarks), painters, backend)
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -240,14 +240,9 @@ class Reenactor:
     def check_made_here(self, head: Head, name: str = "this head") -> None:
         """Raises WeightsMismatch if another generator made a head or its values do not fit; `name` is for messages."""
         self._check_process()
-        head.check_fits(self.weights.sha256, self._sizes, name)
-
-    @cached_property
-    def _sizes(self) -> tuple[int, int, int]:
-        """Side of the generator's crop, and the lengths of e_hat and style, of which the embedder decides."""
-        blank = np.zeros((1, 1, 3, self.size, self.size), np.float32)
-        e_hat, style = self.embedder(blank, blank)
-        return self.size, e_hat.shape[1], style.shape[1]
+        tuned = {} if head.tuned is None else self.checkpoint.networks.generator.state_dict()
+        shapes = {key: tuple(value.shape) for key, value in tuned.items()}
+        head.check_fits(self.weights.sha256, self.size, self._code_shapes | shapes, name)
 
     def _check_process(self) -> None:
         """Raises BadInput in a forked process: it lacks the threads of the networks and would wait for ever."""

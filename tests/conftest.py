@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from fewshot_heads import Reenactor, VideoWriter, read_image, read_video
+from fewshot_heads.imaging.threads import set_thread_count, thread_count
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores, also with the commands that they start
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -65,18 +66,18 @@ def write_clip(path: Path, frames, rate=25) -> Path:
     return path
 
 
-def torch_threads(count):
-    """Gives torch a number of threads for the time of a fixture."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+def threads(count):
+    """Gives the library and torch a number of threads for the time of a fixture."""
+    before = thread_count()
+    set_thread_count(count)
     yield
-    torch.set_num_threads(before)
+    set_thread_count(before)
 
 
 @pytest.fixture
 def one_thread():
     """For networks so small that threads only wait for each other."""
-    yield from torch_threads(1)
+    yield from threads(1)
 
 
 @pytest.fixture

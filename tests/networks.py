@@ -42,3 +42,13 @@ def alignable_face(scale: float = 1.0, angle: float = 0.0, shift: tuple[float, f
     points[30], points[48], points[54] = nose, mouth_a, mouth_b
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return points @ turn.T + shift
+
+
+def noisy_weights(reenactor) -> dict[str, np.ndarray]:
+    """Returns the generator's weights with noise, as those of a head that was fine-tuned to be another."""
+    random = np.random.default_rng(0)
+    weights = reenactor.checkpoint.networks.generator.state_dict()
+    return {
+        name: value.numpy() + np.float32(0.3 * value.numpy().std() * random.standard_normal(value.shape))
+        for name, value in weights.items()
+    }

@@ -15,7 +15,7 @@ from fewshot_heads.animate import main
 from fewshot_heads.cli.parser import split_overrides
 from fewshot_heads.media import images
 from fewshot_heads.media.provenance import read_mark
-from fewshot_heads.models import checkpoint
+from fewshot_heads.models.weights_file import WEIGHTS, read_weights
 from tests.conftest import write_clip
 
 
@@ -51,7 +51,7 @@ def test_the_main_job(mona_path, driver_path, mona, capsys, tmp_path):
     assert (video.height, video.width) == (mona.shape[0], mona.shape[1]) and video.rate == 25
     mark = read_mark("mona_lisa_driver.mp4")
     assert mark["digital_source_type"].endswith("compositeWithTrainedAlgorithmicMedia")
-    assert mark["model_sha256"] == checkpoint.load_checkpoint().sha256
+    assert mark["model_sha256"] == read_weights()[0].sha256
     assert [p.name for p in tmp_path.iterdir()] == ["mona_lisa_driver.mp4"]
 
 
@@ -285,7 +285,7 @@ def test_a_reference_frame_beyond_the_driver(mona_path, driver_path, capsys, not
 
 
 def test_weights_that_do_not_match_their_hash(mona_path, driver_path, capsys, tmp_path):
-    shipped = next(checkpoint.WEIGHTS.glob("realtime-*.safetensors"))
+    shipped = next(WEIGHTS.glob("realtime-*.safetensors"))
     shutil.copy(shipped.with_suffix(".json"), tmp_path)
     data = bytearray(shipped.read_bytes())
     data[-1] ^= 1

@@ -20,7 +20,7 @@ def test_a_picture_with_its_mark(mona_path, mona, reenactor):
     assert edited.shape == mona.shape and np.abs(edited.astype(int) - mona).max() > 40
     mark = read_mark("mona_lisa_edited.png")
     assert mark["digital_source_type"].endswith("compositeWithTrainedAlgorithmicMedia")
-    assert mark["model_sha256"] == reenactor.checkpoint.sha256
+    assert mark["model_sha256"] == reenactor.weights.sha256
 
 
 def test_a_loop(mona_path, mona):

@@ -50,9 +50,9 @@ def test_the_example_gives_the_frames_of_the_library(exported, mona_path, clip):
     reenactor = Reenactor.from_pretrained(backend="torch", device="cpu")
     head, motion = reenactor.embed([mona_path]), reenactor.track(clip)
     faces = retargeted_faces(head, motion, reenactor.size)[:FRAMES]
-    renderer = HeadRenderer(head, reenactor.generator, reenactor.size, reenactor.device)
+    renderer = HeadRenderer(head, reenactor.generator)
     visibility = [renderer.visibility(face) for face in faces]
-    expected = to_uint8(renderer.composite(faces, visibility, renderer.style.expand(FRAMES, -1), large=True))
+    expected = to_uint8(renderer.composite(faces, visibility, renderer.style.repeat(FRAMES, 0), large=True))
     assert np.ptp(expected.astype(int), 0).max() > 20, "the head moves"
     assert np.abs(found.astype(int) - expected).max() <= 1
 

@@ -13,7 +13,8 @@ from fewshot_heads.cli.config import load_config
 from fewshot_heads.datasets.shard_index import INDEX
 from fewshot_heads.landmarks import N_POINTS
 from fewshot_heads.meta_learn import main
-from fewshot_heads.models.checkpoint import load_checkpoint, load_discriminator, load_inpainters, load_parser
+from fewshot_heads.models.backends import open_inpainters, open_parser
+from fewshot_heads.models.checkpoint import load_checkpoint, load_discriminator
 from fewshot_heads.preparation.shard_writer import Sample, ShardWriter, encode
 from fewshot_heads.training.meta_learning import same_architecture
 from tests.footage import StandInSegmenter, laughing_footage, mona_footage
@@ -70,7 +71,7 @@ def test_what_opens_is_learnt_by_the_same_command(driver_frames, tmp_path, capsy
     run = [str(prepared), "-o", str(tmp_path / "run"), f"experiment={part}", "optim.adversarial_start=0.4", *small]
     assert main([*run, "data.holdout_fraction=0.4", "grid_every=3"]) == 0
     path = capsys.readouterr().out.strip().splitlines()[-1]
-    assert load_inpainters([path])[part].size == 64
+    assert open_inpainters([path])[part].size == 64
     checkpoint = load_checkpoint(path)
     assert checkpoint.name == part and load_discriminator(checkpoint) is not None
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
@@ -164,7 +165,7 @@ def test_parsing_is_learnt_by_the_same_command(prepared, tmp_path, capsys, monke
     run += ["data.person_segmenter=selfie.tflite", "data.hair_segmenter=hair.tflite"]
     assert main([*run, "data.holdout_fraction=0.4"]) == 0
     checkpoint = load_checkpoint(capsys.readouterr().out.strip().splitlines()[-1])
-    assert load_parser(checkpoint.path).size == 128 and load_discriminator(checkpoint) is None
+    assert open_parser(checkpoint.path).size == 128 and load_discriminator(checkpoint) is None
     assert "selfie" not in json.dumps(checkpoint.about), "the user's files stay private"
     assert len(list((tmp_path / "run" / "labels").glob("*.png"))) > 1
     assert read_image(tmp_path / "run" / "grid_000002.jpg").shape == (5 * 128, 8 * 128, 3)

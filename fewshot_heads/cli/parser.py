@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from fewshot_heads.cli.conf_files import describe, keys_of, module_of
 from fewshot_heads.cli.renamed import KEYS
-from fewshot_heads.errors import FewshotHeadsError, OutputError, UsageError, first_line, printable
+from fewshot_heads.errors import TORCH_MISSING, FewshotHeadsError, OutputError, UsageError, first_line, printable
 
 _NO_LIBRARY = "cannot open shared object file"  # what the loader of Linux says, such as for libGL.so.1
 _OVERRIDE = re.compile(r"[+~]?[a-z_][\w.]*=")
@@ -156,6 +156,8 @@ def error_line(error: Exception) -> str:
 
 def _unforeseen(error: Exception) -> str:
     line = first_line(error)
+    if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+        return TORCH_MISSING
     if _NO_LIBRARY in line:
         return f"{line}; install the system libraries that README.md names, such as libgl1"
     if isinstance(error, OSError) and error.filename is not None:

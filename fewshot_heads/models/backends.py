@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fewshot_heads.errors import BadInput, WeightsMismatch, check_choice
+from fewshot_heads.errors import TORCH_MISSING, BadInput, WeightsMismatch, check_choice
 from fewshot_heads.models.network import GeneratorNetwork, Network, Run
 from fewshot_heads.models.openvino_models import has_models, load_models
 from fewshot_heads.models.weights_file import WeightsFile, read_weights
@@ -143,7 +143,7 @@ def _tuned(weights: WeightsFile, device: str, tuned: Mapping[str, np.ndarray]) -
 def _torch_module(name: str) -> Any:
     """Returns a module of this room that imports torch. Raises BadInput if torch is not installed."""
     if find_spec("torch") is None:
-        raise BadInput("torch is not installed: pip install 'fewshot_heads[torch]'")
+        raise BadInput(TORCH_MISSING)
     return importlib.import_module(f"fewshot_heads.models.{name}")
 
 

@@ -47,3 +47,14 @@ class GeneratorNetwork(Network):
 
     textured: bool
     tuned: Callable[[Mapping[str, np.ndarray]], Run]
+
+
+def code_shapes(embedder: Network) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of "e_hat" and "style", as an embedder makes them of any image.
+
+    Args:
+        embedder: the embedder.
+    """
+    blank = np.zeros((1, 1, 3, embedder.size, embedder.size), np.float32)
+    e_hat, style = embedder(blank, blank)
+    return {"e_hat": e_hat.shape[1:], "style": style.shape[1:]}

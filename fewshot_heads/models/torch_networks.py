@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fewshot_heads.errors import WeightsMismatch
 from fewshot_heads.models.checkpoint import Checkpoint
 from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.models.network import Run
@@ -74,13 +73,7 @@ def tuned_run(checkpoint: Checkpoint, device: torch.device, tuned: Mapping[str, 
         checkpoint: of the generator, which keeps its weights.
         device: where it runs.
         tuned: state dict of the generator.
-
-    Raises:
-        WeightsMismatch: the weights are those of another generator.
     """
     generator = copy.deepcopy(checkpoint.networks.generator).to(device)
-    try:
-        generator.load_state_dict({name: torch.from_numpy(value) for name, value in tuned.items()})
-    except RuntimeError as error:
-        raise WeightsMismatch("this head: damaged, its tuned weights fit no generator; fine-tune it again") from error
+    generator.load_state_dict({name: torch.from_numpy(value) for name, value in tuned.items()})
     return generator_run(generator, device)

@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import cv2
-import torch
 
 from fewshot_heads.errors import BadInput, FewshotHeadsError
+from fewshot_heads.imaging.threads import set_thread_count, thread_count
 
 Item = TypeVar("Item")
 Work = Callable[[Any], None]
@@ -169,17 +169,17 @@ def _call(work: Work, item: Any) -> FewshotHeadsError | None:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Limits torch and OpenCV to one thread.
+    """Limits this library and OpenCV to one thread.
 
     Workers with a thread a core would compete for the cores. Sums do not depend on the number of cores.
     """
-    previous = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(1)
+    previous = thread_count(), cv2.getNumThreads()
+    set_thread_count(1)
     cv2.setNumThreads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(previous[0])
+        set_thread_count(previous[0])
         cv2.setNumThreads(previous[1])
 
 

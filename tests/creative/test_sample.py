@@ -274,7 +274,7 @@ def test_without_a_driver_there_is_a_marked_picture_of_all(reenactor, people, ca
     distances = ", ".join(f"{each.distance:.2f}" for each in people)
     assert first == f"distance to the nearest training person: {distances}"
     assert second == f"draws in which no face was found: {sum(each.refused for each in people)}" and name == "all.png"
-    expected = embed(grid([each.head.picture for each in people]), reenactor.checkpoint.sha256)
+    expected = embed(grid([each.head.picture for each in people]), reenactor.weights.sha256)
     np.testing.assert_array_equal(read_image("all.png"), expected)
     assert read_mark("all.png")["digital_source_type"].endswith("/trainedAlgorithmicMedia")
 
@@ -296,7 +296,7 @@ def test_one_person_can_be_kept_as_a_head(reenactor, people):
     assert main(["count=1", "-o", "nobody.safetensors"]) == 0
     head = Head.load("nobody.safetensors")
     np.testing.assert_array_equal(head.picture, people[0].head.picture)
-    assert head.generator == reenactor.checkpoint.sha256
+    assert head.generator == reenactor.weights.sha256
 
 
 def test_bad_input_is_one_line(driver_path, mona_path, capsys, tmp_path):

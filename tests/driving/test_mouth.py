@@ -32,7 +32,7 @@ def opened(reenactor, mona, motion):
     reference = choose_reference(CanonicalFace.of(head.landmarks[0]), map(CanonicalFace.of, driver))
     faces = retarget(head.landmarks[0], driver, reference=reference, side=reenactor.size)
     widest = int(np.argmax([CanonicalFace.of(face).mouth_opening() for face in faces]))
-    painter = HeadRenderer(head, reenactor.networks.generator, reenactor.size, reenactor.device)
+    painter = HeadRenderer(head, reenactor.generator)
     return painter, faces[widest], motion.mouths[widest]
 
 

@@ -67,7 +67,7 @@ def test_a_face_in_an_upside_down_video_is_found_again_where_it_jumps(reenactor,
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_a_live_camera_may_hang_upside_down_or_on_a_side(reenactor, mona, driver_frames, turns):
-    renderer = FrameRenderer(reenactor.embed(mona), reenactor.generator, {}, True, reenactor.size, reenactor.device)
+    renderer = FrameRenderer(reenactor.embed(mona), reenactor.generator, {}, True)
 
     def driven(turns, mirror_from):
         controls = Controls(1)

@@ -1,55 +1,64 @@
-"""What OpenCV computes in inference mode is what torch computes elsewhere."""
+"""What OpenCV computes of arrays is what torch computes of tensors."""
 
+import numpy as np
 import pytest
 import torch
 
-from fewshot_heads.imaging.warping import identity_grid, resize, resize_flow, sample
-from fewshot_heads.models.generator import _smooth
+from fewshot_heads.imaging.compositing import Correction, WarpInputs, _smooth, correct
+from fewshot_heads.imaging.warping import grid_positions, identity_grid, resize, resize_flow, sample
 
-FLOW = 0.1 * torch.rand(3, 20, 20, 2, generator=torch.Generator().manual_seed(1))
-MAPS = torch.rand(2, 3, 20, 20, generator=torch.Generator().manual_seed(2))
+RANDOM = np.random.default_rng(1)
+FLOW = 0.1 * RANDOM.random((3, 20, 20, 2), np.float32)
+MAPS = RANDOM.random((2, 3, 20, 20), np.float32)
 
 
-def in_inference(function, *arguments):
-    with torch.inference_mode():
-        return function(*arguments).clone()
+def both(function, *arguments):
+    """Results of a function for arrays and for tensors, as arrays."""
+    tensors = [torch.from_numpy(each) if isinstance(each, np.ndarray) else each for each in arguments]
+    return function(*arguments), function(*tensors).numpy()
 
 
 @pytest.mark.parametrize("size", [10, 13, 40, 51])
 def test_maps_and_flows_of_any_size_are_those_of_torch(size):
-    torch.testing.assert_close(in_inference(resize, MAPS, size), resize(MAPS, size), atol=1e-6, rtol=0)
-    torch.testing.assert_close(in_inference(resize_flow, FLOW, size), resize_flow(FLOW, size), atol=1e-6, rtol=0)
+    for function, maps in ((resize, MAPS), (resize, MAPS.swapaxes(2, 3)), (resize_flow, FLOW)):
+        found, expected = both(function, maps, size)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("padding", ["reflection", "border", "zeros"])
-@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("channels", [1, 3, 4])
 def test_samples_inside_and_beyond_an_image_are_those_of_torch(channels, padding):
-    image = torch.rand(3, channels, 20, 24, generator=torch.Generator().manual_seed(3))
-    flow = identity_grid(20, FLOW) + 8 * (FLOW - 0.05)
-    assert flow.abs().max() > 1.2
-    found = in_inference(sample, image, flow, padding)
-    torch.testing.assert_close(found, sample(image, flow, padding), atol=1e-4, rtol=0)
+    flow = grid_positions(20) + 8 * (FLOW - 0.05)
+    assert np.abs(flow).max() > 1.2
+    found, expected = both(sample, RANDOM.random((3, channels, 20, 24), np.float32), flow, padding)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_a_smoothed_residual_is_that_of_torch():
-    torch.testing.assert_close(in_inference(_smooth, MAPS), _smooth(MAPS), atol=1e-6, rtol=0)
+    np.testing.assert_allclose(*both(_smooth, MAPS), atol=1e-6)
 
 
-def test_other_numbers_and_strides_are_resized_too():
-    assert in_inference(resize, MAPS.double(), 40).dtype == torch.float64
-    turned = MAPS.transpose(2, 3)
-    torch.testing.assert_close(in_inference(resize, turned, 40), resize(turned.contiguous(), 40), atol=1e-6, rtol=0)
+def test_both_grids_are_the_same():
+    np.testing.assert_array_equal(grid_positions(40), identity_grid(40, torch.zeros(1))[0].numpy())
 
 
-def test_the_kept_grid_is_no_part_of_a_training_step():
-    in_inference(identity_grid, 16, FLOW)
-    flow = FLOW.clone().requires_grad_()
-    (resize_flow(flow, 16) * identity_grid(16, flow)).sum().backward()
-    assert flow.grad is not None
+@pytest.mark.parametrize("resolution", [32, 48])
+def test_a_composite_of_arrays_is_that_of_tensors(resolution):
+    def draw(*shape):
+        return RANDOM.random(shape, np.float32)
 
+    def predict(images, hint, style):
+        return images[:, :3], images[:, 3:5].swapaxes(1, 2).swapaxes(2, 3) / 9
 
-def test_the_kept_grid_stays_as_it_is_after_a_resized_flow():
-    with torch.inference_mode():
-        before = identity_grid(40, FLOW).clone()
-        resize_flow(FLOW, 40)
-        assert torch.equal(identity_grid(40, FLOW), before)
+    def frame(stickman, style, colors, *layers):
+        texture = WarpInputs(*layers)
+        small = texture._replace(images=texture.images[..., :32, :32], background=texture.background[..., :32, :32])
+        corrected = correct(predict, stickman, style, small)
+        assert isinstance(corrected, Correction)
+        return corrected.colored(colors).composite(texture)
+
+    flows = grid_positions(16) + 0.1 * draw(2, 2, 16, 16, 2)
+    layers = (draw(2, 2, 4, resolution, resolution), flows, draw(2, 2, 16, 16), draw(2, 1, 16, 16))
+    layers += (draw(2, 3, resolution, resolution), draw(2, 1, 32, 32))
+    np.testing.assert_allclose(*both(frame, draw(2, 3, 32, 32), draw(2, 8), draw(3, 3), *layers), atol=2e-3)

@@ -7,12 +7,12 @@ import sys
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from fewshot_heads.landmarks import JAW
 from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.layers import parsing
 from fewshot_heads.layers.parsing import parse, person_matte
+from fewshot_heads.models.network import Network
 from fewshot_heads.rendering.renderer import HeadRenderer
 
 
@@ -36,20 +36,16 @@ def test_the_chest_is_body(reenactor, mona):
     assert mattes.person[chest].mean() > 0.9 and mattes.head[chest].mean() < 0.1
 
 
-class Bright(torch.nn.Module):
-    """A network that takes what is bright for a person, and the upper half of the picture for a head."""
-
-    size = 256
-
-    def forward(self, image):
-        person = image.mean(1, keepdim=True) * 20
-        share = torch.linspace(20, -20, self.size)[None, None, :, None].expand_as(person)
-        return torch.cat([person, share], 1)
+def bright(image):
+    """What a network gives that takes what is bright for a person, and the upper half of the picture for a head."""
+    person = image.mean(1, keepdims=True) * 20
+    share = np.broadcast_to(np.linspace(20, -20, 256)[None, None, :, None], person.shape)
+    return (np.concatenate([person, share], 1),)
 
 
 @pytest.mark.parametrize("shape", [(300, 300), (90, 400), (700, 200), (40, 40)])
 def test_no_framing_shifts_the_mattes(shape, monkeypatch):
-    monkeypatch.setattr(parsing, "_network", Bright)
+    monkeypatch.setattr(parsing, "_network", lambda: Network(256, bright))
     height, width = shape
     truth = np.zeros(shape, np.float32)
     truth[height // 4 : height // 4 * 3, width // 5 : width // 5 * 3] = 1
@@ -70,7 +66,7 @@ def test_a_picture_of_nothing_has_numbers_too(shape, gray):
 def test_the_background_stays_where_a_head_goes(reenactor, mona):
     """Beside the head, before and after, every pixel is the image's: none has gone along with the hair."""
     head = reenactor.embed([mona])
-    renderer = HeadRenderer(head, reenactor.networks.generator, reenactor.size, reenactor.device)
+    renderer = HeadRenderer(head, reenactor.generator)
     image, source_face = head.crop.cut(mona), head.landmarks[0]
     moved = [source_face.moved(np.float32([offset * reenactor.size, 0])) for offset in (-0.08, 0.08)]
     shift = round(0.08 * reenactor.size)
@@ -100,13 +96,12 @@ def test_threads_that_come_first_share_one_network_and_nothing_is_logged():
 
 
 AFTER_FORK = """
-import os, numpy as np, torch
+import os, numpy as np
 from fewshot_heads.layers import parsing
 from fewshot_heads.layers.parsing import parse
 picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
 before = parse(picture).person
 if os.fork() == 0:
-    torch.set_num_threads(1)  # as in a worker of a DataLoader
     os._exit(0 if np.allclose(parse(picture).person, before, atol=1e-4) else 1)
 print(os.waitstatus_to_exitcode(os.wait()[1]), end="")
 """

@@ -20,9 +20,12 @@ from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, RIGHT_EYE
 from fewshot_heads.landmarks.regions import EYES, MOUTH, REGIONS
 from fewshot_heads.layers.separation import separate
+from fewshot_heads.models.backends import open_inpainters
 from fewshot_heads.models.building import build
-from fewshot_heads.models.checkpoint import load_checkpoint, load_inpainters, save_checkpoint
+from fewshot_heads.models.checkpoint import load_checkpoint, save_checkpoint
 from fewshot_heads.models.inpainter import Inpainter
+from fewshot_heads.models.network import Network
+from fewshot_heads.models.torch_networks import TorchRun
 from fewshot_heads.rendering.region_compositing import inpaint
 from fewshot_heads.training.forward import predict
 from tests.footage import laughing_footage, mona_footage
@@ -173,7 +176,8 @@ def test_a_mouth_at_the_edge_of_a_frame_is_no_error(opened, reenactor, at):
 
 def test_paint_that_was_learnt_elsewhere_is_taken(mona, driver_frames, reenactor):
     torch.manual_seed(0)
-    paint = {"mouth": Inpainter(32, (4, 8)).eval()}
+    inpainter = Inpainter(32, (4, 8)).eval()
+    paint = {"mouth": Network(32, TorchRun(lambda *inputs: (inpainter.paint(*inputs),), torch.device("cpu")))}
     other = Reenactor(reenactor.checkpoint, "cpu", reenactor.detectors, paint, "torch")
     head, motion = reenactor.embed([mona]), reenactor.track(driver_frames)
     options = {"paste_back": False, "mouth": "inpainted"}
@@ -261,13 +265,13 @@ def reenactor_faces(reenactor, head, motion):
 
 def test_weights_of_something_else_are_refused(reenactor, tmp_path):
     with pytest.raises(WeightsMismatch, match="paints no part that opens"):
-        load_inpainters(["realtime"])
+        open_inpainters(["realtime"])
     mouth = load_checkpoint("mouth")
     partless = {"spec": {key: value for key, value in mouth.about["spec"].items() if key != "part"}}
     with pytest.raises(WeightsMismatch, match="paints no part that opens"):
-        load_inpainters([save_checkpoint(mouth.networks, tmp_path, "mouth", partless)])
+        open_inpainters([save_checkpoint(mouth.networks, tmp_path, "mouth", partless)])
     for other in ("mouth", "parsing"):
         with pytest.raises(WeightsMismatch, match="not weights of a generator"):
             Reenactor(load_checkpoint(other), "cpu", reenactor.detectors)
     with pytest.raises(BadInput, match="no weights named 'moth'"):
-        load_inpainters(["moth"])
+        open_inpainters(["moth"])

@@ -5,8 +5,9 @@ import torch
 
 from fewshot_heads import BadInput, WeightsMismatch
 from fewshot_heads.cli.config import load_config
+from fewshot_heads.models.backends import open_parser
 from fewshot_heads.models.building import build
-from fewshot_heads.models.checkpoint import load_parser, save_checkpoint
+from fewshot_heads.models.checkpoint import load_checkpoint, save_checkpoint
 from fewshot_heads.models.parsing import Parser, mattes
 
 SPEC = {"architecture": "parsing", "size": 32, "channels": [4, 6, 8]}
@@ -35,8 +36,7 @@ def test_a_size_that_cannot_be_halved_is_refused():
 def test_the_shipped_one_is_small():
     spec = load_config("meta_learn", ["experiment=parsing"])["model"]
     assert sum(weight.numel() for weight in build(spec).parameters()) < 600_000
-    shipped = load_parser()
-    assert shipped.size == 256 and not shipped.training
+    assert open_parser().size == 256
 
 
 def test_weights_come_back_and_others_are_refused(tmp_path):
@@ -45,6 +45,6 @@ def test_weights_come_back_and_others_are_refused(tmp_path):
         network(torch.randn(4, 3, 32, 32))  # moves the statistics of batch normalization
     path = save_checkpoint(network, tmp_path, "tiny_parsing", {"spec": SPEC})
     image = torch.randn(1, 3, 32, 32)
-    torch.testing.assert_close(load_parser(path)(image), network.eval()(image), atol=0.02, rtol=0.02)
+    torch.testing.assert_close(load_checkpoint(path).networks(image), network.eval()(image), atol=0.02, rtol=0.02)
     with pytest.raises(WeightsMismatch, match="experiment=parsing"):
-        load_parser("mouth")
+        open_parser("mouth")

@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 from fewshot_heads.errors import BadInput, FewshotHeadsError, WeightsMismatch
 from fewshot_heads.media.provenance import Provenance
 from fewshot_heads.models.building import build
-from fewshot_heads.models.checkpoint import WEIGHTS, load_checkpoint, save_checkpoint
+from fewshot_heads.models.checkpoint import load_checkpoint, save_checkpoint
 from fewshot_heads.models.specification import read_specification, specification_sha256
+from fewshot_heads.models.weights_file import WEIGHTS
 
 SPEC = {"size": 128, "embedding": 8, "embedder": {"channels": [4, 8]}, "generator": {"channels": [4, 4, 8]}}
 

@@ -3,7 +3,6 @@
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from fewshot_heads.landmarks.pose import fit_pose, landmarks_3d
 from fewshot_heads.rendering import head_parts
@@ -48,8 +47,8 @@ def body_of(opacity):
 def drawn(landmarks, target, head=None, body=0.0):
     """A white frame with the back of the head as in the target, float32 [S, S, 3], 0 to 255."""
     back = back_of_head(landmarks, head)
-    frame = back.draw(torch.ones(1, 3, SIZE, SIZE), [back.project(target, body_of(body))])[0]
-    return (frame.permute(1, 2, 0).numpy() + 1) * 127.5
+    frame = back.draw(np.ones((1, 3, SIZE, SIZE), np.float32), [back.project(target, body_of(body))])[0]
+    return (frame.transpose(1, 2, 0) + 1) * 127.5
 
 
 def test_ears_are_skin_beside_the_face_and_hair_is_not():
@@ -119,7 +118,7 @@ def test_a_head_without_a_body_has_no_black_nape():
     landmarks, head = measured_face(), portrait(measured_face(), (120, 90, 60), short=True)
     back = BackOfHead(head, landmarks, SIZE, np.zeros((SIZE, SIZE, 4), np.uint8))
     target = turned_about_the_neck(landmarks, (0, 0.7, 0))
-    frame = back.draw(torch.ones(1, 3, SIZE, SIZE), [back.project(target, body_of(0.0))])[0]
+    frame = back.draw(np.ones((1, 3, SIZE, SIZE), np.float32), [back.project(target, body_of(0.0))])[0]
     assert frame.min() > 2 * 30 / 255 - 1
 
 
@@ -173,7 +172,7 @@ def test_stretched_hair_gives_way_to_the_back_and_a_face_does_not():
     source = measured_face()
     target = turned_about_the_neck(source, (0, 0.8, 0))
     views = HeadViews([source], portrait(source)[None], SIZE, np.zeros((SIZE, SIZE, 4), np.uint8)).blend(target)
-    weights, scale = views.weights.sum(0).numpy(), views.weights.shape[-1] / SIZE
+    weights, scale = views.weights.sum(0), views.weights.shape[-1] / SIZE
     covered = views.back.opacity > 0.9
     assert (weights[covered] < 0.1).mean() > 0.15
     nose_and_mouth = (target.points[27:60] * scale).astype(int)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from fewshot_heads.landmarks.pose import NECK, NECK_TOP, fit_pose
 from fewshot_heads.rendering.behind_head import BehindHead, shown_body
@@ -13,10 +12,10 @@ from tests.rendering.test_head_surface import SIZE, measured_face
 @pytest.fixture
 def behind():
     """A black background, before which a white column stands in the middle."""
-    body = torch.full((4, SIZE, SIZE), -1.0)
+    body = np.full((4, SIZE, SIZE), -1, np.float32)
     middle = slice(SIZE // 2 - 10, SIZE // 2 + 10)
     body[:3, :, middle], body[3], body[3, :, middle] = 1.0, 0.0, 1.0
-    return BehindHead(body, torch.full((3, SIZE, SIZE), -1.0), continues=True)
+    return BehindHead(body, np.full((3, SIZE, SIZE), -1, np.float32), continues=True)
 
 
 def column(frame, row):
@@ -26,7 +25,7 @@ def column(frame, row):
 
 def test_a_body_under_a_still_head_stands_still(behind):
     face = measured_face()
-    torch.testing.assert_close(behind.follow([face], [face], SIZE), behind.still.reshape(1, 3, SIZE, SIZE))
+    np.testing.assert_array_equal(behind.follow([face], [face], SIZE), behind.still)
 
 
 def test_a_neck_leans_with_the_skull_softly_from_the_shoulders_on(behind):
@@ -49,26 +48,27 @@ def test_a_neck_leans_with_the_skull_softly_from_the_shoulders_on(behind):
 
 def test_a_body_that_comes_in_from_the_side_has_no_streaks():
     """Its outline goes straight on, and its colors are the mirror image of those at the edge."""
-    stripes = (torch.arange(SIZE) % 8 < 4).float().expand(3, SIZE, SIZE)
-    shoulders = torch.zeros(1, SIZE, SIZE)
+    stripes = np.broadcast_to(np.float32(np.arange(SIZE) % 8 < 4), (3, SIZE, SIZE))
+    shoulders = np.zeros((1, SIZE, SIZE), np.float32)
     shoulders[:, SIZE // 2 :] = 1.0
     source = measured_face()
     target = source.moved(np.array([-30, 0], np.float32))  # to the right
-    frame = BehindHead(torch.cat([stripes, shoulders]), -torch.ones(3, SIZE, SIZE)).follow([source], [target], SIZE)
+    wall = np.full((3, SIZE, SIZE), -1, np.float32)
+    frame = BehindHead(np.concatenate([stripes, shoulders]), wall).follow([source], [target], SIZE)
     low = frame[0, 0, SIZE // 2 + 4, :16]
     assert low.min() < 0.3 and low.max() > 0.7
     assert frame[0, 0, SIZE // 2 - 4, :16].max() == -1
 
 
 def test_a_wall_that_the_image_shows_gives_way_to_a_guessed_neck_as_the_head_turns():
-    body, wall, head = (torch.zeros(channels, SIZE, SIZE) for channels in (4, 3, 4))
+    body, wall, head = (np.zeros((channels, SIZE, SIZE), np.float32) for channels in (4, 3, 4))
     body[3], body[0], wall[2] = 1.0, 1.0, 1.0
     head[3, :, : SIZE // 2] = 0.5
-    image = body[:3].clone()
+    image = body[:3].copy()
     image[:, :20] = wall[:, :20]
-    image = torch.lerp(image, head[:3], head[3:])
+    image = image + head[3:] * (head[:3] - image)
     shown = shown_body(image, head, body, wall)
-    torch.testing.assert_close(shown[3], (torch.arange(SIZE) >= 20).float()[:, None].expand(SIZE, SIZE))
+    np.testing.assert_allclose(shown[3], np.broadcast_to(np.arange(SIZE)[:, None] >= 20, (SIZE, SIZE)), atol=1e-6)
     behind, source = BehindHead(body, wall, shown=shown), measured_face()
     red = [
         float(behind.follow([source], [turned_about_the_neck(source, (0, turn, 0))], SIZE)[0, 0, 10].mean())
@@ -78,11 +78,11 @@ def test_a_wall_that_the_image_shows_gives_way_to_a_guessed_neck_as_the_head_tur
 
 
 def test_a_neck_shows_its_own_shadow_until_the_head_turns():
-    body, wall, head = (torch.zeros(channels, SIZE, SIZE) for channels in (4, 3, 4))
+    body, wall, head = (np.zeros((channels, SIZE, SIZE), np.float32) for channels in (4, 3, 4))
     body[3], body[0], wall[2] = 1.0, 1.0, 1.0
-    image = body[:3].clone()
+    image = body[:3].copy()
     image[0, :20] = 0.4
     behind, source = BehindHead(body, wall, shown=shown_body(image, head, body, wall)), measured_face()
-    torch.testing.assert_close(behind.still[0], image)
+    np.testing.assert_allclose(behind.still[0], image, atol=1e-6)
     turned = behind.follow([source], [turned_about_the_neck(source, (0, 0.3, 0))], SIZE)[0]
-    torch.testing.assert_close(turned[:, 10], body[:3, 10])
+    np.testing.assert_allclose(turned[:, 10], body[:3, 10], atol=1e-6)

@@ -156,7 +156,7 @@ def test_a_turn_or_a_nod_is_no_blink(face):
 
 def test_a_painter_shuts_eyes_that_it_has_seen_open(reenactor, mona):
     head = reenactor.embed([mona])
-    painter = HeadRenderer(head, reenactor.networks.generator, reenactor.size, reenactor.device)
+    painter = HeadRenderer(head, reenactor.generator)
     seat = head.landmarks[0]
     awake, asleep = painter.render([seat, closed(seat, 0.1)], large=False)
     now, then = (reenactor.detectors[0].detect(each)[0] for each in (asleep, awake))

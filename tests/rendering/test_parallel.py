@@ -10,18 +10,16 @@ import torch
 
 from fewshot_heads import BadInput
 from fewshot_heads.rendering.parallel import in_parallel
-from tests.conftest import torch_threads
-
-CPU = torch.device("cpu")
+from tests.conftest import threads
 
 
 @pytest.fixture
 def two_threads():
-    yield from torch_threads(2)
+    yield from threads(2)
 
 
 def test_results_come_in_order_from_workers_with_their_share_of_the_threads(two_threads):
-    results = list(in_parallel(lambda i: (i, torch.get_num_threads(), threading.get_ident()), range(20), CPU))
+    results = list(in_parallel(lambda i: (i, torch.get_num_threads(), threading.get_ident()), range(20)))
     assert [i for i, _, _ in results] == list(range(20))
     assert {threads for _, threads, _ in results} == {1}
     assert threading.get_ident() not in {ident for _, _, ident in results}
@@ -29,14 +27,14 @@ def test_results_come_in_order_from_workers_with_their_share_of_the_threads(two_
 
 def test_few_batches_are_taken_ahead(two_threads):
     taken = []
-    results = in_parallel(lambda i: i, (taken.append(i) or i for i in count()), CPU)
+    results = in_parallel(lambda i: i, (taken.append(i) or i for i in count()))
     assert taken == [] and list(islice(results, 3)) == [0, 1, 2]
     assert len(taken) == 5
     results.close()
 
 
 def test_the_caller_keeps_its_threads_when_it_stops_early(two_threads):
-    results = in_parallel(lambda i: i, count(), CPU)
+    results = in_parallel(lambda i: i, count())
     next(results)
     results.close()
     seen = []
@@ -47,21 +45,20 @@ def test_the_caller_keeps_its_threads_when_it_stops_early(two_threads):
 
 
 def test_an_error_of_a_batch_reaches_the_caller(two_threads):
-    results = in_parallel(lambda i: 1 // (3 - i), range(9), CPU)
+    results = in_parallel(lambda i: 1 // (3 - i), range(9))
     assert list(islice(results, 3)) == [0, 0, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
 
 
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_one_thread_or_a_gpu_works_in_the_thread_of_the_caller(one_thread, device):
-    results = in_parallel(lambda i: threading.get_ident(), range(3), torch.device(device))
+def test_one_thread_works_in_the_thread_of_the_caller(one_thread):
+    results = in_parallel(lambda i: threading.get_ident(), range(3))
     assert set(results) == {threading.get_ident()}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_forked_process_that_takes_a_result_is_told(two_threads):
-    results = in_parallel(lambda i: i, count(), CPU)
+    results = in_parallel(lambda i: i, count())
     next(results)
     child = os.fork()
     if child == 0:

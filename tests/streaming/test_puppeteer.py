@@ -13,7 +13,7 @@ from fewshot_heads.streaming.session import Captured, Puppeteer
 @pytest.fixture(scope="module")
 def portraits(reenactor, mona):
     heads = [reenactor.embed([image]) for image in (mona, np.ascontiguousarray(mona[:, ::-1]))]
-    options = ({}, True, reenactor.size, reenactor.device)
+    options = ({}, True)
     return [FrameRenderer(head, reenactor.generator, *options) for head in heads]
 
 

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
 from fewshot_heads import read_video
 from fewshot_heads.errors import BadInput
@@ -17,7 +16,6 @@ from fewshot_heads.streaming.meter import Meter
 from fewshot_heads.streaming.outputs import Output, VideoFile, VirtualCamera, Window, fitted
 from fewshot_heads.streaming.session import Driven, LiveSession
 
-CPU = torch.device("cpu")
 FRAME = np.zeros((32, 48, 3), np.uint8)
 
 
@@ -60,7 +58,7 @@ def camera(count, seconds):
 
 
 def run(frames, puppets, shown, **options):
-    session = LiveSession(frames, puppets, shown, CPU, **options)
+    session = LiveSession(frames, puppets, shown, **options)
     return session.run()
 
 

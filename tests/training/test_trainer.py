@@ -16,7 +16,7 @@ from accelerate.state import AcceleratorState
 from fewshot_heads import BadInput, OutputError, WeightsMismatch
 from fewshot_heads.datasets.batches import collate
 from fewshot_heads.datasets.episodes import Episodes, EpisodeSettings
-from fewshot_heads.models.generator import _smooth
+from fewshot_heads.imaging.compositing import _smooth
 from fewshot_heads.training.loop import Batches, load_state, save_state, train
 from fewshot_heads.training.run_state import Optim
 from fewshot_heads.training.trainer import Training

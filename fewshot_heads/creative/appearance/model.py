@@ -216,7 +216,7 @@ def warp(layers: np.ndarray, source_points: np.ndarray, target_points: np.ndarra
     flow = resize_flow(tps_flow(source, target, reach=REACH), size)
     # Beyond the picture its edge is repeated: mirroring would show a second head.
     flow = flow.clip(-1 + 1 / size, 1 - 1 / size).astype(np.float32)
-    return np.dstack([sample(layer[None, None], flow)[0, 0] for layer in np.moveaxis(layers, 2, 0)])
+    return np.dstack([sample(layer[None, None], flow)[0, 0] for layer in np.moveaxis(layers.astype(np.float32), 2, 0)])
 
 
 def _as_float(values: np.ndarray, name: str) -> np.ndarray:
