@@ -107,15 +107,26 @@ def test_landmarks_know_only_errors():
     assert {room(target) for module, target, _ in EDGES if room(module) == "landmarks"} <= {"landmarks", "errors"}
 
 
+def rooms_that_import(*packages: str, late: bool) -> set[str]:
+    """Rooms that import a package when they are imported themselves; `late` also inside functions and for types."""
+    rooms = set()
+    for path, module in FILES.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree) if late else tree.body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            if {name.split(".")[0] for name in names} & set(packages):
+                rooms.add(room(module))
+    return rooms
+
+
 def test_hydra_stays_in_cli():
-    users = {
-        module
-        for path, module in FILES.items()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        for name in ([a.name for a in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", "")])
-        if isinstance(node, (ast.Import, ast.ImportFrom)) and str(name).split(".")[0] in ("hydra", "omegaconf")
-    }
-    assert {room(module) for module in users} == {"cli"}
+    assert rooms_that_import("hydra", "omegaconf", late=True) == {"cli"}
+
+
+def test_torch_is_imported_only_where_networks_are_defined_trained_or_exported():
+    """What animates does without. `models` has networks of torch, and others that need none."""
+    assert rooms_that_import("torch", late=False) - {"benchmarks"} == {"models", "deployment", *TRAINING}
 
 
 @pytest.mark.parametrize("depth", ["modules", "rooms"])

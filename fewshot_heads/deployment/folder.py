@@ -27,7 +27,7 @@ def export_to(
     Args:
         path: the folder.
         reenactor: the networks, on the processor, run by torch.
-        inpainters: weights of its inpainters, as in `load_inpainters`.
+        inpainters: weights of its inpainters, as in `read_weights`.
         format: "onnx" or "openvino".
         overwrite: whether an earlier export is replaced.
         animation: a head from one source image, a motion, and the number of frames of the test data. None writes none.
