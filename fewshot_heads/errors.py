@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from numbers import Integral
 
-TORCH_MISSING = "torch is not installed: pip install 'fewshot_heads[torch]'"
+TORCH_MISSING = "torch, which fine-tuned heads and GPUs need, is not installed: pip install 'fewshot_heads[torch]'"
 MAX_GAIN = 100  # largest strength of a motion or an expression; 1 is the driver's
 
 

@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _export(arguments: argparse.Namespace) -> Path:
     from fewshot_heads.cli.config import load_config
     from fewshot_heads.cli.inputs import read_driver
+    from fewshot_heads.cli.packages import check_installed
     from fewshot_heads.deployment import exported_files
     from fewshot_heads.media.files import check_no_input, check_readable
     from fewshot_heads.media.folders import check_folder
@@ -51,12 +52,11 @@ def _export(arguments: argparse.Namespace) -> Path:
     if paths:
         check_readable(paths[0])
     driver = read_driver(paths[1]) if paths else None
+    check_installed("export", "torch", config["format"])
 
     from fewshot_heads.cli.session import open_reenactor, track_driver
     from fewshot_heads.deployment.folder import export_to
-    from fewshot_heads.deployment.formats import check_format
 
-    check_format(config["format"])
     reenactor = open_reenactor(config | {"device": "cpu", "backend": "torch"})
     if driver is None:
         return export_to(output, reenactor, config["inpainters"], config["format"], arguments.overwrite)

@@ -31,11 +31,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _meta_learn(inputs: Sequence[str], out: Path) -> Path:
     from fewshot_heads.cli.config import load_config
+    from fewshot_heads.cli.packages import check_installed
 
     roots, overrides = split_overrides(inputs)
     config = load_config("meta_learn", overrides)
     if not roots:
         raise UsageError("give at least one folder that prepare wrote; --help shows how")
+    check_installed("train", "torch", "accelerate", "fsspec")
     from fewshot_heads.training.meta_learning import meta_learn
 
     return meta_learn(roots, out, config)

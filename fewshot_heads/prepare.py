@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _prepare(arguments: argparse.Namespace) -> Path:
     """Checks the settings and prepares the footage; returns the folder that was written."""
     from fewshot_heads.cli.config import load_config
+    from fewshot_heads.cli.packages import check_installed
 
     paths, overrides = split_overrides(arguments.inputs)
     settings = load_config("prepare", overrides)
@@ -49,7 +50,8 @@ def _prepare(arguments: argparse.Namespace) -> Path:
         )
     if settings["identity"] == "cluster" and not settings["face_network"]:
         raise UsageError("identity=cluster compares faces; name the weights of MobileFaceNet, face_network=FILE")
-    from fewshot_heads.preparation.pipeline import prepare_footage  # torch and MediaPipe, after every check
+    check_installed("train", "torch", "fsspec", "scipy")
+    from fewshot_heads.preparation.pipeline import prepare_footage  # torch, after every check
 
     workers = settings.pop("workers")
     return prepare_footage(Path(paths[0]), Path(paths[1]), settings, workers)

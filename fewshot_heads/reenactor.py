@@ -75,8 +75,8 @@ class Reenactor:
             inpainters: shipped presets or `.safetensors` files of inpainting networks.
             backend: as in the class.
         """
-        (weights, _), painters = read_weights(model), open_inpainters(inpainters, device, backend)
-        return cls(weights, device, detectors(landmarks), painters, backend)
+        painters = open_inpainters(inpainters, device, backend)
+        return cls(read_weights(model)[0], device, detectors(landmarks), painters, backend)
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -122,11 +122,12 @@ class Reenactor:
             criterion: losses and their weights. None takes those of conf/fine_tune.yaml.
             on_step: called with (steps done, total steps).
         """
+        self.check_made_here(head)
+        checkpoint = self.checkpoint  # before the import: if torch is missing, it says so
         from fewshot_heads.training.fine_tuning import fine_tune_head
 
-        self.check_made_here(head)
         training_head = head if pictures is None else self.embed(pictures)
-        return fine_tune_head(self.checkpoint, head, training_head, steps, tuning, criterion, on_step)
+        return fine_tune_head(checkpoint, head, training_head, steps, tuning, criterion, on_step)
 
     def track(
         self, driver: str | Path | Iterable[np.ndarray], face: int = 0, smooth: float = 1.0,
@@ -188,8 +189,7 @@ class Reenactor:
         if resolution is not None:
             check_whole("resolution", resolution, 64, MAX_RESOLUTION)
         self.check_made_here(head)
-        if not isinstance(driver, Motion):
-            driver = self.track(driver)
+        driver = driver if isinstance(driver, Motion) else self.track(driver)
         full = crop == "full"
         faces = retargeted_faces(
             head, driver, self.size, motion, pose, expression, reference, still_body=paste_back, full=full, parts=parts

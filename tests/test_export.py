@@ -153,7 +153,7 @@ def test_what_cannot_be_exported_is_one_line_and_leaves_nothing(tmp_path, monkey
 
 
 def test_a_package_that_is_not_installed_is_named_with_its_extra(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("fewshot_heads.deployment.formats.find_spec", lambda name: None)
+    monkeypatch.setattr("fewshot_heads.cli.packages.find_spec", lambda name: name != "onnx" or None)
     assert export.main(["-o", str(tmp_path / "new"), "format=onnx"]) == 1
     line = capsys.readouterr().err
-    assert "onnx is not installed; pip install 'fewshot_heads[export]'" in line and not os.listdir(tmp_path)
+    assert "onnx is not installed: pip install 'fewshot_heads[export]'" in line and not os.listdir(tmp_path)

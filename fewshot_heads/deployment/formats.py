@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from fewshot_heads.deployment.networks import ExportedNetwork
-from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks.openvino_runtime import load_openvino
 
 OPSET = 17  # of ONNX: the first with every operation of the generator is 16
 FORMATS = ("onnx", "openvino")  # each is named as its package
-
-
-def check_format(name: str) -> None:
-    """Raises BadInput if the package of a format is not installed. OpenVINO always is."""
-    if find_spec(name) is None:
-        raise BadInput(f"format={name}: {name} is not installed; pip install 'fewshot_heads[export]'")
 
 
 def write_network(network: ExportedNetwork, folder: Path, format: str) -> list[Path]:

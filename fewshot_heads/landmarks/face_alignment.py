@@ -104,7 +104,8 @@ def _load(dimensions: int, device: str) -> Any:
     try:
         import face_alignment
     except ImportError as error:
-        raise BadInput(f"face_alignment is not installed: pip install face-alignment; or {other}") from error
+        remedy = f"pip install 'fewshot_heads[face-alignment]', or {other}"
+        raise BadInput(f"face_alignment is not installed: {remedy}") from error
     kind = face_alignment.LandmarksType
     try:
         return face_alignment.FaceAlignment(

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks.openvino_runtime import ProcessorNetwork, openvino_core
 
 MODEL = Path(__file__).parent.parent / "weights" / "face_landmarker.task"
@@ -25,8 +26,13 @@ def load(name: str) -> ProcessorNetwork:
     Args:
         name: of the .tflite file in the model file, without the suffix.
     """
-    with zipfile.ZipFile(MODEL) as networks, TemporaryDirectory() as folder:  # OpenVINO reads .tflite from a path
-        model = openvino_core().read_model(networks.extract(f"{name}.tflite", folder))
+    with TemporaryDirectory() as folder:  # OpenVINO reads .tflite from a path
+        try:
+            with zipfile.ZipFile(MODEL) as networks:
+                path = networks.extract(f"{name}.tflite", folder)
+        except (OSError, zipfile.BadZipFile, KeyError) as error:
+            raise BadInput(f"{MODEL}: missing or damaged; install the package again") from error
+        model = openvino_core().read_model(path)
     shape = model.input().partial_shape
     shape[0] = 1
     model.reshape(shape)

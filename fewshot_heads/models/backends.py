@@ -15,7 +15,7 @@ import numpy as np
 
 from fewshot_heads.errors import TORCH_MISSING, BadInput, WeightsMismatch, check_choice
 from fewshot_heads.models.network import GeneratorNetwork, Network, Run
-from fewshot_heads.models.openvino_models import has_models, load_models
+from fewshot_heads.models.openvino_models import SPECIFICATION, has_models, load_models
 from fewshot_heads.models.weights_file import WeightsFile, read_weights
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def open_generator(
     architecture = spec.get("architecture", "realtime")
     if architecture not in _GENERATORS:
         raise WeightsMismatch(f"{weights.path}: not weights of a generator; take those of the realtime preset")
-    runs = _runs(weights, device, backend)
+    runs = _runs(weights, ("embedder", "generator"), device, backend)
     embedder = Network(spec["size"], runs["embedder"])
     tuned = partial(_tuned, weights, device)
     return embedder, GeneratorNetwork(spec["size"], runs["generator"], architecture == "realtime", tuned)
@@ -73,7 +73,7 @@ def open_inpainters(
                 f"{weights.path}: paints no part that opens; take weights trained with experiment=mouth or eyes"
             )
         chosen = backend if has_models(weights.path) else "auto"
-        inpainters[spec["part"]] = Network(spec["size"], _runs(weights, device, chosen)["inpainter"])
+        inpainters[spec["part"]] = Network(spec["size"], _runs(weights, ("inpainter",), device, chosen)["inpainter"])
     return inpainters
 
 
@@ -91,7 +91,7 @@ def open_parser(name_or_path: str | Path = "parsing") -> Network:
     spec = weights.about["spec"]
     if spec.get("architecture") != "parsing":
         raise WeightsMismatch(f"{weights.path}: parses no portraits; take weights trained with experiment=parsing")
-    return Network(spec["size"], _runs(weights, "cpu", "auto")["parser"])
+    return Network(spec["size"], _runs(weights, ("parser",), "cpu", "auto")["parser"])
 
 
 def loaded(weights: WeightsFile, device: str = "auto") -> Checkpoint:
@@ -112,12 +112,15 @@ def loaded(weights: WeightsFile, device: str = "auto") -> Checkpoint:
     return checkpoint
 
 
-def _runs(weights: WeightsFile, device: str, backend: str) -> dict[str, Run]:
-    """Returns what runs each network of weights."""
+def _runs(weights: WeightsFile, networks: Sequence[str], device: str, backend: str) -> dict[str, Run]:
+    """Returns what runs each of the networks of weights."""
     check_choice("backend", backend, BACKENDS)
     if backend == "auto":
         on_processor = device == "cpu" or (device == "auto" and not _has_gpu())
         backend = "openvino" if on_processor and has_models(weights.path) else "torch"
+        if on_processor and backend == "torch" and find_spec("torch") is None:
+            missing = weights.path.with_suffix(SPECIFICATION)
+            raise BadInput(f"{missing}: not there; fetch it again, or run these weights in torch: {TORCH_MISSING}")
     if backend == "torch":
         checkpoint = loaded(weights, device)
         device_of_torch = _torch_module("checkpoint").pick_device(device)
@@ -128,7 +131,7 @@ def _runs(weights: WeightsFile, device: str, backend: str) -> dict[str, Run]:
     if not has_models(weights.path):
         remedy = "make them with python -m benchmarks.quantize, or use backend=torch"
         raise BadInput(f"backend=openvino: {weights.path} has no models of OpenVINO; {remedy}")
-    return {**load_models(weights)}
+    return {**load_models(weights, networks)}
 
 
 def _tuned(weights: WeightsFile, device: str, tuned: Mapping[str, np.ndarray]) -> Run:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -35,11 +36,12 @@ def has_models(weights: Path) -> bool:
     return weights.with_suffix(SPECIFICATION).is_file()
 
 
-def load_models(weights: WeightsFile) -> dict[str, ProcessorNetwork]:
-    """Returns the networks of weights by their names, each run by OpenVINO on the processor.
+def load_models(weights: WeightsFile, networks: Sequence[str]) -> dict[str, ProcessorNetwork]:
+    """Returns networks of weights by their names, each run by OpenVINO on the processor.
 
     Args:
         weights: whose models are beside it.
+        networks: their names, as in `model_paths`.
 
     Raises:
         BadInput: a file cannot be read.
@@ -49,9 +51,10 @@ def load_models(weights: WeightsFile) -> dict[str, ProcessorNetwork]:
     check_readable(specification)
     try:
         about = json.loads(specification.read_bytes())
-        sums = {name: (sums["xml_sha256"], sums["bin_sha256"]) for name, sums in about["models"].items()}
+        models = [about["models"][name] for name in networks]
+        sums = {name: (each["xml_sha256"], each["bin_sha256"]) for name, each in zip(networks, models, strict=True)}
         fits = about["weights_sha256"] == weights.sha256
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         sums, fits = {}, False
     contents = {}
     for name, expected in sums.items():

@@ -14,7 +14,7 @@ from fewshot_heads.imaging.splines import tps_flow
 from fewshot_heads.imaging.warping import normalize_points, resize_flow, sample
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.regions import MOUTH
-from fewshot_heads.rendering.region_compositing import composite
+from fewshot_heads.rendering.region_compositing import composite, opacity_of
 
 _FLOW_CELLS = 24  # side of the flow's grid, enough because the spline is smooth
 _STIFFNESS = 1e-2  # regularization of the spline: lip landmarks are accurate to about a pixel
@@ -51,7 +51,7 @@ def transfer_mouth(
     gains = color_matrix * (light / color_matrix.sum(1).max()) @ np.diag(1 / mouth.color.channel_gains)
     warped = _warp_to_lips(mouth, box.to_crop(face).points[MOUTH.surround], box.size)
     missing_blur = float(np.sqrt(max(blur**2 - mouth.blur**2, 0.0))) * face.size
-    return composite(MOUTH, frame, face, box, np.clip(warped @ gains.T, 0, 255), disocclusion, missing_blur)
+    return composite(MOUTH, frame, face, box, np.clip(warped @ gains.T, 0, 255), opacity_of(disocclusion), missing_blur)
 
 
 def _warp_to_lips(mouth: MouthCrop, lips: np.ndarray, size: int) -> np.ndarray:

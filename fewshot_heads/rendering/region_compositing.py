@@ -24,7 +24,7 @@ _FULL_DISOCCLUSION = 0.5  # disocclusion from which no source pixel remains in t
 
 
 def composite(
-    region: FaceRegion, frame: np.ndarray, face: Landmarks, box: Crop, inside: np.ndarray, disocclusion: float,
+    region: FaceRegion, frame: np.ndarray, face: Landmarks, box: Crop, inside: np.ndarray, opacity: float,
     blur: float = 0.0,
 ) -> np.ndarray:  # fmt: skip
     """Returns the frame with `inside` in the region's mask.
@@ -35,13 +35,13 @@ def composite(
         face: landmarks in pixels of the frame.
         box: position of `inside` in the frame, on whole pixels.
         inside: [S, S, 3], 0 to 255, S = box.size.
-        disocclusion: how far the region opens beyond the source, 0 to 1.
+        opacity: of the inside, 0 to 1.
         blur: standard deviation of a blur of the inside and its edge, pixels.
     """
     source, mask = box.cut(frame), region.mask(box.to_crop(face), box.size)
     if blur > _MIN_BLUR_PIXELS:
         inside, mask = (cv2.GaussianBlur(image.astype(np.float32), (0, 0), blur) for image in (inside, mask))
-    alpha = mask * min(disocclusion / _FULL_DISOCCLUSION, 1.0)
+    alpha = mask * opacity
     blended = (source + alpha[..., None] * (inside - source.astype(np.float32)) + 0.5).astype(np.uint8)
     corner = np.array([box.left, box.top], int)
     (left, top), (right, bottom) = np.clip([corner, corner + box.size], 0, frame.shape[1::-1])
@@ -79,4 +79,9 @@ def inpaint(
     inputs = (to_float(neutral), hole, to_float(draw_stickman(cropped_face.points, size)))
     (inside,) = to_uint8(*inpainter(*(array[None] for array in inputs)))
     colored = np.clip(resized(inside, box.size) @ color_matrix.T, 0, 255)
-    return composite(region, frame, face, box, colored, disocclusion)
+    return composite(region, frame, face, box, colored, opacity_of(disocclusion))
+
+
+def opacity_of(disocclusion: float) -> float:
+    """Returns the opacity of what fills a region, which opens beyond the source by `disocclusion`, 0 to 1."""
+    return min(disocclusion / _FULL_DISOCCLUSION, 1.0)

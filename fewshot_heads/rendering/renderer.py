@@ -25,6 +25,7 @@ from fewshot_heads.rendering.face_parts import SourceVisibility, apply_face_part
 from fewshot_heads.rendering.gaze import iris_offsets
 from fewshot_heads.rendering.head_views import HeadViews, Views, images_of_views
 from fewshot_heads.rendering.skin_shading import SkinShading
+from fewshot_heads.rendering.teeth import Teeth, shows_teeth
 
 
 class _Images(NamedTuple):
@@ -74,6 +75,8 @@ class HeadRenderer:
         self.resolution = resolution or head.textures.shape[1]
         texture_face = head.landmarks[0].moved(np.zeros(2, np.float32), head.textures.shape[1] / self.size)
         self._skin = SkinShading(head.textures[0], texture_face)
+        has_teeth = generator.textured and shows_teeth(texture_face)
+        self._teeth = Teeth(head.textures[0], texture_face) if has_teeth else None
         self.views = HeadViews(head.landmarks, head.heads, self.size, head.body)
         self.small = self._images(head, self.size)
         self.large = self.small if self.resolution == self.size else self._images(head, self.resolution)
@@ -103,12 +106,23 @@ class HeadRenderer:
                 mouth to the inpainter.
             shading: of the driver's skin, one a frame. None leaves the skin as it is.
         """
-        visibility = [self.visibility(face) for face in faces]
+        visibility = [self._visibility_beyond_teeth(face) for face in faces]
         frames = to_uint8(self.composite(faces, visibility, np.repeat(self.style, len(faces), 0), large))
         if shading is not None:
             shaded = zip(frames, shading, faces, strict=True)
             frames = np.stack([self._skin.shade(frame, skin, face, self.size) for frame, skin, face in shaded])
-        return apply_face_parts(frames, faces, visibility, self.size, mouths, self.inpainters)
+        frames = apply_face_parts(frames, faces, visibility, self.size, mouths, self.inpainters)
+        if self._teeth is None:
+            return frames
+        placed = (face.moved(np.zeros(2, np.float32), frames.shape[1] / self.size) for face in faces)
+        return np.stack([self._teeth.show(*pair) for pair in zip(frames, placed, strict=True)])
+
+    def _visibility_beyond_teeth(self, face: Landmarks) -> SourceVisibility:
+        """Returns the visibility for a frame in which the source's teeth are shown."""
+        seen = self.visibility(face)
+        if self._teeth is None:
+            return seen
+        return seen._replace(disocclusion=np.append(seen.disocclusion[:2], self._teeth.disocclusion(face)))
 
     def visibility(self, face: Landmarks) -> SourceVisibility:
         """Returns what the source images show of the eyes and the mouth of a face.

@@ -92,6 +92,20 @@ def test_an_unknown_backend_is_refused():
         open_generator(read_weights()[0], "cpu", "onnxruntime")
 
 
+def test_weights_without_models_and_without_torch_name_what_is_missing(copied, monkeypatch):
+    copied.path.with_suffix(SPECIFICATION).unlink()
+    monkeypatch.setattr(backends, "find_spec", lambda name: None)
+    with pytest.raises(BadInput, match=r"openvino\.json: not there; fetch it again"):
+        open_generator(copied, "cpu")
+
+
+def test_models_that_lack_a_network_are_refused(copied):
+    path = copied.path.with_suffix(SPECIFICATION)
+    path.write_text(path.read_text().replace('"generator"', '"generated"'))
+    with pytest.raises(WeightsMismatch, match="fetch them again"):
+        open_generator(copied, "cpu", "openvino")
+
+
 @pytest.mark.parametrize("suffix", [SPECIFICATION, ".embedder.bin", ".generator.xml"])
 def test_a_changed_file_is_refused(copied, suffix):
     path = copied.path.with_suffix(suffix)
@@ -129,8 +143,9 @@ def test_commands_that_animate_need_no_torch(command, mona_path, driver_path, tm
 
 @pytest.mark.parametrize("command", ["fine_tune", "creative.morph", "meta_learn"])
 def test_commands_that_need_torch_say_so_in_a_line(command, mona_path, tmp_path):
+    extra = "train" if command == "meta_learn" else "torch"
     sources = {"fine_tune": [mona_path], "creative.morph": [mona_path, mona_path], "meta_learn": [mona_path.parent]}
     output = tmp_path / {"fine_tune": "head.safetensors", "creative.morph": "out.mp4", "meta_learn": "run"}[command]
     done = without_torch(f"fewshot_heads.{command}", *map(str, sources[command]), "-o", str(output))
-    assert done.returncode == 1 and "pip install 'fewshot_heads[torch]'" in done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and f"pip install 'fewshot_heads[{extra}]'" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr and not list(tmp_path.iterdir())
