@@ -64,8 +64,7 @@ class HeadRenderer:
         inpainters: Mapping[str, Network] | None = None,
     ):  # fmt: skip
         self.generator, self.landmarks, self.size = generator, head.landmarks, generator.size
-        self.inpainters = inpainters
-        self.style = head.style[None]
+        self.inpainters, self.style = inpainters, head.style[None]
         face = head.crop.from_crop(head.landmarks[0])
         colors, blur = FaceColor.of(head.picture, face.points), blur_radius(head.picture, face)
         self.color_matrix = colors.color_matrix
@@ -106,23 +105,24 @@ class HeadRenderer:
                 mouth to the inpainter.
             shading: of the driver's skin, one a frame. None leaves the skin as it is.
         """
-        visibility = [self._visibility_beyond_teeth(face) for face in faces]
+        visibility = [self.visibility(face) for face in faces]
         frames = to_uint8(self.composite(faces, visibility, np.repeat(self.style, len(faces), 0), large))
         if shading is not None:
             shaded = zip(frames, shading, faces, strict=True)
             frames = np.stack([self._skin.shade(frame, skin, face, self.size) for frame, skin, face in shaded])
         frames = apply_face_parts(frames, faces, visibility, self.size, mouths, self.inpainters)
-        if self._teeth is None:
-            return frames
-        placed = (face.moved(np.zeros(2, np.float32), frames.shape[1] / self.size) for face in faces)
-        return np.stack([self._teeth.show(*pair) for pair in zip(frames, placed, strict=True)])
+        return np.stack([self.show_teeth(*pair) for pair in zip(frames, faces, strict=True)])
 
-    def _visibility_beyond_teeth(self, face: Landmarks) -> SourceVisibility:
-        """Returns the visibility for a frame in which the source's teeth are shown."""
-        seen = self.visibility(face)
+    def show_teeth(self, frame: np.ndarray, face: Landmarks) -> np.ndarray:
+        """Returns a frame with the teeth that the first source image shows, if it does.
+
+        Args:
+            frame: uint8 [R, R, 3], result of `apply_face_parts`.
+            face: landmarks of the frame, pixels of the crop.
+        """
         if self._teeth is None:
-            return seen
-        return seen._replace(disocclusion=np.append(seen.disocclusion[:2], self._teeth.disocclusion(face)))
+            return frame
+        return self._teeth.show(frame, face.moved(np.zeros(2, np.float32), len(frame) / self.size))
 
     def visibility(self, face: Landmarks) -> SourceVisibility:
         """Returns what the source images show of the eyes and the mouth of a face.
@@ -134,11 +134,11 @@ class HeadRenderer:
             return self._unopened
         sources = [(self.landmarks[i], weight) for i, weight in zip(*self.views.nearest(face), strict=True)]
         eyes = sum(weight * eye_aspect_ratios(source, face) for source, weight in sources)
-        disocclusion = sum(weight * disocclusion_amount(source, face) for source, weight in sources)
         irises = sum(weight * iris_offsets(source) for source, weight in sources)
-        return self._unopened._replace(
-            eyes=np.asarray(eyes), irises=np.asarray(irises), disocclusion=np.asarray(disocclusion)
-        )
+        disocclusion = np.asarray(sum(weight * disocclusion_amount(source, face) for source, weight in sources))
+        if self._teeth is not None:
+            disocclusion[2] = self._teeth.disocclusion(face)
+        return self._unopened._replace(eyes=np.asarray(eyes), irises=np.asarray(irises), disocclusion=disocclusion)
 
     def composite(
         self,

@@ -106,7 +106,14 @@ class IdentityBlend:
             share = share_outside + inside * (share_inside - share_outside)
             frames = frames + share * self.renderers[k].composite(faces, visibility, styles, True, flows, rest)
         images = to_uint8(np.asarray(frames))
-        return apply_face_parts(images, faces, visibility, self.size, mouths, self.inpainters)
+        images = apply_face_parts(images, faces, visibility, self.size, mouths, self.inpainters)
+        return np.stack([self._with_teeth(*each) for each in zip(images, faces, weights, strict=True)])
+
+    def _with_teeth(self, image: np.ndarray, face: Landmarks, weights: np.ndarray) -> np.ndarray:
+        """Returns a frame with everybody's teeth, by weights [K]."""
+        present = np.flatnonzero(weights)
+        shown = (weights[k] * self.renderers[k].show_teeth(image, face) for k in present)
+        return np.asarray(sum(shown)).round().clip(0, 255).astype(np.uint8)
 
     def _mixed_visibility(self, face: Landmarks, weights: np.ndarray) -> SourceVisibility:
         """Returns the mean visibility of a face in everybody's pictures, by weights [K]."""
