@@ -57,7 +57,7 @@ class WarpInputs(NamedTuple):
         Args:
             flows: [B, V, h, h, 2], positions in the views, -1 to 1.
         """
-        weights = resize_views(self.weights, flows.shape[2])
+        weights = _resize_views(self.weights, flows.shape[2])
         colors = alpha = 0.0
         for view in range(flows.shape[1]):  # one after another: images that frames share are not copied for each
             warped = sample(self.images[:, view], flows[:, view])
@@ -84,7 +84,7 @@ class WarpInputs(NamedTuple):
         return _resize_flows(self.flows, size)
 
 
-def resize_views(weights: Maps, size: int) -> Maps:
+def _resize_views(weights: Maps, size: int) -> Maps:
     """Returns maps of V views at another resolution, [B, V, size, size]."""
     batch, views, side = weights.shape[:3]
     return resize(weights.reshape(batch * views, 1, side, side), size).reshape(batch, views, size, size)

@@ -11,6 +11,7 @@ import numpy as np
 
 from fewshot_heads.imaging.convert import to_float
 from fewshot_heads.imaging.matting import head_share, refine_matte, unmix_edges
+from fewshot_heads.landmarks.networks import sigmoid
 from fewshot_heads.models.backends import open_parser
 from fewshot_heads.models.network import Network
 
@@ -52,7 +53,7 @@ def parse(image: np.ndarray) -> Mattes:
     interpolation = cv2.INTER_AREA if max(rows, columns) > size else cv2.INTER_LINEAR
     square = cv2.resize(padded, (size, size), interpolation=interpolation)
     ((logits, mirrored),) = network(to_float(np.stack([square, square[:, ::-1]])))
-    whole, head_in_it = 1 / (1 + np.exp(-(logits + mirrored[..., ::-1]) / 2))  # as `models.parsing.mattes`
+    whole, head_in_it = sigmoid((logits + mirrored[..., ::-1]) / 2)  # as `models.parsing.mattes`
     person, head = (_steepened(_without_islands(matte)) for matte in (whole, whole * head_in_it))
     share = head_share(person, head, _NARROW_PX)
 

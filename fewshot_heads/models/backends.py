@@ -122,9 +122,7 @@ def _runs(weights: WeightsFile, networks: Sequence[str], device: str, backend: s
             missing = weights.path.with_suffix(SPECIFICATION)
             raise BadInput(f"{missing}: not there; fetch it again, or run these weights in torch: {TORCH_MISSING}")
     if backend == "torch":
-        checkpoint = loaded(weights, device)
-        device_of_torch = _torch_module("checkpoint").pick_device(device)
-        runs: dict[str, Run] = _torch_module("torch_networks").torch_runs(checkpoint, device_of_torch)
+        runs: dict[str, Run] = _torch_module("torch_networks").torch_runs(loaded(weights, device))
         return runs
     if device not in ("auto", "cpu"):
         raise BadInput(f"backend=openvino: runs on the processor, not on {device}; use device=cpu, or backend=torch")
@@ -136,10 +134,7 @@ def _runs(weights: WeightsFile, networks: Sequence[str], device: str, backend: s
 
 def _tuned(weights: WeightsFile, device: str, tuned: Mapping[str, np.ndarray]) -> Run:
     """Returns what runs the generator of weights after fine-tuning, in torch."""
-    checkpoint = loaded(weights, device)
-    run: Run = _torch_module("torch_networks").tuned_run(
-        checkpoint, _torch_module("checkpoint").pick_device(device), tuned
-    )
+    run: Run = _torch_module("torch_networks").tuned_run(loaded(weights, device), tuned)
     return run
 
 

@@ -34,14 +34,14 @@ class TorchRun:
         return tuple(output.float().cpu().numpy() for output in outputs)
 
 
-def torch_runs(checkpoint: Checkpoint, device: torch.device) -> dict[str, Run]:
+def torch_runs(checkpoint: Checkpoint) -> dict[str, Run]:
     """Returns what runs each network of a checkpoint, by its name: "embedder" and "generator", "inpainter" or "parser".
 
     Args:
-        checkpoint: the networks, which move to the device.
-        device: where they run.
+        checkpoint: the networks, on the device where they run.
     """
-    networks: Any = checkpoint.networks.to(device)
+    networks: Any = checkpoint.networks
+    device = next(networks.parameters()).device
     if isinstance(networks, Inpainter):
         return {"inpainter": TorchRun(lambda *inputs: (networks.paint(*inputs),), device)}
     if isinstance(networks, Parser):
@@ -51,29 +51,24 @@ def torch_runs(checkpoint: Checkpoint, device: torch.device) -> dict[str, Run]:
         e_hat = networks.embedder(frames, stickmen).mean(1)
         return e_hat, networks.generator.project(e_hat)
 
-    return {"embedder": TorchRun(embed, device), "generator": generator_run(networks.generator, device)}
+    return {"embedder": TorchRun(embed, device), "generator": _generator_run(networks.generator)}
 
 
-def generator_run(generator: Any, device: torch.device) -> Run:
-    """Returns what runs a generator, with the inputs and outputs of `GeneratorNetwork`.
-
-    Args:
-        generator: `Generator` or `PaperGenerator`, on the device.
-        device: where it runs.
-    """
+def _generator_run(generator: Any) -> Run:
+    """Returns what runs a `Generator` or `PaperGenerator`, with the inputs and outputs of `GeneratorNetwork`."""
+    device = next(generator.parameters()).device
     if generator.textured:
         return TorchRun(generator.predict, device)
     return TorchRun(lambda *inputs: (generator(*inputs),), device)
 
 
-def tuned_run(checkpoint: Checkpoint, device: torch.device, tuned: Mapping[str, np.ndarray]) -> Run:
+def tuned_run(checkpoint: Checkpoint, tuned: Mapping[str, np.ndarray]) -> Run:
     """Returns what runs a generator with other weights.
 
     Args:
-        checkpoint: of the generator, which keeps its weights.
-        device: where it runs.
+        checkpoint: of the generator, which keeps its weights, on the device where it runs.
         tuned: state dict of the generator.
     """
-    generator = copy.deepcopy(checkpoint.networks.generator).to(device)
+    generator = copy.deepcopy(checkpoint.networks.generator)
     generator.load_state_dict({name: torch.from_numpy(value) for name, value in tuned.items()})
-    return generator_run(generator, device)
+    return _generator_run(generator)
