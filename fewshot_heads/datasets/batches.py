@@ -64,7 +64,7 @@ class RegionBatch(NamedTuple):
         regions: [B, 3, S, S], 0 to 1, as in `EpisodeBatch`: zeros for the eyes, and the hole twice.
         valid_mask: [B, 1, S, S], 1 everywhere.
         patch_corner: [B, 2], x and y of the patch that the discriminator sees, pixels.
-        identity: [B], index of the person.
+        identity: [B], index of the person. A mirrored person is another one.
     """
 
     target: Tensor

@@ -70,6 +70,7 @@ class Episodes(Dataset):
         seed: of all random numbers.
 
     Attributes:
+        rows: number of different `identity` in the samples.
         layers: keeps the layers of source images; in memory, unless it is replaced.
 
     Raises:
@@ -98,6 +99,7 @@ class Episodes(Dataset):
         self._by_identity: dict[str, list[Clip]] = {name: [] for name in self.identities}
         for clip in self.clips:
             self._by_identity[clip.identity].append(clip)
+        self.rows = len(self.identities)
         self.layers = LayerStore()
         # The square root draws identities with much footage more often, without excluding the others.
         frames = np.array([sum(len(clip.frames) for clip in group) for group in self._by_identity.values()], float)

@@ -19,9 +19,10 @@ from fewshot_heads.landmarks.aspect_ratio import mouth_aspect_ratios, smaller_ey
 from fewshot_heads.landmarks.regions import REGIONS, FaceRegion
 from fewshot_heads.landmarks.stickman import draw_stickman
 
-_FRAMES_PER_CLIP = 3  # of these, the frame with the widest open region is taken
-# Aspect ratio above which the inside is visible. Below it, detectors report gaps that do not exist.
-_MIN_ASPECT_RATIO = {"mouth": 0.06, "eyes": 0.2}
+_FRAMES_PER_CLIP = 8  # of these, the frame is taken whose aspect ratio is the nearest to a drawn one
+# Range of the drawn aspect ratios. From the least on, the inside is visible. Below it, detectors report gaps that do not
+# exist. Footage has far more mouths that are hardly open than wide open ones.
+_ASPECT_RATIOS = {"mouth": (0.06, 0.9), "eyes": (0.2, 0.45)}
 _MAX_CLIPS = 20  # clips that are drawn until one shows the region open
 _MIN_EYE_WIDTH_RATIO = 0.75  # of the eyes' widths; a narrower eye is turned away
 _LANDMARK_STD_CROP_FRACTION = 0.01  # error that is added to the landmarks, like that of warped landmarks
@@ -52,6 +53,7 @@ class RegionCrops(Episodes):
     ):  # fmt: skip
         super().__init__(clips, length, settings, seed)
         self.size, self.part = size, part
+        self.rows = 2 * len(self.identities)  # a mirrored mouth has other teeth
 
     def __getitem__(self, index: int) -> RegionBatch:  # type: ignore[override]
         random = np.random.default_rng((self.seed, index))
@@ -81,11 +83,13 @@ class RegionCrops(Episodes):
             regions=torch.cat([torch.zeros_like(hole), hole, hole]),
             valid_mask=torch.ones_like(hole),
             patch_corner=torch.tensor([margin] * 2),
-            identity=torch.tensor(identity),
+            identity=torch.tensor(identity + change.mirror * len(self.identities)),
         )
 
     def _draw_open_frame(self, random: np.random.Generator) -> tuple[int, Clip, int]:
         """Draws an identity, one of its clips, and a frame that shows the region open."""
+        least, most = _ASPECT_RATIOS[self.part]
+        wanted = random.uniform(least, most)
         for _ in range(_MAX_CLIPS):
             identity, clip = self._draw(random)
             frames = random.integers(len(clip.landmarks), size=_FRAMES_PER_CLIP)
@@ -95,8 +99,9 @@ class RegionCrops(Episodes):
                 if self.part == "mouth"
                 else np.array([smaller_eye_aspect_ratio(face) for face in faces])
             )
-            if aspect_ratios.max() > _MIN_ASPECT_RATIO[self.part]:
-                return identity, clip, int(frames[aspect_ratios.argmax()])
+            nearest = int(np.abs(aspect_ratios - wanted).argmin())
+            if aspect_ratios[nearest] > least:
+                return identity, clip, int(frames[nearest])
         count = _MAX_CLIPS * _FRAMES_PER_CLIP
         raise BadInput(f"no open {self.part} in {count} frames of this footage; add people who look, talk or laugh")
 

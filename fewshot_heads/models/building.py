@@ -72,7 +72,7 @@ def build(spec: dict[str, Any]) -> Networks | Inpainter | Parser:
         return Parser(size, tuple(spec["channels"]))
     embedding = spec["embedding"]
     if _architecture(spec) == "inpainter":
-        return Inpainter(size, tuple(spec["channels"]))
+        return Inpainter(size, tuple(spec["channels"]), embedding)
     if _architecture(spec) == "paper":
         channels = tuple(spec["channels"])
         return Networks(

@@ -43,7 +43,7 @@ def save_checkpoint(
 ) -> Path:
     """Writes weights and their specification, and returns the path of the weights.
 
-    The files are `<name>-<first 8 digits of sha256>.safetensors` and `.json`.
+    Tables with a row for each person of the training data stay in the run. The files are `<name>-<first 8 digits of sha256>.safetensors` and `.json`.
 
     Args:
         networks: the networks.
@@ -51,20 +51,19 @@ def save_checkpoint(
         name: name of the preset.
         about: content of the JSON file. It has "spec" (see `models.build`), and may have training data and licence. Its
             name and sums are replaced, so the content of another JSON file will do.
-        critic: written to `.critic.safetensors` without its identity table. Fine-tuning starts from it.
+        critic: written to `.critic.safetensors`. Fine-tuning starts from it.
 
     Raises:
         OutputError: a file cannot be written. In that case none is.
     """
-    data = _packed(networks.state_dict())
+    data = _packed(_without_tables(networks))
     digest = hashlib.sha256(data).hexdigest()
     path = Path(folder) / f"{name}-{digest[:8]}.safetensors"
     sums = {"sha256": digest, "spec_sha256": specification_sha256(about["spec"])}
     about = {"name": name, "sha256": digest, **about} | {"name": name, **sums}  # `about` may be that of other weights
     files = {path: data, path.with_suffix(".json"): (json.dumps(about, indent=2) + "\n").encode()}
     if critic is not None:
-        without_table = {key: value for key, value in critic.state_dict().items() if not key.startswith("W.")}
-        files[path.with_suffix(DISCRIMINATOR_SUFFIX)] = _packed(without_table)
+        files[path.with_suffix(DISCRIMINATOR_SUFFIX)] = _packed(_without_tables(critic))
     with ExitStack() as all_or_none:  # moves the files into place at its end, in reverse: the weights come last
         for file, content in files.items():
             part = all_or_none.enter_context(atomic_write(file, (file.suffix,), overwrite=True))
@@ -73,6 +72,11 @@ def save_checkpoint(
             except OSError as error:
                 raise write_error(file, error) from error
     return path
+
+
+def _without_tables(networks: nn.Module) -> dict[str, Tensor]:
+    """Returns the state dict without `ProjectionDiscriminator.W` and `Inpainter.people`."""
+    return {key: value for key, value in networks.state_dict().items() if not key.startswith(("W.", "people."))}
 
 
 def _packed(tensors: Mapping[str, Tensor]) -> bytes:

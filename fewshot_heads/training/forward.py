@@ -33,7 +33,9 @@ def predict(networks: nn.Module, batch: AnyBatch) -> tuple[Tensor, Tensor | None
     if isinstance(batch, ParsingBatch):
         return networks(batch.image), None
     if isinstance(batch, RegionBatch):
-        return networks(batch.target, batch.hole, batch.stickman), None
+        # Held-out people have no row in the table, and averaged weights show what is to be shipped.
+        known = batch.identity if networks.training else None
+        return networks(batch.target, batch.hole, batch.stickman, known), None
     generator: Any = getattr(networks, "module", networks).generator
     texture = warp_inputs(batch) if generator.textured else None
     return networks(batch.images, batch.stickmen, batch.stickman, texture)

@@ -88,7 +88,7 @@ def meta_learn(roots: Sequence[str], out: Path, config: Mapping[str, Any]) -> Pa
         training = ParsingTraining(spec, config["steps"], criterion, optim, accelerator, config["seed"], networks)
     else:
         training = Training(
-            spec, len(episodes.identities), config["steps"], criterion, optim, accelerator, settings.patch_size,
+            spec, episodes.rows, config["steps"], criterion, optim, accelerator, settings.patch_size,
             config["seed"], networks,
         )  # fmt: skip
     if runtime["compile"]:

@@ -10,14 +10,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch import nn
 
 from fewshot_heads.datasets.batches import TrainingBatch, to_device
 from fewshot_heads.models.building import Networks, build, build_discriminator
 from fewshot_heads.models.discriminator import ProjectionDiscriminator
+from fewshot_heads.models.inpainter import Inpainter
 from fewshot_heads.training import losses
 from fewshot_heads.training.forward import predict
 from fewshot_heads.training.run_state import Optim, RunState, update_ema
 from fewshot_heads.training.weighted_losses import LossConfig, WeightedLosses
+
+_PEOPLE_STD = 0.3  # standard deviation of the first values of `Inpainter.people`
 
 
 class Training(RunState):
@@ -48,6 +52,9 @@ class Training(RunState):
         networks = build(spec)
         if start is not None:
             networks.load_state_dict(start.state_dict())
+        if isinstance(networks, Inpainter):
+            networks.people = nn.Embedding(identities, spec["embedding"])
+            nn.init.normal_(networks.people.weight, std=_PEOPLE_STD)
         critic = ProjectionDiscriminator(
             build_discriminator(spec), identities, spec["embedding"], optim.sparse_identities
         )
@@ -96,6 +103,8 @@ class Training(RunState):
             terms = self.losses.reconstruction_terms(frame, batch)
             if self.losses.weight("match") and e_hat is not None:
                 terms["match"] = losses.match_loss(e_hat, self.critic.W(identity))
+            if self.losses.weight("people"):
+                terms["people"] = self.networks.people(identity).square().sum(1).mean()
             fake, real, stickman = (
                 self.losses.crop_patch(image, batch) for image in (frame, batch.target, batch.stickman)
             )
