@@ -20,8 +20,8 @@ from fewshot_heads.landmarks.regions import REGIONS, FaceRegion
 from fewshot_heads.landmarks.stickman import draw_stickman
 
 _FRAMES_PER_CLIP = 8  # of these, the frame is taken whose aspect ratio is the nearest to a drawn one
-# Range of the drawn aspect ratios. From the least on, the inside is visible. Below it, detectors report gaps that do not
-# exist. Footage has far more mouths that are hardly open than wide open ones.
+# Range of the drawn aspect ratios: footage has far more mouths that are hardly open than wide open ones. From the least
+# on, the inside is visible. Below it, detectors report gaps that do not exist.
 _ASPECT_RATIOS = {"mouth": (0.06, 0.9), "eyes": (0.2, 0.45)}
 _MAX_CLIPS = 20  # clips that are drawn until one shows the region open
 _MIN_EYE_WIDTH_RATIO = 0.75  # of the eyes' widths; a narrower eye is turned away

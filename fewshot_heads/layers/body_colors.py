@@ -30,6 +30,10 @@ _LEAST_CLOTHES_SHARE = 0.1  # of the known pixels. With fewer, the neck is conti
 _HEAD_SHADE, _SHADOW_REACH = 0.25, 0.7  # of the light, and head units from the visible body
 _OUTLINE_SHADE, _TURNED_AWAY = 0.25, 0.25  # of the light, and head units from the outline
 _SHADED_SKIN = np.array([1, 1.12, 1.15], np.float32)  # exponents of red, green and blue: skin in shadow is redder
+# The shadow that the chin throws on the neck: standard deviation of its blur, share of seen neck that tells it, and the
+# width in which it begins.
+_SHADOW_BLUR, _SHADOW_WEIGHT, _SHADOW_EDGE = 0.12, 0.2, 0.25
+_DEEPEST_SHADOW = 0.6  # a deeper one is where the chin touches the neck, and goes with the head
 # Of the neck, where only its rim at a collar is beyond the chin's shadow: the rest is not as dark. And its reach.
 _NECK_GAIN, _GAIN_REACH = (1.0, 1.5), 0.15  # head units from the visible body
 # Skin: distance of the hue from that of the cheeks, of that to gray, but at least of this share of the face; and
@@ -80,6 +84,7 @@ def body_colors(
     if neck.any():
         skin = fill(image, neck, wanted & (share > 0.01), _NECK_SMOOTH_FRACTION, _NECK_TEXTURE)
         skin *= _neck_light(known, alpha[box], axis.unit, gain)
+        skin *= _shadow(image, skin, known, hole & seen[box] & (share > 0.5), axis.unit)
         colors += share[..., None] * (skin - colors)
     result[box] = np.where(wanted[..., None], np.rint(colors).clip(0, 255), image).astype(np.uint8)
     in_hole[box] = share
@@ -103,6 +108,27 @@ def _neck_light(known: np.ndarray, alpha: np.ndarray, unit: float, gain: np.ndar
     turned_away = _OUTLINE_SHADE * at_outline**2 * (to_known / _TURNED_AWAY).clip(0, 1)
     shade = ((1 - _HEAD_SHADE * under_head) * (1 - turned_away))[..., None] ** _SHADED_SKIN
     return shade * (1 + (gain - 1) * (to_known / _GAIN_REACH).clip(0, 1)[..., None])
+
+
+def _shadow(image: np.ndarray, skin: np.ndarray, known: np.ndarray, seen: np.ndarray, unit: float) -> np.ndarray:
+    """Returns the light on a continued neck where the chin throws its shadow, over the light beyond it, [H, W, 1].
+
+    The shadow is soft, for that of another pose lies elsewhere, and ends where the neck is known.
+
+    Args:
+        image: uint8 [H, W, 3].
+        skin: float32 [H, W, 3], the continued neck without the shadow.
+        known: bool [H, W], where the image shows the body.
+        seen: bool [H, W], where it shows the neck within the margin of the head.
+        unit: pixels of a head unit.
+    """
+    light, without, weight = (
+        cv2.GaussianBlur((brightness * seen).astype(np.float32), (0, 0), _SHADOW_BLUR * unit)
+        for brightness in (image.sum(2, dtype=np.float32), skin.sum(2), np.ones(seen.shape))
+    )
+    to_known = cv2.distanceTransform((~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) / unit
+    strength = (weight / _SHADOW_WEIGHT).clip(0, 1) * (to_known / _SHADOW_EDGE).clip(0, 1)
+    return (1 + strength * ((light / np.maximum(without, 1)).clip(_DEEPEST_SHADOW, 1) - 1))[..., None]
 
 
 def _median_color(image: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -43,7 +43,8 @@ def save_checkpoint(
 ) -> Path:
     """Writes weights and their specification, and returns the path of the weights.
 
-    Tables with a row for each person of the training data stay in the run. The files are `<name>-<first 8 digits of sha256>.safetensors` and `.json`.
+    Tables with a row for each person of the training data stay in the run. The files are
+    `<name>-<first 8 digits of sha256>.safetensors` and `.json`.
 
     Args:
         networks: the networks.

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from fewshot_heads import BadInput, Reenactor, WeightsMismatch
 from fewshot_heads.cli.config import load_config
@@ -18,6 +19,7 @@ from fewshot_heads.datasets.region_crops import RegionCrops
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, RIGHT_EYE
+from fewshot_heads.landmarks.aspect_ratio import mouth_aspect_ratios
 from fewshot_heads.landmarks.regions import EYES, MOUTH, REGIONS
 from fewshot_heads.layers.separation import separate
 from fewshot_heads.models.backends import open_inpainters
@@ -100,7 +102,7 @@ def test_an_eye_is_cut_out_whole_with_its_lashes(clips):
 
 
 def test_footage_without_an_open_mouth_is_refused():
-    with pytest.raises(BadInput, match="no open mouth in 60 frames"):
+    with pytest.raises(BadInput, match="no open mouth in 160 frames"):
         RegionCrops(mona_footage(), 2, PLAIN)[0]
 
 
@@ -124,9 +126,39 @@ def test_what_is_hidden_is_not_seen_and_what_is_around_stays():
     assert (changed - paint)[hole.expand_as(paint) > 0].abs().max() > 1e-3, "what is around it says what it is like"
 
 
+def test_whose_mouth_it_is_matters_and_averaged_weights_show_nobody_s(clips):
+    torch.manual_seed(0)
+    inpainter, crops = Inpainter(64, (16, 32), 3), RegionCrops(clips, 2, PLAIN)
+    inpainter.people = nn.Embedding(crops.rows, 3)
+    batch = collate([crops[0]] * 2)._replace(identity=torch.tensor([0, 1]))
+    with torch.no_grad():
+        one, other = predict(inpainter.train(), batch)[0]
+        mean, again = predict(inpainter.eval(), batch)[0]
+    inside = batch.hole[0].expand_as(one) > 0.5
+    assert (one - other)[inside].abs().max() > 1e-3 and torch.equal(mean, again)
+    assert not torch.equal(mean, one) and not torch.equal(mean, other)
+
+
+def test_a_mirrored_person_is_another_one(clips):
+    crops = RegionCrops(clips, 40, replace(PLAIN, augment=1.0))
+    assert {int(crops[i].identity) for i in range(40)} == set(range(4)) and len(crops.identities) == 2
+    assert crops.rows == 4
+
+
+def test_mouths_are_drawn_from_hardly_open_to_wide_open(clips):
+    crops, openings = RegionCrops(clips, 1, PLAIN), []
+    for i in range(60):
+        _, clip, frame = crops._draw_open_frame(np.random.default_rng(i))
+        openings += mouth_aspect_ratios(clip.landmarks[[frame]]).tolist()
+    everything = np.concatenate([mouth_aspect_ratios(clip.landmarks) for clip in clips])
+    shown = everything[everything > 0.06]
+    assert min(openings) > 0.06 and np.percentile(openings, 15) < np.median(shown) < np.percentile(openings, 85)
+
+
 def test_every_parameter_learns(clips):
-    inpainter = Inpainter(64, (4, 8))
-    batch = collate([RegionCrops(clips, 2, PLAIN)[i] for i in range(2)])
+    inpainter, crops = Inpainter(64, (4, 8), 3), RegionCrops(clips, 2, PLAIN)
+    inpainter.people = nn.Embedding(crops.rows, 3)
+    batch = collate([crops[i] for i in range(2)])
     frame, e_hat = predict(inpainter, batch)
     assert frame.shape == (2, 3, 64, 64) and e_hat is None
     (frame - batch.target).square().mean().backward()
