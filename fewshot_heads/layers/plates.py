@@ -33,7 +33,7 @@ _CHIN_MARGIN = 0.25  # below the chin, where its contact shadow would stay as a 
 _CHIN_HALF_WIDTH = 0.75
 _STRAND_GAP = 0.06  # half of the width of gaps between strands of hair
 _NECK_EDGE = 0.02  # of its matte, which is soft
-_RESTING = 0.15  # below the chin, from where hair before the body lies on it
+_RESTING_BELOW, _RESTING_ASIDE = 0.15, 0.6  # the chin, and the neck's axis: from there on, hair lies on shoulders
 _JAW_REACH = 0.85  # from the neck's axis: farther aside are shoulders
 _LEAST_AREA = 0.1  # squared: smaller pieces of a body are errors of the matte
 
@@ -98,10 +98,23 @@ def body_layer(image: np.ndarray, person: np.ndarray, head: np.ndarray, face: La
     seen = np.where(wall, 0, person)
     alpha = _without_specks(np.where(unseen, body_under_head(filled, unseen, axis), seen), axis)
     in_sight = person - head > _OPAQUE
-    resting = (head > 0.5) & (alpha > _OPAQUE) & (np.arange(len(head)) > chin + _RESTING * axis.unit)[:, None]
+    resting = (head > 0.5) & (alpha > _OPAQUE) & _beside_neck(head.shape, axis, chin)
     painted = hole & _head_hole(np.where(resting, 0, head), axis)
     colors, inpainted_neck = body_colors(image, alpha, painted, in_sight, face, axis)
     return BodyLayer(colors, alpha.astype(np.float32), hole, inpainted_neck)
+
+
+def _beside_neck(shape: tuple[int, ...], axis: NeckAxis, chin: float) -> np.ndarray:
+    """Returns where hair that is seen before the body lies on it, bool [H, W]; beards and curls at the neck do not.
+
+    Args:
+        shape: of the image.
+        axis: axis of the neck.
+        chin: row of the chin.
+    """
+    y, x = (np.arange(n, dtype=np.float32) for n in shape)
+    aside = np.abs(x - axis.x(y)[:, None]) > _RESTING_ASIDE * axis.unit
+    return aside & (y > chin + _RESTING_BELOW * axis.unit)[:, None]
 
 
 def with_margin(person: np.ndarray) -> np.ndarray:
