@@ -12,9 +12,9 @@ from fewshot_heads.landmarks.crop import Crop
 _PERSON_SEAM_CROP_FRACTION = 0.10  # width of the seam where a person crosses the crop's border
 # Width of the seam on background, which does not move. A wider seam would fade hair that ends just inside the crop.
 _BACKGROUND_SEAM_CROP_FRACTION = 0.02
-_COLOR_MATCH_PIXELS = 32  # resolution at which color differences are measured and spread
-_SPREAD_PIXELS = 3.0  # of that resolution, standard deviation
-_MAX_COLOR_DIFFERENCE_LEVELS = 12.0  # a larger difference is a head that moved, not a color that drifted
+_DRIFT_LEVELS = (0.5, 12.0)  # of colors; less is rounding, and more is something else that is seen
+_COLOR_MATCH_PIXELS = 32  # resolution at which colors are compared
+_COLOR_MATCH_CROP_FRACTION = 0.15  # width of the frame's rim whose colors are compared
 
 
 class Paster:
@@ -41,11 +41,8 @@ class Paster:
         open_sides = (left > 0, top > 0, right < width, bottom < height)
         widths = _seam_widths(matte, self._size)
         self._alpha = _feather(self._size, open_sides, widths)[self._part]
-        match_widths = [np.full(_COLOR_MATCH_PIXELS, 1.5 * _PERSON_SEAM_CROP_FRACTION)] * 4
-        seam = 1 - _feather((_COLOR_MATCH_PIXELS, _COLOR_MATCH_PIXELS), open_sides, match_widths)
-        self._seam = (seam * (1 - seam) * 4)[..., None] if seam.any() else None
-        weight = cv2.GaussianBlur(seam * (1 - seam) * 4, (0, 0), _SPREAD_PIXELS)[..., None] + 1e-3
-        self._gain = np.minimum(weight * 4, 1) / weight
+        rim = [np.full(_COLOR_MATCH_PIXELS, _COLOR_MATCH_CROP_FRACTION)] * 4
+        self._rim = _feather((_COLOR_MATCH_PIXELS, _COLOR_MATCH_PIXELS), open_sides, rim) < 0.5
 
     def paste(self, frame: np.ndarray) -> np.ndarray:
         """Returns the image uint8 [H, W, 3] with new content in the crop.
@@ -59,17 +56,15 @@ class Paster:
         return result
 
     def _match(self, frame: np.ndarray) -> np.ndarray:
-        """Returns the frame without the smooth color difference along the seam, uint8 [R, R, 3].
+        """Returns the frame without a difference of all colors from the image's, uint8 [R, R, 3].
 
-        The difference is spread into the frame at low resolution, like a membrane.
+        The median over the rim tells it, in which a head that moves is a small part.
         """
-        if self._seam is None:
+        if not self._rim.any():
             return frame
-        difference = self._original - _small(frame)
-        difference = np.clip(difference, -_MAX_COLOR_DIFFERENCE_LEVELS, _MAX_COLOR_DIFFERENCE_LEVELS)
-        correction = cv2.GaussianBlur(difference * self._seam, (0, 0), _SPREAD_PIXELS) * self._gain
-        correction = cv2.resize(correction, frame.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-        return cv2.add(frame, correction, dtype=cv2.CV_8U)
+        drift = np.median((self._original - _small(frame))[self._rim], 0)
+        has_drifted = _DRIFT_LEVELS[0] < np.abs(drift).max() < _DRIFT_LEVELS[1]
+        return cv2.add(frame, (*map(float, drift), 0.0)) if has_drifted else frame
 
 
 def _small(image: np.ndarray) -> np.ndarray:

@@ -103,8 +103,8 @@ class Training(RunState):
             terms = self.losses.reconstruction_terms(frame, batch)
             if self.losses.weight("match") and e_hat is not None:
                 terms["match"] = losses.match_loss(e_hat, self.critic.W(identity))
-            if self.losses.weight("people") and isinstance(self.networks, Inpainter):
-                terms["people"] = self.networks.people(identity).square().sum(1).mean()
+            if self.losses.weight("people") and (people := getattr(self.networks, "people", None)) is not None:
+                terms["people"] = people(identity).square().sum(1).mean()
             fake, real, stickman = (
                 self.losses.crop_patch(image, batch) for image in (frame, batch.target, batch.stickman)
             )

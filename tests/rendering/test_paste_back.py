@@ -35,6 +35,15 @@ def test_a_drifted_color_leaves_no_seam():
     assert steps <= 2 and np.abs(result[40:60, 60:260] - 120).max() <= 4
 
 
+def test_a_head_that_moves_to_the_border_leaves_the_wall_as_it_is():
+    image, crop = np.full((300, 400, 3), 120, np.uint8), Crop(60, 40, 200, 256)
+    frame = np.full((256, 256, 3), 120, np.uint8)
+    frame[80:200, 170:240] = 20
+    result = Paster(image, crop, np.zeros((256, 256), np.float32)).paste(frame).astype(int)
+    wall = cv2.dilate((cv2.resize(frame, (200, 200)) < 110).astype(np.uint8), np.ones((9, 9)))[..., 0] == 0
+    assert np.abs(result[40:240, 60:260] - 120)[wall].max() == 0
+
+
 def test_a_crop_that_reaches_beyond_the_picture_is_cut_and_has_no_seam_there():
     image, crop = picture(), Crop(-50, -50, 250, 256)
     frame = np.full((256, 256, 3), 200, np.uint8)
