@@ -64,7 +64,7 @@ class Paster:
             return frame
         drift = np.median((self._original - _small(frame))[self._rim], 0)
         has_drifted = _DRIFT_LEVELS[0] < np.abs(drift).max() < _DRIFT_LEVELS[1]
-        return cv2.add(frame, (*map(float, drift), 0.0)) if has_drifted else frame
+        return cv2.add(frame, np.append(drift, 0.0)) if has_drifted else frame
 
 
 def _small(image: np.ndarray) -> np.ndarray:
