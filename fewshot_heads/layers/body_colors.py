@@ -30,9 +30,9 @@ _LEAST_CLOTHES_SHARE = 0.1  # of the known pixels. With fewer, the neck is conti
 _HEAD_SHADE, _SHADOW_REACH = 0.25, 0.7  # of the light, and head units from the visible body
 _OUTLINE_SHADE, _TURNED_AWAY = 0.25, 0.25  # of the light, and head units from the outline
 _SHADED_SKIN = np.array([1, 1.12, 1.15], np.float32)  # exponents of red, green and blue: skin in shadow is redder
-# The shadow that the chin throws on the neck: standard deviation of its blur, share of seen neck that tells it, and the
-# width in which it begins.
-_SHADOW_BLUR, _SHADOW_WEIGHT, _SHADOW_EDGE = 0.12, 0.2, 0.25
+# The shadow that the chin throws on the neck: standard deviations of its blurs with their weights, of which the second
+# continues it under the head; the weight of seen neck that tells it; and the width in which it begins.
+_SHADOW_BLURS, _SHADOW_WEIGHT, _SHADOW_EDGE = ((0.12, 1.0), (0.5, 0.1)), 0.02, 0.25
 _DEEPEST_SHADOW = 0.6  # a deeper one is where the chin touches the neck, and goes with the head
 # Of the neck, where only its rim at a collar is beyond the chin's shadow: the rest is not as dark. And its reach.
 _NECK_GAIN, _GAIN_REACH = (1.0, 1.5), 0.15  # head units from the visible body
@@ -122,10 +122,9 @@ def _shadow(image: np.ndarray, skin: np.ndarray, known: np.ndarray, seen: np.nda
         seen: bool [H, W], where it shows the neck within the margin of the head.
         unit: pixels of a head unit.
     """
-    light, without, weight = (
-        cv2.GaussianBlur((brightness * seen).astype(np.float32), (0, 0), _SHADOW_BLUR * unit)
-        for brightness in (image.sum(2, dtype=np.float32), skin.sum(2), np.ones(seen.shape))
-    )
+    shown = seen[..., None] * np.dstack([image.sum(2), skin.sum(2), np.ones(seen.shape)]).astype(np.float32)
+    blurred = [share * cv2.GaussianBlur(shown, (0, 0), sigma * unit) for sigma, share in _SHADOW_BLURS]
+    light, without, weight = np.moveaxis(np.sum(blurred, 0), -1, 0)
     to_known = cv2.distanceTransform((~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) / unit
     strength = (weight / _SHADOW_WEIGHT).clip(0, 1) * (to_known / _SHADOW_EDGE).clip(0, 1)
     return (1 + strength * ((light / np.maximum(without, 1)).clip(_DEEPEST_SHADOW, 1) - 1))[..., None]
