@@ -75,12 +75,15 @@ def other_side(
     hanging = hanging_lengths(cells, face, size).reshape(matte.shape) / pose.scale
     hangs = np.interp(hanging, _HANGING_HEAD_UNITS, (0, 1)) * np.interp(seen, _SEEN_COSINE, (0, 1))
     kept = (matte * np.maximum(possible, skin) * (1 - hangs)).astype(np.float32)
-    return seen.astype(np.float32), _in_one_piece(kept, skin)
+    return seen.astype(np.float32), _in_one_piece(kept, matte, skin)
 
 
-def _in_one_piece(matte: np.ndarray, skin: np.ndarray) -> np.ndarray:
-    """Returns a matte [g, g] without strands and islands that are left where the hair between them is not there."""
-    opened: np.ndarray = cv2.morphologyEx(matte, cv2.MORPH_OPEN, _LEAST_PIECE)
+def _in_one_piece(kept: np.ndarray, matte: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """Returns the part of a matte [g, g] that is kept, without strands, islands and enclosed holes."""
+    opened: np.ndarray = cv2.morphologyEx(kept, cv2.MORPH_OPEN, _LEAST_PIECE)
+    _, gaps = cv2.connectedComponents(np.pad(opened < 0.5, 1, constant_values=True).astype(np.uint8))
+    outside = np.isin(gaps, np.unique(gaps[np.pad(matte, 1) < 0.5]))[1:-1, 1:-1]
+    opened = np.where(outside | (opened >= 0.5), opened, matte)
     _, pieces = cv2.connectedComponents((opened > 0).astype(np.uint8))
     return opened * np.isin(pieces, np.unique(pieces[skin])) if skin.any() else opened
 

@@ -66,11 +66,14 @@ def test_a_turned_head_hides_its_other_side(yaw):
 
 def test_what_would_be_seen_beside_or_before_the_head_is_not_on_its_other_side():
     depth, normals, matte, landmarks = _sphere(0.0)
-    lump, before = _at(landmarks, -36, up=10), _at(landmarks, -18, up=10)
+    lump, enclosed, (rows, columns) = (_at(landmarks, aside, up=10) for aside in (36, 18, -18))
+    strand = rows, slice(columns.start - 12, columns.stop)  # from the silhouette on
     matte[lump] = 1  # beside the head, on one side only
-    depth[before] -= 20  # before the head
+    depth[strand] -= 20  # before the head
+    depth[enclosed] -= 20
     _, kept = other_side(depth, normals, matte, NO_SKIN, landmarks)
-    assert kept[lump].max() == 0 and kept[before].max() == 0 and kept[_at(landmarks, up=10)].min() > 0.99
+    assert kept[lump].max() == 0 and kept[rows, columns].max() == 0 and kept[_at(landmarks, up=10)].min() > 0.99
+    assert kept[enclosed].min() > 0.99, "a hole in the head"
 
 
 def test_skin_has_a_reflection_in_any_case():
