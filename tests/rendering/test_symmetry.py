@@ -66,7 +66,7 @@ def test_a_turned_head_hides_its_other_side(yaw):
 
 def test_what_would_be_seen_beside_or_before_the_head_is_not_on_its_other_side():
     depth, normals, matte, landmarks = _sphere(0.0)
-    lump, enclosed, (rows, columns) = (_at(landmarks, aside, up=10) for aside in (36, 18, -18))
+    lump, enclosed, (rows, columns) = _at(landmarks, 36, 10), _at(landmarks, 12, 18), _at(landmarks, -18, 10)
     strand = rows, slice(columns.start - 12, columns.stop)  # from the silhouette on
     matte[lump] = 1  # beside the head, on one side only
     depth[strand] -= 20  # before the head
