@@ -263,3 +263,16 @@ def test_a_neck_under_the_head_is_not_as_dark_as_its_rim_at_a_collar():
     image[collar:][person[collar:] > 0.5] = SHIRT
     dark = body_layer(image, person, head, landmarks).colors[round(CHIN - 0.3 * UNIT), 128].sum(dtype=int)
     assert dark > 0.8 * bright
+
+
+def test_the_chin_throws_a_soft_shadow_on_the_painted_neck():
+    image, person, head, landmarks = portrait()
+    plain = body_layer(image, person, head, landmarks).colors
+    below = np.s_[round(CHIN) : round(CHIN + 0.2 * UNIT), 112:144]
+    image[below] = np.rint(image[below] * 0.8)
+    shaded = body_layer(image, person, head, landmarks).colors
+    light = (shaded.sum(2) / plain.sum(2))[:, 120:136].mean(1)
+    chin = round(CHIN)
+    assert 0.75 < light[chin - 10] < 0.95 and 0.75 < light[chin + 2] < 0.95  # and on under the head
+    assert light[round(CHIN + 0.4 * UNIT)] > 0.98
+    assert np.abs(np.diff(light[chin - 20 : chin + 30])).max() < 0.04, "no line"
