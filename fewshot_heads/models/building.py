@@ -54,7 +54,8 @@ def build(spec: dict[str, Any]) -> Networks | Inpainter | Parser:
     """Returns the networks of a specification, with random weights.
 
     The specification never names a class, so a file cannot make the library import code. All presets have `size`
-    (pixels), and all but "parsing" have `embedding` (length E of e_hat, or of the vectors of people). The other keys depend on `architecture`:
+    (pixels), and all but "parsing" have `embedding` (length E of e_hat, or of the vectors of people). The other keys
+    depend on `architecture`:
 
     - "realtime": `embedder.channels`, `generator.channels`.
     - "paper": `channels` (fewest and most), `bottleneck` (number of blocks).
