@@ -6,7 +6,8 @@ against a projection discriminator. Training needs no pairs, because each open m
 A closed mouth does not tell what its teeth look like, so a network that sees the surroundings alone learns the mean of
 all teeth, which is a blur. Therefore each person of the training data has a vector that is learned along with the
 network (Bojanowski et al., "Optimizing the Latent Space of Generative Networks", ICML 2018). It modulates the features
-(Perez et al., "FiLM", AAAI 2018). The network itself keeps one vector, the center of all people's.
+(Perez et al., "FiLM", AAAI 2018). The network itself keeps one vector, the center of all people's, or another
+one that is nobody's (`benchmarks.studies.person`).
 """
 
 from __future__ import annotations

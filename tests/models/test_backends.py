@@ -58,7 +58,7 @@ def test_models_of_32_bit_compute_what_torch_does(fast, reenactor):
     for shipped, exact, inputs in pairs:
         assert not in_torch(shipped) and in_torch(exact) and shipped.size == exact.size
         for found, expected in zip(shipped(*inputs), exact(*inputs), strict=True):
-            np.testing.assert_allclose(found, expected, atol=2e-4)
+            np.testing.assert_allclose(found, expected, atol=5e-4)  # a sixteenth of a level
 
 
 def test_a_fine_tuned_head_runs_in_torch(fast, reenactor, mona_path, driver_frames):
