@@ -16,7 +16,9 @@ from threading import Lock, local
 import cv2
 from threadpoolctl import ThreadpoolController
 
-_CALLING_THREAD = 0  # OpenCV's number for no threads; at 1 it would wait for the end of its threads, also in a fork
+# OpenCV's numbers for the calling thread alone. Going to 1 it waits for the end of its threads, which a fork lacks.
+# Coming from 0 it crashes another thread that is just counting them, `connectedComponents` for one (SIGFPE).
+_ALONE, _ALONE_IN_FORK = 1, 0
 _lock = Lock()
 _users, _opencv_threads = 0, 0  # inside `libraries_on_one_thread`, and OpenCV's number of threads outside
 _limits = ExitStack()  # of BLAS, as long as there are users
@@ -56,7 +58,8 @@ def libraries_on_one_thread() -> Iterator[None]:
     with _lock:
         if not _users:
             _opencv_threads = cv2.getNumThreads()
-            cv2.setNumThreads(_CALLING_THREAD)
+            if _opencv_threads > 1:
+                cv2.setNumThreads(_ALONE)
             _limits.enter_context(_blas().limit(limits=1, user_api="blas"))
         _users += 1
     try:
@@ -65,7 +68,8 @@ def libraries_on_one_thread() -> Iterator[None]:
         with _lock:
             _users -= 1
             if not _users:
-                cv2.setNumThreads(_opencv_threads if _opencv_threads > 1 else _CALLING_THREAD)
+                if _opencv_threads > 1:
+                    cv2.setNumThreads(_opencv_threads)
                 _limits.close()
 
 
@@ -86,4 +90,4 @@ def forks_on_one_thread() -> None:
 
 def _on_one_thread() -> None:
     set_thread_count(1)
-    cv2.setNumThreads(_CALLING_THREAD)
+    cv2.setNumThreads(_ALONE_IN_FORK)

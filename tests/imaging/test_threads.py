@@ -48,3 +48,25 @@ print(os.waitstatus_to_exitcode(os.wait()[1]), torch.get_num_threads(), cv2.getN
 def test_a_forked_process_computes_on_one_thread_and_never_waits_for_those_of_its_parent():
     done = subprocess.run([sys.executable, "-c", AFTER_FORK], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "11 2 2"
+
+
+def test_threads_come_and_go_while_others_count_them():
+    """From 0 threads to 2, OpenCV divides by zero elsewhere, and the process dies."""
+    code = """
+import threading, time
+import cv2, numpy as np
+from fewshot_heads.imaging.threads import libraries_on_one_thread
+cv2.setNumThreads(2)
+image, end = np.random.default_rng(0).integers(0, 2, (400, 400), np.uint8), time.monotonic() + 4
+def render():
+    while time.monotonic() < end:
+        with libraries_on_one_thread():
+            pass
+def count():
+    while time.monotonic() < end:
+        cv2.connectedComponents(image)
+threads = [threading.Thread(target=work) for work in (render, count, count)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
