@@ -1,4 +1,4 @@
-"""Pastes the head back into the source image, with a feathered seam and matched colors."""
+"""Pastes the head back into the source image, with a feathered seam and without a drift of colors."""
 
 from __future__ import annotations
 
