@@ -40,8 +40,8 @@ class Reenactor:
         weights: of the networks, or a `Checkpoint`, which holds them.
         device: "auto", "cpu", "cuda", "mps" or another name of torch. "auto" takes a GPU if torch has one.
         searchers: landmark detectors. Each detects one frame of a driver at a time, so two work in parallel.
-        inpainters: networks by face region ("mouth", "eyes"), which fill a mouth or an eye that is closed in the
-            source. None takes the shipped networks.
+        inpainters: networks by face region ("mouth", "eyes", "lids"), which fill a mouth or an eye that is closed
+            in the source, and paint a lid that comes down. None takes the shipped networks.
         backend: what runs the networks: "auto", "torch" or "openvino"; see `models.backends`.
 
     Raises:
@@ -64,7 +64,7 @@ class Reenactor:
     @classmethod
     def from_pretrained(
         cls, model: str | Path = "realtime", device: str = "auto", landmarks: str = "mediapipe",
-        inpainters: Sequence[str | Path] = ("mouth", "eyes"), backend: str = "auto",
+        inpainters: Sequence[str | Path] = ("mouth", "eyes", "lids"), backend: str = "auto",
     ) -> Reenactor:  # fmt: skip
         """Returns a reenactor with trained networks. Raises BadInput or WeightsMismatch if there are none that fit.
 

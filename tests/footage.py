@@ -1,11 +1,16 @@
 """Footage in miniature for the training tests: Mona Lisa cut at several places, a laughing woman, mirror images."""
 
+import json
+
+import cv2
 import numpy as np
 
 from fewshot_heads import read_image
 from fewshot_heads.datasets.clips import Footage
+from fewshot_heads.datasets.shard_index import INDEX
 from fewshot_heads.landmarks import detector
 from fewshot_heads.landmarks.crop import Crop
+from fewshot_heads.preparation.shard_writer import Sample, ShardWriter, encode
 from tests.conftest import EXAMPLES
 
 SPEC = {"size": 128, "embedding": 8, "embedder": {"channels": [4, 8]}, "generator": {"channels": [4, 4, 8]}}
@@ -43,8 +48,6 @@ def laughing_footage(driver_frames: list[np.ndarray], size: int = 128) -> list[F
 
 def mona_footage(frames: int = 5, size: int = 128, kind: str = "video") -> list[Footage]:
     """Two people of a few frames each."""
-    import cv2
-
     mona, finder, clips = read_image(EXAMPLES / "mona_lisa.jpg"), detector("mediapipe"), []
     for name, image in (("mirrored", np.ascontiguousarray(mona[:, ::-1])), ("mona", mona)):
         pictures, landmarks = [], []
@@ -56,3 +59,19 @@ def mona_footage(frames: int = 5, size: int = 128, kind: str = "video") -> list[
             landmarks.append(face.to_array())
         clips.append(Footage(name, np.array(pictures), np.array(landmarks, np.float32), kind))
     return clips
+
+
+def pack(folder, points=None, clips=None):
+    """Prepared data; points: how many of each face are kept, None is all; clips: the Mona Lisa's, if None."""
+    rows = []
+    with ShardWriter(folder, folder, "train", 1 << 20) as shards:
+        for clip in clips or mona_footage():
+            jpegs = [cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes() for frame in clip.frames]
+            data, head = encode(clip.identity, Sample({"identity": clip.identity}, clip.landmarks[:, :points], jpegs))
+            shard, offset = shards.add(data)
+            who, size = clip.identity, clip.size
+            facts = {"identity": who, "split": "train", "key": who, "kind": "video", "size": size}
+            place = {"shard": shard, "offset": offset, "length": len(data), "head": head, "frames": len(jpegs)}
+            rows.append({**facts, **place, "seconds": 0.2, "source": f"{clip.identity}.mp4"})
+    (folder / INDEX).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder

@@ -2,7 +2,6 @@
 
 import json
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -10,14 +9,12 @@ from safetensors.torch import load_file
 
 from fewshot_heads import read_image
 from fewshot_heads.cli.config import load_config
-from fewshot_heads.datasets.shard_index import INDEX
 from fewshot_heads.landmarks import N_POINTS
 from fewshot_heads.meta_learn import main
 from fewshot_heads.models.backends import open_inpainters, open_parser
 from fewshot_heads.models.checkpoint import load_checkpoint, load_discriminator
-from fewshot_heads.preparation.shard_writer import Sample, ShardWriter, encode
 from fewshot_heads.training.meta_learning import same_architecture
-from tests.footage import StandInSegmenter, laughing_footage, mona_footage
+from tests.footage import StandInSegmenter, laughing_footage, mona_footage, pack
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -26,22 +23,6 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def prepared(tmp_path_factory):
     """Two people of five frames in one shard."""
     return pack(tmp_path_factory.mktemp("prepared"))
-
-
-def pack(folder, points=None, clips=None):
-    """points: how many of each face are kept, None is all; clips: the Mona Lisa's, if None."""
-    rows = []
-    with ShardWriter(folder, folder, "train", 1 << 20) as shards:
-        for clip in clips or mona_footage():
-            jpegs = [cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes() for frame in clip.frames]
-            data, head = encode(clip.identity, Sample({"identity": clip.identity}, clip.landmarks[:, :points], jpegs))
-            shard, offset = shards.add(data)
-            who, size = clip.identity, clip.size
-            facts = {"identity": who, "split": "train", "key": who, "kind": "video", "size": size}
-            place = {"shard": shard, "offset": offset, "length": len(data), "head": head, "frames": len(jpegs)}
-            rows.append({**facts, **place, "seconds": 0.2, "source": f"{clip.identity}.mp4"})
-    (folder / INDEX).write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder
 
 
 def learn(*arguments):
@@ -64,7 +45,7 @@ def test_the_command_trains_and_its_weights_load(prepared, tmp_path, capsys):
     assert np.ptp(grid) > 50
 
 
-@pytest.mark.parametrize("part", ["mouth", "eyes"])
+@pytest.mark.parametrize("part", ["mouth", "eyes", "lids"])
 def test_what_opens_is_learnt_by_the_same_command(driver_frames, tmp_path, capsys, part):
     prepared = pack(tmp_path, clips=laughing_footage(driver_frames))
     small = ("model.channels=[4,8]", "model.discriminator.channels=[4]", "runtime.workers=0", "steps=3", "batch=2")

@@ -34,7 +34,7 @@ from fewshot_heads.media.images import open_image
 
 BLOCK = 512  # bytes of a tar's block: a header has one, data are padded to whole blocks
 _LANDMARK_SHAPES = ((N_POINTS, 3), (N_POINTS + N_SURFACE, 3))  # of `Landmarks.to_array`
-_HEADS_IN_MEMORY = 128  # 25 MB at 250 frames a clip
+_HEADS_IN_MEMORY = 1024  # 200 MB at 75 frames a clip
 _MAX_FRAME_BYTES = 1 << 26  # of one encoded frame
 _MAX_LANDMARK_FRAMES = 8  # distance of a landmark from the corner of its frame, sides of the frame
 

@@ -6,6 +6,8 @@ formula has its own name. A threshold belongs to one formula and does not fit an
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -36,18 +38,18 @@ _DISOCCLUSION_START, _DISOCCLUSION_RAMP = 0.7, 0.4
 _AREA_RATIO_OFFSET = 0.03  # added to both area ratios, so that the noise of closed regions is no opening
 
 
-def eye_aspect_ratio(eye: np.ndarray) -> float:
-    """Returns the signed lid gap over the eye's width, measured along the eye's axes.
+def eye_aspect_ratio(eye: np.ndarray) -> Any:
+    """Returns the signed lid gap over the eye's width, measured along the eye's axes, a number or [...].
 
     The value is negative where the lids cross. `unsigned_eye_aspect_ratio` is the measure of the literature.
 
     Args:
-        eye: [6, 2], pixels or head units, in iBUG order: a corner, two upper lid points, the other corner, two lower
-            lid points.
+        eye: [..., 6, 2], pixels or head units, in iBUG order: a corner, two upper lid points, the other corner, two
+            lower lid points.
     """
-    along, down = eye_axes(eye)
-    gap = ((eye[LOWER_LID] - eye[UPPER_LID]) @ down).mean()
-    return float(gap / max((eye[3] - eye[0]) @ along, _MIN_WIDTH))
+    _, down = eye_axes(eye)
+    gap = ((eye[..., LOWER_LID, :] - eye[..., UPPER_LID, :]) * down[..., None, :]).sum(-1).mean(-1)
+    return gap / np.maximum(np.linalg.norm(eye[..., 3, :] - eye[..., 0, :], axis=-1), _MIN_WIDTH)
 
 
 def unsigned_eye_aspect_ratio(eye: np.ndarray) -> float:
@@ -63,13 +65,13 @@ def unsigned_eye_aspect_ratio(eye: np.ndarray) -> float:
     return float(lid_distances / (2 * np.linalg.norm(eye[0] - eye[3])))
 
 
-def smaller_eye_aspect_ratio(face: np.ndarray) -> float:
-    """Returns the `eye_aspect_ratio` of the eye that is less open.
+def smaller_eye_aspect_ratio(face: np.ndarray) -> Any:
+    """Returns the `eye_aspect_ratio` of the eye that is less open, a number or [...].
 
     Args:
-        face: landmarks [70 or 221, 2 or 3], pixels.
+        face: landmarks [..., 70 or 221, 2 or 3], pixels.
     """
-    return min(eye_aspect_ratio(face[eye, :2]) for eye in (RIGHT_EYE, LEFT_EYE))
+    return np.minimum(*(eye_aspect_ratio(face[..., eye, :2]) for eye in (RIGHT_EYE, LEFT_EYE)))
 
 
 def eye_aspect_ratios(source: Landmarks, target: Landmarks) -> np.ndarray:
@@ -90,13 +92,14 @@ def eye_aspect_ratios(source: Landmarks, target: Landmarks) -> np.ndarray:
 
 
 def eye_axes(eye: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the unit vectors [2] along an eye, corner to corner, and downward across it.
+    """Returns the unit vectors [..., 2] along an eye, corner to corner, and downward across it.
 
     Args:
-        eye: [6, 2], pixels or head units, points as in `eye_aspect_ratio`.
+        eye: [..., 6, 2], pixels or head units, points as in `eye_aspect_ratio`.
     """
-    along = (eye[3] - eye[0]) / max(float(np.linalg.norm(eye[3] - eye[0])), _MIN_WIDTH)
-    return along, np.array([-along[1], along[0]])
+    corners = eye[..., 3, :] - eye[..., 0, :]
+    along = corners / np.maximum(np.linalg.norm(corners, axis=-1, keepdims=True), _MIN_WIDTH)
+    return along, np.stack([-along[..., 1], along[..., 0]], -1)
 
 
 def eye_is_open(eye: np.ndarray) -> bool:

@@ -1,18 +1,26 @@
-"""Regions of a face that open: the mouth and the eyes."""
+"""Regions of a face that open or close: the mouth, the eyes and the upper eyelids."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, LIPS, RIGHT_EYE, Landmarks
+from fewshot_heads.landmarks.aspect_ratio import EYES_AND_BROWS
 from fewshot_heads.landmarks.crop import Crop
+from fewshot_heads.landmarks.eye_frame import EyeFrame
 from fewshot_heads.landmarks.stickman import SUBPIXEL_BITS, fixed_point
 
 _EDGE_SIGMA_MASK_FRACTION = 0.02  # standard deviation of the mask's soft edge, in sides of the mask
+# The mask of an upper lid.
+_BROW_SHARE = 0.6  # of the way from the eye to its brow
+_MIN_SKIN_EYE_WIDTHS = 0.15  # from the edge of the lid upward, at least
+_LASHES_EYE_WIDTHS = 0.12  # from the edge of the lid downward
+_CORNER_EYE_WIDTHS = 0.12  # beyond the corners of the eye
+_LID_PLACES = 17  # along the eye, to each of which the mask's outline has two points
 
 
 class FaceRegion(NamedTuple):
@@ -51,12 +59,54 @@ class FaceRegion(NamedTuple):
             size: side of the mask, pixels.
         """
         points = face.points[self.outline]
-        center, mask = points.mean(0), np.zeros((size, size), np.uint8)
-        outline = center + (points - center) * self.mask_scale
-        cv2.fillPoly(mask, [fixed_point(outline).round().astype(np.int32)], 255, cv2.LINE_AA, SUBPIXEL_BITS)
-        return cv2.GaussianBlur(mask, (0, 0), _EDGE_SIGMA_MASK_FRACTION * size).astype(np.float32) / 255
+        center = points.mean(0)
+        return _soft_polygon(center + (points - center) * self.mask_scale, size)
+
+
+class Eyelid(NamedTuple):
+    """The skin from an eye's brow to the lashes of its upper lid, wherever the lid is.
+
+    Attributes:
+        eye: the eye that the lid closes.
+        brow: landmarks of the brow.
+    """
+
+    eye: FaceRegion
+    brow: slice
+
+    @property
+    def outline(self) -> slice:
+        """Landmarks of the eye."""
+        return self.eye.outline
+
+    def crop_box(self, face: Landmarks, box_ratio: float | None = None) -> Crop:
+        """Returns the square around the eye, see `FaceRegion.crop_box`."""
+        return self.eye.crop_box(face, box_ratio)
+
+    def mask(self, face: Landmarks, size: int) -> np.ndarray:
+        """Returns the region's soft mask, see `FaceRegion.mask`."""
+        eye = EyeFrame(face.points[self.outline])
+        brow = eye.to_eye(face.points[self.brow])
+        along = np.linspace(-_CORNER_EYE_WIDTHS, 1 + _CORNER_EYE_WIDTHS, _LID_PLACES) * eye.width
+        lid, _ = eye.lids(along)
+        arch = np.sqrt(1 - np.linspace(-1, 1, _LID_PLACES) ** 2)
+        top = np.minimum(
+            _BROW_SHARE * np.interp(along, *brow[brow[:, 0].argsort()].T), lid - _MIN_SKIN_EYE_WIDTHS * eye.width
+        )
+        bottom = lid + _LASHES_EYE_WIDTHS * eye.width
+        outline = [eye.to_image(along, lid + arch * (edge - lid)) for edge in (top, bottom)]
+        return _soft_polygon(np.concatenate([outline[0], outline[1][::-1]]), size)
+
+
+def _soft_polygon(points: np.ndarray, size: int) -> np.ndarray:
+    """Returns the mask of a polygon [N, 2] with a soft edge, float32 [size, size], 0 to 1."""
+    mask = np.zeros((size, size), np.uint8)
+    cv2.fillPoly(mask, [fixed_point(points).round().astype(np.int32)], 255, cv2.LINE_AA, SUBPIXEL_BITS)
+    return cv2.GaussianBlur(mask, (0, 0), _EDGE_SIGMA_MASK_FRACTION * size).astype(np.float32) / 255
 
 
 MOUTH = FaceRegion(INNER_LIPS, LIPS, 1.25)
 EYES = (FaceRegion(RIGHT_EYE, RIGHT_EYE, 2.2, (1.04, 1.25)), FaceRegion(LEFT_EYE, LEFT_EYE, 2.2, (1.04, 1.25)))
-REGIONS: Mapping[str, tuple[FaceRegion, ...]] = {"mouth": (MOUTH,), "eyes": EYES}
+EYELIDS = tuple(Eyelid(eye, brow) for eye, (_, brow) in zip(EYES, EYES_AND_BROWS, strict=True))
+Region = FaceRegion | Eyelid
+REGIONS: Mapping[str, Sequence[Region]] = {"mouth": (MOUTH,), "eyes": EYES, "lids": EYELIDS}

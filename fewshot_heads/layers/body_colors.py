@@ -27,7 +27,7 @@ _NECK_SMOOTH_FRACTION = 0.02  # see `patch_fill.fill`
 _NECK_TEXTURE = 0.8  # contrast: without texture a neck looks like plastic, with all of it copies are seen
 _LEAST_CLOTHES_SHARE = 0.1  # of the known pixels. With fewer, the neck is continued everywhere
 # The neck under the head, which a frontal light does not reach, and its sides.
-_HEAD_SHADE, _SHADOW_REACH = 0.25, 0.7  # of the light, and head units from the visible body
+_HEAD_SHADE, _SHADOW_REACH = 0.12, 0.7  # of the light, and head units from the visible body
 _OUTLINE_SHADE, _TURNED_AWAY = 0.25, 0.25  # of the light, and head units from the outline
 _SHADED_SKIN = np.array([1, 1.12, 1.15], np.float32)  # exponents of red, green and blue: skin in shadow is redder
 # The shadow that the chin throws on the neck: standard deviations of its blurs with their weights, of which the second

@@ -51,7 +51,7 @@ def open_generator(
 
 
 def open_inpainters(
-    names_or_paths: Sequence[str | Path] = ("mouth", "eyes"), device: str = "auto", backend: str = "auto"
+    names_or_paths: Sequence[str | Path] = ("mouth", "eyes", "lids"), device: str = "auto", backend: str = "auto"
 ) -> dict[str, Network]:
     """Returns inpainters by their face region, a key of `landmarks.regions.REGIONS`.
 
@@ -70,7 +70,7 @@ def open_inpainters(
         spec = weights.about["spec"]
         if spec.get("architecture") != "inpainter" or "part" not in spec:
             raise WeightsMismatch(
-                f"{weights.path}: paints no part that opens; take weights trained with experiment=mouth or eyes"
+                f"{weights.path}: paints no part of a face; take weights trained with experiment=mouth, eyes or lids"
             )
         chosen = backend if has_models(weights.path) else "auto"
         inpainters[spec["part"]] = Network(spec["size"], _runs(weights, ("inpainter",), device, chosen)["inpainter"])

@@ -59,7 +59,7 @@ def build(spec: dict[str, Any]) -> Networks | Inpainter | Parser:
 
     - "realtime": `embedder.channels`, `generator.channels`.
     - "paper": `channels` (fewest and most), `bottleneck` (number of blocks).
-    - "inpainter": `part` ("mouth" or "eyes"), `channels`.
+    - "inpainter": `part` ("mouth", "eyes" or "lids"), `channels`.
     - "parsing": `channels`.
 
     Args:

@@ -11,30 +11,21 @@ import numpy as np
 
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.aspect_ratio import EYES_AND_BROWS, LOWER_LID, UPPER_LID, eye_aspect_ratio, eye_axes
+from fewshot_heads.landmarks.eye_frame import EyeFrame
 from fewshot_heads.landmarks.lids import UPPER_LID_SHARE
-from fewshot_heads.rendering.eye_frame import EyeFrame, EyePatch
+from fewshot_heads.rendering.eye_patch import EyePatch
 
 # Eye aspect ratio over that of the source. For a closed eye, MediaPipe reports 0.1 to 0.3. From 0.55 on it is right.
 _CLOSED_EYE_RATIO, _RELIABLE_EYE_RATIO = 0.3, 0.55
-_LID_SKIN_BROW_FRACTION = 0.6  # of the distance from eye to brow: the skin that an upper lid unfolds
+_LID_SKIN_BROW_FRACTION = 0.6  # of the distance from eye to brow: the skin that an upper lid stretches
 # Eye aspect ratio below which the corners are swapped, as in the far eye of a profile. Closed lids may cross a little.
 _MIN_ASPECT_RATIO = -0.15
 _ASPECT_RATIO_TOLERANCE = 0.002  # a smaller change is invisible
 _LASHES_EYE_WIDTHS = 0.1  # length of the lashes
 _MIN_EYE_WIDTH_PIXELS = 2.0  # in a narrower eye, such as the far one of a profile, no lids are visible
 _LASH_FADE_EYE_WIDTHS = 0.06  # over which lashes fade into the skin
-# The crease above the upper lid, and the share of the skin up to the brow that it is at most: a lid that comes down
-# shows no crease, which would be stretched to a dark stripe.
-_FOLD_EYE_WIDTHS, _FOLD_SKIN_SHARE = 0.12, 0.33
-_LOWER_RIM_EYE_WIDTHS = 0.06  # the pale rim of the lower lid, which the upper lid covers in a shut eye
-_MIN_LID_SKIN_EYE_WIDTHS = 0.15  # height of the skin that an upper lid unfolds, at least
+_MIN_LID_SKIN_EYE_WIDTHS = 0.15  # height of the skin that an upper lid stretches, at least
 _CHEEK_SKIN_EYE_WIDTHS = 0.4  # height of the skin that a lower lid moves
-# Distances from the lids at which the color of skin is taken, and the darkest part of what is there, which is left out:
-# lashes, the crease, and the brow.
-_LID_COLOR_EYE_WIDTHS, _DARK_PERCENT = (0.1, 0.4), 60
-_LEAST_LIGHT = 0.8  # of an upper lid, over that of the skin below the eye
-_SMOOTH_SHARE = 0.8  # of that color in the skin that unfolds
-_COLOR_PLACES = 8  # to a side
 _LID_PLACES = 9  # along the eye, of which the highest and the lowest bound what is drawn
 
 
@@ -53,47 +44,40 @@ def open_eyelids(face: Landmarks, least: np.ndarray) -> Landmarks:
     return replace(face, points=points)
 
 
-def close_eyelids(frame: np.ndarray, open_face: Landmarks, face: Landmarks) -> np.ndarray:
-    """Returns the frame with eyelids closed as far as those of a face.
+def closed_shares(open_face: Landmarks, face: Landmarks) -> np.ndarray:
+    """Returns by which share of their gap the lids of a face come together, [2], 0 to 1, right eye first.
+
+    Args:
+        open_face: result of `open_eyelids`.
+        face: landmarks with the wanted eyelids.
+    """
+    return np.array([_closed_share(open_face.points[eye], face.points[eye]) for eye, _ in EYES_AND_BROWS])
+
+
+def _closed_share(open_eye: np.ndarray, eye: np.ndarray) -> float:
+    """Returns by which share of their gap lids [6, 2] come together."""
+    current, target = eye_aspect_ratio(open_eye), eye_aspect_ratio(eye)
+    if not _MIN_ASPECT_RATIO < target < current - _ASPECT_RATIO_TOLERANCE / 2 or current <= 0:
+        return 0.0
+    ratio = target / current
+    if ratio < _RELIABLE_EYE_RATIO:
+        reliable_range = _RELIABLE_EYE_RATIO - _CLOSED_EYE_RATIO
+        ratio = max((ratio - _CLOSED_EYE_RATIO) * _RELIABLE_EYE_RATIO / reliable_range, 0.0)
+    return float(1 - ratio)
+
+
+def close_eyelids(frame: np.ndarray, open_face: Landmarks, closed: np.ndarray) -> np.ndarray:
+    """Returns the frame with eyelids closed.
 
     Args:
         frame: uint8 [H, W, 3].
         open_face: landmarks that the frame shows, result of `open_eyelids`, pixels of the frame.
-        face: landmarks with the wanted eyelids, pixels of the frame.
+        closed: [2], result of `closed_shares`.
     """
-    for eye, brow in EYES_AND_BROWS:
-        open_eye = open_face.points[eye].astype(float)
-        current, target = eye_aspect_ratio(open_eye), eye_aspect_ratio(face.points[eye])
-        if not _MIN_ASPECT_RATIO < target < current - _ASPECT_RATIO_TOLERANCE / 2 or current <= 0:
-            continue
-        ratio = target / current
-        if ratio < _RELIABLE_EYE_RATIO:
-            reliable_range = _RELIABLE_EYE_RATIO - _CLOSED_EYE_RATIO
-            ratio = max((ratio - _CLOSED_EYE_RATIO) * _RELIABLE_EYE_RATIO / reliable_range, 0.0)
-        frame = _draw_eyelids(frame, EyeFrame(open_eye), 1 - ratio, open_face.points[brow])
+    for (eye, brow), share in zip(EYES_AND_BROWS, closed, strict=True):
+        if share > 0:
+            frame = _draw_eyelids(frame, EyeFrame(open_face.points[eye]), share, open_face.points[brow])
     return frame
-
-
-def _lid_color(frame: np.ndarray, eye: EyeFrame) -> np.ndarray:
-    """Returns the color of an upper lid that an open eye hides, [3], 0 to 255.
-
-    It is that of the skin above the eye, but not much darker than that below: of deep-set eyes, the image shows no more
-    than the shadow of the brow, out of which a lid comes down.
-
-    Args:
-        frame: uint8 [H, W, 3].
-        eye: the eye in the frame.
-    """
-    along, away = np.meshgrid(np.linspace(0.2, 0.8, _COLOR_PLACES), np.linspace(*_LID_COLOR_EYE_WIDTHS, _COLOR_PLACES))
-    upper, lower = eye.lids(along * eye.width)
-
-    def skin(down: np.ndarray) -> np.ndarray:
-        x, y = np.moveaxis(eye.to_image(along * eye.width, down).astype(int), -1, 0)
-        colors = frame[y.clip(0, len(frame) - 1), x.clip(0, frame.shape[1] - 1)].reshape(-1, 3)
-        levels = colors.sum(1)
-        return np.asarray(colors[levels >= np.percentile(levels, _DARK_PERCENT)].mean(0))
-
-    return max(skin(upper - away * eye.width), _LEAST_LIGHT * skin(lower + away * eye.width), key=np.sum)
 
 
 def _open_by(eye: np.ndarray, change: float) -> None:
@@ -125,25 +109,17 @@ def _draw_eyelids(frame: np.ndarray, eye: EyeFrame, closed: float, brow: np.ndar
     top = np.minimum(
         _LID_SKIN_BROW_FRACTION * np.interp(patch.along, *brow.T), upper - _MIN_LID_SKIN_EYE_WIDTHS * eye.width
     )
-    t = np.clip(patch.along / eye.width, 0, 1)
-    arch = 4 * t * (1 - t)  # 1 in the middle of the eye, 0 in the corners
-    travel = closed * (lower - upper + closed * _LOWER_RIM_EYE_WIDTHS * eye.width * arch)
+    travel = closed * (lower - upper)
     lashes = _LASHES_EYE_WIDTHS * eye.width
-    skin = np.maximum(upper - lashes - top, 0)
-    fold = closed * arch * np.minimum(_FOLD_EYE_WIDTHS * eye.width, _FOLD_SKIN_SHARE * skin)
-    lids = (lower, -(1 - UPPER_LID_SHARE) * travel, 0.0, bottom, 1), (upper, UPPER_LID_SHARE * travel, fold, top, -1)
-    for lid, displacement, hidden, edge, side in lids:  # the upper lid lies over the lower lid
+    lids = (lower, -(1 - UPPER_LID_SHARE) * travel, bottom, 1), (upper, UPPER_LID_SHARE * travel, top, -1)
+    for lid, displacement, edge, side in lids:  # the upper lid lies over the lower lid
         above = side * (patch.down - lid - displacement)  # from the moved lid to the pixel, away from the eye
         alpha = np.clip(above + 0.5, 0, 1)
-        # The skin between lashes and edge is stretched or compressed, but for the fold, which unfolds out of sight.
+        # The skin between lashes and edge is stretched or compressed.
         skin_end = lid + displacement + side * lashes
         length = np.where(np.abs(skin_end - edge) < 1e-3, 1e-3, skin_end - edge)
-        change = displacement - side * hidden
-        source = patch.down - change * np.clip((patch.down - edge) / length, 0, 1)
+        source = patch.down - displacement * np.clip((patch.down - edge) / length, 0, 1)
         patch.draw(patch.along, source, alpha)
-        if lid is upper:  # the skin that unfolds is smooth
-            unfolded = np.clip(1 + 2 * (patch.down - upper) / np.maximum(displacement, 1e-3), 0, 1)
-            patch.paint(_lid_color(frame, eye), alpha * _SMOOTH_SHARE * closed * unfolded)
         # Lashes move rigidly with the lid.
         fade = np.clip(1 - (above - lashes) / (_LASH_FADE_EYE_WIDTHS * eye.width), 0, 1)
         patch.draw(patch.along, patch.down - displacement, alpha * fade)

@@ -9,9 +9,9 @@ import numpy as np
 
 from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.landmarks import Landmarks
-from fewshot_heads.landmarks.regions import EYES, MOUTH
+from fewshot_heads.landmarks.regions import EYELIDS, EYES, MOUTH
 from fewshot_heads.models.network import Network
-from fewshot_heads.rendering.eyelids import close_eyelids, open_eyelids
+from fewshot_heads.rendering.eyelids import close_eyelids, closed_shares, open_eyelids
 from fewshot_heads.rendering.gaze import turn_irises
 from fewshot_heads.rendering.mouth_transfer import transfer_mouth
 from fewshot_heads.rendering.region_compositing import inpaint
@@ -66,7 +66,11 @@ def apply_face_parts(
         open_face = open_eyelids(face, source.eyes)
         if source.irises is not None:
             frame = turn_irises(frame, source.irises, source.eyes, open_face)
-        frame = close_eyelids(frame, open_face, face)
+        closed = closed_shares(open_face, face)
+        frame = close_eyelids(frame, open_face, closed)
+        if "lids" in inpainters:
+            for lid, share in zip(EYELIDS, closed, strict=True):
+                frame = inpaint(lid, frame, face, share, source.color_matrix, inpainters["lids"], keep_detail=True)
         if "eyes" in inpainters:
             for eye, disocclusion in zip(EYES, source.disocclusion[:2], strict=True):
                 frame = inpaint(eye, frame, face, disocclusion, source.color_matrix, inpainters["eyes"])

@@ -11,8 +11,9 @@ import numpy as np
 from fewshot_heads.landmarks import LEFT_IRIS, N_POINTS, RIGHT_IRIS, Landmarks
 from fewshot_heads.landmarks.aspect_ratio import EYES_AND_BROWS, eye_aspect_ratio
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
+from fewshot_heads.landmarks.eye_frame import EyeFrame
 from fewshot_heads.landmarks.pose import fit_pose, landmarks_3d
-from fewshot_heads.rendering.eye_frame import EyeFrame, EyePatch
+from fewshot_heads.rendering.eye_patch import EyePatch
 
 _IRISES = (RIGHT_IRIS, LEFT_IRIS)
 _IRIS_RADIUS_EYE_WIDTHS = 0.2  # 11.7 mm of 29 mm across

@@ -15,7 +15,7 @@ from fewshot_heads.imaging.convert import to_float, to_uint8
 from fewshot_heads.imaging.resizing import resized
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
-from fewshot_heads.landmarks.regions import FaceRegion
+from fewshot_heads.landmarks.regions import Region
 from fewshot_heads.landmarks.stickman import draw_stickman
 from fewshot_heads.models.network import Network
 
@@ -24,7 +24,7 @@ _FULL_DISOCCLUSION = 0.5  # disocclusion from which no source pixel remains in t
 
 
 def composite(
-    region: FaceRegion, frame: np.ndarray, face: Landmarks, box: Crop, inside: np.ndarray, opacity: float,
+    region: Region, frame: np.ndarray, face: Landmarks, box: Crop, inside: np.ndarray, opacity: float,
     blur: float = 0.0,
 ) -> np.ndarray:  # fmt: skip
     """Returns the frame with `inside` in the region's mask.
@@ -52,12 +52,13 @@ def composite(
 
 
 def inpaint(
-    region: FaceRegion,
+    region: Region,
     frame: np.ndarray,
     face: Landmarks,
     disocclusion: float,
     color_matrix: np.ndarray,
     inpainter: Network,
+    keep_detail: bool = False,
 ) -> np.ndarray:
     """Returns the frame with an inside that the inpainter predicts from the region's surroundings.
 
@@ -69,17 +70,22 @@ def inpaint(
         color_matrix: [3, 3], from neutral colors to those of the source image. The inpainter was trained on photographs
             and sees the frame without the source's color cast.
         inpainter: the network of this region.
+        keep_detail: whether detail that is finer than the network's pixels stays that of the frame.
     """
     if disocclusion <= 0:
         return frame
     box, size = region.crop_box(face), inpainter.size
     cropped_face = replace(box, size=size).to_crop(face)
     hole = region.mask(cropped_face, size)[None]
-    neutral = np.clip(resized(box.cut(frame), size) @ np.linalg.pinv(color_matrix).T, 0, 255).astype(np.uint8)
+    crop = box.cut(frame)
+    coarse = resized(crop, size)
+    neutral = np.clip(coarse @ np.linalg.pinv(color_matrix).T, 0, 255).astype(np.uint8)
     inputs = (to_float(neutral), hole, to_float(draw_stickman(cropped_face.points, size)))
     (inside,) = to_uint8(*inpainter(*(array[None] for array in inputs)))
-    colored = np.clip(resized(inside, box.size) @ color_matrix.T, 0, 255)
-    return composite(region, frame, face, box, colored, opacity_of(disocclusion))
+    colored = resized(inside, box.size) @ color_matrix.T
+    if keep_detail:
+        colored += crop.astype(np.float32) - resized(coarse, box.size)
+    return composite(region, frame, face, box, np.clip(colored, 0, 255), opacity_of(disocclusion))
 
 
 def opacity_of(disocclusion: float) -> float:

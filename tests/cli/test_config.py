@@ -207,7 +207,7 @@ def test_the_backend_is_chosen_by_its_group_only():
      ("smoothing=-0.1", "a number from 0 up"), ("paste_back=maybe", "true or false"), ("paste_back=1", "true or false"),
      ("batch=0", "a whole number from 1 up"), ("threads=0", "null or a whole number from 1 to 256"),
      ("threads=100000", "1 to 256"), ("smoothing=.inf", "a number"), ("smoothing=1e300", "up to 1e+09"),
-     ("batch=" + 5000 * "9", "a whole number"), ("inpainters=[[mouth]]", "a list like [mouth,eyes]"),
+     ("batch=" + 5000 * "9", "a whole number"), ("inpainters=[[mouth]]", "a list like [mouth,eyes,lids]"),
      ("inpainters=" + 999 * "[" + 999 * "]", "a list"),
      ("crf=0x10", "0 to 51"), ("crf=0b1", "0 to 51"), ("crf=010", "0 to 51"), ("crf=1_0", "0 to 51"),
      ("crf=0:18", "0 to 51"), ("smoothing=1_0.5", "a number"), ("smoothing=0:1.5", "a number"), ("crf=!!int", "0 to"),

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture(scope="module")
 def networks():
-    painters = {part: load_checkpoint(part) for part in ("mouth", "eyes")}
+    painters = {part: load_checkpoint(part) for part in ("mouth", "eyes", "lids")}
     return {network.name: network for network in exported_networks(load_checkpoint(), painters)}
 
 

@@ -19,8 +19,9 @@ from fewshot_heads.datasets.region_crops import RegionCrops
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.landmarks import INNER_LIPS, LEFT_EYE, RIGHT_EYE
-from fewshot_heads.landmarks.aspect_ratio import mouth_aspect_ratios
-from fewshot_heads.landmarks.regions import EYES, MOUTH, REGIONS
+from fewshot_heads.landmarks.aspect_ratio import mouth_aspect_ratios, smaller_eye_aspect_ratio
+from fewshot_heads.landmarks.lids import close_lids
+from fewshot_heads.landmarks.regions import EYELIDS, EYES, MOUTH, REGIONS
 from fewshot_heads.layers.separation import separate
 from fewshot_heads.models.backends import open_inpainters
 from fewshot_heads.models.building import build
@@ -101,8 +102,37 @@ def test_an_eye_is_cut_out_whole_with_its_lashes(clips):
     assert len({tuple(sample.target.flatten()[:9].tolist()) for sample in drawn}) > 2, "right ones and left ones"
 
 
+def test_a_lid_is_cut_out_from_below_its_brow_to_its_lashes_wherever_it_is(mona, reenactor):
+    face = reenactor.detectors[0].detect(mona)[0]
+    shut = replace(face, points=close_lids(face.points[None], np.ones(1))[0])
+    for lid, eye in zip(EYELIDS, EYES, strict=True):
+        box = replace(lid.crop_box(face), size=64)
+        assert box == replace(eye.crop_box(face), size=64)
+        upper, lower = face.points[lid.outline][[1, 2]], face.points[lid.outline][[5, 4]]
+
+        def covered(mask, points, box=box):
+            x, y = np.moveaxis(np.int32((points - [box.left, box.top]) * 64 / box.side), -1, 0)
+            return mask[y, x]
+
+        for each in (face, shut):
+            mask = lid.mask(box.to_crop(each), 64)
+            assert covered(mask, each.points[lid.outline][[1, 2]]).min() > 0.8
+            assert covered(mask, each.points[lid.brow]).max() < 0.1 and mask[[0, -1]].max() < 0.1
+        ball = (upper + lower) / 2
+        assert covered(mask, ball).min() > 0.9 and covered(lid.mask(box.to_crop(face), 64), lower).max() < 0.3
+
+
+def test_lids_are_drawn_from_shut_to_open(clips):
+    crops = RegionCrops(clips, 1, PLAIN, part="lids")
+    drawn = [crops._draw_frame(np.random.default_rng(i)) for i in range(80)]
+    openings = np.array([smaller_eye_aspect_ratio(clip.landmarks[frame]) for _, clip, frame in drawn])
+    everything = np.concatenate([smaller_eye_aspect_ratio(np.asarray(clip.landmarks)) for clip in clips])
+    narrow = np.median(everything)
+    assert (openings < narrow).mean() > 0.7 and np.ptp(openings) > 0.5 * np.ptp(everything[everything < 0.25])
+
+
 def test_footage_without_an_open_mouth_is_refused():
-    with pytest.raises(BadInput, match="no open mouth in 160 frames"):
+    with pytest.raises(BadInput, match="no open mouth in 640 frames"):
         RegionCrops(mona_footage(), 2, PLAIN)[0]
 
 
@@ -148,7 +178,7 @@ def test_a_mirrored_person_is_another_one(clips):
 def test_mouths_are_drawn_from_hardly_open_to_wide_open(clips):
     crops, openings = RegionCrops(clips, 1, PLAIN), []
     for i in range(60):
-        _, clip, frame = crops._draw_open_frame(np.random.default_rng(i))
+        _, clip, frame = crops._draw_frame(np.random.default_rng(i))
         openings += mouth_aspect_ratios(clip.landmarks[[frame]]).tolist()
     everything = np.concatenate([mouth_aspect_ratios(clip.landmarks) for clip in clips])
     shown = everything[everything > 0.06]
@@ -209,8 +239,9 @@ def test_a_mouth_at_the_edge_of_a_frame_is_no_error(opened, reenactor, at):
 def test_paint_that_was_learnt_elsewhere_is_taken(mona, driver_frames, reenactor):
     torch.manual_seed(0)
     inpainter = Inpainter(32, (4, 8)).eval()
-    paint = {"mouth": Network(32, TorchRun(lambda *inputs: (inpainter.paint(*inputs),), torch.device("cpu")))}
-    other = Reenactor(reenactor.checkpoint, "cpu", reenactor.detectors, paint, "torch")
+    paint = Network(32, TorchRun(lambda *inputs: (inpainter.paint(*inputs),), torch.device("cpu")))
+    paints = {**reenactor.inpainters, "mouth": paint}
+    other = Reenactor(reenactor.checkpoint, "cpu", reenactor.detectors, paints, "torch")
     head, motion = reenactor.embed([mona]), reenactor.track(driver_frames)
     options = {"paste_back": False, "mouth": "inpainted"}
     one, two = (np.stack(list(each.animate(head, motion, **options))) for each in (reenactor, other))
@@ -296,11 +327,11 @@ def reenactor_faces(reenactor, head, motion):
 
 
 def test_weights_of_something_else_are_refused(reenactor, tmp_path):
-    with pytest.raises(WeightsMismatch, match="paints no part that opens"):
+    with pytest.raises(WeightsMismatch, match="paints no part of a face"):
         open_inpainters(["realtime"])
     mouth = load_checkpoint("mouth")
     partless = {"spec": {key: value for key, value in mouth.about["spec"].items() if key != "part"}}
-    with pytest.raises(WeightsMismatch, match="paints no part that opens"):
+    with pytest.raises(WeightsMismatch, match="paints no part of a face"):
         open_inpainters([save_checkpoint(mouth.networks, tmp_path, "mouth", partless)])
     for other in ("mouth", "parsing"):
         with pytest.raises(WeightsMismatch, match="not weights of a generator"):
