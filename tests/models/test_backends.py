@@ -54,7 +54,8 @@ def test_models_of_32_bit_compute_what_torch_does(fast, reenactor):
 
     pairs = [(fast.embedder, reenactor.embedder, [image(3, 1, 2, 256)[:, :, 0]] * 2)]
     crop, hole = image(3, 2, 64)[:, 0], random.random((2, 1, 64, 64), np.float32)
-    pairs += [(fast.inpainters[part], reenactor.inpainters[part], [crop, hole, -crop]) for part in ("mouth", "eyes", "lids")]
+    parts = ("mouth", "eyes", "lids")
+    pairs += [(fast.inpainters[part], reenactor.inpainters[part], [crop, hole, -crop]) for part in parts]
     for shipped, exact, inputs in pairs:
         assert not in_torch(shipped) and in_torch(exact) and shipped.size == exact.size
         for found, expected in zip(shipped(*inputs), exact(*inputs), strict=True):
