@@ -14,7 +14,11 @@ from fewshot_heads.models.network import Network
 from fewshot_heads.rendering.eyelids import close_eyelids, closed_shares, open_eyelids
 from fewshot_heads.rendering.gaze import turn_irises
 from fewshot_heads.rendering.mouth_transfer import transfer_mouth
-from fewshot_heads.rendering.region_compositing import inpaint
+from fewshot_heads.rendering.region_compositing import inpaint, opacity_of
+
+# Between these shares of the lids' gap, the painted lid appears over the warped one. A lid that only begins to come down
+# looks as it does in the source.
+_PAINTED = (0.3, 0.65)
 
 
 class SourceVisibility(NamedTuple):
@@ -70,15 +74,18 @@ def apply_face_parts(
         frame = close_eyelids(frame, open_face, closed)
         if "lids" in inpainters:
             for lid, share in zip(EYELIDS, closed, strict=True):
-                frame = inpaint(lid, frame, face, share, source.color_matrix, inpainters["lids"], keep_detail=True)
+                opacity = float(np.interp(share, _PAINTED, (0, 1)))
+                frame = inpaint(lid, frame, face, opacity, source.color_matrix, inpainters["lids"], keep_detail=True)
         if "eyes" in inpainters:
             for eye, disocclusion in zip(EYES, source.disocclusion[:2], strict=True):
-                frame = inpaint(eye, frame, face, disocclusion, source.color_matrix, inpainters["eyes"])
+                opacity = opacity_of(disocclusion)
+                frame = inpaint(eye, frame, face, opacity, source.color_matrix, inpainters["eyes"])
         mouth, disocclusion = mouths[i] if mouths else None, source.disocclusion[2]
         if mouth is not None and source.in_color and not mouth.in_color:
             mouth = None  # a gray mouth in a colored face
         if "mouth" in inpainters and (mouth is None or mouth.visibility_weight < 1):
-            frame = inpaint(MOUTH, frame, face, disocclusion, source.color_matrix, inpainters["mouth"])
+            opacity = opacity_of(disocclusion)
+            frame = inpaint(MOUTH, frame, face, opacity, source.color_matrix, inpainters["mouth"])
         if mouth is not None:
             frame = transfer_mouth(
                 mouth, frame, face, disocclusion, source.color_matrix, source.brightness, source.blur

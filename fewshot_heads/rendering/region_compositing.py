@@ -55,7 +55,7 @@ def inpaint(
     region: Region,
     frame: np.ndarray,
     face: Landmarks,
-    disocclusion: float,
+    opacity: float,
     color_matrix: np.ndarray,
     inpainter: Network,
     keep_detail: bool = False,
@@ -66,13 +66,13 @@ def inpaint(
         region: the mouth or an eye.
         frame: uint8 [H, W, 3].
         face: landmarks in pixels of the frame.
-        disocclusion: how far the region opens beyond the source, 0 to 1.
+        opacity: of the inside, 0 to 1.
         color_matrix: [3, 3], from neutral colors to those of the source image. The inpainter was trained on photographs
             and sees the frame without the source's color cast.
         inpainter: the network of this region.
         keep_detail: whether detail that is finer than the network's pixels stays that of the frame.
     """
-    if disocclusion <= 0:
+    if opacity <= 0:
         return frame
     box, size = region.crop_box(face), inpainter.size
     cropped_face = replace(box, size=size).to_crop(face)
@@ -85,7 +85,7 @@ def inpaint(
     colored = resized(inside, box.size) @ color_matrix.T
     if keep_detail:
         colored += crop.astype(np.float32) - resized(coarse, box.size)
-    return composite(region, frame, face, box, np.clip(colored, 0, 255), opacity_of(disocclusion))
+    return composite(region, frame, face, box, np.clip(colored, 0, 255), opacity)
 
 
 def opacity_of(disocclusion: float) -> float:

@@ -203,7 +203,7 @@ def test_paint_stays_between_the_lips(opened, reenactor):
     assert len(y) > 200 and left - soft < x.min() and x.max() < right + soft
     assert top - soft < y.min() and y.max() < bottom + soft
     assert inpaint(MOUTH, frame, face, 0.0, np.eye(3), reenactor.inpainters["mouth"]) is frame
-    half = inpaint(MOUTH, frame, face, 0.25, np.eye(3), reenactor.inpainters["mouth"]).astype(float)
+    half = inpaint(MOUTH, frame, face, 0.5, np.eye(3), reenactor.inpainters["mouth"]).astype(float)
     np.testing.assert_allclose(half, (result.astype(float) + frame) / 2, atol=1.1)
 
 
