@@ -16,7 +16,7 @@ from fewshot_heads.rendering.gaze import turn_irises
 from fewshot_heads.rendering.mouth_transfer import transfer_mouth
 from fewshot_heads.rendering.region_compositing import inpaint, opacity_of
 
-# Between these shares of the lids' gap, the painted lid appears over the warped one. A lid that only begins to come down
+# Between these shares of the lids' gap, the painted lid appears over the warped one. A lid that only begins to move
 # looks as it does in the source.
 _PAINTED = (0.3, 0.65)
 
