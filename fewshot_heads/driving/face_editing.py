@@ -24,7 +24,7 @@ from fewshot_heads.landmarks.pose import MEAN_HEAD, MEAN_SURFACE, NECK, Pose
 
 Directions = Mapping[str, tuple[np.ndarray, np.ndarray]]
 _DIRECTIONS = Path(__file__).parent / "control_directions.json"
-_MIN_LID_GAP, _MAX_LID_GAP = 0.4, 1.5  # of the source's: lids at eyes=-1 and eyes=1
+_MIN_LID_GAP, _MAX_LID_GAP = 0.36, 1.5  # of the source's: lids at eyes=-1 and eyes=1
 _MEAN_FACE = CanonicalFace(
     Pose(np.eye(3), np.zeros(3), 1.0), np.vstack([MEAN_HEAD, MEAN_SURFACE]).astype(np.float64)
 )  # whose eyes and mouth the directions fit
