@@ -133,7 +133,7 @@ def test_openvino_files_compute_what_torch_computes(tmp_path):
         (["-o", "no/new"], 1, "there is no folder no; make it first"),
         (["none.jpg", "clip.mp4"], 1, "none.jpg: no such file"),
         (["model=mouth"], 1, "not weights of a generator"),
-        (["inpainters=[realtime]"], 1, "paints no part that opens"),
+        (["inpainters=[realtime]"], 1, "paints no part of a face"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_exported_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, capsys, arguments, code, told):

@@ -234,7 +234,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
 
 
 def test_an_unknown_model_lists_the_shipped_ones():
-    with pytest.raises(BadInput, match="shipped are eyes, mouth, parsing, realtime"):
+    with pytest.raises(BadInput, match="shipped are eyes, lids, mouth, parsing, realtime"):
         load_checkpoint("nosuch")
 
 
