@@ -6,6 +6,9 @@ import numpy as np
 
 from fewshot_heads.landmarks.aspect_ratio import LOWER_LID, UPPER_LID, eye_axes
 
+_BROW_SHARE = 0.6  # of the way from the eye to its brow: the skin that an upper lid unfolds
+_MIN_SKIN_EYE_WIDTHS = 0.15  # height of that skin, at least
+
 
 class EyeFrame:
     """Coordinates of one eye: along from its first corner to the other, and down across it, pixels.
@@ -35,6 +38,17 @@ class EyeFrame:
     def lids(self, along: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns the heights of the upper and the lower lid at places along the eye."""
         return _lid_curve(self._upper, self.width, along), _lid_curve(self._lower, self.width, along)
+
+    def skin_top(self, brow: np.ndarray, along: np.ndarray) -> np.ndarray:
+        """Returns the height at which the skin that the upper lid unfolds begins, at places along the eye.
+
+        Args:
+            brow: [5, 2], pixels of the image.
+            along: places, pixels from the first corner.
+        """
+        brow = self.to_eye(brow)
+        below_brow = _BROW_SHARE * np.interp(along, *brow[brow[:, 0].argsort()].T)
+        return np.minimum(below_brow, self.lids(along)[0] - _MIN_SKIN_EYE_WIDTHS * self.width)
 
 
 def _lid_curve(lid: np.ndarray, width: float, along: np.ndarray) -> np.ndarray:

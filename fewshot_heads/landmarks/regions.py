@@ -16,8 +16,6 @@ from fewshot_heads.landmarks.stickman import SUBPIXEL_BITS, fixed_point
 
 _EDGE_SIGMA_MASK_FRACTION = 0.02  # standard deviation of the mask's soft edge, in sides of the mask
 # The mask of an upper lid.
-_BROW_SHARE = 0.6  # of the way from the eye to its brow
-_MIN_SKIN_EYE_WIDTHS = 0.15  # from the edge of the lid upward, at least
 _LASHES_EYE_WIDTHS = 0.12  # from the edge of the lid downward
 _CORNER_EYE_WIDTHS = 0.12  # beyond the corners of the eye
 _LID_PLACES = 17  # along the eye, to each of which the mask's outline has two points
@@ -86,13 +84,10 @@ class Eyelid(NamedTuple):
     def mask(self, face: Landmarks, size: int) -> np.ndarray:
         """Returns the region's soft mask, see `FaceRegion.mask`."""
         eye = EyeFrame(face.points[self.outline])
-        brow = eye.to_eye(face.points[self.brow])
         along = np.linspace(-_CORNER_EYE_WIDTHS, 1 + _CORNER_EYE_WIDTHS, _LID_PLACES) * eye.width
         lid, _ = eye.lids(along)
         arch = np.sqrt(1 - np.linspace(-1, 1, _LID_PLACES) ** 2)
-        top = np.minimum(
-            _BROW_SHARE * np.interp(along, *brow[brow[:, 0].argsort()].T), lid - _MIN_SKIN_EYE_WIDTHS * eye.width
-        )
+        top = eye.skin_top(face.points[self.brow], along)
         bottom = lid + _LASHES_EYE_WIDTHS * eye.width
         outline = [eye.to_image(along, lid + arch * (edge - lid)) for edge in (top, bottom)]
         return _soft_polygon(np.concatenate([outline[0], outline[1][::-1]]), size)

@@ -17,14 +17,12 @@ from fewshot_heads.rendering.eye_patch import EyePatch
 
 # Eye aspect ratio over that of the source. For a closed eye, MediaPipe reports 0.1 to 0.3. From 0.55 on it is right.
 _CLOSED_EYE_RATIO, _RELIABLE_EYE_RATIO = 0.3, 0.55
-_LID_SKIN_BROW_FRACTION = 0.6  # of the distance from eye to brow: the skin that an upper lid stretches
 # Eye aspect ratio below which the corners are swapped, as in the far eye of a profile. Closed lids may cross a little.
 _MIN_ASPECT_RATIO = -0.15
 _ASPECT_RATIO_TOLERANCE = 0.002  # a smaller change is invisible
 _LASHES_EYE_WIDTHS = 0.1  # length of the lashes
 _MIN_EYE_WIDTH_PIXELS = 2.0  # in a narrower eye, such as the far one of a profile, no lids are visible
 _LASH_FADE_EYE_WIDTHS = 0.06  # over which lashes fade into the skin
-_MIN_LID_SKIN_EYE_WIDTHS = 0.15  # height of the skin that an upper lid stretches, at least
 _CHEEK_SKIN_EYE_WIDTHS = 0.4  # height of the skin that a lower lid moves
 _LID_PLACES = 9  # along the eye, of which the highest and the lowest bound what is drawn
 
@@ -99,16 +97,13 @@ def _draw_eyelids(frame: np.ndarray, eye: EyeFrame, closed: float, brow: np.ndar
     """
     if eye.width < _MIN_EYE_WIDTH_PIXELS:
         return frame
-    upper, lower = eye.lids(np.linspace(0, eye.width, _LID_PLACES))
-    brow = eye.to_eye(brow)
-    brow = brow[brow[:, 0].argsort()]
-    highest = min(_LID_SKIN_BROW_FRACTION * brow[:, 1].min(), upper.min() - _MIN_LID_SKIN_EYE_WIDTHS * eye.width)
+    places = np.linspace(0, eye.width, _LID_PLACES)
+    _, lower = eye.lids(places)
+    highest = eye.skin_top(brow, places).min()
     bottom = lower.max() + _CHEEK_SKIN_EYE_WIDTHS * eye.width
     patch = EyePatch(frame, eye, highest, bottom)
     upper, lower = eye.lids(patch.along)
-    top = np.minimum(
-        _LID_SKIN_BROW_FRACTION * np.interp(patch.along, *brow.T), upper - _MIN_LID_SKIN_EYE_WIDTHS * eye.width
-    )
+    top = eye.skin_top(brow, patch.along)
     travel = closed * (lower - upper)
     lashes = _LASHES_EYE_WIDTHS * eye.width
     lids = (lower, -(1 - UPPER_LID_SHARE) * travel, bottom, 1), (upper, UPPER_LID_SHARE * travel, top, -1)
