@@ -43,8 +43,11 @@ def head_depth(face: Landmarks, matte: np.ndarray, ears: np.ndarray | None = Non
     silhouette = points[TEMPLES, 2].mean() + _RIM_BEHIND_TEMPLES_HEAD_UNITS * fit_pose(face).scale
     shown = points[_facing_viewer(face, points)]
     y, x = np.mgrid[:size, :size] + 0.5
-    corners, shares, inside = locate(shown[:, :2], np.stack([x, y], -1).reshape(-1, 2))
-    measured, in_face = (shown[corners, 2] * shares).sum(1).reshape(x.shape), inside.reshape(x.shape)
+    cells = np.dstack([x, y])
+    near = ((cells > shown[:, :2].min(0)) & (cells < shown[:, :2].max(0))).all(2)
+    corners, shares, inside = locate(shown[:, :2], cells[near])
+    measured, in_face = np.zeros_like(x), np.zeros_like(near)
+    measured[near], in_face[near] = (shown[corners, 2] * shares).sum(1), inside
     if ears is not None:
         own = ears & ~in_face
         measured[own] = _ear_depth(points, fit_pose(face), np.stack([x[own], y[own]], 1))
