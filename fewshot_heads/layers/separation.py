@@ -53,11 +53,12 @@ def separate(image: np.ndarray, face: Landmarks) -> PortraitLayers:
     inpainted, body_alpha, hole, neck = body_layer(image, person, head, face)
     background = background_plate(image, np.maximum(head, body_alpha))
     opacity = hair_opacity(image, head, background, face)
-    head = _feathered(head * opacity, person * _skin(image, face), hole)
+    person, head = person * opacity, head * opacity
+    # What shows through the head's edge is what is seen beside it, where the body is only guessed.
+    shown = np.minimum(body_alpha, nearest_values(person, head < MIN_ALPHA))
+    head = _feathered(head, person * _skin(image, face), hole)
     hidden = (head / MIN_ALPHA).clip(0, 1)[..., None]
     body = hidden * inpainted + (1 - hidden) * _colors_over(image, body_alpha, background)
-    # What shows through the head's edge is what is seen beside it, where the body is only guessed.
-    shown = np.minimum(body_alpha, nearest_values(person * opacity, head < MIN_ALPHA))
     behind = background + shown[..., None] * (body - background.astype(np.float32))
     head = np.where(head > MIN_ALPHA, np.maximum(head, _needed_alpha(image, behind)), head)
     head_layer = _with_alpha(_colors_over(image, head, behind), head)
