@@ -32,6 +32,7 @@ _BLENDED_SHARPNESS, _LEAST_BLENDED_SHARPNESS = 0.12, 0.04  # below the best scor
 _MIRRORED_TURN = 0.1  # radians from the nearest image, up to which the mirror image shows nothing
 # Of hair, between which the back replaces it, and of the seam under a jaw, between which the neck does.
 _LOST_SHARPNESS, _KEPT_SHARPNESS = 0.5, 0.75
+_LEAST_BEYOND, _CRACK = (np.ones((cells, cells), np.uint8) for cells in (3, 5))  # see `_rim`
 _NOTHING = Projection(grid_positions(CELLS), *np.zeros((6, CELLS, CELLS), np.float32))
 
 
@@ -176,6 +177,7 @@ def _weigh(projections: Sequence[Projection], penalties: Sequence[float]) -> tup
     opaque = np.stack([(2 * view.opacity - 1).clip(0, 1) for view in projections])
     scores = sharpness * opaque - np.array(penalties, np.float32)[:, None, None]
     is_shown = first.opacity > 0.5
+    scores[1:] -= _rim(is_shown, scores[1:].max(0) > scores[0])
     scores[0] = np.maximum(scores[0], other.seen * is_shown)  # on either surface
     # Views fade into each other, but not into nothing, which would be a ghost.
     fading = np.where(is_shown, np.float32(_BLENDED_SHARPNESS), np.float32(_LEAST_BLENDED_SHARPNESS))
@@ -183,3 +185,17 @@ def _weigh(projections: Sequence[Projection], penalties: Sequence[float]) -> tup
     shares /= shares.sum(0)
     weights = np.stack([box_mean(share) * view.coverage for share, view in zip(shares, projections, strict=True)])
     return weights, (weights * sharpness).sum(0)
+
+
+def _rim(shown: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Returns the thin rim by which another view is larger than the nearest image, bool [c, c]: there it is no news.
+
+    Cracks within the nearest image are no rim.
+
+    Args:
+        shown: bool [c, c], where the nearest image shows the head.
+        wanted: bool [c, c], where another view shows more.
+    """
+    whole = cv2.morphologyEx(shown.astype(np.uint8), cv2.MORPH_CLOSE, _CRACK)
+    beyond = (wanted & (whole == 0)).astype(np.uint8)
+    return beyond > cv2.morphologyEx(beyond, cv2.MORPH_OPEN, _LEAST_BEYOND)

@@ -14,7 +14,7 @@ from fewshot_heads.layers.parsing import parse
 MIN_TEXTURE_PIXELS, MAX_TEXTURE_PIXELS = 256, 1024  # between these, crops keep their own resolution
 _MAX_GROWTH = 1.5  # of the crop around the face, for hair and hats
 _MIN_MATTE = 0.5
-_MARGIN_CROP_FRACTION = 0.06  # between head and border, as far as the image goes
+_MARGIN_CROP_FRACTION, _HEADROOM_CROP_FRACTION = 0.06, 0.1  # between head and border, as far as the image goes
 
 
 def crop_with_hair(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
@@ -31,9 +31,9 @@ def crop_with_hair(image: np.ndarray, face: Landmarks, crop: Crop) -> Crop:
         return crop
     low = np.minimum([crop.left, crop.top], 0.0)
     high = np.maximum([crop.left + crop.side, crop.top + crop.side], image.shape[1::-1])
-    margin = _MARGIN_CROP_FRACTION * crop.side
+    margin, headroom = _MARGIN_CROP_FRACTION * crop.side, _HEADROOM_CROP_FRACTION * crop.side
     columns, rows = (np.flatnonzero(head.any(axis)) / wide.scale for axis in (0, 1))
-    first = np.array([wide.left + columns[0], wide.top + rows[0]]) - margin
+    first = np.array([wide.left + columns[0] - margin, wide.top + rows[0] - headroom])
     last = np.array([wide.left + columns[-1], wide.top + rows[-1]]) + margin
     # The crop around the face and the head lie in one square.
     first = np.maximum(np.minimum(first, [crop.left, crop.top]), low)
