@@ -70,7 +70,7 @@ def other_side(
     seen = -np.minimum(outward[..., 2], 0)
     before = (_sampled(depth, places) - places[..., 2]) / pose.scale  # the surface that the image shows there
     possible = np.interp(before, _SAME_SURFACE_HEAD_UNITS, (1, 0))
-    possible *= (2 - _sampled(_beside_head(matte), places)).clip(0, 1)
+    possible *= (1 - _sampled(_beside_head(matte), places)).clip(0, 1)
     cells = np.argwhere(np.ones_like(matte))[:, ::-1] + 0.5
     hanging = hanging_lengths(cells, face, size).reshape(matte.shape) / pose.scale
     hangs = np.interp(hanging, _HANGING_HEAD_UNITS, (0, 1)) * np.interp(seen, _SEEN_COSINE, (0, 1))
