@@ -39,7 +39,7 @@ MEASURES = {
     "brow": Measure("correlation of the brows ↑", 2, "high"),
     "brow_height": Measure("correlation of the height of the brows ↑", 2, "high"),
     "blink": Measure("correlation of the lids ↑", 2, "high"),
-    "gaze": Measure("gaze error, degrees ↓", 2, "low"),
+    "gaze": Measure("gaze error of open eyes, degrees ↓", 2, "low"),
     "shape_leak": Measure("shape leak (0 source, 1 driver) ↓", 3, "low"),
     "jitter": Measure("jitter, times the driver's", 2, "truth"),
     "mouth_flicker": Measure("flicker inside the mouth, times the driver's", 2, "truth"),

@@ -8,6 +8,7 @@ import numpy as np
 from fewshot_heads.errors import BadInput
 from fewshot_heads.imaging.convert import unit
 from fewshot_heads.landmarks import BROWS, INNER_LIPS, LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS, Landmarks
+from fewshot_heads.landmarks.aspect_ratio import smaller_eye_aspect_ratio
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 
 # Names of the scores of `MediaPipeDetector.expression`, in their order: `_neutral`, then those of ARKit.
@@ -28,6 +29,7 @@ MOVEMENTS = {"brow": [3, 4, 5], "blink": [9, 10], "jaw": [25], "smile": [44, 45]
 _MIN_DEVIATION = 0.03  # standard deviation of a driver's score; a driver who moves less does not make the movement
 _MIN_BROW_DEVIATION_HEAD_UNITS = 0.006  # the same of a driver's brow height; the detector's noise is half of it
 _EYEBALL_RADIUS_EYE_WIDTHS = 0.41  # 12 mm of 29 mm between the corners
+_SHUT_ASPECT_RATIO = 0.1  # of an eye that shows no iris; where a detector guesses it is no gaze
 _MIN_GAP_PIXELS = 2.0  # between the lips of an open mouth
 _PATCH = (32, 16)  # width and height of an unfolded mouth, pixels
 
@@ -121,7 +123,8 @@ def gaze(landmarks: np.ndarray) -> np.ndarray:
     """Returns where the eyes look in the head, degrees, float64 [N, 2]: to the viewer's right, and down.
 
     The angle is that of an eyeball whose iris is displaced from the middle of the eye's corners, the mean of both eyes.
-    The middle is a different direction in every person, so compare changes. The result is NaN without a face.
+    The middle is a different direction in every person, so compare changes. The result is NaN without a face, and where
+    an eye is shut.
 
     Args:
         landmarks: [N, 70, 3], pixels and depth.
@@ -131,7 +134,8 @@ def gaze(landmarks: np.ndarray) -> np.ndarray:
     """
     landmarks = _checked(landmarks)
     degrees = np.full((len(landmarks), 2), np.nan)
-    for i in np.flatnonzero(np.isfinite(landmarks).all((1, 2))):
+    open_eyes = smaller_eye_aspect_ratio(landmarks) > _SHUT_ASPECT_RATIO
+    for i in np.flatnonzero(np.isfinite(landmarks).all((1, 2)) & open_eyes):
         shape = CanonicalFace.of(Landmarks.from_array(landmarks[i])).shape
         angles = []
         for eye, iris in ((RIGHT_EYE, RIGHT_IRIS), (LEFT_EYE, LEFT_IRIS)):

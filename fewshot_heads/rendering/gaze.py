@@ -17,7 +17,7 @@ from fewshot_heads.rendering.eye_patch import EyePatch
 
 _IRISES = (RIGHT_IRIS, LEFT_IRIS)
 _IRIS_RADIUS_EYE_WIDTHS = 0.2  # 11.7 mm of 29 mm across
-_MIN_WHITE_EYE_WIDTHS = 0.08  # of the white that stays on either side of an iris
+_MIN_WHITE_EYE_WIDTHS = 0.08  # of the white on either side of an iris that is shown
 _MIN_OPEN_PIXELS = 2.0  # lid gap below which no iris is visible
 _MIN_SHIFT_PIXELS = 0.1  # a smaller shift is invisible
 _LID_PLACES = 9  # along the eye, of which the highest and the lowest bound what is drawn
@@ -73,7 +73,8 @@ def _turn(frame: np.ndarray, eye: EyeFrame, shown: np.ndarray, wanted: np.ndarra
     """
     radius = _IRIS_RADIUS_EYE_WIDTHS * eye.width
     margin = radius + _MIN_WHITE_EYE_WIDTHS * eye.width
-    shown_along, along_to = np.clip([shown[0], wanted[0]], margin, eye.width - margin)
+    shown_along = np.clip(shown[0], margin, eye.width - margin)
+    along_to = np.clip(wanted[0], radius, eye.width - radius)  # up to the corners
     shift = np.hypot(along_to - shown_along, wanted[1] - shown[1]) + (stretch - 1) * radius
     if eye.gap < _MIN_OPEN_PIXELS or shift < _MIN_SHIFT_PIXELS:
         return frame
@@ -81,7 +82,7 @@ def _turn(frame: np.ndarray, eye: EyeFrame, shown: np.ndarray, wanted: np.ndarra
     patch = EyePatch(frame, eye, upper.min() - _EDGE_PIXELS, lower.max() + _EDGE_PIXELS)
     source_along = np.interp(
         patch.along,
-        [0, along_to - radius, along_to + radius, eye.width],
+        [min(0, along_to - radius - 1), along_to - radius, along_to + radius, max(eye.width, along_to + radius + 1)],
         [0, shown_along - radius, shown_along + radius, eye.width],
     )
     across, over = source_along - shown_along, patch.down - wanted[1]

@@ -57,10 +57,11 @@ def test_the_gaze_is_the_angle_of_an_eyeball():
     ahead, aside = (np.array(MEAN_HEAD, float) for _ in range(2))
     width = np.linalg.norm(MEAN_HEAD[39] - MEAN_HEAD[36])
     aside[[RIGHT_IRIS, LEFT_IRIS], 0] += 0.41 * np.sin(np.radians(15)) * width
-    missing = np.full((70, 3), np.nan)
-    degrees = metrics.gaze(100 * np.stack([ahead, aside, missing]))
+    missing, shut = np.full((70, 3), np.nan), aside.copy()
+    shut[[37, 38], 1] = shut[[41, 40], 1]
+    degrees = metrics.gaze(100 * np.stack([ahead, aside, missing, shut]))
     np.testing.assert_allclose((degrees[1] - degrees[0]), [15, 0], atol=0.7)
-    assert np.isnan(degrees[2]).all()
+    assert np.isnan(degrees[2:]).all(), "no face, and an eye that shows no iris"
     with pytest.raises(BadInput, match="70"):
         metrics.gaze(ahead[:68][None])
 

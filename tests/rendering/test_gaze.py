@@ -73,7 +73,7 @@ def test_an_iris_never_leaves_the_white():
     turned = turn_irises(drawn(face()), iris_offsets(face()), OPENINGS, face((0.3, 0)))
     for (x, area), (eye, _), (_, area_before) in zip(irises(turned), EYES, irises(drawn(face())), strict=True):
         left, right = face().points[eye, 0].min(), face().points[eye, 0].max()
-        assert left < x < right and area > 0.6 * area_before
+        assert left < x < right and area > 0.4 * area_before  # the rest is behind the lids at the corner
 
 
 def test_an_iris_that_looks_up_is_followed_by_white_and_not_by_a_smear():
