@@ -50,9 +50,6 @@ _EYE_CORNERS = [36, 39, 42, 45]  # fixed in the skull; the detector shifts them 
 # In a result, the detector finds the brows 0.64 times as far moved as the landmarks ask. A gain of 1.6 makes up for it,
 # but the face is then less the source's (CSIM 0.90 instead of 0.91).
 _BROW_GAIN = 1.3
-# The detector finds irises nearer to the middle than they are, in the driver as in a result. Gaze error of open eyes on
-# 21 pairs: 3.43, 3.27 and 3.49 degrees for gains of 1, 1.4 and 1.8.
-_GAZE_GAIN = 1.4
 _GAIN_LIMITS = (0.5, 2.0)  # a region of the source moves at least half and at most twice as far as the driver's
 # Displacement of each landmark, head units, when the lip gap grows by 1: mostly the jaw drops, and the upper lip rises.
 _JAW_DROP = np.zeros((70, 3))
@@ -147,7 +144,6 @@ class Retargeter:
             self._reference_face = replace(self._reference_face, shape=neutral)
         self._lips, self._gains = parts["lips"], region_gains(self._source_face, self._reference_face)
         self._gains[BROWS] *= _BROW_GAIN
-        self._gains[PARTS["gaze"]] *= _GAZE_GAIN
         for part, strength in parts.items():
             self._gains[PARTS[part]] *= strength
 
