@@ -85,9 +85,8 @@ def soft_hull(points: np.ndarray, size: int, margin: float = 0.0, blur: float = 
         margin: pixels by which the hull grows before it is blurred.
         blur: standard deviation of the Gaussian blur, pixels.
     """
-    mask: np.ndarray = np.zeros((size, size), np.float32)
-    cv2.fillConvexPoly(mask, cv2.convexHull(points.round().astype(np.int32)), 1.0)
-    if margin > 0:
-        side = 2 * round(margin) + 1
-        mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
-    return cv2.GaussianBlur(mask, (0, 0), blur)
+    outside: np.ndarray = np.ones((size, size), np.uint8)
+    cv2.fillConvexPoly(outside, cv2.convexHull(points.round().astype(np.int32)), 0)
+    # A dilation by a large disk would take ten times as long.
+    distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return cv2.GaussianBlur((distance <= round(margin)).astype(np.float32), (0, 0), blur)

@@ -36,6 +36,8 @@ _DARK_LEVEL = 8.0  # added to levels, whose noise in the dark would be strands i
 # Standard deviation over the median of noise. Edges, as between hair and a cap, change a median less.
 _DEVIATIONS_OF_MEDIAN = 1.48
 _MAX_DEVIATION = 0.11  # of a logarithm, the largest in the hair of twelve people; a hat's band may have more
+_COARSE = 0.25  # scale of the image whose colors are blurred
+_ROWS = 4  # of noise, for a standard deviation of the blur along columns
 _LARGEST = 2.5  # standard deviations of a strand's brightness
 
 
@@ -81,12 +83,11 @@ def paint_hair(image: np.ndarray, hair: np.ndarray) -> np.ndarray:
     strands = np.zeros((len(hair), 2 * len(hair)), np.float32)
     for fine, coarse in zip(_STRAND_PIXELS, _STRAND_PIXELS[1:], strict=False):
         own = blurred_inside(level, mask, fine) - blurred_inside(level, mask, coarse)
-        noise = random.standard_normal(strands.shape, np.float32)
-        long = cv2.GaussianBlur(noise, (0, 0), fine / _PIXELS_AROUND, sigmaY=_STRAND_LENGTHS * fine)
+        long = _noise(random, strands.shape, fine / _PIXELS_AROUND, _STRAND_LENGTHS * fine)
         band = long - cv2.GaussianBlur(long, (_WIDEST_PIXELS, 1), coarse / _PIXELS_AROUND)
         deviation = min(_DEVIATIONS_OF_MEDIAN * float(np.median(np.abs(own[hair]))), _MAX_DEVIATION)
         strands += deviation * (band / band.std()).clip(-_LARGEST, _LARGEST)
-    waves = _smooth_noise(random, strands.shape, _BEND_SHARE * len(strands))
+    waves = _noise(random, strands.shape, *[_BEND_SHARE * len(strands)] * 2)
     bent = _BEND_PIXELS * waves + np.arange(strands.shape[1], dtype=np.float32)
     rows = np.broadcast_to(np.arange(len(strands), dtype=np.float32)[:, None], strands.shape)
     gain = np.exp(cv2.remap(strands, bent, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT))
@@ -102,7 +103,7 @@ def around_head(values: np.ndarray) -> np.ndarray:
 
 def uneven_ends(count: int) -> np.ndarray:
     """Returns by how much hair is longer in each of some columns, float32 [count], standard deviation 1."""
-    return _smooth_noise(np.random.default_rng(0), (1, count), _END_PIXELS)[0]
+    return _noise(np.random.default_rng(0), (1, count), _END_PIXELS, _END_PIXELS)[0]
 
 
 def _pure(hair: np.ndarray) -> np.ndarray:
@@ -130,14 +131,26 @@ def _above(end: np.ndarray | float, below: np.ndarray) -> np.ndarray:
 
 def _usual_colors(image: np.ndarray, hair: np.ndarray) -> np.ndarray:
     """Returns the mean colors of the hair near each place, float32 [S, S, 3]."""
-    mask, colors = hair.astype(np.float32), image[hair].mean(0)
+    mask, colors = hair.astype(np.float32)[..., None], image[hair].mean(0)
+    small = cv2.resize(np.dstack([image * mask, mask]), None, fx=_COARSE, fy=_COARSE, interpolation=cv2.INTER_AREA)
     for share, farther in _COLOR_SHARES:
-        weights, sums = (cv2.GaussianBlur(x, (0, 0), share * len(hair)) for x in (mask, image * mask[..., None]))
-        colors = (sums + farther * colors) / (weights[..., None] + farther)
-    return np.asarray(colors, np.float32)
+        sums = cv2.GaussianBlur(small, (0, 0), share * len(small))
+        colors = (sums[..., :3] + farther * colors) / (sums[..., 3:] + farther)
+    return cv2.resize(colors.astype(np.float32), hair.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def _smooth_noise(random: np.random.Generator, shape: tuple[int, int], sigma: float) -> np.ndarray:
-    """Returns noise without waves shorter than a standard deviation, pixels, float32 [h, w]; its own deviation is 1."""
-    noise = cv2.GaussianBlur(random.standard_normal(shape, np.float32), (0, 0), sigma)
+def _noise(random: np.random.Generator, shape: tuple[int, ...], across: float, along: float) -> np.ndarray:
+    """Returns noise that is blurred along rows and columns, float32 [h, w], standard deviation 1.
+
+    Args:
+        random: source of all random numbers.
+        shape: h and w.
+        across: standard deviation of the blur along rows, pixels.
+        along: along columns, pixels. Much blurred noise has fewer rows, between which it is interpolated.
+    """
+    height, width = shape
+    rows = min(max(round(_ROWS * height / along), 1), height)
+    noise = random.standard_normal((rows, width), np.float32)
+    noise = cv2.GaussianBlur(noise, (0, 0), across, sigmaY=along * rows / height)
+    noise = cv2.resize(noise, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(noise / noise.std())
