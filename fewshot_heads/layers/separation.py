@@ -56,7 +56,9 @@ def separate(image: np.ndarray, face: Landmarks) -> PortraitLayers:
     person, head = person * opacity, head * opacity
     # What shows through the head's edge is what is seen beside it, where the body is only guessed.
     shown = np.minimum(body_alpha, nearest_values(person, head < MIN_ALPHA))
-    head = _feathered(head, person * _skin(image, face), hole)
+    skin = _skin(image, face)
+    skin = np.maximum(skin, _enclosed((skin < 0.5) & (head < 0.5), hole))  # deep shade has no hue
+    head = _feathered(head, person * skin, hole)
     hidden = (head / MIN_ALPHA).clip(0, 1)[..., None]
     body = hidden * inpainted + (1 - hidden) * _colors_over(image, body_alpha, background)
     behind = background + shown[..., None] * (body - background.astype(np.float32))
@@ -86,6 +88,12 @@ def _skin(image: np.ndarray, face: Landmarks) -> np.ndarray:
     skin = cv2.medianBlur(like_skin(image, face).astype(np.uint8), fine)
     skin = cv2.morphologyEx(skin, cv2.MORPH_CLOSE, np.ones((wide, wide), np.uint8))
     return cv2.blur(skin.astype(np.float32), (fine, fine))
+
+
+def _enclosed(mask: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Returns the connected parts of a mask, bool [R, R], that lie within a hole, bool [R, R]."""
+    _, parts = cv2.connectedComponents(mask.astype(np.uint8))
+    return mask & ~np.isin(parts, np.unique(parts[~hole]))
 
 
 def _feathered(head: np.ndarray, person: np.ndarray, hole: np.ndarray) -> np.ndarray:
