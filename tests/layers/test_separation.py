@@ -8,7 +8,7 @@ import pytest
 from fewshot_heads.layers import separation
 from fewshot_heads.layers.parsing import Mattes
 from fewshot_heads.layers.separation import separate
-from tests.layers.test_plates import CHIN, SHIRT, UNIT, WALL, portrait
+from tests.layers.test_plates import CHIN, HAIR, SHIRT, SKIN, UNIT, WALL, portrait
 
 
 @pytest.mark.parametrize(("collar", "is_seam"), [(CHIN + 1.5 * UNIT, True), (CHIN, False)])
@@ -40,3 +40,30 @@ def test_the_wall_between_strands_goes_from_the_head_before_a_guessed_neck(monke
     monkeypatch.setattr(separation, "parse", lambda _: Mattes(person, head))
     layers = separate(image, landmarks)
     assert layers.body[gap][..., 3].mean() > 128 and layers.head[gap][..., 3].mean() < 60
+
+
+def test_a_neck_beside_hanging_hair_has_its_own_color_in_the_head(monkeypatch):
+    """What shows through it is the neck. If it were the wall, a turned head would have a glaring wedge there."""
+    image, person, head, landmarks = portrait(wall=(20, 20, 30))
+    for x in (slice(98, 105), slice(151, 158)):
+        strand = np.s_[round(CHIN - 0.3 * UNIT) : round(CHIN + 0.6 * UNIT), x]
+        image[strand], person[strand], head[strand] = HAIR, 1, 1
+    monkeypatch.setattr(separation, "parse", lambda _: Mattes(person, head))
+    seam = separate(image, landmarks).head[round(CHIN) : round(CHIN) + 4, 107:110]
+    np.testing.assert_allclose(seam[..., :3], np.broadcast_to(SKIN, (4, 3, 3)), atol=30)
+
+
+def test_a_gap_between_strands_stays_open_beside_the_skin_of_a_neck(monkeypatch):
+    image, person, head, landmarks = portrait(hair_width=0.8)
+    gap = np.s_[round(CHIN - 0.2 * UNIT) : round(CHIN + 0.2 * UNIT), 152:155]
+    image[gap] = WALL
+    monkeypatch.setattr(separation, "parse", lambda _: Mattes(person, head))
+    monkeypatch.setattr(separation, "_skin", lambda image, _: np.ones(image.shape[:2], np.float32))
+    assert separate(image, landmarks).head[gap][..., 3].mean() < 60
+
+
+def test_shade_that_head_and_skin_enclose_is_part_of_the_neck():
+    mask, hole = np.zeros((2, 40, 40), bool)
+    hole[:20], mask[5:10, 5:10], mask[15:30, 20:30] = True, True, True
+    enclosed = separation._enclosed(mask, hole)
+    assert enclosed[5:10, 5:10].all() and enclosed.sum() == 25, "a collar goes on below the margin of the head"

@@ -188,3 +188,14 @@ def test_a_gap_in_the_image_is_closed_by_the_mirror_image(in_gap, weight):
     mirror_image = Projection(flow, full, full, full, 0.9 * full, full, none)
     weights, _ = _weigh([image, mirror_image], [0, 0.3])
     assert weights[1, 50, 50 if in_gap else 90] == pytest.approx(weight)
+
+
+def test_a_mirror_image_that_is_hardly_larger_shows_no_rim_beside_the_head():
+    full, none = np.ones((CELLS, CELLS), np.float32), np.zeros((CELLS, CELLS), np.float32)
+    head, larger = none.copy(), none.copy()
+    head[40:80, 40:80], larger[40:80, 38:90] = 1, 1  # by two cells on one side, by ten on the other
+    flow = np.zeros((CELLS, CELLS, 2), np.float32)
+    image = Projection(flow, full, head, full, none, none, none)
+    mirror_image = Projection(flow, full, larger, full, none, none, none)
+    weights, _ = _weigh([image, mirror_image], [0, 0.3])
+    assert weights[1, 60, 38] == 0 and weights[1, 60, 85] == 1

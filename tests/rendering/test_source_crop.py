@@ -73,3 +73,13 @@ def test_a_crop_holds_the_head_and_the_usual_crop(face, mona):
 @pytest.mark.parametrize(("side", "size"), [(100, 256), (300, 320), (5000, 1024)])
 def test_textures_keep_the_resolution_of_the_source_within_limits(side, size):
     assert texture_size([Crop(0, 0, side, 256)]) == size
+
+
+def test_a_head_has_room_to_rise(face, mona, monkeypatch):
+    crop = Crop.around([face], 256)
+    hair, top = np.zeros(mona.shape[:2], np.float32), int(crop.top + 0.02 * crop.side)
+    left, right = face.points[:, 0].min().astype(int), face.points[:, 0].max().astype(int)
+    hair[top : int(face.points[:, 1].max()), left:right] = 1
+    wide = crop.grown(1.5)
+    heads(monkeypatch, lambda _: wide.cut(np.repeat((255 * hair[..., None]).astype(np.uint8), 3, 2))[..., 0] / 255)
+    assert top - crop_with_hair(mona, face, crop).top == pytest.approx(0.1 * crop.side, abs=2)
