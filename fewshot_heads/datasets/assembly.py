@@ -55,7 +55,6 @@ def assemble(
     layers = change.layers(layers_of(*sources[source][:2]))
     head_views = HeadViews([source_face], layers.head[None], size, layers.body)
     views = head_views.blend(target_face)
-    head = rgba_layers(layers.head[None])
     behind = BehindHead(rgba_layers(layers.body[None])[0], to_float(layers.background))
     background = head_views.back.draw(behind.follow([source_face], [target_face], size), [views.back])[0]
     regions = np.stack([*region_masks(target_face.points, size), disocclusion]).astype(np.float32)
@@ -63,7 +62,7 @@ def assemble(
         images=to_tensor(np.stack([images[i] for i in shots])),
         stickmen=to_tensor(np.stack([stickmen[i] for i in shots])),
         source_index=torch.tensor(source_index),
-        views=torch.from_numpy(np.concatenate([head, head[..., ::-1]])),
+        views=torch.from_numpy(head_views.images(rgba_layers(layers.head[None]))),
         flows=torch.from_numpy(views.flows),
         weights=torch.from_numpy(views.weights),
         confidence=torch.from_numpy(views.confidence),

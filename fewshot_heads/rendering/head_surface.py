@@ -18,7 +18,7 @@ from fewshot_heads.landmarks.pose import HEAD_ANCHORS, Pose, below_lobes, change
 from fewshot_heads.rendering.depth import head_depth, surface_normals
 from fewshot_heads.rendering.hanging import behind_neck, hanging_lengths
 from fewshot_heads.rendering.head_parts import find_head_parts
-from fewshot_heads.rendering.symmetry import other_side
+from fewshot_heads.rendering.symmetry import other_side, side_light
 
 CELLS = 128  # side of the splatted map, for the crop, and of the grid of the surface's points
 DEPTH_CELLS = 96  # side of the depth map, for the crop
@@ -68,6 +68,9 @@ class HeadSurface:
         size: side of the crop, pixels.
         body: uint8 [R, R], alpha of the body in the crop. None, if it is not known, is a body everywhere.
         is_mirror_image: whether the image is the mirror image of one that a camera took.
+
+    Attributes:
+        light: float32 [g, g, 3], factor of the colors in the crop: `symmetry.side_light` of a mirror image.
     """
 
     def __init__(
@@ -86,18 +89,20 @@ class HeadSurface:
         parts = find_head_parts(layer, small_face)
         small_depth = head_depth(small_face, matte, parts.ears)
         depth, normals = scale * small_depth, surface_normals(small_depth)
-        seen = np.zeros_like(depth)
+        skin = parts.face | parts.ears | parts.forehead
+        seen, self.light = np.zeros_like(depth), np.ones((1, 1, 3), np.float32)
         if is_mirror_image:
             seen, matte = other_side(small_depth, normals, matte, parts.face | parts.ears, small_face)
+            self.light = side_light(layer[..., :3], small_depth, seen, skin, fit_pose(small_face))
         solid = cv2.GaussianBlur(cv2.dilate((matte > 0.05).astype(np.float32), np.ones((5, 5))), (0, 0), 0.5)
-        skin = cv2.dilate((parts.face | parts.ears | parts.forehead).astype(np.float32), np.ones((3, 3)))
+        wide_skin = cv2.dilate(skin.astype(np.float32), np.ones((3, 3)))
         if body is None:
             body = np.full((DEPTH_CELLS, DEPTH_CELLS), 255, np.uint8)
         on_body = cv2.resize(body, (DEPTH_CELLS, DEPTH_CELLS), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
         seam = _seam(matte, parts.face, small_face) * on_body  # hair beside the neck is no seam
         self._shape, self._normals, self._parts = (
             np.ascontiguousarray(np.dstack(maps), np.float32)
-            for maps in ([depth, solid, matte], [normals], [matte, seen, skin, seam])
+            for maps in ([depth, solid, matte], [normals], [matte, seen, wide_skin, seam])
         )
         self._positions = _grid_near(head[..., 3], _EXPRESSION_REACH_HEAD_UNITS * self.pose.scale / size)
         self._expression_grid, self._in_grid = _grid_around(self._positions)

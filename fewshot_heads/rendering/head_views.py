@@ -77,6 +77,18 @@ class HeadViews:
         ]
         self.back = BackOfHead(heads[0], landmarks[0], size, body)
 
+    def images(self, heads: np.ndarray) -> np.ndarray:
+        """Returns the layers of all views, float32 [2 K, 4, R, R]: a mirror image has the light of the side it shows.
+
+        Args:
+            heads: float32 [K, 4, R, R], colors from -1 to 1 and alpha from 0 to 1.
+        """
+        side, mirrored = heads.shape[-1], heads[..., ::-1].copy()
+        for image, surface in zip(mirrored, self.surfaces[len(heads) :], strict=True):
+            light = cv2.resize(surface.light, (side, side), interpolation=cv2.INTER_LINEAR)
+            image[:3] = ((image[:3] + 1) * light.transpose(2, 0, 1) - 1).clip(-1, 1)
+        return np.concatenate([heads, mirrored])
+
     def nearest(self, face: Landmarks) -> tuple[list[int], list[float]]:
         """Returns the source images nearest to a face, and their weights, which sum to 1.
 

@@ -83,7 +83,7 @@ class HeadRenderer:
     def _images(self, head: Head, size: int) -> _Images:
         """Returns the layers at a resolution [size, size]."""
         heads = resize_antialiased(rgba_layers(head.heads), size)
-        views = np.ascontiguousarray(np.concatenate([heads, heads[..., ::-1]]).transpose(0, 2, 3, 1))
+        views = np.ascontiguousarray(self.views.images(heads).transpose(0, 2, 3, 1))
         body, image, background = (
             resize_antialiased(layer, size)[0]
             for layer in (rgba_layers(head.body[None]), to_float(head.textures[:1]), to_float(head.background[None]))

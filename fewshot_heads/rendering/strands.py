@@ -150,7 +150,7 @@ def _noise(random: np.random.Generator, shape: tuple[int, ...], across: float, a
     """
     height, width = shape
     rows = min(max(round(_ROWS * height / along), 1), height)
-    noise = random.standard_normal((rows, width), np.float32)
+    noise: np.ndarray = random.standard_normal((rows, width), np.float32)
     noise = cv2.GaussianBlur(noise, (0, 0), across, sigmaY=along * rows / height)
     noise = cv2.resize(noise, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(noise / noise.std())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from fewshot_heads.imaging.masks import blurred_inside
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import Pose, fit_pose
 from fewshot_heads.rendering.hanging import hanging_lengths
@@ -21,6 +22,12 @@ _SAME_SURFACE_HEAD_UNITS = (0.15, 0.3)  # between the first and the second diffe
 # Hair that hangs so long keeps to the shoulders, not to the head's plane of symmetry. Where the image sees the other
 # side, at these cosines more and more, its own hair is enough.
 _HANGING_HEAD_UNITS, _SEEN_COSINE = (0.25, 0.5), (0.1, 0.3)
+# The light of a side is smoother than this, and where it is not known, that of places so near. Standard deviations.
+_LIGHT_HEAD_UNITS, _LIGHT_REACH_HEAD_UNITS = 0.08, 0.2
+_LIT_COSINE = 0.15  # at which the image sees a place well enough to tell its light
+_EQUAL_LIGHT = 0.02  # weight of equal light on both sides, against that of a side that is known all around
+_MAX_LIGHT = 0.5  # logarithm
+_DARK_LEVEL = 8.0  # added to levels, whose noise in the dark would be light in the logarithm
 _LEAST_PIECE = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))  # of hair; less is no strand
 
 
@@ -76,6 +83,30 @@ def other_side(
     hangs = np.interp(hanging, _HANGING_HEAD_UNITS, (0, 1)) * np.interp(seen, _SEEN_COSINE, (0, 1))
     kept = (matte * np.maximum(possible, skin) * (1 - hangs)).astype(np.float32)
     return seen.astype(np.float32), _in_one_piece(kept, matte, skin)
+
+
+def side_light(colors: np.ndarray, depth: np.ndarray, seen: np.ndarray, skin: np.ndarray, pose: Pose) -> np.ndarray:
+    """Returns the light on the other side of a head over that on this one, at each place of this one, [g, g, 3].
+
+    It is measured on skin of which the image shows both sides, and goes on around it.
+
+    Args:
+        colors: uint8 [g, g, 3], of the mirror image.
+        depth: float32 [g, g], pixels of the map, of its surface.
+        seen: [g, g], the cosine at which the image sees the reflection of each place.
+        skin: bool [g, g].
+        pose: of the head in the mirror image, pixels of the map.
+    """
+    mask, level = skin.astype(np.float32), np.log(colors.astype(np.float32) + _DARK_LEVEL)
+    smooth = np.dstack([blurred_inside(channel, mask, _LIGHT_HEAD_UNITS * pose.scale) for channel in cv2.split(level)])
+    places = _reflected(depth, pose)
+    difference = np.dstack([_sampled(channel, places) for channel in cv2.split(smooth)]) - smooth
+    weight = mask * (_sampled(mask, places) > 0.5) * (seen > _LIT_COSINE)
+    sums = cv2.GaussianBlur(
+        np.dstack([difference * weight[..., None], weight]), (0, 0), _LIGHT_REACH_HEAD_UNITS * pose.scale
+    )
+    mean = sums[..., :3] / (sums[..., 3:] + _EQUAL_LIGHT)
+    return np.asarray(np.exp(mean.clip(-_MAX_LIGHT, _MAX_LIGHT)), np.float32)
 
 
 def _in_one_piece(kept: np.ndarray, matte: np.ndarray, skin: np.ndarray) -> np.ndarray:

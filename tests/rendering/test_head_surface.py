@@ -11,6 +11,7 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.pose import Pose, fit_pose, mirrored, view_turn
 from fewshot_heads.rendering import head_views
+from fewshot_heads.rendering.behind_head import rgba_layers
 from fewshot_heads.rendering.depth import head_depth
 from fewshot_heads.rendering.head_surface import CELLS, HeadSurface, Projection
 from fewshot_heads.rendering.head_views import HeadViews, _weigh, images_of_views
@@ -199,3 +200,17 @@ def test_a_mirror_image_that_is_hardly_larger_shows_no_rim_beside_the_head():
     mirror_image = Projection(flow, full, larger, full, none, none, none)
     weights, _ = _weigh([image, mirror_image], [0, 0.3])
     assert weights[1, 60, 38] == 0 and weights[1, 60, 85] == 1
+
+
+def test_a_mirror_image_has_the_light_of_the_side_that_it_shows():
+    landmarks = measured_face((0, 0, 0))
+    points = landmarks.points.round().astype(np.int32)
+    head = np.zeros((1, SIZE, SIZE, 4), np.uint8)
+    cv2.fillConvexPoly(head[0], cv2.convexHull(points), (200, 150, 120, 255))
+    middle = int(landmarks.points[30, 0])
+    head[0, :, middle:, :3] = 0.6 * head[0, :, middle:, :3]  # lit from one side
+    views = HeadViews([landmarks], head, SIZE, np.zeros_like(head[0]))
+    (picture, mirror_image), unlit = views.images(rgba_layers(head)), rgba_layers(head)[0, ..., ::-1]
+    for x, y in landmarks.points[[3, 13]].round().astype(int):
+        at = np.s_[:3, y, middle + int(0.8 * (x - middle))]
+        assert (np.abs(mirror_image[at] - picture[at]) < 0.5 * np.abs(unlit[at] - picture[at])).all()
