@@ -1,9 +1,10 @@
-"""Finds the ears, the forehead and the hair in a head layer by the color of the face's skin."""
+"""Finds ears, forehead and hair in a head layer by the color of the face's skin, and the seam on the neck."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from fewshot_heads.imaging.face_color import color_deviations
@@ -12,6 +13,8 @@ from fewshot_heads.landmarks import LEFT_EYE, RIGHT_EYE, Landmarks
 from fewshot_heads.landmarks.pose import below_lobes, fit_pose, landmarks_3d
 
 _OPAQUE = 0.9
+_SEAM_HEAD_UNITS = 0.3  # below the jaw, in which the head's matte has a soft seam (`layers.separation`)
+_SEAM_BEGINS = 0.8  # opacity
 _SKIN_DEVIATIONS = 4.0  # standard deviations of the face's colors up to which a color is skin
 _LEAST_LIGHT = 0.45  # of skin above the eyes, over that of the face: dark hair has the color of deep shade on dark skin
 _INNER_FACE_SHARE = 0.8  # of the face's hull, from its center: there the skin is measured
@@ -85,3 +88,20 @@ def find_skin(image: np.ndarray, head: np.ndarray, face: Landmarks) -> tuple[np.
     if not inner_face.any():
         return inner_face, inner_face
     return inner_face, color_deviations(image, inner_face) < _SKIN_DEVIATIONS
+
+
+def seam_share(matte: np.ndarray, hull: np.ndarray, face: Landmarks) -> np.ndarray:
+    """Returns the share of a head's matte that is its soft seam on the body, below the jaw, [g, g], 0 to 1.
+
+    Args:
+        matte: float32 [g, g], 0 to 1.
+        hull: bool [g, g], the face.
+        face: landmarks, pixels of the map.
+    """
+    pose, side = fit_pose(face), len(matte)
+    pixels = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1) + 0.5
+    reach = 2 * round(_SEAM_HEAD_UNITS * pose.scale) + 1
+    jaw = cv2.dilate(hull.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))) > 0
+    below = jaw & (below_lobes(pose, pixels) > 0)
+    sharp = ((matte - _SEAM_BEGINS) / (1 - _SEAM_BEGINS)).clip(0, 1)
+    return below * (1 - sharp / np.maximum(matte, 1e-3))

@@ -14,10 +14,10 @@ from fewshot_heads.imaging.warping import grid_positions, normalize_points
 from fewshot_heads.landmarks import N_POINTS, Landmarks
 from fewshot_heads.landmarks.canonical_face import CanonicalFace
 from fewshot_heads.landmarks.control_points import warp_points
-from fewshot_heads.landmarks.pose import HEAD_ANCHORS, Pose, below_lobes, change_of_pose, fit_pose, landmarks_3d
+from fewshot_heads.landmarks.pose import HEAD_ANCHORS, Pose, change_of_pose, fit_pose, landmarks_3d
 from fewshot_heads.rendering.depth import head_depth, surface_normals
 from fewshot_heads.rendering.hanging import behind_neck, hanging_lengths
-from fewshot_heads.rendering.head_parts import find_head_parts
+from fewshot_heads.rendering.head_parts import find_head_parts, seam_share
 from fewshot_heads.rendering.symmetry import other_side, side_light
 
 CELLS = 128  # side of the splatted map, for the crop, and of the grid of the surface's points
@@ -29,8 +29,6 @@ _BARE_COVERAGE, _FULL_COVERAGE = 0.3, 0.7
 _MIN_COSINE = 0.15  # of the angle between a normal and the viewer, where it divides
 FULL_DENSITY = 0.5  # points per cell of a closed surface: half of those at rest, so it may stretch to twice its area
 _HALF_AT_REST_HEAD_UNITS = 0.5  # length of hanging hair of which the lower end moves by half as much as the head
-_SEAM_HEAD_UNITS = 0.3  # below the jaw, in which the head's matte has a soft seam (`layers.separation`)
-_SEAM_BEGINS = 0.8  # opacity
 _LEAST_EAR_HEAD_UNITS = 0.01  # squared: with less skin beside the face, no ear is seen
 _FAR_HAIR_HEAD_UNITS = 1.5  # depth that hair behind the neck gains when the head turns by 90 degrees
 _FRINGE_WEIGHT = 0.01  # of a transparent point, which counts only where no opaque one is
@@ -99,7 +97,7 @@ class HeadSurface:
         if body is None:
             body = np.full((DEPTH_CELLS, DEPTH_CELLS), 255, np.uint8)
         on_body = cv2.resize(body, (DEPTH_CELLS, DEPTH_CELLS), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-        seam = _seam(matte, parts.face, small_face) * on_body  # hair beside the neck is no seam
+        seam = seam_share(matte, parts.face, small_face) * on_body  # hair beside the neck is no seam
         self._shape, self._normals, self._parts = (
             np.ascontiguousarray(np.dstack(maps), np.float32)
             for maps in ([depth, solid, matte], [normals], [matte, seen, wide_skin, seam])
@@ -205,23 +203,6 @@ def smooth_coverage(coverage: np.ndarray) -> np.ndarray:
         coverage: [c, c], of `splat`.
     """
     return ((box_mean(box_mean(coverage)) - _BARE_COVERAGE) / (_FULL_COVERAGE - _BARE_COVERAGE)).clip(0, 1)
-
-
-def _seam(matte: np.ndarray, hull: np.ndarray, face: Landmarks) -> np.ndarray:
-    """Returns the share of a head's matte that is its soft seam on the body, below the jaw, [g, g], 0 to 1.
-
-    Args:
-        matte: float32 [g, g], 0 to 1.
-        hull: bool [g, g], the face.
-        face: landmarks, pixels of the map.
-    """
-    pose, side = fit_pose(face), len(matte)
-    pixels = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1) + 0.5
-    reach = 2 * round(_SEAM_HEAD_UNITS * pose.scale) + 1
-    jaw = cv2.dilate(hull.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))) > 0
-    below = jaw & (below_lobes(pose, pixels) > 0)
-    sharp = ((matte - _SEAM_BEGINS) / (1 - _SEAM_BEGINS)).clip(0, 1)
-    return below * (1 - sharp / np.maximum(matte, 1e-3))
 
 
 def _grid_near(matte: np.ndarray, reach: float) -> np.ndarray:
