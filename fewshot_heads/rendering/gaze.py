@@ -82,7 +82,7 @@ def _turn(frame: np.ndarray, eye: EyeFrame, shown: np.ndarray, wanted: np.ndarra
     patch = EyePatch(frame, eye, upper.min() - _EDGE_PIXELS, lower.max() + _EDGE_PIXELS)
     source_along = np.interp(
         patch.along,
-        [min(0, along_to - radius - 1), along_to - radius, along_to + radius, max(eye.width, along_to + radius + 1)],
+        [0, along_to - radius, along_to + radius, eye.width],
         [0, shown_along - radius, shown_along + radius, eye.width],
     )
     across, over = source_along - shown_along, patch.down - wanted[1]
