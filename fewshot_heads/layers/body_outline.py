@@ -14,7 +14,7 @@ from fewshot_heads.landmarks.pose import NECK_TOP, fit_pose
 # Head units, in the frame of `landmarks.pose.MEAN_HEAD`. The chin is at y = 1.17 and the ears' lobes at 0.5.
 _NECK_BASE = (0.0, 1.20, 0.85)  # lower end of the neck's axis
 _NECK_HALF_WIDTH = 0.58  # of a neck that hair hides: three quarters of a face's half width at the ears
-_TAPER = 0.35  # share of its width that a neck loses toward the lobes, as it leans back under the skull
+_TAPER = 0.2  # share of its width that a neck loses toward the lobes, as it leans back under the skull
 _VISIBLE_NECK = (0.35, 0.75)  # half widths of a silhouette that is a neck's
 _SOFT = 0.02  # half of the width of the outline's edge
 

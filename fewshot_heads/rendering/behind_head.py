@@ -13,6 +13,9 @@ from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import NECK, NECK_TOP, Pose, fit_pose, turn_between, view_turn
 from fewshot_heads.layers.separation import MIN_ALPHA
 
+# [1, 3], head units, the upper end of the axis about which heads turn. A neck so stays upright when its head turns, and
+# leans when its head rolls.
+_AXIS_TOP = np.array([[NECK[0, 0], NECK_TOP[0, 1], NECK[0, 2]]])
 _SHORTEST_NECK = 0.1  # half crops
 _LEAN_START = 0.5  # of the neck's length, below its base: the outline bends softly from the shoulders on
 _LOWEST_NECK = 0.9  # half crops from the crop's center: a neck at the border would bend at once
@@ -60,8 +63,8 @@ class BehindHead:
     def follow(self, sources: Sequence[Landmarks], targets: Sequence[Landmarks], size: int) -> np.ndarray:
         """Returns the body, bent after the neck, over the background, float32 [B, 3, R, R].
 
-        The top of the neck is fixed to the skull, so a neck leans when a head turns. Its base moves when a head sways,
-        and the body's lower end by less or not at all.
+        The top of the neck is fixed to the skull, so a neck leans with its head. Its base moves when a head sways, and
+        the body's lower end by less or not at all.
 
         Args:
             sources: B faces, or one for all, as in the layers' image, pixels of the crop.
@@ -69,15 +72,17 @@ class BehindHead:
             size: side S of the crop, pixels.
         """
         flow = body_flow(sources, targets, size, self.body.shape[-1], self._end_share)
-        if flow is None:
-            return np.broadcast_to(self.still, (len(targets), *self.still.shape[1:]))
         guessed = np.array([guessed_share(*pair) for pair in _pairs(sources, targets)], np.float32)
+        if flow is None and not guessed.any():
+            return np.broadcast_to(self.still, (len(targets), *self.still.shape[1:]))
         colors, alpha = (
             _lerp(shown, guess, guessed[:, None, None, None])
             for shown, guess in zip(self._shown, self._guessed, strict=True)
         )
-        # Beyond the image the outline goes straight on. Colors that do are streaks.
-        return _lerp(self.background, sample(colors, flow, "reflection"), sample(alpha, flow, "border"))
+        if flow is not None:
+            # Beyond the image the outline goes straight on. Colors that do are streaks.
+            colors, alpha = sample(colors, flow, "reflection"), sample(alpha, flow, "border")
+        return _lerp(self.background, colors, alpha)
 
 
 def _lerp(start: np.ndarray, end: np.ndarray, share: np.ndarray) -> np.ndarray:
@@ -133,12 +138,12 @@ def body_flow(
         end_share: how far the body's lower end moves, over how far its neck does.
     """
     pairs = _pairs(sources, targets)
-    moved = [[_neck_shift(*pair), _shift(NECK_TOP, *pair)] for pair in pairs]
+    moved = [[_neck_shift(*pair), _shift(_AXIS_TOP, *pair)] for pair in pairs]
     shifts = np.array(moved, np.float32)[:, :, None] * np.float32(2 / size)  # [B, 2, 1, 2], of the neck's base and top
     shifts *= np.linalg.norm(shifts, axis=3, keepdims=True) * side / 2 > _MIN_SHIFT_PIXELS
     if not shifts.any():
         return None
-    ends = [[pose.apply(point)[0, 1] * (2 / size) - 1 for point in (NECK, NECK_TOP)] for pose, _ in pairs]
+    ends = [[pose.apply(point)[0, 1] * (2 / size) - 1 for point in (NECK, _AXIS_TOP)] for pose, _ in pairs]
     base, top = np.array(ends, np.float32)[:, :, None].swapaxes(0, 1)  # heights, [B, 1]
     grid = grid_positions(side)
     y = grid[None, :, 0, 1]  # [1, side]

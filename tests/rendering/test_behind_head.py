@@ -30,11 +30,13 @@ def test_a_body_under_a_still_head_stands_still(behind):
 
 def test_a_neck_leans_with_the_skull_softly_from_the_shoulders_on(behind):
     source = measured_face()
-    target = turned_about_the_neck(source, (0, 0.6, 0))
+    target = turned_about_the_neck(source, (0, 0, 0.4))
     frame = behind.follow([source], [target], SIZE)
     before, after = fit_pose(source), fit_pose(target)
-    top, base = before.apply(NECK_TOP)[0], before.apply(NECK)[0]
-    shift = (after.apply(NECK_TOP) - before.apply(NECK_TOP))[0, 0]
+    base = before.apply(NECK)[0]
+    above = [0, NECK_TOP[0, 1] - NECK[0, 1], 0]
+    top = before.apply(NECK + above)[0]
+    shift = after.apply(NECK + above)[0, 0] - top[0]
     assert abs(shift) > 5
     still = SIZE / 2 - 0.5
     assert column(frame, top[1]) - still == pytest.approx(shift, abs=1)
@@ -44,6 +46,12 @@ def test_a_neck_leans_with_the_skull_softly_from_the_shoulders_on(behind):
     shifts = np.array([column(frame, row) for row in np.linspace(start, top[1], 9)]) - still
     steps = np.abs(np.diff(shifts))
     assert steps[[0, -1]].max() < 0.5 * steps[4]
+
+
+def test_a_neck_stays_upright_while_the_head_turns_on_it(behind):
+    source = measured_face()
+    target = turned_about_the_neck(source, (0, 0.6, 0))
+    np.testing.assert_allclose(behind.follow([source], [target], SIZE), behind.still, atol=1e-6)
 
 
 def test_a_body_that_comes_in_from_the_side_has_no_streaks():
