@@ -19,6 +19,11 @@ _EDGE_SIGMA_MASK_FRACTION = 0.02  # standard deviation of the mask's soft edge, 
 _LASHES_EYE_WIDTHS = 0.12  # from the edge of the lid downward
 _CORNER_EYE_WIDTHS = 0.12  # beyond the corners of the eye
 _LID_PLACES = 17  # along the eye, to each of which the mask's outline has two points
+# The arc of a lip, from the right corner of the mouth to the left one.
+_ARC = np.linspace(0, np.pi, 17)
+_ROUNDNESS = 1.5  # 1 is an ellipse, 2 a parabola
+_LEAST_SQUARED_PIXELS = 1e-6  # of the mouth's half width
+_MAX_ALONG = 0.8  # a landmark that is nearer to a corner says nothing of the height
 
 
 class FaceRegion(NamedTuple):
@@ -29,12 +34,14 @@ class FaceRegion(NamedTuple):
         surround: landmarks that the crop box is centered on.
         box_ratio: side of the crop box over the larger side of the surround.
         mask_scale: width and height of the mask over those of the outline. Lashes lie on the outline itself.
+        rounded: whether the outline bends between its landmarks as lips do (`lip_arcs`).
     """
 
     outline: slice
     surround: slice
     box_ratio: float
     mask_scale: tuple[float, float] = (1.0, 1.0)
+    rounded: bool = False
 
     def crop_box(self, face: Landmarks, box_ratio: float | None = None) -> Crop:
         """Returns the square around the region, on whole pixels and at the image's resolution.
@@ -57,6 +64,7 @@ class FaceRegion(NamedTuple):
             size: side of the mask, pixels.
         """
         points = face.points[self.outline]
+        points = lip_arcs(points) if self.rounded else points
         center = points.mean(0)
         return _soft_polygon(center + (points - center) * self.mask_scale, size)
 
@@ -93,6 +101,33 @@ class Eyelid(NamedTuple):
         return _soft_polygon(np.concatenate([outline[0], outline[1][::-1]]), size)
 
 
+def lip_arcs(lips: np.ndarray) -> np.ndarray:
+    """Returns the outline of an open mouth, which is rounder than the polygon of its landmarks, [N, 2], pixels.
+
+    The lips have no landmarks near their corners. There each goes on as an arc between an ellipse and a parabola. Of
+    280 open mouths the polygon has .86 of the area, and the arcs 1.02.
+
+    Args:
+        lips: [8, 2], the inner lips, pixels.
+    """
+    center, half = (lips[0] + lips[4]) / 2, (lips[4] - lips[0]) / 2
+    axes = np.array([half, [-half[1], half[0]]])  # along and down
+    scale = max(float(half @ half), _LEAST_SQUARED_PIXELS)
+    upper, lower = ([-np.cos(_ARC), _arc_heights((row - center) @ axes.T / scale)] for row in (lips[1:4], lips[:4:-1]))
+    return center + np.concatenate([np.array(upper).T, np.array(lower).T[::-1]]) @ axes
+
+
+def _arc_heights(lip: np.ndarray) -> np.ndarray:
+    """Returns the heights of a lip at the places `_ARC`, which are 0 at both corners.
+
+    Args:
+        lip: [3, 2], its landmarks between the corners, along and down, half widths of the mouth.
+    """
+    along, down = lip[lip[:, 0].argsort()].T  # of a mouth in profile they are in no order
+    along = along.clip(-_MAX_ALONG, _MAX_ALONG)
+    return np.interp(-np.cos(_ARC), along, down / (1 - along**2) ** (_ROUNDNESS / 2)) * np.sin(_ARC) ** _ROUNDNESS
+
+
 def _soft_polygon(points: np.ndarray, size: int) -> np.ndarray:
     """Returns the mask of a polygon [N, 2] with a soft edge, float32 [size, size], 0 to 1."""
     mask = np.zeros((size, size), np.uint8)
@@ -100,7 +135,7 @@ def _soft_polygon(points: np.ndarray, size: int) -> np.ndarray:
     return cv2.GaussianBlur(mask, (0, 0), _EDGE_SIGMA_MASK_FRACTION * size).astype(np.float32) / 255
 
 
-MOUTH = FaceRegion(INNER_LIPS, LIPS, 1.25)
+MOUTH = FaceRegion(INNER_LIPS, LIPS, 1.25, rounded=True)
 EYES = (FaceRegion(RIGHT_EYE, RIGHT_EYE, 2.2, (1.04, 1.25)), FaceRegion(LEFT_EYE, LEFT_EYE, 2.2, (1.04, 1.25)))
 EYELIDS = tuple(Eyelid(eye, brow) for eye, (_, brow) in zip(EYES, EYES_AND_BROWS, strict=True))
 Region = FaceRegion | Eyelid
