@@ -15,6 +15,7 @@ from fewshot_heads.landmarks.pose import NECK_TOP, fit_pose
 _NECK_BASE = (0.0, 1.20, 0.85)  # lower end of the neck's axis
 _NECK_HALF_WIDTH = 0.58  # of a neck that hair hides: three quarters of a face's half width at the ears
 _TAPER = 0.2  # share of its width that a neck loses toward the lobes, as it leans back under the skull
+_BEHIND_HAIR = 0.3  # how far the neck goes on above the lobes, where the hair of the back hides its end
 _VISIBLE_NECK = (0.35, 0.75)  # half widths of a silhouette that is a neck's
 _SOFT = 0.02  # half of the width of the outline's edge
 
@@ -70,7 +71,7 @@ def body_under_head(person: np.ndarray, hole: np.ndarray, axis: NeckAxis) -> np.
         distance = sign * (profile[:, None] - x) / np.sqrt(1 + np.gradient(profile) ** 2)[:, None]
         outward = np.where(sign * (x - crossing[0]) < 0, 1.0, rim)
         alpha *= np.where(y[:, None] > crossing[1], outward, np.clip(0.5 + distance / soft, 0, 1))
-    top = min(axis.top[1], left[1], right[1])
+    top = min(axis.top[1], left[1], right[1]) - _BEHIND_HAIR * axis.unit
     return (alpha * np.clip((y - top) / soft, 0, 1)[:, None]).astype(np.float32)
 
 
