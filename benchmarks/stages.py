@@ -138,17 +138,18 @@ def generator_call(reenactor: Reenactor, batch: int) -> Callable[[], np.ndarray]
         batch: frames a call.
     """
     generator, (style, stickman, inputs) = reenactor.generator, _random_inputs(reenactor, batch)
+    small = inputs._replace(images=inputs.images[..., ::2, ::2], background=inputs.background[..., ::2, ::2])
 
     def call() -> np.ndarray:
         if not generator.textured:
             return generator(stickman, style)[0]
-        return correct(generator, stickman, style, inputs).composite(inputs)
+        return correct(generator, stickman, style, small).composite(inputs)
 
     return call
 
 
 def _random_inputs(reenactor: Reenactor, batch: int) -> tuple[np.ndarray, np.ndarray, WarpInputs]:
-    """Returns the style, the stickmen, and random pixels as `HeadViews` gives them for one source image."""
+    """Returns the style, the stickmen, and random pixels of one source image."""
     random, size = np.random.default_rng(0), reenactor.size
     source, stickman = (random.random((2, batch, size, size, 3), np.float32) * 2 - 1).transpose(0, 1, 4, 2, 3)
     _, style = reenactor.embedder(source[:1, None], stickman[:1, None])

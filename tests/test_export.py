@@ -52,7 +52,7 @@ def test_the_example_gives_the_frames_of_the_library(exported, mona_path, clip):
     faces = retargeted_faces(head, motion, reenactor.size)[:FRAMES]
     renderer = HeadRenderer(head, reenactor.generator)
     visibility = [renderer.visibility(face) for face in faces]
-    expected = to_uint8(renderer.composite(faces, visibility, renderer.style.repeat(FRAMES, 0), large=True))
+    expected = to_uint8(renderer.composite(faces, visibility, renderer.style.repeat(FRAMES, 0)))
     assert np.ptp(expected.astype(int), 0).max() > 20, "the head moves"
     assert np.abs(found.astype(int) - expected).max() <= 1
 

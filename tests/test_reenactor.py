@@ -132,7 +132,7 @@ def test_a_gray_portrait_stays_gray(reenactor, mona, motion):
 def test_a_head_that_stays_in_its_pose_is_its_picture(reenactor, head):
     """The layers put together again, without the network's part. Only single hairs on the wall are lost."""
     renderer = HeadRenderer(head, shows_the_composite(reenactor))
-    frame = renderer.render(head.landmarks, large=True)[0]
+    frame = renderer.render(head.landmarks)[0]
     assert psnr(frame, head.textures[0]) > 40
 
 
@@ -145,7 +145,7 @@ def test_body_and_background_stay_where_a_head_turns(reenactor, head):
         neck = seat.apply(NECK)[0]
         turned_pose = Pose(rotation, neck - seat.scale * rotation @ NECK[0], seat.scale)
         turned = Landmarks.from_array(turned_pose.apply(seat.undo(landmarks_3d(face))))
-        (frame,) = renderer.render([turned], large=True)
+        (frame,) = renderer.render([turned])
         moved = np.abs(frame.astype(int) - behind_image).max(2) > 2
         assert 0.1 < moved.mean() < 0.7  # the head, and nothing else
         behind = cv2.erode((head.heads[0, ..., 3] == 0).astype(np.uint8), np.ones((9, 9))) > 0

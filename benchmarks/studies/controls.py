@@ -89,7 +89,7 @@ class Stage:
         self.before = np.array([self._scores(i, head.landmarks[0]) for i, head in enumerate(heads)])
 
     def _scores(self, index: int, face: Landmarks) -> np.ndarray:
-        image = cv2.resize(self.renderers[index].render([face], False)[0], (_SHOWN_PIXELS,) * 2)
+        image = cv2.resize(self.renderers[index].render([face])[0], (_SHOWN_PIXELS,) * 2)
         scores = self.detector.expression(image)
         return np.full(len(BLENDSHAPES), np.nan) if scores is None else scores
 

@@ -159,20 +159,20 @@ def exported_embedder(checkpoint: Checkpoint) -> ExportedNetwork:
 def _generator(checkpoint: Checkpoint, size: int) -> ExportedNetwork:
     generator = checkpoint.networks.generator
     picture: Shape = ("batch", 3, size, size)
-    large: Shape = ("batch", 3, "resolution", "resolution")
+    half, large = size // 2, ("batch", 3, "resolution", "resolution")
     views = "head layer of the source image and of its mirror image: RGB from -1 to 1, then alpha from 0 to 1"
     behind = "RGB, body and background behind the head, complete"
     inputs = (
         Port("stickman", picture, "landmarks of the frame with the eyes as open as in the source image", _RGB),
         Port("style", ("batch", generator.project.out_features), "output of the embedder"),
-        Port("images", ("batch", VIEWS, 4, size, size), views, _RGB),
+        Port("images", ("batch", VIEWS, 4, half, half), views, _RGB),
         Port(
             "flows", ("batch", VIEWS, CELLS, CELLS, 2),
             "for each cell of the frame, x and y of the pixel in the view; -1 and 1 are the outer borders of the crop",
         ),
         Port("weights", ("batch", VIEWS, CELLS, CELLS), "share of each view; they sum to 1 where the head is", _UNIT),
         Port("confidence", ("batch", 1, CELLS, CELLS), "sharpness of what the views contribute", _UNIT),
-        Port("background", picture, behind, _RGB),
+        Port("background", ("batch", 3, half, half), behind, _RGB),
         Port("disocclusion", ("batch", 1, size, size), "1 where a closed mouth or eye opens", _UNIT),
         Port("color_matrix", (3, 3), "from neutral colors to those of the source image; often the identity"),
         Port("large_images", ("batch", VIEWS, 4, "resolution", "resolution"), f"{views}; R x R", _RGB),

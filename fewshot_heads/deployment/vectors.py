@@ -101,9 +101,9 @@ def write_frames(renderer: HeadRenderer, faces: Sequence[Landmarks], folder: Pat
     (folder / FRAMES).mkdir()
     for number, face in enumerate(faces):
         visibility = [renderer.visibility(face)]
-        inputs = renderer.inputs([face], visibility, large=True)
+        inputs = renderer.inputs([face], visibility)
         texture = inputs.texture
-        frame = renderer.composite([face], visibility, renderer.style, large=True)
+        frame = renderer.composite([face], visibility, renderer.style)
         arrays = {
             "landmarks": open_eyelids(face, visibility[0].eyes).to_array(),
             "stickman": to_uint8(inputs.stickmen[0]),

@@ -22,7 +22,7 @@ class WarpInputs(NamedTuple):
     """The source pixels from which a frame is made: V views of the head, and what is behind the head.
 
     A view is the head layer of a source image or its mirror image. S is the side of the generator's crop. The images
-    may have a higher resolution R. Flows and weights have the side s.
+    may have another resolution R. Flows and weights have the side s.
 
     Attributes:
         images: [B, V, 4, R, R], head layers: colors from -1 to 1, then the alpha matte from 0 to 1.
@@ -90,6 +90,14 @@ def _resize_views(weights: Maps, size: int) -> Maps:
     return resize(weights.reshape(batch * views, 1, side, side), size).reshape(batch, views, size, size)
 
 
+def _resize_images(images: Maps, size: int) -> Maps:
+    """Returns images of V views at another resolution, [B, V, 4, size, size]."""
+    if images.shape[-1] == size:  # frames that share their images do not copy them
+        return images
+    batch, views, channels, side = images.shape[:4]
+    return resize(images.reshape(batch * views, channels, side, side), size).reshape(batch, views, channels, size, size)
+
+
 def _resize_flows(flows: Maps, size: int) -> Maps:
     batch, views, side = flows.shape[:3]
     return resize_flow(flows.reshape(batch * views, side, side, 2), size).reshape(batch, views, size, size, 2)
@@ -99,8 +107,8 @@ class Correction(NamedTuple):
     """The generator's output, with which frames of any resolution are composited.
 
     Attributes:
-        residual: [B, 3, S, S], what is added to the composite.
-        flows: [B, V, S, S, 2], -1 to 1, the corrected flow of each view.
+        residual: [B, 3, S/2, S/2], what is added to the composite.
+        flows: [B, V, S/2, S/2, 2], -1 to 1, the corrected flow of each view.
     """
 
     residual: Maps
@@ -131,6 +139,9 @@ class Correction(NamedTuple):
 def correct(predict: Predict, stickman: Maps, style: Maps, texture: WarpInputs) -> Correction:
     """Returns a generator's correction of the composite, with which `Correction.composite` makes the frame.
 
+    The network sees half of the crop's resolution. Light, shade and shape, which it corrects, are smooth, and detail
+    comes from the source.
+
     Args:
         predict: the generator's U-Net.
         stickman: [B, 3, S, S], -1 to 1, landmarks of the frame.
@@ -140,10 +151,10 @@ def correct(predict: Predict, stickman: Maps, style: Maps, texture: WarpInputs) 
     Raises:
         BadInput: weights give a flow that is not a number, along which OpenCV would never end.
     """
-    size, joined = stickman.shape[-1], _library(stickman).concatenate
+    size, joined = stickman.shape[-1] // 2, _library(stickman).concatenate
     flows = texture.resized_flows(size)
-    composite, alpha = texture.composite(flows)
-    images = joined([resize(texture.background, size), composite, stickman], 1)
+    composite, alpha = texture._replace(images=_resize_images(texture.images, size)).composite(flows)
+    images = joined([resize(texture.background, size), composite, resize(stickman, size)], 1)
     hint = joined([resize(x, size // 2) for x in (alpha, texture.confidence, texture.disocclusion)], 1)
     residual, flow = predict(images, hint, style)
     if isinstance(flow, np.ndarray) and not np.isfinite(flow).all():

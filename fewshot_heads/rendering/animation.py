@@ -165,7 +165,7 @@ class FrameRenderer:
             mouths: the driver's mouths, one a frame; None leaves all mouths to the inpainter.
             shading: of the driver's skin, one a frame; None leaves the skin as it is.
         """
-        return self._renderer.render(faces, True, mouths, shading)
+        return self._renderer.render(faces, mouths, shading)
 
     def paste(self, crop: np.ndarray) -> np.ndarray:
         """Returns the upright frame of a crop, uint8 [H, W, 3].

@@ -40,7 +40,7 @@ class FrameInputs(NamedTuple):
 
     Attributes:
         stickmen: float32 [B, 3, S, S], -1 to 1.
-        texture: source pixels at the resolution S.
+        texture: source pixels at half of the resolution S, as the generator sees them.
         large: source pixels at the resolution of the frames.
     """
 
@@ -77,8 +77,8 @@ class HeadRenderer:
         has_teeth = generator.textured and shows_teeth(texture_face)
         self._teeth = Teeth(head.textures[0], texture_face) if has_teeth else None
         self.views = HeadViews(head.landmarks, head.heads, self.size, head.body)
-        self.small = self._images(head, self.size)
-        self.large = self.small if self.resolution == self.size else self._images(head, self.resolution)
+        self.small = self._images(head, self.size // 2)  # as the generator sees them
+        self.large = self._images(head, self.resolution)
 
     def _images(self, head: Head, size: int) -> _Images:
         """Returns the layers at a resolution [size, size]."""
@@ -93,20 +93,19 @@ class HeadRenderer:
         return _Images(views.transpose(0, 3, 1, 2), BehindHead(body, background, continues, shown))
 
     def render(
-        self, faces: Sequence[Landmarks], large: bool, mouths: Sequence[MouthCrop] | None = None,
+        self, faces: Sequence[Landmarks], mouths: Sequence[MouthCrop] | None = None,
         shading: Sequence[np.ndarray] | None = None,
     ) -> np.ndarray:  # fmt: skip
-        """Returns frames uint8 [B, R, R, 3], or [B, S, S, 3].
+        """Returns frames uint8 [B, R, R, 3].
 
         Args:
             faces: landmarks of the B frames, pixels of the crop.
-            large: whether frames have the resolution R; else they have S.
             mouths: the driver's mouths, one a frame, which fill a mouth that is closed in the source. None leaves the
                 mouth to the inpainter.
             shading: of the driver's skin, one a frame. None leaves the skin as it is.
         """
         visibility = [self.visibility(face) for face in faces]
-        frames = to_uint8(self.composite(faces, visibility, np.repeat(self.style, len(faces), 0), large))
+        frames = to_uint8(self.composite(faces, visibility, np.repeat(self.style, len(faces), 0)))
         if shading is not None:
             shaded = zip(frames, shading, faces, strict=True)
             frames = np.stack([self._skin.shade(frame, skin, face, self.size) for frame, skin, face in shaded])
@@ -145,23 +144,21 @@ class HeadRenderer:
         faces: Sequence[Landmarks],
         visibility: Sequence[SourceVisibility],
         style: np.ndarray,
-        large: bool,
         background_flow: np.ndarray | None = None,
         rest: Sequence[Landmarks] | None = None,
     ) -> np.ndarray:
-        """Returns frames float32 [B, 3, R, R], or [B, 3, S, S], -1 to 1, before `apply_face_parts`.
+        """Returns frames float32 [B, 3, R, R], -1 to 1, before `apply_face_parts`.
 
         Args:
             faces: as in `inputs`, like all but the style.
             visibility: for each face.
             style: [B, P], the head's style or another one.
-            large: whether frames have the resolution R.
             background_flow: [B, s, s, 2], or None.
             rest: B faces, or None.
         """
         if not self.generator.textured:
             return self.generator(self._stickmen(faces, visibility), style)[0]
-        inputs = self.inputs(faces, visibility, large, background_flow, rest)
+        inputs = self.inputs(faces, visibility, background_flow, rest)
         correction = correct(self.generator, inputs.stickmen, style, inputs.texture.without_unseen())
         return correction.colored(self.color_matrix.astype(np.float32)).composite(inputs.large.without_unseen())
 
@@ -173,7 +170,6 @@ class HeadRenderer:
         self,
         faces: Sequence[Landmarks],
         visibility: Sequence[SourceVisibility],
-        large: bool,
         background_flow: np.ndarray | None = None,
         rest: Sequence[Landmarks] | None = None,
     ) -> FrameInputs:
@@ -182,48 +178,27 @@ class HeadRenderer:
         Args:
             faces: landmarks of the B frames, pixels of the crop.
             visibility: result of `visibility` for each face. Eyes that are open in the source stay open.
-            large: whether frames have the resolution R; else they have S.
             background_flow: [B, s, s, 2], -1 to 1, flow along which body and background are warped. None leaves them
                 in place.
             rest: B faces for which the body stands still. Its neck follows the head away from there. None takes the
                 first source image's face.
         """
         open_faces = [open_eyelids(face, source.eyes) for face, source in zip(faces, visibility, strict=True)]
-        texture, views = self._texture(open_faces, visibility, background_flow, rest)
-        target = texture
-        if large and self.large is not self.small:
-            images = images_of_views(self.large.views, views)
-            background = self._behind(self.large.behind, views, open_faces, background_flow, rest)
-            target = texture._replace(images=images, background=background)
-        return FrameInputs(rasterize_landmarks(open_faces, self.size), texture, target)
-
-    def _texture(
-        self,
-        faces: Sequence[Landmarks],
-        visibility: Sequence[SourceVisibility],
-        background_flow: np.ndarray | None,
-        rest: Sequence[Landmarks] | None,
-    ) -> tuple[WarpInputs, list[Views]]:
-        """Returns the source pixels at the resolution S, and the views of each frame.
-
-        Args:
-            faces: landmarks of the B frames, pixels of the crop.
-            visibility: for each face.
-            background_flow: [B, s, s, 2], or None.
-            rest: B faces for which the body stands still, or None.
-        """
-        views = [self.views.blend(face) for face in faces]
-        pairs = zip(faces, visibility, strict=True)
+        views = [self.views.blend(face) for face in open_faces]
+        pairs = zip(open_faces, visibility, strict=True)
         opened = [disocclusion_mask(face, source.disocclusion, self.size) for face, source in pairs]
-        texture = WarpInputs(
-            images=images_of_views(self.small.views, views),
-            flows=np.stack([view.flows for view in views]),
-            weights=np.stack([view.weights for view in views]),
-            confidence=np.stack([view.confidence for view in views]),
-            background=self._behind(self.small.behind, views, faces, background_flow, rest),
-            disocclusion=np.stack(opened)[:, None],
+        texture, large = (
+            WarpInputs(
+                images=images_of_views(images.views, views),
+                flows=np.stack([view.flows for view in views]),
+                weights=np.stack([view.weights for view in views]),
+                confidence=np.stack([view.confidence for view in views]),
+                background=self._behind(images.behind, views, open_faces, background_flow, rest),
+                disocclusion=np.stack(opened)[:, None],
+            )
+            for images in (self.small, self.large)
         )
-        return texture, views
+        return FrameInputs(rasterize_landmarks(open_faces, self.size), texture, large)
 
     def _behind(
         self,

@@ -71,7 +71,7 @@ def test_the_background_stays_where_a_head_goes(reenactor, mona):
     moved = [source_face.moved(np.float32([offset * reenactor.size, 0])) for offset in (-0.08, 0.08)]
     shift = round(0.08 * reenactor.size)
     matte = cv2.dilate(person_matte(image), np.ones((9, 9)))
-    for frame, offset in zip(renderer.render(moved, large=False), (shift, -shift), strict=True):
+    for frame, offset in zip(renderer.render(moved), (shift, -shift), strict=True):
         head_area = np.maximum(matte, np.roll(matte, offset, axis=1))
         free = (head_area < 0.02) & (np.arange(len(head_area))[:, None] < len(head_area) // 2)
         assert free.mean() > 0.1

@@ -95,7 +95,7 @@ class IdentityBlend:
         styles = style.astype(np.float32)
         if not self._generator.textured:
             visibility = [self.renderers[0].visibility(face) for face in faces]
-            return to_uint8(self.renderers[0].composite(faces, visibility, styles, large=False))
+            return to_uint8(self.renderers[0].composite(faces, visibility, styles))
         inside = np.stack([_feature_mask(face, self.size) for face in faces])[:, None]
         inside = resize(inside, self.renderers[0].resolution)
         visibility = [self._mixed_visibility(face, row) for face, row in zip(faces, weights, strict=True)]
@@ -104,7 +104,7 @@ class IdentityBlend:
             flows = np.stack([_background_flow(self.portraits[k], face, self.size) for face in rest])
             share_inside, share_outside = (w[:, k, None, None, None].astype(np.float32) for w in (weights, around))
             share = share_outside + inside * (share_inside - share_outside)
-            frames = frames + share * self.renderers[k].composite(faces, visibility, styles, True, flows, rest)
+            frames = frames + share * self.renderers[k].composite(faces, visibility, styles, flows, rest)
         images = to_uint8(np.asarray(frames))
         images = apply_face_parts(images, faces, visibility, self.size, mouths, self.inpainters)
         return np.stack([self._with_teeth(*each) for each in zip(images, faces, weights, strict=True)])

@@ -114,7 +114,7 @@ def moved(
         batch = slice(first, first + settings.batch)
         batch_mouths = mouths and mouths[batch]
         frames_by_person = [
-            renderer.render(person_faces[batch], True, batch_mouths)
+            renderer.render(person_faces[batch], batch_mouths)
             for renderer, person_faces in zip(renderers, faces, strict=True)
         ]
         yield from map(grid, zip(*frames_by_person, strict=True))
