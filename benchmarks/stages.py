@@ -209,9 +209,7 @@ def end_to_end(model: str, source: str, driver: str, out: str, device: str, laun
 def stage_times(
     models: list[str], source: str, driver: str, batches: list[int], device: str, seconds: float
 ) -> dict[str, dict[str, Any]]:
-    """Returns model -> "cost" and "ms".
-
-    The first model has all stages, the others have the generator only.
+    """Returns model -> "cost" and "ms": of all stages of the first model, and of the generator of the others.
 
     Args:
         models: see `load`.

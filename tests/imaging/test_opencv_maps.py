@@ -62,3 +62,24 @@ def test_a_composite_of_arrays_is_that_of_tensors(resolution):
     layers = (draw(2, 2, 4, resolution, resolution), flows, draw(2, 2, 16, 16), draw(2, 1, 16, 16))
     layers += (draw(2, 3, resolution, resolution), draw(2, 1, 32, 32))
     np.testing.assert_allclose(*both(frame, draw(2, 3, 32, 32), draw(2, 8), draw(3, 3), *layers), atol=2e-3)
+
+
+def test_the_network_sees_half_of_the_crops_resolution():
+    """Of a chessboard of pixels it sees the mean, at any resolution of the images."""
+    seen = []
+
+    def predict(images, hint, style):
+        seen.append((images, hint))
+        return np.zeros((1, 3, 16, 16), np.float32), np.zeros((1, 16, 16, 2), np.float32)
+
+    chessboard = np.float32(np.indices((32, 32)).sum(0) % 2 * np.ones((1, 3, 1, 1)))
+    views, full = np.ones((1, 1, 4, 32, 32), np.float32), np.ones((1, 1, 16, 16), np.float32)
+    views[:, 0, :3] = chessboard
+    texture = WarpInputs(
+        views, grid_positions(16)[None, None], full, full, chessboard, np.zeros((1, 1, 32, 32), np.float32)
+    )
+    frame = correct(predict, chessboard, np.zeros((1, 8), np.float32), texture).composite(texture)
+    ((images, hint),) = seen
+    assert images.shape == (1, 9, 16, 16) and hint.shape == (1, 3, 8, 8)
+    np.testing.assert_allclose(images, 0.5, atol=1e-6)
+    np.testing.assert_allclose(frame, chessboard, atol=1e-6)
