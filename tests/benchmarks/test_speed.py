@@ -50,10 +50,10 @@ def test_the_command_writes_every_stage_and_both_models_as_strict_json(result):
 
 def test_the_models_are_counted_and_random_weights_are_called_so(result):
     costs = {name: model["cost"] for name, model in json.loads(result[0])["models"].items()}
-    assert costs["realtime"]["gflop"] == pytest.approx(3.23, rel=0.02)
+    assert costs["realtime"]["gflop"] == pytest.approx(0.80, rel=0.02)
     assert sum(costs["realtime"]["parameters"].values()) == pytest.approx(4.1e6, rel=0.02)
     assert costs["tiny"]["weights"] == {"name": "tiny", "sha256": None}
-    assert "| tiny (random weights) | 0.0" in result[1] and "| realtime | 3.21 |" in result[1]
+    assert "| tiny (random weights) | 0.0" in result[1] and "| realtime | 0.80 |" in result[1]
 
 
 def test_the_table_has_a_row_for_each_stage_and_a_column_for_each_number_of_cores(result):

@@ -48,7 +48,7 @@ def test_teeth_are_the_drivers(reenactor, motion, driver_frames, opened):
     painter, face, mouth = opened
     number = [kept.jpeg for kept in motion.mouths].index(mouth.jpeg)
     driver_levels = between_lips(driver_frames[number], motion.landmarks[number])
-    (transferred,), (inpainted,) = (painter.render([face], True, mouths) for mouths in ([mouth], None))
+    (transferred,), (inpainted,) = (painter.render([face], mouths) for mouths in ([mouth], None))
     face = face.moved(np.zeros(2, np.float32), len(inpainted) / reenactor.size)
     transferred_correlation, inpainted_correlation = (
         np.corrcoef(driver_levels.ravel(), between_lips(x, face).ravel())[0, 1] for x in (transferred, inpainted)
@@ -64,7 +64,7 @@ def test_a_mouth_that_has_not_opened_is_left_alone(reenactor, opened, mona):
     painter, face, mouth = opened
     source_face = painter.landmarks[0]
     assert painter.visibility(face).disocclusion[2] > 0.5 and not painter.visibility(source_face).disocclusion.any()
-    (with_mouth,), (without_mouth,) = (painter.render([source_face], False, mouths) for mouths in ([mouth], None))
+    (with_mouth,), (without_mouth,) = (painter.render([source_face], mouths) for mouths in ([mouth], None))
     np.testing.assert_array_equal(with_mouth, without_mouth)
 
 

@@ -66,7 +66,7 @@ def test_a_picture_of_nothing_has_numbers_too(shape, gray):
 def test_the_background_stays_where_a_head_goes(reenactor, mona):
     """Beside the head, before and after, every pixel is the image's: none has gone along with the hair."""
     head = reenactor.embed([mona])
-    renderer = HeadRenderer(head, reenactor.generator)
+    renderer = HeadRenderer(head, reenactor.generator, reenactor.size)
     image, source_face = head.crop.cut(mona), head.landmarks[0]
     moved = [source_face.moved(np.float32([offset * reenactor.size, 0])) for offset in (-0.08, 0.08)]
     shift = round(0.08 * reenactor.size)

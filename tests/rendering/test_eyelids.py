@@ -137,7 +137,7 @@ def test_a_turn_or_a_nod_is_no_blink(face):
 
 def test_a_painter_shuts_eyes_that_it_has_seen_open(reenactor, mona):
     head = reenactor.embed([mona])
-    painter = HeadRenderer(head, reenactor.generator)
+    painter = HeadRenderer(head, reenactor.generator, reenactor.size)
     seat = head.landmarks[0]
     awake, asleep = painter.render([seat, closed(seat, 0.1)])
     now, then = (reenactor.detectors[0].detect(each)[0] for each in (asleep, awake))
@@ -151,7 +151,7 @@ def test_a_lid_that_comes_down_is_painted_as_skin_with_lashes_at_its_edge(reenac
     seat = head.landmarks[0]
     asleep = closed(seat, 0)
     painted, warped = (
-        HeadRenderer(head, reenactor.generator, inpainters=inpainters).render([asleep])[0].astype(float)
+        HeadRenderer(head, reenactor.generator, reenactor.size, inpainters).render([asleep])[0].astype(float)
         for inpainters in (reenactor.inpainters, None)
     )
     changed = np.abs(painted - warped).max(2) > 8
