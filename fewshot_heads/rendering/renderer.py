@@ -147,7 +147,7 @@ class HeadRenderer:
         background_flow: np.ndarray | None = None,
         rest: Sequence[Landmarks] | None = None,
     ) -> np.ndarray:
-        """Returns frames float32 [B, 3, R, R], -1 to 1, before `apply_face_parts`.
+        """Returns frames float32 [B, 3, R, R], -1 to 1, before `apply_face_parts`; [B, 3, S, S] without layers.
 
         Args:
             faces: as in `inputs`, like all but the style.
@@ -187,16 +187,17 @@ class HeadRenderer:
         views = [self.views.blend(face) for face in open_faces]
         pairs = zip(open_faces, visibility, strict=True)
         opened = [disocclusion_mask(face, source.disocclusion, self.size) for face, source in pairs]
-        texture, large = (
-            WarpInputs(
-                images=images_of_views(images.views, views),
-                flows=np.stack([view.flows for view in views]),
-                weights=np.stack([view.weights for view in views]),
-                confidence=np.stack([view.confidence for view in views]),
-                background=self._behind(images.behind, views, open_faces, background_flow, rest),
-                disocclusion=np.stack(opened)[:, None],
-            )
-            for images in (self.small, self.large)
+        texture = WarpInputs(
+            images=images_of_views(self.small.views, views),
+            flows=np.stack([view.flows for view in views]),
+            weights=np.stack([view.weights for view in views]),
+            confidence=np.stack([view.confidence for view in views]),
+            background=self._behind(self.small.behind, views, open_faces, background_flow, rest),
+            disocclusion=np.stack(opened)[:, None],
+        )
+        large = texture._replace(
+            images=images_of_views(self.large.views, views),
+            background=self._behind(self.large.behind, views, open_faces, background_flow, rest),
         )
         return FrameInputs(rasterize_landmarks(open_faces, self.size), texture, large)
 
