@@ -59,9 +59,9 @@ DEFAULTS = {
 IMPORT_CLOCK = "from time import time; start = time(); from fewshot_heads import Reenactor; print(time() - start)"
 MEASURES = {  # of a run end to end -> title in the table, digits
     "fps": ("end to end, frames/s", 2),
-    "start": ("start: interpreter, imports, weights, s", 2),
+    "start": ("start: interpreter, imports, weights, s (the clip is tracked meanwhile)", 2),
     "first_frame": ("then to the first frame: portrait, landmarks of the clip, a batch, s", 2),
-    "peak_mib": ("peak memory, MiB", 0),
+    "peak_mib": ("peak memory of all processes, MiB", 0),
     "peak_device_mib": ("peak memory on the device, MiB", 0),
 }
 
@@ -182,7 +182,7 @@ def main(argv: list[str]) -> None:
         trace.check()
     devices = columns(threads, chosen["device"])
     accelerator = torch.cuda.get_device_name() if "cuda" in devices else None
-    imports = [float(in_new_process("-c", IMPORT_CLOCK)) for _ in range(chosen["repeats"] + 1)]
+    imports = [float(in_new_process("-c", IMPORT_CLOCK)[0]) for _ in range(chosen["repeats"] + 1)]
     del imports[0]  # the first one fills the disk's cache
     report: dict[str, Any] = {
         "command": common.command("benchmarks.speed", chosen),

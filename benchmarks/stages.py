@@ -9,10 +9,8 @@ JSON.
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,15 +19,13 @@ import numpy as np
 
 from benchmarks import common
 from benchmarks.live import live
-from benchmarks.timing import allow, peak_mib, timed
-from fewshot_heads import BadInput, Reenactor, VideoWriter, read_image, read_video
-from fewshot_heads.cli.conf_files import CONF_DIR
-from fewshot_heads.cli.config import load_config
+from benchmarks.main_job import end_to_end, load
+from benchmarks.timing import allow, timed
+from fewshot_heads import Reenactor, VideoWriter, read_image, read_video
 from fewshot_heads.cli.memory import share_heap
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.imaging.compositing import WarpInputs, correct
 from fewshot_heads.imaging.warping import grid_positions
-from fewshot_heads.models.weights_file import read_weights
 from fewshot_heads.rendering.face_parts import apply_face_parts
 from fewshot_heads.rendering.head_surface import CELLS
 from fewshot_heads.rendering.paste_back import Paster
@@ -38,42 +34,6 @@ from fewshot_heads.rendering.renderer import HeadRenderer, rasterize_landmarks
 Work = tuple[Callable[[], Any], int]  # a call, and the number of frames it handles
 COMPARED = (1, 4)  # batch sizes at which models are compared
 CLIP_FRAMES = 30  # of a call of the stages that take a clip
-
-
-def load(model: str, device: str = "cpu") -> Reenactor:
-    """Returns a model on a device.
-
-    Args:
-        model: a shipped preset, a .safetensors file, or a preset of conf/model, then with random weights (seed 0).
-        device: "auto", "cpu", "cuda" or "mps".
-
-    Raises:
-        BadInput: there is no such model.
-    """
-    preset = CONF_DIR / "model" / f"{model}.yaml"
-    try:
-        return Reenactor(read_weights(model)[0], device)
-    except BadInput:
-        if not preset.is_file():
-            raise
-    import torch  # with weights of a preset that is shipped, nothing needs it
-
-    from fewshot_heads.models.building import build
-    from fewshot_heads.models.checkpoint import Checkpoint
-
-    torch.manual_seed(0)
-    spec = load_config("meta_learn", [f"model={model}"])["model"]
-    networks = build(spec).eval().requires_grad_(False)
-    return Reenactor(Checkpoint(model, "", {"spec": spec}, preset, networks), device)
-
-
-def main_job(reenactor: Reenactor, source: str, driver: str, out: str) -> Iterator[int]:
-    """Animates a portrait with default options; yields the number of frames written so far."""
-    head, video = reenactor.embed([source]), read_video(driver)
-    with VideoWriter(out, like=video, overwrite=True) as writer:
-        for count, frame in enumerate(reenactor.animate(head, video), 1):
-            writer.add(frame)
-            yield count
 
 
 def pipeline(reenactor: Reenactor, source: str, driver: str, batches: Sequence[int]) -> dict[str, Work]:
@@ -180,30 +140,6 @@ def cost(reenactor: Reenactor) -> dict[str, Any]:
     parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.named_children()}
     about = {"weights": {"name": reenactor.weights.name, "sha256": reenactor.weights.sha256 or None}}
     return about | {"gflop": counter.get_total_flops() / 1e9, "parameters": parameters}
-
-
-def end_to_end(model: str, source: str, driver: str, out: str, device: str, launched: float) -> dict[str, float]:
-    """Returns times and memory of one main job: read, landmarks, generator, paste back, write.
-
-    Args:
-        model: see `load`.
-        source: path of the portrait.
-        driver: path of the clip.
-        out: path of the video.
-        device: "auto", "cpu", "cuda" or "mps".
-        launched: `time.time()` before this process was started.
-    """
-    reenactor = load(model, device)
-    start_seconds, loaded = time.time() - launched, time.perf_counter()
-    count, first_frame = 0, loaded
-    for count in main_job(reenactor, source, driver, out):
-        if count == 1:
-            first_frame = time.perf_counter()
-    end, memory = time.perf_counter(), {"peak_mib": peak_mib()}
-    if (torch := sys.modules.get("torch")) and torch.cuda.is_available():
-        memory["peak_device_mib"] = torch.cuda.max_memory_allocated() / 2**20
-    times = {"fps": count / (end - loaded), "start": start_seconds, "first_frame": first_frame - loaded}
-    return {"frames": count, **times, **memory}
 
 
 def stage_times(

@@ -82,8 +82,9 @@ def traced(rate: int, cores: int, **arguments: Any) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         stacks = Path(folder) / "stacks.txt"
         # Threads in a call of OpenVINO look idle to py-spy. The process is not stopped for a sample.
-        options = ("--idle", "--nonblocking", "--rate", str(rate), "--format", "raw", "--output", str(stacks), "--")
-        run = job("end_to_end", cores, within=(str(_py_spy()), "record", *options), **arguments)
+        options = ["--subprocesses", "--idle", "--nonblocking", "--rate", str(rate), "--format", "raw"]
+        profiler = [str(_py_spy()), "record", *options, "--output", str(stacks), "--"]
+        run = job("end_to_end", cores, within=profiler, **arguments)
         if not stacks.is_file():
             raise BadInput("py-spy may not read a process here: allow ptrace, or leave the trace out with trace=0")
         samples = sampled(stacks.read_text().splitlines())

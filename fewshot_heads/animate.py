@@ -57,9 +57,9 @@ def _animate(arguments: argparse.Namespace) -> Path:
     driver = read_driver(driver_path, shown=config["side_by_side"])
     source = read_video_source(sources[0], driver.rate) if arguments.video else None
 
-    from fewshot_heads.cli.driver_tracking import DriverTracking
+    from fewshot_heads.cli.driver_tracking import tracked_meanwhile
 
-    with DriverTracking(driver, config) as tracking:
+    with tracked_meanwhile(driver, config) as tracked:
         from fewshot_heads.cli.animation import animation_frames, source_head, video_frames
         from fewshot_heads.cli.session import open_reenactor, track_driver, write_frames
 
@@ -69,7 +69,7 @@ def _animate(arguments: argparse.Namespace) -> Path:
             head = source_head(reenactor, sources, config)
         else:
             source_motion = track_driver(reenactor, source, {**config, "driver_face": config["source_face"]})
-        motion = tracking.motion()
+        motion = tracked()
     if source is None:
         count, frames = len(motion), animation_frames(reenactor, head, motion, driver, config)
     else:

@@ -1,14 +1,11 @@
-"""Tracks a driver while the command imports torch, loads its networks and makes the head.
-
-The landmarks of a clip of 10 s take two cores 5 s, and everything else before the first frame takes one core 5 s.
-"""
+"""Tracks a driver while the command loads its networks and makes the head, which takes nearly as long."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
+from contextlib import contextmanager
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -16,58 +13,49 @@ from tqdm import tqdm
 
 from fewshot_heads.cli.memory import share_heap
 from fewshot_heads.driving.tracking import Motion, track
+from fewshot_heads.imaging.forks import can_fork, forked_items
 from fewshot_heads.landmarks import detectors
 from fewshot_heads.media.video_reader import Video
 
 
-class DriverTracking:
-    """The motion of a driver, tracked in a thread from the start of a `with` block. This needs no torch.
+@contextmanager
+def tracked_meanwhile(driver: Video | Motion, config: Mapping[str, Any]) -> Iterator[Callable[[], Motion]]:
+    """Gives a function that waits for the motion of a driver, which is tracked from now on.
 
-    The block ends the thread at its next frame.
+    It is tracked in a forked process, or in a thread where a fork is not safe. The block ends both.
 
     Args:
         driver: a video, or its saved motion, which stays as it is.
-        config: the keys of conf/animate.yaml.
+        config: the keys of conf/animate.yaml. The motion is smoothed by `smoothing`.
+
+    Raises:
+        BadInput: the driver cannot be read, when the function is called.
+        NoFaceFound: no frame shows the face, as above.
     """
+    share_heap()  # before the first frame
+    if isinstance(driver, Motion):
+        yield lambda: driver
+        return
+    searchers = detectors(**config["landmarks"])  # here, because imports of two threads could wait for each other
+    ended = Event()  # of the thread; a process is killed
 
-    def __init__(self, driver: Video | Motion, config: Mapping[str, Any]):
-        share_heap()  # before the first frame
-        self._driver, self._config = driver, config
-        self._stopped = threading.Event()
-        self._pool = ThreadPoolExecutor(1)
-        # Here, because imports of two threads could wait for each other.
-        self._detectors = [] if isinstance(driver, Motion) else detectors(**config["landmarks"])
-
-    def __enter__(self) -> DriverTracking:
-        self._motion = self._pool.submit(self._track)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stopped.set()
-        self._pool.shutdown()
-
-    def motion(self) -> Motion:
-        """Waits for the motion, smoothed by `smoothing`.
-
-        Raises:
-            BadInput: the driver cannot be read.
-            NoFaceFound: no frame shows the face.
-        """
-        return self._motion.result()
-
-    def _track(self) -> Motion:
-        driver, config = self._driver, self._config
-        if isinstance(driver, Motion):
-            return driver
-        options = (config["driver_face"], config["smoothing"], driver.rate, str(driver.path))
-        return track(self._frames(driver), self._detectors, *options, pixels=True)
-
-    def _frames(self, driver: Video) -> Iterator[np.ndarray]:
-        """Yields the frames under a progress bar, until the block ends."""
-        count = driver.frame_count_estimate
-        for frame in tqdm(driver, "landmarks", count, disable=None, unit="frame", leave=False):
-            if self._stopped.is_set():
+    def frames() -> Iterator[np.ndarray]:
+        for frame in tqdm(driver, "landmarks", driver.frame_count_estimate, disable=None, unit="frame", leave=False):
+            if ended.is_set():
                 return
             yield frame
+
+    def motion() -> Motion:
+        options = (config["driver_face"], config["smoothing"], driver.rate, str(driver.path))
+        return track(frames(), searchers, *options, pixels=True)
+
+    if can_fork():
+        with forked_items(lambda: motion().parts()) as parts:
+            yield lambda: Motion.joined(parts)
+        return
+    with ThreadPoolExecutor(1) as pool:
+        tracking = pool.submit(motion)
+        try:
+            yield tracking.result
+        finally:
+            ended.set()

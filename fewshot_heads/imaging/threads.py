@@ -6,6 +6,7 @@ for each frame, which wait for each other and keep the processor from the other 
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -82,12 +83,14 @@ def _blas() -> ThreadpoolController:
 def forks_on_one_thread() -> None:
     """Keeps this library, torch and OpenCV to one thread in processes that are forked from now on.
 
-    A forked process lacks the threads of torch and OpenCV that its parent has started, and would wait for them forever.
+    A forked process lacks the threads of torch, OpenCV and FFmpeg that its parent has started, and would wait for them
+    forever.
     """
     if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
         os.register_at_fork(after_in_child=_on_one_thread)
 
 
 def _on_one_thread() -> None:
+    gc.freeze()  # to end the parent's decoders, garbage or not, FFmpeg would wait for their threads
     set_thread_count(1)
     cv2.setNumThreads(_ALONE_IN_FORK)

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import cv2
 
 from fewshot_heads.errors import BadInput, FewshotHeadsError
+from fewshot_heads.imaging.forks import start_worker
 from fewshot_heads.imaging.threads import set_thread_count, thread_count
 
 Item = TypeVar("Item")
@@ -77,7 +78,7 @@ def _pool(work: Work, queue: deque[Item], processes: int) -> Generator[tuple[Ite
     """
     earlier_children = set(multiprocessing.active_children())
     # Spawned: torch and OpenCV have threads, which do not survive a fork.
-    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start_worker)
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), start_worker)
     running: dict[Future, Item] = {}
     try:
         while queue or running:
@@ -181,16 +182,3 @@ def _one_thread() -> Iterator[None]:
     finally:
         set_thread_count(previous[0])
         cv2.setNumThreads(previous[1])
-
-
-def _start_worker() -> None:
-    """Prepares a new process: ignores Ctrl-C and ends with its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent ends its children
-    parent = multiprocessing.parent_process()
-
-    def end_with_parent() -> None:  # otherwise the workers of a killed parent wait for ever
-        if parent:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()

@@ -196,9 +196,7 @@ class FrameRenderer:
             shading: of the driver's skin, one a frame; None leaves the skin as it is.
         """
 
-        def render(rows: slice) -> np.ndarray:
-            return self.render(faces[rows], mouths and mouths[rows], shading and shading[rows])
-
-        batches = (slice(first, first + batch) for first in range(0, len(faces), batch))
-        for crops in in_parallel(render, batches):
+        rows = (slice(first, first + batch) for first in range(0, len(faces), batch))
+        batches = ((faces[row], mouths and mouths[row], shading and shading[row]) for row in rows)
+        for crops in in_parallel(lambda inputs: self.render(*inputs), batches):
             yield from map(self.paste, crops)

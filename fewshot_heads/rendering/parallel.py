@@ -1,4 +1,4 @@
-"""Work on batches of frames in parallel, each on a thread of its own."""
+"""Work on batches of frames in parallel, each in a process or on a thread of its own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from fewshot_heads.errors import BadInput
+from fewshot_heads.imaging.forks import can_fork, forked_pool
 from fewshot_heads.imaging.threads import libraries_on_one_thread, set_thread_count, thread_count
 
 _MAX_WORKERS = 4  # batches computed at a time
@@ -21,21 +22,23 @@ R = TypeVar("R")
 def in_parallel(work: Callable[[T], R], batches: Iterable[T]) -> Iterator[R]:
     """Yields the results for batches in their order, a few of which are computed ahead.
 
-    A frame takes hundreds of small operations, which two threads hardly compute faster than one: they wait for each
-    other after each. So threads are shared out among batches. The results differ by rounding at most.
+    Cores are shared out among batches: in forked processes, or on threads where a fork is not safe (`can_fork`). The
+    results differ by rounding at most.
 
     Args:
-        work: returns the result for a batch. It is called in several threads at once.
-        batches: taken as they are needed.
+        work: returns the result for a batch. Several calls run at once.
+        batches: taken as they are needed, in the thread of the caller. Both they and the results can be pickled.
 
     Raises:
         BadInput: a process that was forked meanwhile takes a result: it lacks the threads that compute.
+        FewshotHeadsError: a process that computes was killed.
     """
-    process = os.getpid()
-    with render_pool() as (pool, workers):
-        if workers == 1:
+    process, workers = os.getpid(), min(thread_count(), _MAX_WORKERS)
+    if workers == 1:
+        with libraries_on_one_thread():
             yield from map(work, batches)
-            return
+        return
+    with libraries_on_one_thread(), forked_pool(work, workers) if can_fork() else _threads(work) as submit:
         ahead: deque[Future[R]] = deque()
 
         def first() -> R:
@@ -44,11 +47,18 @@ def in_parallel(work: Callable[[T], R], batches: Iterable[T]) -> Iterator[R]:
             return ahead.popleft().result()
 
         for batch in batches:
-            ahead.append(pool.submit(work, batch))
+            ahead.append(submit(batch))
             if len(ahead) > workers:
                 yield first()
         while ahead:
             yield first()
+
+
+@contextmanager
+def _threads(work: Callable[[T], R]) -> Iterator[Callable[[T], Future[R]]]:
+    """Gives a function that has a batch worked on by one of a few threads."""
+    with render_pool() as (pool, _):
+        yield lambda batch: pool.submit(work, batch)
 
 
 @contextmanager

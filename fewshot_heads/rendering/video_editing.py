@@ -88,25 +88,25 @@ def _render(
     codes: dict[Crop, tuple[np.ndarray, np.ndarray]] = {}
     covered: dict[Crop, bool] = {}
 
-    def heads() -> Iterator[tuple[int, Head | np.ndarray]]:
+    def inputs() -> Iterator[np.ndarray | tuple[Head, Landmarks, MouthCrop | None]]:
         for i, frame in enumerate(frames):
             if i in lost:
-                yield i, frame
+                yield frame
                 continue
             own = crops[i].to_crop(motion.landmarks[i])
             if crops[i] not in codes:
                 codes[crops[i]] = embed_crops(crops[i].cut(frame)[None], [own], embedder)
                 covered[crops[i]] = lips_are_covered(frame, motion.landmarks[i], motion.name)
-            yield i, _still_head(frame, own, crops[i], *codes[crops[i]])
+            head = _still_head(frame, own, crops[i], *codes[crops[i]])
+            yield head, face(i, covered[crops[i]]), mouths[i] if mouths else None
 
-    def render(item: tuple[int, Head | np.ndarray]) -> np.ndarray:
-        i, head = item
-        if isinstance(head, np.ndarray):
-            return head
-        editor = Editor(head, generator, inpainters)
-        return editor.show(face(i, covered[crops[i]]), mouths[i] if mouths else None)
+    def render(item: np.ndarray | tuple[Head, Landmarks, MouthCrop | None]) -> np.ndarray:
+        if isinstance(item, np.ndarray):
+            return item
+        head, shown, mouth = item
+        return Editor(head, generator, inpainters).show(shown, mouth)
 
-    yield from in_parallel(render, heads())
+    yield from in_parallel(render, inputs())
 
 
 def _still_head(frame: np.ndarray, face: Landmarks, crop: Crop, e_hat: np.ndarray, style: np.ndarray) -> Head:

@@ -10,12 +10,13 @@ import pytest
 
 from fewshot_heads import NoFaceFound, read_video
 from fewshot_heads.cli.config import load_config
-from fewshot_heads.cli.driver_tracking import DriverTracking
+from fewshot_heads.cli.driver_tracking import tracked_meanwhile
 from fewshot_heads.driving import tracking as driving_tracking
 from fewshot_heads.driving.tracking import track
 from tests.conftest import write_clip
 
 CONFIG = load_config("animate")
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="forks are for Linux")
 
 
 @pytest.fixture
@@ -23,25 +24,31 @@ def clip(tmp_path, driver_frames):
     return write_clip(tmp_path / "clip.mp4", driver_frames[:6])
 
 
-def test_the_motion_is_that_of_the_library(clip, reenactor):
-    with DriverTracking(read_video(clip), CONFIG) as tracking:
-        motion = tracking.motion()
+@pytest.mark.parametrize("forks", [False, pytest.param(True, marks=on_linux)])
+def test_the_motion_is_that_of_the_library(clip, reenactor, forks, monkeypatch):
+    monkeypatch.setattr("fewshot_heads.cli.driver_tracking.can_fork", lambda: forks)
+    with tracked_meanwhile(read_video(clip), CONFIG) as tracked:
+        motion = tracked()
     expected = track(read_video(clip), reenactor.detectors, rate=read_video(clip).rate, pixels=True)
     for found, face in zip(motion.landmarks, expected.landmarks, strict=True):
         np.testing.assert_array_equal(found.to_array(), face.to_array())
     assert len(motion.mouths) == 6
+    np.testing.assert_array_equal(motion.shading[3], expected.shading[3])
+    assert motion.rate == expected.rate and motion.shots == expected.shots
 
 
 def test_a_saved_motion_stays_as_it_is(clip, reenactor):
     motion = reenactor.track(clip)
-    with DriverTracking(motion, CONFIG) as tracking:
-        assert tracking.motion() is motion
+    with tracked_meanwhile(motion, CONFIG) as tracked:
+        assert tracked() is motion
 
 
-def test_an_error_of_the_driver_comes_with_its_motion(tmp_path):
+@pytest.mark.parametrize("forks", [False, pytest.param(True, marks=on_linux)])
+def test_an_error_of_the_driver_comes_with_its_motion(tmp_path, forks, monkeypatch):
+    monkeypatch.setattr("fewshot_heads.cli.driver_tracking.can_fork", lambda: forks)
     path = write_clip(tmp_path / "grey.mp4", [np.full((64, 64, 3), 90, np.uint8)] * 3)
-    with DriverTracking(read_video(path), CONFIG) as tracking, pytest.raises(NoFaceFound, match="grey.mp4"):
-        tracking.motion()
+    with tracked_meanwhile(read_video(path), CONFIG) as tracked, pytest.raises(NoFaceFound, match="grey.mp4"):
+        tracked()
 
 
 def test_an_error_in_the_block_ends_the_thread_at_its_next_frame(clip, monkeypatch):
@@ -54,7 +61,7 @@ def test_an_error_in_the_block_ends_the_thread_at_its_next_frame(clip, monkeypat
             time.sleep(0.1)
 
     monkeypatch.setattr("fewshot_heads.cli.driver_tracking.track", slow)
-    with pytest.raises(ZeroDivisionError), DriverTracking(read_video(clip), CONFIG):
+    with pytest.raises(ZeroDivisionError), tracked_meanwhile(read_video(clip), CONFIG):
         while not seen:
             time.sleep(0.01)
         raise ZeroDivisionError
