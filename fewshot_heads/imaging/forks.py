@@ -33,11 +33,13 @@ def can_fork() -> bool:
     """Returns whether a forked process may compute: on Linux, while the calling thread is the only one that works.
 
     A forked process lacks the other threads of its parent, and what they have locked stays locked. Torch has threads of
-    its own, and its GPUs do not survive a fork. Nor do Apple's libraries.
+    its own, and its GPUs do not survive a fork. Nor do Apple's libraries. A daemon, such as a worker of
+    `multiprocessing.Pool`, may have no children.
     """
     own = threading.current_thread()
     others = [thread for thread in threading.enumerate() if thread is not own and not isinstance(thread, TMonitor)]
-    return sys.platform == "linux" and "torch" not in sys.modules and not others
+    is_daemon = multiprocessing.current_process().daemon
+    return sys.platform == "linux" and "torch" not in sys.modules and not others and not is_daemon
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Processes that are forked to compute."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -24,6 +25,9 @@ def test_only_a_process_whose_other_threads_rest_may_fork(monkeypatch):
     assert not forks.can_fork()
     monkeypatch.delitem(sys.modules, "torch")
     monkeypatch.setattr(threading, "enumerate", lambda: [threading.current_thread(), threading.Thread()])
+    assert not forks.can_fork()
+    monkeypatch.setattr(threading, "enumerate", lambda: [threading.current_thread()])
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
     assert not forks.can_fork()
 
 
