@@ -39,8 +39,8 @@ STAGES = {
 }
 LARGEST = 10  # functions in the second table
 _PACKAGE, _RENDERING = "fewshot_heads/", "rendering/"
-_LOADING = ("<frozen importlib", "importlib/", "benchmarks/stages.py:load")
-_WAITING = ("threading.py", "concurrent/")
+_LOADING = ("<frozen importlib", "importlib/", "benchmarks/main_job.py:load")
+_WAITING = ("threading.py", "concurrent/", "multiprocessing/", "selectors.py")
 _FRAME = re.compile(r"(?P<function>.+) \((?P<file>[^()]+?)(?::\d+)?\)")
 
 
@@ -106,7 +106,7 @@ def sampled(lines: Iterable[str]) -> Samples:
         while calls and calls[-1].startswith(_WAITING):
             calls.pop()
             if calls and calls[-1].startswith(_PACKAGE):
-                calls = []  # waits for other threads of the library
+                calls = []  # waits for other threads or processes of the library
         own = [call.removeprefix(_PACKAGE) for call in calls if call.startswith(_PACKAGE)]
         if not own or any(call.startswith(_LOADING) for call in calls):
             continue

@@ -36,10 +36,17 @@ def test_what_does_not_render_has_a_stage_but_no_function():
 
 
 def test_waiting_for_threads_of_the_library_and_loading_do_not_count():
-    loading = "load (benchmarks/stages.py:50);choose (fewshot_heads/models/fast_generator.py:85)"
+    loading = "load (benchmarks/main_job.py:50);choose (fewshot_heads/models/fast_generator.py:85)"
     importing = f"{RENDER};_load (<frozen importlib._bootstrap>:690);<module> (fewshot_heads/media/audio.py:3)"
     waiting = f"in_parallel (fewshot_heads/rendering/parallel.py:36);{WAIT}"
     assert samples(loading, importing, waiting, f"_worker (concurrent/futures/thread.py:81);{WAIT}") == ({}, {})
+
+
+def test_a_forked_process_that_waits_for_work_does_not_count():
+    forked = "in_parallel (fewshot_heads/rendering/parallel.py:51);Popen._launch (multiprocessing/popen_fork.py:71)"
+    forked += ";_process_worker (concurrent/futures/process.py:240)"
+    assert samples(f"{forked};Connection._recv (multiprocessing/connection.py:395)") == ({}, {})
+    assert samples(f"{forked};_call (fewshot_heads/imaging/forks.py:120);{BLEND}").stages == {"turn the head": 3}
 
 
 def test_waiting_for_threads_of_another_library_is_its_work():
