@@ -16,13 +16,15 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkContext
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import TMonitor
 
 from fewshot_heads.errors import FewshotHeadsError
 from fewshot_heads.imaging.threads import forks_on_one_thread
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkContext  # not on Windows
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -92,22 +94,20 @@ def _send(items: Callable[[], Iterable[Any]], receiver: Connection, sender: Conn
     try:
         for item in items():
             sender.send((item, None))
-        sender.send((None, StopIteration()))
+        sender.send(None)  # the end
     except Exception as error:  # raised again by the parent
         sender.send((None, error))
 
 
 def _received(receiver: Connection) -> Iterator[Any]:
-    while True:
-        try:
-            item, error = receiver.recv()
-        except EOFError as end:
-            raise _killed() from end
-        if isinstance(error, StopIteration):
-            return
-        if error is not None:
-            raise error
-        yield item
+    try:
+        while message := receiver.recv():
+            item, error = message
+            if error is not None:
+                raise error
+            yield item
+    except EOFError as end:
+        raise _killed() from end
 
 
 def _context() -> ForkContext:

@@ -61,6 +61,16 @@ def test_items_come_in_order_and_an_error_after_them():
             next(received)
 
 
+def test_items_end_with_the_last_one():
+    with forks.forked_items(lambda: [None, 0]) as received:
+        assert list(received) == [None, 0]
+
+
+def test_a_system_without_forks_can_import_the_module():
+    code = "import multiprocessing.context as c; del c.ForkContext; import fewshot_heads.imaging.forks"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_the_block_ends_a_process_that_still_computes():
     with forks.forked_items(lambda: (os.getpid() if i == 0 else time.sleep(60) for i in range(2))) as received:
         child = next(received)
