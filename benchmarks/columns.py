@@ -23,7 +23,7 @@ from fewshot_heads.landmarks.control_points import control_points
 from fewshot_heads.landmarks.pose_distance import pose_distance
 from fewshot_heads.models.backends import open_inpainters
 from fewshot_heads.models.checkpoint import Checkpoint, load_checkpoint
-from fewshot_heads.rendering.animation import render_frames, retargeted_faces
+from fewshot_heads.rendering.animation import retargeted_faces
 from fewshot_heads.training.fine_tuning import from_config
 from fewshot_heads.training.head_tuner import FineTuningConfig
 
@@ -137,11 +137,9 @@ class Animated:
         )
         mouths = [scene.motion.mouths[i] for i in wanted] if self.mouth and scene.motion.mouths else None
         skin = [scene.motion.shading[i] for i in wanted] if self.shading and scene.motion.shading else None
-        frames = render_frames(
-            head, [faces[i] for i in wanted], self.reenactor.generator, self.reenactor.inpainters, mouths, skin,
-            paste_back=False, batch=1, resolution=size,
-        )  # fmt: skip
-        images = dict(zip(wanted, frames, strict=True))
+        renderer = self.reenactor.renderer(head, paste_back=False, resolution=size)
+        frames = renderer.frames([faces[i] for i in wanted], mouths, shading=skin)
+        images = dict(zip(wanted, map(head.as_given, frames), strict=True))
         return {i: resized(images[i], scene.driver.shape[1]) for i in scene.wanted}
 
 

@@ -12,7 +12,6 @@ import numpy as np
 from fewshot_heads import Reenactor, VideoWriter, read_video
 from fewshot_heads.driving.live_driver import LiveDriver
 from fewshot_heads.landmarks import detector
-from fewshot_heads.rendering.animation import FrameRenderer
 from fewshot_heads.streaming.cameras import open_input
 from fewshot_heads.streaming.controls import Controls
 from fewshot_heads.streaming.outputs import Output, fitted
@@ -58,7 +57,7 @@ def live(reenactor: Reenactor, source: str, camera: str) -> dict[str, float]:
         camera: path of a `camera_clip`.
     """
     cv2.setNumThreads(1)
-    portrait = FrameRenderer(reenactor.embed([source]), reenactor.generator, reenactor.inpainters, True)
+    portrait = reenactor.renderer(reenactor.embed([source]))
     for _ in range(_WARM_UP_FRAMES):
         portrait.render(portrait.head.landmarks)
     puppeteer = Puppeteer(LiveDriver(detector(flip_input=False)), [portrait], Controls())

@@ -11,7 +11,6 @@ from fewshot_heads import BadInput, Reenactor, VideoWriter, read_video
 from fewshot_heads.cli.conf_files import CONF_DIR
 from fewshot_heads.cli.config import load_config
 from fewshot_heads.cli.driver_tracking import tracked_meanwhile
-from fewshot_heads.models.weights_file import read_weights
 
 
 def load(model: str, device: str = "cpu") -> Reenactor:
@@ -26,7 +25,7 @@ def load(model: str, device: str = "cpu") -> Reenactor:
     """
     preset = CONF_DIR / "model" / f"{model}.yaml"
     try:
-        return Reenactor(read_weights(model)[0], device)
+        return Reenactor.from_pretrained(model, device)
     except BadInput:
         if not preset.is_file():
             raise
@@ -44,10 +43,12 @@ def load(model: str, device: str = "cpu") -> Reenactor:
 def main_job(model: str, source: str, driver: str, out: str, device: str) -> Iterator[int]:
     """Animates a portrait with default options, as `animate` does; yields the number of frames written so far."""
     video = read_video(driver)
-    with tracked_meanwhile(video, load_config("animate")) as tracked:
-        reenactor = load(model, device)
-        yield 0
-        head, motion = reenactor.embed([source]), tracked()
+    reenactor = load(model, device)
+    yield 0
+    with tracked_meanwhile(reenactor, video, load_config("animate")) as tracked:
+        head = reenactor.embed([source])
+        reenactor.renderer(head)
+        motion = tracked()
     with VideoWriter(out, like=video, overwrite=True) as writer:
         for count, frame in enumerate(reenactor.animate(head, motion), 1):
             writer.add(frame)

@@ -57,16 +57,15 @@ def _animate(arguments: argparse.Namespace) -> Path:
     driver = read_driver(driver_path, shown=config["side_by_side"])
     source = read_video_source(sources[0], driver.rate) if arguments.video else None
 
+    from fewshot_heads.cli.animation import animation_frames, rendering_options, source_head, video_frames
     from fewshot_heads.cli.driver_tracking import tracked_meanwhile
+    from fewshot_heads.cli.session import open_reenactor, track_driver, write_frames
 
-    with tracked_meanwhile(driver, config) as tracked:
-        from fewshot_heads.cli.animation import animation_frames, source_head, video_frames
-        from fewshot_heads.cli.session import open_reenactor, track_driver, write_frames
-
-        # The driver has two detectors of its own.
-        reenactor = open_reenactor(config | {"landmarks": config["landmarks"] | {"count": 1}})
+    reenactor = open_reenactor(config)
+    with tracked_meanwhile(reenactor, driver, config) as tracked:
         if source is None:
             head = source_head(reenactor, sources, config)
+            reenactor.renderer(head, **rendering_options(config))  # which `animation_frames` takes again
         else:
             source_motion = track_driver(reenactor, source, {**config, "driver_face": config["source_face"]})
         motion = tracked()

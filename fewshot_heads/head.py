@@ -33,7 +33,7 @@ _MIN_FACE_OPACITY = 0.25  # of the head layer at the landmarks; separation makes
 _CLOSE_UP_MARGIN = 0.1  # of the crop: what goes on below it decides how the body moves
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Head:
     """One person as networks read them, immutable; made by `Reenactor.embed` or `Reenactor.fine_tune`.
 

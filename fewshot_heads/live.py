@@ -64,21 +64,18 @@ def _live(arguments: argparse.Namespace) -> Path | str:
     _check_place(place, arguments, portraits)
     frames = _open_frames(arguments)
 
-    from fewshot_heads.cli.animation import source_head
+    from fewshot_heads.cli.animation import rendering_options, source_head
     from fewshot_heads.cli.session import open_reenactor
     from fewshot_heads.driving.live_driver import LiveDriver
     from fewshot_heads.driving.retargeting import PARTS
     from fewshot_heads.landmarks import detector
-    from fewshot_heads.rendering.animation import FrameRenderer
     from fewshot_heads.streaming.controls import Controls
     from fewshot_heads.streaming.session import LiveSession, Puppeteer
 
     reenactor = open_reenactor(config | {"landmarks": {}})
     output = _open_output(place, config, reenactor.provenance(config["paste_back"]), arguments.overwrite)
     heads = [source_head(reenactor, [portrait], config) for portrait in portraits]
-    resolution = None if config["paste_back"] or config["resolution"] == "auto" else int(config["resolution"])
-    options = (config["paste_back"], resolution)
-    renderers = [FrameRenderer(head, reenactor.generator, reenactor.inpainters, *options) for head in heads]
+    renderers = [reenactor.renderer(head, **rendering_options(config)) for head in heads]
     driver = LiveDriver(detector(flip_input=False), config["smoothing"], config["mouth"] == "driver")
     controls = Controls(len(heads), config["pose"], config["expression"], config["mirror"])
     parts = {part: config[part] for part in PARTS}

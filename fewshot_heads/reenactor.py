@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +15,16 @@ import numpy as np
 from fewshot_heads.driving.shading import scaled
 from fewshot_heads.driving.source_detection import Pictures, detect_sources
 from fewshot_heads.driving.tracking import Motion, track
-from fewshot_heads.errors import BadInput, check_at_least, check_choice, check_whole
+from fewshot_heads.errors import check_at_least, check_choice, check_whole
 from fewshot_heads.head import Head
+from fewshot_heads.imaging.forks import check_not_forked
 from fewshot_heads.landmarks import Detector, detectors
 from fewshot_heads.media.provenance import Provenance
 from fewshot_heads.media.video_reader import read_video
 from fewshot_heads.models.backends import loaded, open_generator, open_inpainters
 from fewshot_heads.models.network import Network, code_shapes
 from fewshot_heads.models.weights_file import WeightsFile, read_weights
-from fewshot_heads.rendering.animation import MAX_RESOLUTION, embed_sources, render_frames, retargeted_faces
+from fewshot_heads.rendering.animation import FrameRenderer, embed_sources, retargeted_faces
 from fewshot_heads.rendering.editing import Editor
 from fewshot_heads.rendering.video_editing import edit_video
 
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
 
 class Reenactor:
     """Makes heads from source images and animates them; `from_pretrained` loads one.
-
-    A `Reenactor` holds the networks and the landmark detectors. Heads and motions are immutable values.
 
     Args:
         weights: of the networks, or a `Checkpoint`, which holds them.
@@ -56,14 +56,15 @@ class Reenactor:
         self.weights, self.device = weights, device
         self.embedder, self.generator = open_generator(weights, device, backend)
         self.inpainters = open_inpainters(device=device, backend=backend) if inpainters is None else dict(inpainters)
-        self.detectors = list(searchers or detectors())
+        self.detectors = list(detectors() if searchers is None else searchers)
         self.size, self._code_shapes = self.generator.size, code_shapes(self.embedder)
         self._process = os.getpid()
-        self._editor: Editor | None = None  # of the last head
+        renderer = partial(FrameRenderer, generator=self.generator, inpainters=self.inpainters)
+        self._renderer, self._editor = lru_cache(maxsize=1)(renderer), lru_cache(maxsize=1)(Editor)
 
     @classmethod
     def from_pretrained(
-        cls, model: str | Path = "realtime", device: str = "auto", landmarks: str = "mediapipe",
+        cls, model: str | Path = "realtime", device: str = "auto", landmarks: str | Mapping[str, Any] = "mediapipe",
         inpainters: Sequence[str | Path] = ("mouth", "eyes", "lids"), backend: str = "auto",
     ) -> Reenactor:  # fmt: skip
         """Returns a reenactor with trained networks. Raises BadInput or WeightsMismatch if there are none that fit.
@@ -71,12 +72,17 @@ class Reenactor:
         Args:
             model: a shipped preset, a `.safetensors` file or a folder with one.
             device: as in the class.
-            landmarks: backend of the landmark detector, "mediapipe" or "face_alignment".
+            landmarks: backend of the landmark detector, "mediapipe" or "face_alignment", or arguments of `detectors`.
             inpainters: shipped presets or `.safetensors` files of inpainting networks.
             backend: as in the class.
         """
-        painters = open_inpainters(inpainters, device, backend)
-        return cls(read_weights(model)[0], device, detectors(landmarks), painters, backend)
+        chosen = {"backend": landmarks} if isinstance(landmarks, str) else landmarks
+        with ThreadPoolExecutor(1) as pool:  # opens detectors beside networks, which takes as long
+            searchers = pool.submit(detectors, **chosen)
+            painters = open_inpainters(inpainters, device, backend)
+            reenactor = cls(read_weights(model)[0], device, (), painters, backend)
+        reenactor.detectors = searchers.result()
+        return reenactor
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -102,7 +108,7 @@ class Reenactor:
             BadInput: an image cannot be read, or there are more than 128.
             NoFaceFound: an image does not show the face.
         """
-        self._check_process()
+        check_not_forked(self._process, "this Reenactor was opened")
         check_choice("crop", crop, ("auto", "full"))
         sources = detect_sources(pictures, face, crop, self.detectors[0], self.size)
         return embed_sources(sources, crop == "auto", self.embedder, self.weights.sha256)
@@ -146,7 +152,7 @@ class Reenactor:
             BadInput: the video cannot be read, a frame is no image, or an option is out of range.
             NoFaceFound: no frame shows a face.
         """
-        self._check_process()
+        check_not_forked(self._process, "this Reenactor was opened")
         driver = read_video(driver) if isinstance(driver, (str, Path)) else driver
         name = name or str(getattr(driver, "path", "the driver"))
         rate = getattr(driver, "rate", 25) if rate is None else rate
@@ -186,9 +192,7 @@ class Reenactor:
         check_choice("mouth", mouth, ("driver", "inpainted"))
         check_whole("batch", batch, 1)
         check_at_least("shading", shading, 0)
-        if resolution is not None:
-            check_whole("resolution", resolution, 64, MAX_RESOLUTION)
-        self.check_made_here(head)
+        renderer = self.renderer(head, paste_back, resolution)
         driver = driver if isinstance(driver, Motion) else self.track(driver)
         full = crop == "full"
         faces = retargeted_faces(
@@ -196,8 +200,12 @@ class Reenactor:
         )
         mouths = driver.mouths if mouth == "driver" else None
         skin = scaled(driver.shading, shading * min(max(expression, 0), 1) * (motion == "relative"))
-        options = (paste_back, batch, None if paste_back else resolution)
-        return render_frames(head, faces, self.generator, self.inpainters, mouths, skin, *options)
+        return (head.as_given(frame) for frame in renderer.frames(faces, mouths, batch, skin))
+
+    def renderer(self, head: Head, paste_back: bool = True, resolution: int | None = None) -> FrameRenderer:
+        """Returns what renders the frames of `animate`, with the same options and errors. The last one is kept."""
+        self.check_made_here(head)
+        return self._renderer(head, paste_back=paste_back, resolution=resolution)
 
     def animate_video(
         self, video: str | Path | Iterable[np.ndarray], driver: Motion | str | Path | Iterable[np.ndarray],
@@ -213,11 +221,11 @@ class Reenactor:
             tracked: what the person of the video does, from `track`. None tracks it.
             **options: `expression`, `reference`, `mouth` and `parts`, as in `animate`, which has the same errors.
         """
-        self._check_process()
+        check_not_forked(self._process, "this Reenactor was opened")
         motion = driver if isinstance(driver, Motion) else self.track(driver)
         frames = read_video(video, motion.rate) if isinstance(video, (str, Path)) else video
-        networks = (self.embedder, self.generator, self.inpainters)
-        return edit_video(frames, tracked or self.track(frames), motion, *networks, **options)
+        tracked, networks = tracked or self.track(frames), (self.embedder, self.generator, self.inpainters)
+        return edit_video(frames, tracked, motion, *networks, **options)
 
     def edit(self, head: Head, **controls: float) -> np.ndarray:
         """Returns the source image with an edited face, uint8 RGB [H, W, 3]. Raises as `Editor.edit`.
@@ -232,19 +240,11 @@ class Reenactor:
 
     def editor(self, head: Head) -> Editor:
         """Returns an editor of a head, which has computed what all edits share. Raises WeightsMismatch."""
-        self.check_made_here(head)
-        if self._editor is None or self._editor.head is not head:
-            self._editor = Editor(head, self.generator, self.inpainters)
-        return self._editor
+        return self._editor(self.renderer(head))
 
     def check_made_here(self, head: Head, name: str = "this head") -> None:
         """Raises WeightsMismatch if another generator made a head or its values do not fit; `name` is for messages."""
-        self._check_process()
+        check_not_forked(self._process, "this Reenactor was opened")
         tuned = {} if head.tuned is None else self.checkpoint.networks.generator.state_dict()
         shapes = {key: tuple(value.shape) for key, value in tuned.items()}
         head.check_fits(self.weights.sha256, self.size, self._code_shapes | shapes, name)
-
-    def _check_process(self) -> None:
-        """Raises BadInput in a forked process: it lacks the threads of the networks and would wait for ever."""
-        if os.getpid() != self._process:
-            raise BadInput("this Reenactor was opened before a fork; open another one in each process")

@@ -54,9 +54,8 @@ def animation_frames(
     Raises:
         FewshotHeadsError: as `Reenactor.animate`.
     """
-    options = {key: config[key] for key in ("motion", "pose", "paste_back", "batch", "shading")}
-    resolution = None if config["resolution"] == "auto" else int(config["resolution"])
-    frames = reenactor.animate(head, motion, resolution=resolution, **options, **_expression_options(config))
+    options = {key: config[key] for key in ("motion", "pose", "batch", "shading")}
+    frames = reenactor.animate(head, motion, **options, **rendering_options(config), **_expression_options(config))
     if isinstance(driver, Motion) or not config["side_by_side"]:
         return frames
     return _side_by_side(repeat(head.as_given(head.picture)), driver, frames)
@@ -83,6 +82,12 @@ def video_frames(
     if isinstance(driver, Motion) or not config["side_by_side"]:
         return frames
     return _side_by_side(source, driver, frames)
+
+
+def rendering_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options of `Reenactor.renderer`."""
+    resolution = None if config["resolution"] == "auto" else int(config["resolution"])
+    return {"paste_back": config["paste_back"], "resolution": resolution}
 
 
 def _expression_options(config: Mapping[str, Any]) -> dict[str, Any]:

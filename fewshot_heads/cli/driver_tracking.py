@@ -1,8 +1,8 @@
-"""Tracks a driver while the command loads its networks and makes the head, which takes nearly as long."""
+"""Tracks a driver while the command makes the head, which takes as long as a hundred frames."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Event
@@ -11,20 +11,22 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from fewshot_heads.cli.memory import share_heap
-from fewshot_heads.driving.tracking import Motion, track
+from fewshot_heads.driving.tracking import Motion, Seen, motion_of, observe
 from fewshot_heads.imaging.forks import can_fork, forked_items
-from fewshot_heads.landmarks import detectors
 from fewshot_heads.media.video_reader import Video
+from fewshot_heads.reenactor import Reenactor
 
 
 @contextmanager
-def tracked_meanwhile(driver: Video | Motion, config: Mapping[str, Any]) -> Iterator[Callable[[], Motion]]:
+def tracked_meanwhile(
+    reenactor: Reenactor, driver: Video | Motion, config: Mapping[str, Any]
+) -> Iterator[Callable[[], Motion]]:
     """Gives a function that waits for the motion of a driver, which is tracked from now on.
 
-    It is tracked in a forked process, or in a thread where a fork is not safe. The block ends both.
+    Its frames are looked at in a forked process, or in a thread where a fork is not safe. The block ends both.
 
     Args:
+        reenactor: whose detectors find the face.
         driver: a video, or its saved motion, which stays as it is.
         config: the keys of conf/animate.yaml. The motion is smoothed by `smoothing`.
 
@@ -32,11 +34,10 @@ def tracked_meanwhile(driver: Video | Motion, config: Mapping[str, Any]) -> Iter
         BadInput: the driver cannot be read, when the function is called.
         NoFaceFound: no frame shows the face, as above.
     """
-    share_heap()  # before the first frame
     if isinstance(driver, Motion):
         yield lambda: driver
         return
-    searchers = detectors(**config["landmarks"])  # here, because imports of two threads could wait for each other
+    face, name = config["driver_face"], str(driver.path)
     ended = Event()  # of the thread; a process is killed
 
     def frames() -> Iterator[np.ndarray]:
@@ -45,16 +46,18 @@ def tracked_meanwhile(driver: Video | Motion, config: Mapping[str, Any]) -> Iter
                 return
             yield frame
 
-    def motion() -> Motion:
-        options = (config["driver_face"], config["smoothing"], driver.rate, str(driver.path))
-        return track(frames(), searchers, *options, pixels=True)
+    def observed() -> Iterator[Seen | None]:
+        return observe(frames(), reenactor.detectors, face, name, pixels=True)
+
+    def motion(seen: Iterable[Seen | None]) -> Motion:
+        return motion_of(seen, face, config["smoothing"], driver.rate, name)
 
     if can_fork():
-        with forked_items(lambda: motion().parts()) as parts:
-            yield lambda: Motion.joined(parts)
+        with forked_items(observed) as seen:
+            yield lambda: motion(seen)
         return
     with ThreadPoolExecutor(1) as pool:
-        tracking = pool.submit(motion)
+        tracking = pool.submit(lambda: motion(observed()))
         try:
             yield tracking.result
         finally:

@@ -14,13 +14,10 @@ from fewshot_heads.cli.memory import share_heap
 from fewshot_heads.driving.tracking import Motion
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.threads import set_thread_count
-from fewshot_heads.landmarks import detectors
 from fewshot_heads.media.audio import Audio
 from fewshot_heads.media.provenance import Provenance
 from fewshot_heads.media.video_reader import Video
 from fewshot_heads.media.video_writer import VideoWriter
-from fewshot_heads.models.backends import open_inpainters
-from fewshot_heads.models.weights_file import read_weights
 from fewshot_heads.reenactor import Reenactor
 
 
@@ -29,10 +26,9 @@ def open_reenactor(config: Mapping[str, Any]) -> Reenactor:
     share_heap()
     if config["threads"]:
         set_thread_count(config["threads"])
-    device, backend = config["device"], config.get("backend", "torch")  # without the key, a command does not animate
-    inpainters = open_inpainters(config["inpainters"], device, backend)
-    searchers = detectors(**config["landmarks"])
-    return Reenactor(read_weights(config["model"])[0], device, searchers, inpainters, backend)
+    backend = config.get("backend", "torch")  # without the key, a command does not animate
+    options = {key: config[key] for key in ("model", "device", "landmarks", "inpainters")}
+    return Reenactor.from_pretrained(**options, backend=backend)
 
 
 def load_head(reenactor: Reenactor, path: Path) -> Head:

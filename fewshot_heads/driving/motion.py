@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors.numpy import save
 
-from fewshot_heads.driving.sequences import LazySequence, Spool
+from fewshot_heads.driving.sequences import LazySequence
 from fewshot_heads.errors import BadInput
 from fewshot_heads.landmarks import N_POINTS, N_SURFACE, Landmarks
 from fewshot_heads.landmarks.crop import Crop
@@ -97,25 +97,6 @@ class Motion:
             faces = (self.landmarks[i] for i in range(first, end))
             crops += [Crop.full(*self.frame_size, size) if full else Crop.around(faces, size)] * (end - first)
         return crops
-
-    def parts(self) -> Iterator[Any]:
-        """Yields the motion without its frames, then landmarks, mouth and shading of each frame, for `joined`."""
-        yield replace(self, landmarks=[], mouths=None, shading=None)
-        kept = (sequence for sequence in (self.landmarks, self.mouths, self.shading) if sequence is not None)
-        yield from zip(*kept, strict=True)
-
-    @classmethod
-    def joined(cls, parts: Iterator[Any]) -> Motion:
-        """Returns the motion of `parts`, in a temporary file again.
-
-        Args:
-            parts: taken one at a time.
-        """
-        motion, spool = next(parts), Spool()
-        offsets = [[spool.append(each) for each in frame] for frame in parts]
-        kept = [LazySequence(spool.read, column) for column in zip(*offsets, strict=True)]
-        names = ("landmarks", "mouths", "shading")[: len(kept)]
-        return replace(motion, **dict(zip(names, kept, strict=True)))
 
     def describe_lost(self) -> str:
         """Returns the lost frames as ranges for a message: "12-40, 57"."""

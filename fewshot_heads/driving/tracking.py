@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,6 +30,28 @@ from fewshot_heads.media.video_reader import exact_rate
 logger = logging.getLogger(__name__)
 
 _MAX_LOG_GROWTH = 0.5  # natural logarithm of the change in size, from one frame to the next; more is a cut
+
+
+class Seen(NamedTuple):
+    """What one frame shows of the face.
+
+    Attributes:
+        frame_size: height and width of the frame, pixels.
+        landmarks: frame pixels.
+        mouth: the mouth, or None if pixels are not kept.
+        skin: `skin_detail`, or None as for the mouth, and without a surface.
+    """
+
+    frame_size: tuple[int, int]
+    landmarks: Landmarks
+    mouth: MouthCrop | None
+    skin: np.ndarray | None
+
+    @classmethod
+    def of(cls, frame: np.ndarray, landmarks: Landmarks, pixels: bool) -> Seen:
+        """Returns what a frame, uint8 RGB [H, W, 3], shows of a face; `pixels` as in `track`."""
+        shown = (MouthCrop.of(frame, landmarks), skin_detail(frame, landmarks)) if pixels else (None, None)
+        return cls((frame.shape[0], frame.shape[1]), landmarks, *shown)
 
 
 def track(
@@ -52,55 +75,55 @@ def track(
         BadInput: if a frame has another type or size, or an option is out of range.
         NoFaceFound: if no frame shows the face.
     """
+    return motion_of(observe(frames, detectors, face, name, pixels), face, smooth, rate, name)
+
+
+def observe(
+    frames: Iterable[np.ndarray], detectors: list[Detector], face: int = 0, name: str = "the driver",
+    pixels: bool = False,
+) -> Iterator[Seen | None]:  # fmt: skip
+    """Yields what each frame shows of one face, None where the face is lost. Arguments and errors are of `track`."""
     check_at_least("face", face, 0)
+    ahead: deque[Future[Seen] | None] = deque()  # the mouth and the skin of a frame are looked at beside the next one
+    with ThreadPoolExecutor(len(detectors)) as pool, libraries_on_one_thread():
+        for frame, landmarks in FaceFollower(detectors, pool, face).locate(_checked(frames, name)):
+            ahead.append(pool.submit(Seen.of, frame, landmarks, pixels) if landmarks else None)
+            while len(ahead) > len(detectors):
+                yield _result(ahead.popleft())
+        yield from map(_result, ahead)
+
+
+def motion_of(
+    observed: Iterable[Seen | None], face: int = 0, smooth: float = 1.0, rate: Fraction | float = DEFAULT_RATE,
+    name: str = "the driver",
+) -> Motion:  # fmt: skip
+    """Returns the motion that `observe` saw. Arguments and errors are of `track`."""
     check_at_least("smooth", smooth, 0)
     rate = exact_rate(rate)
-    detections = Spool()  # of landmarks, mouth and skin
-    offsets: list[int | None] = []  # of each frame's detection
-    frame_size = (0, 0)
-
-    def keep(number: int, frame: np.ndarray, landmarks: Landmarks) -> None:
-        shown = (MouthCrop.of(frame, landmarks), skin_detail(frame, landmarks)) if pixels else (None, None)
-        offsets[number] = detections.append((landmarks, *shown))
-
-    kept: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(len(detectors)) as pool, libraries_on_one_thread():
-        follower = FaceFollower(detectors, pool, face)
-        for number, (frame, landmarks) in enumerate(follower.locate(_checked(frames, name))):
-            frame_size = frame.shape[:2]
-            offsets.append(None)
-            if landmarks:  # mouth and skin are kept beside the next detection
-                kept.append(pool.submit(keep, number, frame, landmarks))
-            while len(kept) > len(detectors):
-                kept.popleft().result()
-        for job in kept:
-            job.result()
+    spool, frame_size = Spool(), (0, 0)
+    offsets: list[list[int] | None] = []  # of what each frame shows
+    for seen in observed:
+        frame_size = seen.frame_size if seen else frame_size
+        offsets.append([spool.append(each) for each in seen[1:]] if seen else None)
     lost = [i for i, offset in enumerate(offsets) if offset is None]
     if len(lost) == len(offsets):
         raise _no_face_found(name, face, len(offsets))
-    held = _hold(offsets)
-
-    def face_at(offset: int) -> Landmarks:
-        return detections.read(offset)[0]
-
-    def mouth_at(offset: int) -> MouthCrop:
-        return detections.read(offset)[1]
-
-    def skin_at(offset: int) -> np.ndarray:
-        return detections.read(offset)[2]
-
-    shots = _shots(LazySequence(face_at, held))
-    rough_shots = (LazySequence(face_at, held[first:end]) for first, end in shots)
+    faces, mouths, skins = (LazySequence(spool.read, column) for column in zip(*_hold(offsets), strict=True))
+    shots = _shots(faces)
+    rough_shots = (LazySequence(faces.__getitem__, range(*shot)) for shot in shots)
     smooth_faces = spooled(face for shot in rough_shots for face in smoothed(shot, smooth, float(rate)))
     motion = Motion(smooth_faces, lost, shots, frame_size, name, None, rate)
-    if pixels:
-        mouths = spooled(_finish_mouths(LazySequence(mouth_at, held), smooth_faces, shots))
-        motion = replace(motion, mouths=mouths)
-    if pixels and all(face.has_surface for face in smooth_faces):
-        motion = replace(motion, shading=shading_of(LazySequence(skin_at, held), smooth_faces, shots))
+    if mouths[0] is not None:
+        motion = replace(motion, mouths=spooled(_finish_mouths(mouths, smooth_faces, shots)))
+        if all(face.has_surface for face in smooth_faces):
+            motion = replace(motion, shading=shading_of(skins, smooth_faces, shots))
     if lost:
         logger.warning("%s: no face in frames %s; the last one is held there", name, motion.describe_lost())
     return motion
+
+
+def _result(seen: Future[Seen] | None) -> Seen | None:
+    return seen.result() if seen else None
 
 
 def _checked(frames: Iterable[np.ndarray], name: str) -> Iterator[np.ndarray]:
@@ -128,7 +151,7 @@ def _no_face_found(name: str, face: int, count: int) -> NoFaceFound:
     return NoFaceFound(f"{name}: {problem} of {count} frames; {remedy}")
 
 
-def _hold(offsets: list[int | None]) -> list[int]:
+def _hold(offsets: list[list[int] | None]) -> list[list[int]]:
     """Returns the offsets with each gap filled by the offset before.
 
     The first offset fills a gap at the start.

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import TMonitor
 
-from fewshot_heads.errors import FewshotHeadsError
+from fewshot_heads.errors import BadInput, FewshotHeadsError
 from fewshot_heads.imaging.threads import forks_on_one_thread
 
 if TYPE_CHECKING:
@@ -42,6 +43,17 @@ def can_fork() -> bool:
     others = [thread for thread in threading.enumerate() if thread is not own and not isinstance(thread, TMonitor)]
     is_daemon = multiprocessing.current_process().daemon
     return sys.platform == "linux" and "torch" not in sys.modules and not others and not is_daemon
+
+
+def check_not_forked(process: int, what: str) -> None:
+    """Raises BadInput in a process that was forked after something was done: it lacks the threads that compute.
+
+    Args:
+        process: identifier of the process that did it.
+        what: was done, for the message.
+    """
+    if os.getpid() != process:
+        raise BadInput(f"{what} before a fork; do so again in each process")
 
 
 @contextmanager
@@ -70,7 +82,7 @@ def forked_pool(work: Callable[[T], R], count: int) -> Iterator[Callable[[T], Fu
 def forked_items(items: Callable[[], Iterable[T]]) -> Iterator[Iterator[T]]:
     """Gives an iterator over items that a forked process computes from now on. The process ends with the block.
 
-    Items and errors are pickled. The process goes on while nothing is taken, until it has an item.
+    Items and errors are pickled. The process goes on while nothing is taken, and keeps what it has.
 
     Args:
         items: returns the items. It is called in the process.
@@ -91,12 +103,17 @@ def forked_items(items: Callable[[], Iterable[T]]) -> Iterator[Iterator[T]]:
 def _send(items: Callable[[], Iterable[Any]], receiver: Connection, sender: Connection) -> None:
     receiver.close()
     start_worker()
-    try:
-        for item in items():
-            sender.send((item, None))
-        sender.send(None)  # the end
-    except Exception as error:  # raised again by the parent
-        sender.send((None, error))
+    with ThreadPoolExecutor(1) as pool:  # a pipe holds 64 kB, and waits then
+
+        def send(message: Any) -> None:
+            pool.submit(sender.send_bytes, pickle.dumps(message))
+
+        try:
+            for item in items():
+                send((item, None))
+            send(None)  # the end
+        except Exception as error:  # raised again by the parent
+            send((None, error))
 
 
 def _received(receiver: Connection) -> Iterator[Any]:

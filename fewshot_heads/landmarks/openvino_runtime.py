@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import cache
+from threading import RLock
 from types import ModuleType
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 # Without streams the calling thread computes, alone. A forked process would lack the threads of a stream. With 32-bit
 # numbers, not bfloat16, the result is the same on every processor.
 _OPTIONS = {"NUM_STREAMS": 0, "INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+_loading = RLock()  # networks may be opened by several threads
 
 
 def load_openvino() -> ModuleType:
@@ -21,18 +23,18 @@ def load_openvino() -> ModuleType:
     leaves an identifier in the home folder. If that dependency cannot be imported, openvino does without.
     """
     name = "openvino_telemetry"
-    if "openvino" not in sys.modules and name not in sys.modules:
-        sys.modules[name] = None  # type: ignore[assignment]  # imports of it fail
-        try:
-            import openvino
-        finally:
-            del sys.modules[name]
-    import openvino
+    with _loading:
+        if "openvino" not in sys.modules and name not in sys.modules:
+            sys.modules[name] = None  # type: ignore[assignment]  # imports of it fail
+            try:
+                import openvino
+            finally:
+                del sys.modules[name]
+        import openvino
 
     return openvino
 
 
-@cache
 def openvino_core() -> Any:
     """Returns the only `openvino.Core` of the process, which lives as long.
 
@@ -40,6 +42,12 @@ def openvino_core() -> Any:
     stack of its own, and brings back the one before when it goes. If the one before has gone already, its memory too,
     the next signal ends the process.
     """
+    with _loading:
+        return _core()
+
+
+@cache
+def _core() -> Any:
     return load_openvino().Core()
 
 

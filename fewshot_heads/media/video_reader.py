@@ -36,6 +36,7 @@ VIDEOS = {".mp4", ".mov", ".webm", ".avi", ".mpg", ".mpeg", ".mkv", ".m4v", ".wm
 MAX_RATE = 1000  # frames per second that a caller may ask for
 # Frames per second up to which the rate in a file is believed. A browser (webm) writes the ticks of its clock, 1000.
 _MAX_BELIEVED_RATE = 240
+_MAX_DENOMINATOR = 100_000  # of a rate: FFmpeg holds numerators up to 2**31
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def read_video(path: str | Path, rate: Fraction | float | str | None = None) -> 
 
 
 def exact_rate(rate: Fraction | float | str) -> Fraction:
-    """Returns a frame rate as an exact fraction.
+    """Returns a frame rate as an exact fraction: 23.976023976023978 is 24000/1001.
 
     Args:
         rate: frames per second, such as 25, 29.97 or "30000/1001".
@@ -113,7 +114,7 @@ def exact_rate(rate: Fraction | float | str) -> Fraction:
         BadInput: if the rate is no number from 0.1 to 1000.
     """
     try:
-        exact = Fraction(str(rate))
+        exact = Fraction(str(rate)).limit_denominator(_MAX_DENOMINATOR)
     except (ValueError, ZeroDivisionError):
         exact = Fraction(0)
     if not MIN_RATE <= exact <= MAX_RATE:

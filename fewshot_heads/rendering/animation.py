@@ -12,6 +12,7 @@ from fewshot_heads.driving.motion import Motion
 from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.driving.retargeting import retarget
 from fewshot_heads.driving.source_detection import SourceFace
+from fewshot_heads.errors import check_whole
 from fewshot_heads.head import Head
 from fewshot_heads.imaging.convert import to_float
 from fewshot_heads.landmarks import Landmarks
@@ -104,54 +105,30 @@ def embed_crops(crops: np.ndarray, faces: Sequence[Landmarks], embedder: Network
     return e_hat[0], style[0]
 
 
-def render_frames(
-    head: Head,
-    faces: Sequence[Landmarks],
-    generator: GeneratorNetwork,
-    inpainters: Mapping[str, Network],
-    mouths: Sequence[MouthCrop] | None,
-    shading: Sequence[np.ndarray] | None,
-    paste_back: bool,
-    batch: int,
-    resolution: int | None = None,
-) -> Iterator[np.ndarray]:
-    """Yields frames of a head, uint8, in the size of the source image or of the crop, turned as the source was given.
-
-    Args:
-        head: the head.
-        faces: landmarks of the frames, pixels of the crop.
-        generator: the generator, whose weights the head's own replace.
-        inpainters: networks by face region.
-        mouths: the driver's mouths, one a frame; None leaves all mouths to the inpainter.
-        shading: of the driver's skin, one a frame; None leaves the skin as it is.
-        paste_back: whether the head is pasted back into the source image. Else frames are square crops.
-        batch: frames per call of the generator. Some batches are rendered in parallel.
-        resolution: side of the crop, pixels. None takes that of the head's textures.
-    """
-    renderer = FrameRenderer(head, generator, inpainters, paste_back, resolution)
-    for frame in renderer.frames(faces, mouths, batch, shading):
-        yield head.as_given(frame)
-
-
 class FrameRenderer:
     """Renders one head, and places it in the source image. Several threads may share a renderer.
 
     Args:
-        head: as in `render_frames`, like all that follow.
-        generator: the generator.
+        head: the head.
+        generator: the generator, whose weights the head's own replace.
         inpainters: networks by face region.
-        paste_back: whether frames have the whole source image.
-        resolution: side of the crop, pixels, or None.
+        paste_back: whether the head is pasted back into the source image. Else frames are square crops.
+        resolution: side of a square crop, 64 to 2048 pixels. None takes that of the head's textures.
+
+    Raises:
+        BadInput: the resolution is out of range.
     """
 
     def __init__(
         self, head: Head, generator: GeneratorNetwork, inpainters: Mapping[str, Network], paste_back: bool,
         resolution: int | None = None,
     ):  # fmt: skip
+        if resolution is not None:
+            check_whole("resolution", resolution, 64, MAX_RESOLUTION)
         self.head, self.size = head, generator.size
         if head.tuned is not None:
             generator = replace(generator, run=generator.tuned(head.tuned))
-        self._renderer = HeadRenderer(head, generator, resolution, inpainters)
+        self._renderer = HeadRenderer(head, generator, None if paste_back else resolution, inpainters)
         self._paster = Paster(head.picture, head.crop, head.person) if paste_back else None
 
     def render(

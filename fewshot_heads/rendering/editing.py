@@ -14,12 +14,10 @@ from fewshot_heads.driving.face_editing import edit_face
 from fewshot_heads.driving.motion import Motion
 from fewshot_heads.driving.mouth_crop import MouthCrop
 from fewshot_heads.driving.retargeting import retarget
-from fewshot_heads.head import Head
 from fewshot_heads.imaging.masks import soft_hull
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import RIGID
 from fewshot_heads.media.timed_frames import DEFAULT_RATE
-from fewshot_heads.models.network import GeneratorNetwork, Network
 from fewshot_heads.rendering.animation import FrameRenderer
 
 # Mean difference of two renderings, gray levels, up to which a place keeps the pixels of the picture, and from which it
@@ -39,14 +37,11 @@ class Editor:
     so an edit of strength 0 is the picture itself.
 
     Args:
-        head: the head.
-        generator: the generator, whose weights the head's own replace.
-        inpainters: networks by face region.
+        renderer: of the head, in the source image.
     """
 
-    def __init__(self, head: Head, generator: GeneratorNetwork, inpainters: Mapping[str, Network]):
-        self.head = head
-        self._renderer = FrameRenderer(head, generator, inpainters, True)
+    def __init__(self, renderer: FrameRenderer):
+        self.renderer, self.head = renderer, renderer.head
         self._source = self.head.landmarks[0]
         self._sigma = _CHANGE_SIGMA_FACES * self._source.size / self.head.crop.scale
 
@@ -82,7 +77,7 @@ class Editor:
             BadInput: a control does not exist, or its value is out of range.
         """
         faces = self._faces(_loop(values, count))
-        for frame, face in zip(self._renderer.frames(faces), faces, strict=True):
+        for frame, face in zip(self.renderer.frames(faces), faces, strict=True):
             yield self.head.as_given(self._kept(frame, face))
 
     def motion(self, values: Mapping[str, float], count: int = 2, rate: Fraction = DEFAULT_RATE) -> Motion:
@@ -106,7 +101,7 @@ class Editor:
         """Returns the face of each edit, pixels of the crop, limited as in an animation."""
         edited = [edit_face(self._source, values) for values in edits]
         faces = retarget(
-            self._source, [self._source, *edited], reference=0, side=self._renderer.size, still_body=True,
+            self._source, [self._source, *edited], reference=0, side=self.renderer.size, still_body=True,
             still_mouth=self._mouth_is_covered,
         )  # fmt: skip
         return [self._source if face is self._source else faces[i + 1] for i, face in enumerate(edited)]
@@ -122,7 +117,7 @@ class Editor:
         change = cv2.GaussianBlur(change, (0, 0), self._sigma)
         points = np.vstack([face.to_array(), self._source.to_array()])[:, :2]
         margin, blur = (share * self._source.size for share in (_FACE_MARGIN_FACES, _FACE_BLUR_FACES))
-        near = self._in_picture(soft_hull(points, self._renderer.size, margin, blur))
+        near = self._in_picture(soft_hull(points, self.renderer.size, margin, blur))
         moved = np.linalg.norm(face.points[RIGID] - self._source.points[RIGID], axis=1).mean() / self._source.size
         shown = np.clip((change - _KEPT_LEVELS) / (_CHANGED_LEVELS - _KEPT_LEVELS), 0, 1) * near
         shown = np.maximum(shown, min(moved / _MOVED_FACES, 1))[..., None]
@@ -149,7 +144,7 @@ class Editor:
 
     def _rendered(self, face: Landmarks, mouth: MouthCrop | None = None) -> np.ndarray:
         """The rendering of a face, with the mouth of a driver or without, uint8 [H, W, 3]."""
-        return self._renderer.paste(self._renderer.render([face], None if mouth is None else [mouth])[0])
+        return self.renderer.paste(self.renderer.render([face], None if mouth is None else [mouth])[0])
 
 
 def _loop(values: Mapping[str, float], count: int) -> list[Mapping[str, float]]:

@@ -9,8 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-from fewshot_heads.errors import BadInput
-from fewshot_heads.imaging.forks import can_fork, forked_pool
+from fewshot_heads.imaging.forks import can_fork, check_not_forked, forked_pool
 from fewshot_heads.imaging.threads import libraries_on_one_thread, set_thread_count, thread_count
 
 _MAX_WORKERS = 4  # batches computed at a time
@@ -42,8 +41,7 @@ def in_parallel(work: Callable[[T], R], batches: Iterable[T]) -> Iterator[R]:
         ahead: deque[Future[R]] = deque()
 
         def first() -> R:
-            if os.getpid() != process:
-                raise BadInput("these frames were begun before a fork; begin them again in each process")
+            check_not_forked(process, "these frames were begun")
             return ahead.popleft().result()
 
         for batch in batches:

@@ -21,7 +21,7 @@ from fewshot_heads.head import Head
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.crop import Crop
 from fewshot_heads.models.network import GeneratorNetwork, Network
-from fewshot_heads.rendering.animation import embed_crops
+from fewshot_heads.rendering.animation import FrameRenderer, embed_crops
 from fewshot_heads.rendering.editing import Editor
 from fewshot_heads.rendering.parallel import in_parallel
 from fewshot_heads.rendering.source_crop import texture_size
@@ -104,7 +104,7 @@ def _render(
         if isinstance(item, np.ndarray):
             return item
         head, shown, mouth = item
-        return Editor(head, generator, inpainters).show(shown, mouth)
+        return Editor(FrameRenderer(head, generator, inpainters, True)).show(shown, mouth)
 
     yield from in_parallel(render, inputs())
 

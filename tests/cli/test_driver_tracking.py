@@ -27,7 +27,7 @@ def clip(tmp_path, driver_frames):
 @pytest.mark.parametrize("forks", [False, pytest.param(True, marks=on_linux)])
 def test_the_motion_is_that_of_the_library(clip, reenactor, forks, monkeypatch):
     monkeypatch.setattr("fewshot_heads.cli.driver_tracking.can_fork", lambda: forks)
-    with tracked_meanwhile(read_video(clip), CONFIG) as tracked:
+    with tracked_meanwhile(reenactor, read_video(clip), CONFIG) as tracked:
         motion = tracked()
     expected = track(read_video(clip), reenactor.detectors, rate=read_video(clip).rate, pixels=True)
     for found, face in zip(motion.landmarks, expected.landmarks, strict=True):
@@ -39,19 +39,20 @@ def test_the_motion_is_that_of_the_library(clip, reenactor, forks, monkeypatch):
 
 def test_a_saved_motion_stays_as_it_is(clip, reenactor):
     motion = reenactor.track(clip)
-    with tracked_meanwhile(motion, CONFIG) as tracked:
+    with tracked_meanwhile(reenactor, motion, CONFIG) as tracked:
         assert tracked() is motion
 
 
 @pytest.mark.parametrize("forks", [False, pytest.param(True, marks=on_linux)])
-def test_an_error_of_the_driver_comes_with_its_motion(tmp_path, forks, monkeypatch):
+def test_an_error_of_the_driver_comes_with_its_motion(tmp_path, reenactor, forks, monkeypatch):
     monkeypatch.setattr("fewshot_heads.cli.driver_tracking.can_fork", lambda: forks)
     path = write_clip(tmp_path / "grey.mp4", [np.full((64, 64, 3), 90, np.uint8)] * 3)
-    with tracked_meanwhile(read_video(path), CONFIG) as tracked, pytest.raises(NoFaceFound, match="grey.mp4"):
+    message = r"grey\.mp4.*any of 3 frames"
+    with tracked_meanwhile(reenactor, read_video(path), CONFIG) as tracked, pytest.raises(NoFaceFound, match=message):
         tracked()
 
 
-def test_an_error_in_the_block_ends_the_thread_at_its_next_frame(clip, monkeypatch):
+def test_an_error_in_the_block_ends_the_thread_at_its_next_frame(clip, reenactor, monkeypatch):
     seen, threads = [], []
 
     def slow(frames, *_, **__):
@@ -59,9 +60,11 @@ def test_an_error_in_the_block_ends_the_thread_at_its_next_frame(clip, monkeypat
         for frame in frames:
             seen.append(frame)
             time.sleep(0.1)
+            yield None
 
-    monkeypatch.setattr("fewshot_heads.cli.driver_tracking.track", slow)
-    with pytest.raises(ZeroDivisionError), tracked_meanwhile(read_video(clip), CONFIG):
+    monkeypatch.setattr("fewshot_heads.cli.driver_tracking.can_fork", lambda: False)
+    monkeypatch.setattr("fewshot_heads.cli.driver_tracking.observe", slow)
+    with pytest.raises(ZeroDivisionError), tracked_meanwhile(reenactor, read_video(clip), CONFIG):
         while not seen:
             time.sleep(0.01)
         raise ZeroDivisionError

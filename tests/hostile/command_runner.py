@@ -82,7 +82,7 @@ class CommandRunner:
 
 def _serve(connection: Connection) -> None:
     """Runs commands until the other side ends. The networks of the default configuration are opened once."""
-    from fewshot_heads.cli import driver_tracking, session
+    from fewshot_heads.cli import session
     from fewshot_heads.cli.config import load_config
     from fewshot_heads.creative.sound.features import analyse
     from fewshot_heads.media.audio import Audio
@@ -91,8 +91,6 @@ def _serve(connection: Connection) -> None:
     usual = _networks(load_config("animate", ["device=cpu"]))
     shared = open_reenactor({**usual})
     session.open_reenactor = lambda config: shared if _networks(config) == usual else open_reenactor(config)
-    landmarks, detectors = usual["landmarks"], driver_tracking.detectors
-    driver_tracking.detectors = lambda **chosen: shared.detectors if chosen == landmarks else detectors(**chosen)
     # The first analysis compiles functions of librosa: 18 s in a new environment, 30 s and more beside other tests.
     analyse(Audio(Path("noise"), Fraction(0), 22050, np.random.default_rng(0).uniform(-1, 1, 22050).astype(np.float32)))
     connection.send(None)

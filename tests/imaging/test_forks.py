@@ -66,6 +66,19 @@ def test_items_end_with_the_last_one():
         assert list(received) == [None, 0]
 
 
+def test_items_that_nobody_takes_do_not_stop_the_process(tmp_path):
+    def items():
+        yield from (bytes(2**20) for _ in range(3))  # a pipe holds 2**16 bytes
+        (tmp_path / "done").touch()
+
+    with forks.forked_items(items) as received:
+        end = time.time() + 60
+        while not (tmp_path / "done").exists():
+            assert time.time() < end
+            time.sleep(0.01)
+        assert [len(item) for item in received] == [2**20] * 3
+
+
 def test_a_system_without_forks_can_import_the_module():
     code = "import multiprocessing.context as c; del c.ForkContext; import fewshot_heads.imaging.forks"
     subprocess.run([sys.executable, "-c", code], check=True)

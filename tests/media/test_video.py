@@ -552,6 +552,11 @@ def test_the_exact_rate_is_written(tmp_path, kind, rate):
     assert order(read_video(path)) == list(range(30))
 
 
+def test_a_rate_that_was_rounded_to_a_float_is_the_exact_one(tmp_path):
+    path = write(tmp_path / "out.mp4", numbered(3), like=float(Fraction(24000, 1001)))  # as OpenCV gives it
+    assert read_video(path).rate == Fraction(24000, 1001)
+
+
 @pytest.mark.skipif(not shutil.which("ffprobe"), reason="ffprobe is not installed")
 @pytest.mark.parametrize("kind", ["mp4", "webm"])
 def test_ffprobe_agrees_on_rate_and_colors(tmp_path, kind):
