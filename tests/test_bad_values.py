@@ -105,7 +105,7 @@ def test_a_forked_process_is_told_to_open_its_own(reenactor, head, motion, mona)
             try:
                 use()
             except BadInput as error:
-                os._exit(7 if "open another one in each process" in str(error) else 1)
+                os._exit(7 if "opened before a fork" in str(error) else 1)
             os._exit(2)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 

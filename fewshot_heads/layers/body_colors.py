@@ -33,12 +33,13 @@ _SHADED_SKIN = np.array([1, 1.12, 1.15], np.float32)  # exponents of red, green 
 # The shadow that the chin throws on the neck: standard deviations of its blurs with their weights, of which the second
 # continues it under the head; the weight of seen neck that tells it; and the width in which it begins.
 _SHADOW_BLURS, _SHADOW_WEIGHT, _SHADOW_EDGE = ((0.12, 1.0), (0.5, 0.1)), 0.02, 0.25
-_DEEPEST_SHADOW = 0.6  # a deeper one is where the chin touches the neck, and goes with the head
+# So near to the head, and deeper, the shadow is that of a chin that touches the neck, and goes with the head.
+_CONTACT, _DEEPEST_SHADOW = 0.12, 0.7
 # Of the neck, where only its rim at a collar is beyond the chin's shadow: the rest is not as dark. And its reach.
 _NECK_GAIN, _GAIN_REACH = (1.0, 1.5), 0.15  # head units from the visible body
 # Skin: distance of the hue from that of the cheeks, of that to gray, but at least of this share of the face; and
 # brightness over that of the cheeks.
-_SKIN_HUE, _TOWARD_GRAY, _OF_FACE, _SKIN_LIGHT = 0.14, 0.6, 0.8, (0.2, 1.5)
+_SKIN_HUE, _TOWARD_GRAY, _OF_FACE, _SKIN_LIGHT = 0.14, 0.6, 0.6, (0.2, 1.5)
 _RIM_SPREADS, _RIM_LEVELS = 3.0, 24.0  # colors of a rim: median distances from its median, plus levels
 
 
@@ -84,7 +85,9 @@ def body_colors(
     if neck.any():
         skin = fill(image, neck, wanted & (share > 0.01), _NECK_SMOOTH_FRACTION, _NECK_TEXTURE)
         skin *= _neck_light(known, alpha[box], axis.unit, gain)
-        skin *= _shadow(image, skin, known, hole & seen[box] & (share > 0.5), axis.unit)
+        beside_head = cv2.distanceTransform((seen[box] | known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+        in_shadow = hole & (beside_head > _CONTACT * axis.unit) & (share > 0.5)
+        skin *= _shadow(image, skin, known, in_shadow, axis.unit)
         colors += share[..., None] * (skin - colors)
     result[box] = np.where(wanted[..., None], np.rint(colors).clip(0, 255), image).astype(np.uint8)
     in_hole[box] = share
@@ -119,7 +122,7 @@ def _shadow(image: np.ndarray, skin: np.ndarray, known: np.ndarray, seen: np.nda
         image: uint8 [H, W, 3].
         skin: float32 [H, W, 3], the continued neck without the shadow.
         known: bool [H, W], where the image shows the body.
-        seen: bool [H, W], where it shows the neck within the margin of the head.
+        seen: bool [H, W], where it shows the neck within the margin of the head, but not at the chin itself.
         unit: pixels of a head unit.
     """
     shown = seen[..., None] * np.dstack([image.sum(2), skin.sum(2), np.ones(seen.shape)]).astype(np.float32)

@@ -24,6 +24,7 @@ _STRAY_REACH_FRACTION = 0.08  # single hairs begin so near to this margin, and r
 _STRAY_THICKNESS_FRACTION = 0.05  # wider than strands are things on the wall, which stay
 _STRAY_MARGIN_FRACTION = 0.01  # around each found hair
 _STRAY_WALL_FRACTION = 0.05  # standard deviation of the smooth wall that hairs are compared with
+_LEAST_WALL_FRACTION = 0.05  # side of a piece of wall between locks; around smaller ones, all of it shows hair
 _LEAST_WALL_SHARE = 0.02  # of the image, beyond the reach of hairs: less background says nothing about its texture
 _PLAIN_WALL_LEVELS = 30.0  # a wall where hairs must differ by more is a landscape or a room
 _STRAY_LEVELS, _STRAY_RATIO = 3.0, 1.5  # a hair differs more than this, and than the 98th percentile of the wall times
@@ -35,7 +36,7 @@ _STRAND_GAP = 0.06  # half of the width of gaps between strands of hair
 _NECK_EDGE = 0.02  # of its matte, which is soft
 _RESTING_BELOW, _RESTING_ASIDE = 0.15, 0.6  # the chin, and the neck's axis: from there on, hair lies on shoulders
 _JAW_REACH = 0.85  # from the neck's axis: farther aside are shoulders
-_LEAST_AREA = 0.1  # squared: smaller pieces of a body are errors of the matte
+_LEAST_SIDE = 0.32  # smaller pieces of a body are errors of the matte
 
 
 class BodyLayer(NamedTuple):
@@ -70,7 +71,7 @@ def background_plate(image: np.ndarray, person: np.ndarray) -> np.ndarray:
     hidden = with_margin(person)
     if hidden.all():
         hidden = person > _FAINT
-    hidden |= _stray_hairs(image, hidden)
+    hidden = _without_islands(hidden | _stray_hairs(image, hidden), _LEAST_WALL_FRACTION * size)
     depth = cv2.distanceTransform(hidden.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     return np.rint(fill(image, ~hidden, depth < _TEXTURE_DEPTH_FRACTION * size)).clip(0, 255).astype(np.uint8)
 
@@ -164,7 +165,7 @@ def _stray_hairs(image: np.ndarray, hidden: np.ndarray) -> np.ndarray:
 def _head_hole(head: np.ndarray, axis: NeckAxis) -> np.ndarray:
     """Returns where the head hides the body, with a margin that is wider below the chin, bool [H, W].
 
-    Small islands that are enclosed by hair belong to the hole.
+    Small islands that hair encloses belong to the hole.
     """
     solid = (head > _FAINT).astype(np.uint8)
     y, x = (np.arange(n, dtype=np.float32) for n in head.shape)
@@ -172,10 +173,15 @@ def _head_hole(head: np.ndarray, axis: NeckAxis) -> np.ndarray:
     hole: np.ndarray = np.maximum(
         cv2.dilate(solid, disk(_HEAD_MARGIN * axis.unit)), cv2.dilate(chin, disk(_CHIN_MARGIN * axis.unit))
     )
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(1 - hole)
-    islands = stats[:, cv2.CC_STAT_AREA] < _LEAST_AREA * axis.unit**2
+    return _without_islands(hole > 0, _LEAST_SIDE * axis.unit)
+
+
+def _without_islands(hole: np.ndarray, side: float) -> np.ndarray:
+    """Returns a hole, bool [H, W], with what it encloses, if that is smaller than a square of this side, pixels."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((~hole).astype(np.uint8))
+    islands = stats[:, cv2.CC_STAT_AREA] < side**2
     islands[0] = False  # the hole itself
-    return (hole > 0) | islands[labels]
+    return np.asarray(hole | islands[labels])
 
 
 def _beside_jaw(
@@ -206,6 +212,6 @@ def _without_specks(alpha: np.ndarray, axis: NeckAxis) -> np.ndarray:
     """Returns the opacity of a body without small pieces, such as tips of hair, float32 [H, W]."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats((alpha > _FAINT / 2).astype(np.uint8))
     bottom = stats[:, cv2.CC_STAT_TOP] + stats[:, cv2.CC_STAT_HEIGHT]
-    kept = (stats[:, cv2.CC_STAT_AREA] > _LEAST_AREA * axis.unit**2) | (bottom == len(alpha))
+    kept = (stats[:, cv2.CC_STAT_AREA] > (_LEAST_SIDE * axis.unit) ** 2) | (bottom == len(alpha))
     kept[0] = False
     return alpha * kept[labels]

@@ -13,7 +13,7 @@ import numpy as np
 
 from fewshot_heads.imaging.masks import soft_hull
 from fewshot_heads.imaging.matting import nearest_values
-from fewshot_heads.landmarks import Landmarks
+from fewshot_heads.landmarks import JAW, Landmarks
 from fewshot_heads.landmarks.pose import landmarks_3d
 from fewshot_heads.layers.body_colors import like_skin
 from fewshot_heads.layers.hair_gaps import hair_opacity
@@ -58,11 +58,13 @@ def separate(image: np.ndarray, face: Landmarks) -> PortraitLayers:
     shown = np.minimum(body_alpha, nearest_values(person, head < MIN_ALPHA))
     skin = _skin(image, face)
     skin = np.maximum(skin, _enclosed((skin < 0.5) & (head < 0.5), hole))  # deep shade has no hue
-    head = _feathered(head, person * skin, hole)
+    beside_jaw = _neck_beside_jaw(head, skin, face) & (body_alpha > MIN_ALPHA)
+    matte = np.where(beside_jaw, 0, head)
+    head = _feathered(matte, person * np.maximum(skin, beside_jaw), hole)
     hidden = (head / MIN_ALPHA).clip(0, 1)[..., None]
     body = hidden * inpainted + (1 - hidden) * _colors_over(image, body_alpha, background)
     behind = background + shown[..., None] * (body - background.astype(np.float32))
-    head = np.where(head > MIN_ALPHA, np.maximum(head, _needed_alpha(image, behind)), head)
+    head = np.where(matte > MIN_ALPHA, np.maximum(head, _needed_alpha(image, behind)), head)
     head_layer = _with_alpha(_colors_over(image, head, behind), head)
     body += neck[..., None] * (inpainted - body)  # a turn uncovers all of a neck, and no bits of what the image shows
     return PortraitLayers(head_layer, _with_alpha(body, body_alpha), background)
@@ -88,6 +90,22 @@ def _skin(image: np.ndarray, face: Landmarks) -> np.ndarray:
     skin = cv2.medianBlur(like_skin(image, face).astype(np.uint8), fine)
     skin = cv2.morphologyEx(skin, cv2.MORPH_CLOSE, np.ones((wide, wide), np.uint8))
     return cv2.blur(skin.astype(np.float32), (fine, fine))
+
+
+def _neck_beside_jaw(head: np.ndarray, skin: np.ndarray, face: Landmarks) -> np.ndarray:
+    """Returns what the parser takes for head below the jaw, but for hair: skin and its shade, bool [R, R].
+
+    Args:
+        head: float32 [R, R], 0 to 1.
+        skin: float32 [R, R], 0 to 1.
+        face: landmarks, pixels of the image.
+    """
+    jaw = face.points[JAW][3:-3]  # without its ends, which are at the ears
+    bottom = [[jaw[-1, 0], len(head)], [jaw[0, 0], len(head)]]
+    below = cv2.fillPoly(np.zeros_like(head), [np.vstack([jaw, bottom]).round().astype(np.int32)], 1)
+    wide = 2 * round(_STUBBLE_FACE_FRACTION * face.size) + 1
+    hair = cv2.morphologyEx(((head > 0.5) & (skin < 0.5)).astype(np.uint8), cv2.MORPH_OPEN, np.ones((wide, wide)))
+    return np.asarray((below > hair) & (head > MIN_ALPHA))
 
 
 def _enclosed(mask: np.ndarray, hole: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ _SHINE_PIXELS, _SHINE_RIM_PIXELS = 15, 3  # width of highlights in hair; and as 
 _MIN_HAIR_PIXELS = 200  # from fewer no hair is painted
 # Where hair ends below the lobes, at the nape and behind the ears, the height over which it fades, and the standard
 # deviation of the lengths of strands.
-NAPE_HEAD_UNITS, _BEHIND_EARS_HEAD_UNITS, _FADE_HEAD_UNITS, _ENDS_HEAD_UNITS = 0.28, 0.05, 0.1, 0.04
+NAPE_HEAD_UNITS, _BEHIND_EARS_HEAD_UNITS, _FADE_HEAD_UNITS, _ENDS_HEAD_UNITS = 0.28, -0.2, 0.1, 0.04
 LONGEST_HEAD_UNITS = NAPE_HEAD_UNITS + 3 * _ENDS_HEAD_UNITS
 _LEAST_HANGING_HEAD_UNITS = 0.01  # squared, of hair beside the face below the lobes; less is short hair
 

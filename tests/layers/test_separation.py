@@ -29,7 +29,21 @@ def test_the_deep_shadow_of_a_chin_goes_with_the_head(monkeypatch):
     shadow = rows, np.s_[118:138]
     monkeypatch.setattr(separation, "parse", lambda _: Mattes(person, head))
     layers = separate(image, landmarks)
-    assert layers.head[shadow][..., 3].min() > 150 and layers.body[shadow][..., 0].min() > 100
+    assert layers.head[shadow][..., 3].min() > 100 and layers.body[shadow][..., 0].min() > 100
+
+
+def test_a_neck_beside_the_jaw_is_no_part_of_the_head_though_the_parser_says_so(monkeypatch):
+    """It would turn with the head, as a dark tip below the ear. Hair at the same place is part of the head."""
+    image, person, head, landmarks = portrait()
+    jaw = round(landmarks.points[5, 1]) + 4
+    head[jaw : jaw + 8, 103:107], image[jaw : jaw + 8, 103:105] = 1, (90, 60, 50)  # with the shade at its edge
+    monkeypatch.setattr(separation, "parse", lambda _: Mattes(person, head))
+    layers = separate(image, landmarks)
+    corner = np.s_[jaw + 2 : jaw + 8, 103:105]
+    assert layers.head[corner][..., 3].mean() < 80 and layers.body[corner][..., 3].mean() > 200
+    lock = np.s_[jaw - 20 : jaw + 30, 70:107]
+    image[lock], person[lock], head[lock] = HAIR, 1, 1
+    assert separate(image, landmarks).head[corner][..., 3].min() > 200
 
 
 def test_the_wall_between_strands_goes_from_the_head_before_a_guessed_neck(monkeypatch):
@@ -50,7 +64,7 @@ def test_a_neck_beside_hanging_hair_has_its_own_color_in_the_head(monkeypatch):
         image[strand], person[strand], head[strand] = HAIR, 1, 1
     monkeypatch.setattr(separation, "parse", lambda _: Mattes(person, head))
     seam = separate(image, landmarks).head[round(CHIN) : round(CHIN) + 4, 107:110]
-    np.testing.assert_allclose(seam[..., :3], np.broadcast_to(SKIN, (4, 3, 3)), atol=30)
+    np.testing.assert_allclose(seam[..., :3], np.broadcast_to(SKIN, (4, 3, 3)), atol=40)
 
 
 def test_a_gap_between_strands_stays_open_beside_the_skin_of_a_neck(monkeypatch):
