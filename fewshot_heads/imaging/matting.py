@@ -71,6 +71,21 @@ def unmixed(
     return share, 1 / (1 + np.square(distance / _MIXTURE_NOISE**2))
 
 
+def least_alpha(image: np.ndarray, behind: np.ndarray, limits: tuple[float, float], axis: int = -1) -> np.ndarray:
+    """Returns the least opacity with which any color gives an image over what is behind, 0 to 1, without the axis.
+
+    Args:
+        image: of any shape.
+        behind: of the same shape.
+        limits: of colors, such as 0 and 255.
+        axis: of the channels.
+    """
+    difference = image - behind.astype(np.float32)
+    room = np.where(difference < 0, behind - limits[0], limits[1] - behind)
+    least_room = (limits[1] - limits[0]) / 255
+    return np.asarray((np.abs(difference) / np.maximum(room, least_room)).max(axis).clip(0, 1))
+
+
 def _guided_filter(guide: np.ndarray, matte: np.ndarray, radius: int) -> np.ndarray:
     """Returns the matte as locally linear functions of the guide's colors (He et al., eq. 19 to 21).
 

@@ -12,16 +12,19 @@ import cv2
 import numpy as np
 
 from fewshot_heads.imaging.masks import soft_hull
-from fewshot_heads.imaging.matting import nearest_values
+from fewshot_heads.imaging.matting import least_alpha, nearest_values
 from fewshot_heads.landmarks import JAW, Landmarks
 from fewshot_heads.landmarks.pose import landmarks_3d
 from fewshot_heads.layers.body_colors import like_skin
 from fewshot_heads.layers.hair_gaps import hair_opacity
 from fewshot_heads.layers.parsing import Mattes, parse
-from fewshot_heads.layers.plates import background_plate, body_layer
+from fewshot_heads.layers.plates import background_plate, body_layer, disk
 
 MIN_ALPHA = 0.1  # where it divides: fainter wisps keep some of the old background
+SILHOUETTE_SHARE = 0.01  # of the image: how far the silhouette of a neck may be from the one that is guessed
 _FACE_BLUR_FACE_FRACTION, _SKIN_BLUR_FACE_FRACTION = 0.01, 0.01
+_JAW_FACE_FRACTION = 0.02  # how exact its landmarks are
+_LARGEST_PIECE_FACES, _LEAST_SKIN = 0.23, 0.4  # side and share of skin of pieces of neck; others are beard, hair, scarf
 _STUBBLE_FACE_FRACTION = 0.06  # half of the width of stubble, shadows and gleams that interrupt skin
 
 
@@ -54,17 +57,18 @@ def separate(image: np.ndarray, face: Landmarks) -> PortraitLayers:
     background = background_plate(image, np.maximum(head, body_alpha))
     opacity = hair_opacity(image, head, background, face)
     person, head = person * opacity, head * opacity
-    # What shows through the head's edge is what is seen beside it, where the body is only guessed.
-    shown = np.minimum(body_alpha, nearest_values(person, head < MIN_ALPHA))
     skin = _skin(image, face)
     skin = np.maximum(skin, _enclosed((skin < 0.5) & (head < 0.5), hole))  # deep shade has no hue
-    beside_jaw = _neck_beside_jaw(head, skin, face) & (body_alpha > MIN_ALPHA)
+    near_body = cv2.dilate(body_alpha, disk(SILHOUETTE_SHARE * len(image))) > MIN_ALPHA
+    beside_jaw = _neck_beside_jaw(head, skin, face) & near_body
     matte = np.where(beside_jaw, 0, head)
+    # What shows through the head's edge is what is seen beside it, where the body is only guessed.
+    shown = np.minimum(body_alpha, nearest_values(person, matte < MIN_ALPHA))
     head = _feathered(matte, person * np.maximum(skin, beside_jaw), hole)
     hidden = (head / MIN_ALPHA).clip(0, 1)[..., None]
     body = hidden * inpainted + (1 - hidden) * _colors_over(image, body_alpha, background)
     behind = background + shown[..., None] * (body - background.astype(np.float32))
-    head = np.where(matte > MIN_ALPHA, np.maximum(head, _needed_alpha(image, behind)), head)
+    head = np.where(matte > MIN_ALPHA, np.maximum(head, least_alpha(image, behind, (0, 255))), head)
     head_layer = _with_alpha(_colors_over(image, head, behind), head)
     body += neck[..., None] * (inpainted - body)  # a turn uncovers all of a neck, and no bits of what the image shows
     return PortraitLayers(head_layer, _with_alpha(body, body_alpha), background)
@@ -93,7 +97,7 @@ def _skin(image: np.ndarray, face: Landmarks) -> np.ndarray:
 
 
 def _neck_beside_jaw(head: np.ndarray, skin: np.ndarray, face: Landmarks) -> np.ndarray:
-    """Returns what the parser takes for head below the jaw, but for hair: skin and its shade, bool [R, R].
+    """Returns the small pieces of skin below the jaw that the parser takes for head, with their shade, bool [R, R].
 
     Args:
         head: float32 [R, R], 0 to 1.
@@ -102,10 +106,13 @@ def _neck_beside_jaw(head: np.ndarray, skin: np.ndarray, face: Landmarks) -> np.
     """
     jaw = face.points[JAW][3:-3]  # without its ends, which are at the ears
     bottom = [[jaw[-1, 0], len(head)], [jaw[0, 0], len(head)]]
-    below = cv2.fillPoly(np.zeros_like(head), [np.vstack([jaw, bottom]).round().astype(np.int32)], 1)
-    wide = 2 * round(_STUBBLE_FACE_FRACTION * face.size) + 1
-    hair = cv2.morphologyEx(((head > 0.5) & (skin < 0.5)).astype(np.uint8), cv2.MORPH_OPEN, np.ones((wide, wide)))
-    return np.asarray((below > hair) & (head > MIN_ALPHA))
+    below = cv2.fillPoly(np.zeros(head.shape, np.uint8), [np.vstack([jaw, bottom]).round().astype(np.int32)], 1)
+    below = cv2.erode(below, disk(_JAW_FACE_FRACTION * face.size)) * (head > MIN_ALPHA)
+    count, pieces = cv2.connectedComponents(below)
+    areas, of_skin = (np.bincount(pieces.ravel(), weights, count) for weights in (None, skin.ravel()))
+    is_neck = (areas < (_LARGEST_PIECE_FACES * face.size) ** 2) & (of_skin > _LEAST_SKIN * areas)
+    is_neck[0] = False  # all that is not below the jaw
+    return np.asarray(is_neck[pieces])
 
 
 def _enclosed(mask: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -140,18 +147,6 @@ def _colors_over(image: np.ndarray, alpha: np.ndarray, behind: np.ndarray) -> np
     """
     difference = image - behind.astype(np.float32)
     return (behind + difference / alpha.clip(MIN_ALPHA, 1)[..., None]).clip(0, 255)
-
-
-def _needed_alpha(image: np.ndarray, behind: np.ndarray) -> np.ndarray:
-    """Returns the least alpha [R, R] with which any color gives the image over what is behind.
-
-    Args:
-        image: uint8 [R, R, 3].
-        behind: [R, R, 3], 0 to 255.
-    """
-    difference = image - behind.astype(np.float32)
-    room = np.where(difference < 0, behind, 255 - behind)
-    return (np.abs(difference) / np.maximum(room, 1)).max(2).clip(0, 1)
 
 
 def _with_alpha(colors: np.ndarray, alpha: np.ndarray) -> np.ndarray:

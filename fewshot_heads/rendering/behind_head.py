@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from fewshot_heads.imaging.convert import to_float
+from fewshot_heads.imaging.matting import least_alpha
 from fewshot_heads.imaging.warping import grid_positions, sample
 from fewshot_heads.landmarks import Landmarks
 from fewshot_heads.landmarks.pose import NECK, NECK_TOP, Pose, fit_pose, turn_between, view_turn
-from fewshot_heads.layers.separation import MIN_ALPHA
+from fewshot_heads.layers.plates import disk
+from fewshot_heads.layers.separation import MIN_ALPHA, SILHOUETTE_SHARE
 
 # [1, 3], head units, the upper end of the axis about which heads turn. A neck so stays upright when its head turns, and
 # leans when its head rolls.
@@ -104,10 +107,10 @@ def guessed_share(source: Pose, target: Pose) -> float:
 
 
 def shown_body(image: np.ndarray, head: np.ndarray, body: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """Returns the body as an image shows it, float32 [4, R, R]: its own colors, and at most its opacity.
+    """Returns the body as an image shows it, float32 [4, R, R]: its own colors, and hardly more than its opacity.
 
     Both solve the compositing equation: the opacity where the body and the background differ and the head does not hide
-    both, then the colors where the head hides nothing.
+    both, then the colors where the head hides nothing. There, the body has its own silhouette too.
 
     Args:
         image: [3, R, R], -1 to 1.
@@ -121,6 +124,9 @@ def shown_body(image: np.ndarray, head: np.ndarray, body: np.ndarray, background
     power = np.square(difference).sum(0, keepdims=True)
     shown = (behind * difference).sum(0, keepdims=True) / np.maximum(power, _MIN_POWER)
     shown = np.where((hidden < _HIDING) & (power > _MIN_POWER), np.minimum(np.maximum(shown, 0), alpha), alpha)
+    rim = cv2.dilate(alpha[0], disk(SILHOUETTE_SHARE * alpha.shape[-1]))
+    at_least = np.minimum(least_alpha(image, background, (-1, 1), axis=0), rim)
+    shown = np.where(hidden < MIN_ALPHA, np.maximum(shown, at_least), shown)
     own = (background + (image - background) / np.maximum(shown, MIN_ALPHA)).clip(-1, 1)
     return np.concatenate([_lerp(own, body[:3], np.minimum(hidden / MIN_ALPHA, 1)), shown])
 

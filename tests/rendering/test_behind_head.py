@@ -94,3 +94,14 @@ def test_a_neck_shows_its_own_shadow_until_the_head_turns():
     np.testing.assert_allclose(behind.still[0], image, atol=1e-6)
     turned = behind.follow([source], [turned_about_the_neck(source, (0, 0.3, 0))], SIZE)[0]
     np.testing.assert_allclose(turned[:, 10], body[:3, 10], atol=1e-6)
+
+
+def test_a_neck_shows_its_own_silhouette_until_the_head_turns():
+    body, wall, head = (np.zeros((channels, SIZE, SIZE), np.float32) for channels in (4, 3, 4))
+    body[3, :, :100], body[0], wall[2] = 1.0, 1.0, 1.0
+    image = np.where(body[3:] > 0, body[:3], wall)
+    image[:, :, 100] = body[:3, :, 100]  # the neck is wider than the one that is guessed
+    behind, source = BehindHead(body, wall, shown=shown_body(image, head, body, wall)), measured_face()
+    np.testing.assert_allclose(behind.still[0], image, atol=1e-6)
+    turned = behind.follow([source], [turned_about_the_neck(source, (0, 0.3, 0))], SIZE)[0]
+    np.testing.assert_allclose(turned[:, -1, 100], wall[:, -1, 100], atol=1e-6)
