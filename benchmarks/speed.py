@@ -33,6 +33,7 @@ import torch
 from tqdm import tqdm
 
 from benchmarks import common, trace
+from benchmarks.first_frame import first_frames
 from benchmarks.live import MEASURES as LIVE
 from benchmarks.live import camera_clip
 from benchmarks.processes import in_new_process, job
@@ -61,6 +62,7 @@ MEASURES = {  # of a run end to end -> title in the table, digits
     "fps": ("end to end, frames/s", 2),
     "start": ("start: interpreter, imports, weights, s (the clip is tracked meanwhile)", 2),
     "first_frame": ("then to the first frame: portrait, landmarks of the clip, a batch, s", 2),
+    "from_shell": ("first frame of the command `animate`, from the shell, s", 2),
     "peak_mib": ("peak memory of all processes, MiB", 0),
     "peak_device_mib": ("peak memory on the device, MiB", 0),
 }
@@ -209,6 +211,10 @@ def main(argv: list[str]) -> None:
         for title, device in devices.items():
             repeats = tqdm(range(chosen["repeats"]), title, disable=None)
             runs = [job("end_to_end", **arguments_of(short, device)) for _ in repeats]
+            if device["cores"]:  # the command itself, without an accelerator
+                command = [chosen["source"], str(short), "-o", out, "--overwrite"]
+                seconds = first_frames(models[0], command, device["cores"], chosen["repeats"])
+                runs = [run | of_command for run, of_command in zip(runs, seconds, strict=True)]
             report["end_to_end"][title] = {"short": runs}
             if long:
                 report["end_to_end"][title]["long"] = job("end_to_end", **arguments_of(long, device))

@@ -6,7 +6,7 @@ between the source's lips, in the colors of the source image.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -94,19 +94,6 @@ class MouthCrop:
         The opacity is 0 if the frame's border cuts off a tenth of the lips or more.
         """
         return float(np.clip((self.visible_fraction - _MIN_VISIBLE_FRACTION) / (1 - _MIN_VISIBLE_FRACTION), 0, 1))
-
-
-def share_color_reference(mouths: Sequence[MouthCrop]) -> Iterator[MouthCrop]:
-    """Yields the mouths of a shot with one reference of colors.
-
-    With a reference for each frame, teeth would flicker when the eyes blink.
-
-    Args:
-        mouths: the mouths of one shot.
-    """
-    reference = color_reference(mouths)
-    for mouth in mouths:
-        yield mouth.with_color_reference(*reference)
 
 
 def color_reference(mouths: Sequence[MouthCrop]) -> tuple[np.ndarray | None, float]:

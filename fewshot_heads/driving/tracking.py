@@ -16,7 +16,7 @@ import numpy as np
 from fewshot_heads.driving.face_follower import FaceFollower, has_jumped
 from fewshot_heads.driving.face_follower import nearest as nearest  # callers import it from this module
 from fewshot_heads.driving.motion import Motion as Motion  # callers import it from this module
-from fewshot_heads.driving.mouth_crop import MouthCrop, share_color_reference
+from fewshot_heads.driving.mouth_crop import MouthCrop, color_reference
 from fewshot_heads.driving.sequences import LazySequence, Spool, spooled
 from fewshot_heads.driving.shading import shading_of, skin_detail
 from fewshot_heads.driving.smoothing import smoothed
@@ -114,7 +114,7 @@ def motion_of(
     smooth_faces = spooled(face for shot in rough_shots for face in smoothed(shot, smooth, float(rate)))
     motion = Motion(smooth_faces, lost, shots, frame_size, name, None, rate)
     if mouths[0] is not None:
-        motion = replace(motion, mouths=spooled(_finish_mouths(mouths, smooth_faces, shots)))
+        motion = replace(motion, mouths=_finished(mouths, smooth_faces, shots))
         if all(face.has_surface for face in smooth_faces):
             motion = replace(motion, shading=shading_of(skins, smooth_faces, shots))
     if lost:
@@ -178,10 +178,18 @@ def is_cut(before: Landmarks, after: Landmarks) -> bool:
     return has_jumped(before, after) or bool(abs(np.log(after.size / before.size)) > _MAX_LOG_GROWTH)
 
 
-def _finish_mouths(
-    mouths: Sequence[MouthCrop], landmarks: Sequence[Landmarks], shots: list[tuple[int, int]]
-) -> Iterator[MouthCrop]:
-    """Yields the mouths with smoothed lips and one white reference per shot."""
+def _finished(
+    mouths: Sequence[MouthCrop], landmarks: Sequence[Landmarks], shots: Sequence[tuple[int, int]]
+) -> LazySequence[MouthCrop]:
+    """Returns the mouths with smoothed lips and one reference of colors for each shot.
+
+    With a reference for each frame, teeth would flicker when the eyes blink.
+    """
+    references = []
     for first, end in shots:
-        smooth = LazySequence(lambda i: mouths[i].with_landmarks(landmarks[i]), range(first, end))
-        yield from share_color_reference(smooth)
+        references += [color_reference(LazySequence(mouths.__getitem__, range(first, end)))] * (end - first)
+
+    def finished(frame: int) -> MouthCrop:
+        return mouths[frame].with_landmarks(landmarks[frame]).with_color_reference(*references[frame])
+
+    return LazySequence(finished, range(len(mouths)))

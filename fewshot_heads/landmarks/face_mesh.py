@@ -60,7 +60,7 @@ class FaceMesh:
     def run(self, image: np.ndarray, square: TurnedSquare, mirrored: bool = False) -> tuple[np.ndarray, float]:
         """Returns mesh and confidence as the network sees them in this square, as in the call."""
         pixels = square.cut(image, _SIZE, cv2.BORDER_REPLICATE, mirrored)
-        mesh, presence, _ = self._network((pixels.astype(np.float32) / 255)[None])
+        mesh, presence, _ = self._network(np.divide(pixels, 255, dtype=np.float32)[None])
         return square.to_image(mesh.reshape(-1, 3) / _SIZE), float(sigmoid(presence).item())
 
 

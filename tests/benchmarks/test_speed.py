@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from itertools import chain, pairwise
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from benchmarks import speed, timing
 from benchmarks.common import machine
+from benchmarks.first_frame import first_frame
 from benchmarks.timing import spread, timed
 from fewshot_heads import read_video
 from fewshot_heads.errors import BadInput
@@ -65,6 +67,13 @@ def test_the_table_has_a_row_for_each_stage_and_a_column_for_each_number_of_core
     assert big[0] == ["", "cores: 1"] and stages_asked <= {row[0] for row in big}
     assert small[0][-2:] == ["embedder, M parameters", "batch 1, cores: 1, ms/frame"], "batch 2 is not compared"
     assert all(cell for row in big[1:] + small[1:] for cell in row)
+
+
+def test_the_first_frame_of_the_command_comes_before_its_end(driver_path, mona_path, tmp_path):
+    start = time.time()
+    seconds = first_frame(1, [str(mona_path), str(driver_path), "-o", str(tmp_path / "out.mp4")])
+    assert 0.3 < seconds < time.time() - start
+    assert read_video(tmp_path / "out.mp4").rate == read_video(driver_path).rate
 
 
 def test_the_spread_is_median_smallest_and_largest():
