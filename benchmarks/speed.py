@@ -60,7 +60,7 @@ DEFAULTS = {
 IMPORT_CLOCK = "from time import time; start = time(); from fewshot_heads import Reenactor; print(time() - start)"
 MEASURES = {  # of a run end to end -> title in the table, digits
     "fps": ("end to end, frames/s", 2),
-    "start": ("start: interpreter, imports, weights, s (the clip is tracked meanwhile)", 2),
+    "start": ("start: interpreter, imports, weights, s", 2),
     "first_frame": ("then to the first frame: portrait, landmarks of the clip, a batch, s", 2),
     "from_shell": ("first frame of the command `animate`, from the shell, s", 2),
     "peak_mib": ("peak memory of all processes, MiB", 0),
