@@ -252,3 +252,11 @@ def test_absolute_motion_knows_that_a_crop_was_raised_and_widened(reenactor, mon
     (frame,) = reenactor.animate(head, motion, "absolute")
     assert np.abs(frame.astype(int) - mona).mean() < 1
     assert reenactor.embed([mona, mona]).usual == head.usual
+
+
+def test_the_renderer_of_the_last_head_is_kept(reenactor, head):
+    renderer = reenactor.renderer(head)
+    assert reenactor.renderer(head) is renderer and reenactor.editor(head).renderer is renderer
+    square = reenactor.renderer(head, paste_back=False, resolution=128)
+    assert square.place(square.render(head.landmarks[:1])[0]).shape == (128, 128, 3)
+    assert reenactor.renderer(head) is not renderer

@@ -19,6 +19,7 @@ _TURN_SINE = (0.35, 0.55)  # of the head in its image, which then hides the othe
 _LEAST_GAIN_PIXELS = 0.25  # for which a larger change is worth it
 _CHANGE_BLUR_PIXELS = 1.5  # standard deviation
 _SAME_SURFACE_HEAD_UNITS = (0.15, 0.3)  # between the first and the second difference of depth, surfaces become two
+_BESIDE_HEAD_PIXELS = (0.5, 1.0)  # of a reflection, up to which it lies on the head, and from which on the wall
 # Hair that hangs so long keeps to the shoulders, not to the head's plane of symmetry. Where the image sees the other
 # side, at these cosines more and more, its own hair is enough.
 _HANGING_HEAD_UNITS, _SEEN_COSINE = (0.25, 0.5), (0.1, 0.3)
@@ -77,7 +78,7 @@ def other_side(
     seen = -np.minimum(outward[..., 2], 0)
     before = (_sampled(depth, places) - places[..., 2]) / pose.scale  # the surface that the image shows there
     possible = np.interp(before, _SAME_SURFACE_HEAD_UNITS, (1, 0))
-    possible *= (1 - _sampled(_beside_head(matte), places)).clip(0, 1)
+    possible *= np.interp(_sampled(_beside_head(matte), places), _BESIDE_HEAD_PIXELS, (1, 0))
     cells = np.argwhere(np.ones_like(matte))[:, ::-1] + 0.5
     hanging = hanging_lengths(cells, face, size).reshape(matte.shape) / pose.scale
     hangs = np.interp(hanging, _HANGING_HEAD_UNITS, (0, 1)) * np.interp(seen, _SEEN_COSINE, (0, 1))

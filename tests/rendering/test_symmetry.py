@@ -92,3 +92,17 @@ def test_hair_that_hangs_is_on_the_other_side_only_where_the_image_does_not_see_
     matte[:] = 1
     kept = other_side(np.full_like(depth, depth.mean()), normals * 0 + [0, 0, -1], matte, NO_SKIN, landmarks)[1]
     assert least <= kept[low, x] <= most
+
+
+@pytest.mark.parametrize(("beside", "is_kept"), [(0.4, True), (1.0, False)])
+def test_a_reflection_that_lies_a_little_beside_the_head_is_whole(beside, is_kept):
+    """Depth is a guess. Hair with stripes through which the wall is seen is worse than hair that is a little larger."""
+    depth, normals, matte, landmarks = _sphere(0.0)
+    x, y = fit_pose(landmarks).translation[:2]
+    column = int(x)
+    matte[:] = 0
+    matte[:, column - 25 : column + 26] = 1
+    landmarks = landmarks.moved(np.array([x - column - 0.5 - beside / 2, 0], np.float32))
+    _, kept = other_side(depth, normals, matte, NO_SKIN, landmarks)
+    rim = kept[int(y) - 12 : int(y) - 6, column - 25]
+    assert rim.min() > 0.99 if is_kept else rim.max() == 0
