@@ -117,13 +117,17 @@ def _send(items: Callable[[], Iterable[Any]], receiver: Connection, sender: Conn
 
 
 def _received(receiver: Connection) -> Iterator[Any]:
+    while message := _next(receiver):
+        item, error = message
+        if error is not None:
+            raise error
+        yield item
+
+
+def _next(receiver: Connection) -> Any:
     try:
-        while message := receiver.recv():
-            item, error = message
-            if error is not None:
-                raise error
-            yield item
-    except EOFError as end:
+        return receiver.recv()
+    except (EOFError, OSError) as end:  # between two messages, or within one
         raise _killed() from end
 
 

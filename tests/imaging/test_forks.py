@@ -97,6 +97,17 @@ def test_a_killed_process_of_items_is_one_line():
         next(received)
 
 
+def test_a_process_that_is_killed_within_an_item_is_one_line():
+    def items():
+        yield bytes(2**24)
+        time.sleep(0.1)  # the pipe is full, and the item is not sent
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with forks.forked_items(items) as received, pytest.raises(FewshotHeadsError, match="was killed"):
+        time.sleep(0.5)
+        list(received)
+
+
 ANIMATION = """
 import sys
 from fewshot_heads import Reenactor
